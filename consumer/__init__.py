@@ -1,0 +1,1 @@
+"""One consumer group per provider account: reads the log, delivers, reports, commits."""

@@ -1,0 +1,33 @@
+"""Settings of a consumer."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ConsumerSettings(BaseModel):
+    """How a consumer retries, how much it holds, how it ends. Times are seconds, sizes bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    retry_attempts: Annotated[int, Field(ge=1)] = Field(
+        default=8, alias="AUDIENCE_RETRY_ATTEMPTS", description="Attempts of one platform call before it fails."
+    )
+    retry_age: Annotated[float, Field(gt=0)] = Field(
+        default=600, alias="AUDIENCE_RETRY_AGE", description="Seconds after which a record is not tried again."
+    )
+    in_hand: Annotated[int, Field(ge=1_000_000)] = Field(
+        default=32 * 1024 * 1024,
+        alias="AUDIENCE_IN_HAND",
+        description="Bytes of records that a process holds at once; some ten times as much when decoded.",
+    )
+    shutdown_timeout: Annotated[float, Field(ge=0)] = Field(
+        default=20,
+        alias="AUDIENCE_SHUTDOWN_TIMEOUT",
+        description="Seconds to finish what is in hand after SIGTERM.",
+    )
+    health_listen: str | None = Field(
+        default=None,
+        alias="AUDIENCE_HEALTH_LISTEN",
+        description="host:port for /healthz and /readyz of a consumer; unset: none.",
+    )

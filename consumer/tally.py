@@ -1,0 +1,91 @@
+"""Add up what happened to the users of a record, and make its completion."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from providers.base import Rejection, Sent
+from providers.errors import PlatformError
+from providers.rows import RowGroup
+from schemas.records import AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
+from schemas.target import Target
+
+MAX_REJECTED_USERS = 1000
+"""Rejected users that a completion lists; with 100 bytes each it stays far below a record's limit."""
+
+MAX_REQUEST_IDS = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What happened to the users of one record so far."""
+
+    received: int = 0
+    accepted: int = 0
+    matched: int | None = None
+    attempts: int = 0
+    audience_id: str | None = None
+    error: PlatformError | None = None
+    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    request_ids: list[str] = field(default_factory=list)
+
+    def reject(self, index: int, rejection: Rejection) -> None:
+        """Count a user that was rejected; `index` is the user's place in the request."""
+        self.reasons[_reason(rejection)] += 1
+        if len(self.rejected) < MAX_REJECTED_USERS:
+            self.rejected.append((index, rejection))
+
+    def add(self, group: RowGroup, sent: Sent) -> None:
+        """Count what the platform did with one group of rows."""
+        for position, rejection in sent.rejected.items():
+            self.reject(group.indexes[position], rejection)
+        for rejection, count in sent.unplaced.items():
+            self.reasons[_reason(rejection)] += count
+        self.accepted += len(group.rows) - len(sent.rejected) - sum(sent.unplaced.values())
+        if sent.matched is not None:
+            self.matched = (self.matched or 0) + sent.matched
+        self.request_ids.extend(sent.request_ids)
+
+    def fail(self, error: PlatformError) -> None:
+        """Note why users were left behind; the first reason stays."""
+        self.error = self.error or error
+
+    @property
+    def status(self) -> Status:
+        """How the delivery ended."""
+        if self.error is not None:
+            return "failed"
+        return "partial" if self.reasons else "delivered"
+
+
+def _reason(rejection: Rejection) -> str:
+    return f"{rejection.field}: {rejection.reason}" if rejection.field else rejection.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One record of the log as this account met it; `batch` is None where it could not be decoded."""
+
+    target: Target
+    origin: Origin
+    started_at: datetime
+    batch: AudienceBatch | None = None
+
+    def completion(self, status: Status, *, error_code: str | None = None, received: int = 0) -> BatchCompletion:
+        """Return a completion that says no more than how the record stands."""
+        batch = self.batch
+        return BatchCompletion(
+            batch_id=batch.batch_id if batch else None,
+            part=batch.part if batch else None,
+            parts=batch.parts if batch else None,
+            session_id=batch.session_id if batch else None,
+            sequence=batch.sequence if batch else None,
+            origin=self.origin,
+            provider=self.target.provider,
+            account=self.target.account or None,
+            status=status,
+            error_code=error_code,
+            counts=Counts(received=received),
+            started_at=self.started_at,
+        )

@@ -1,0 +1,1 @@
+"""One module per platform: who it is, what a row is, and how rows get there. Knows nothing of Kafka."""

@@ -1,0 +1,83 @@
+"""How often an account may call its platform: documented limits, and holds that the platform imposes."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_RATE = re.compile(r"(\d+)/([smhd])")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` in any `seconds`."""
+
+    calls: int
+    seconds: float
+
+
+def parse_rates(text: str) -> tuple[Rate, ...]:
+    """Parse `10/s,150/m`; `off` is no limit. Raises ValueError, which says what to write."""
+    if text.strip() == "off":
+        return ()
+    matches = [_RATE.fullmatch(part.strip()) for part in text.split(",")]
+    rates = [Rate(int(match[1]), _UNITS[match[2]]) for match in matches if match and int(match[1])]
+    if len(rates) != len(matches):
+        raise ValueError("write rates as calls per s, m, h or d, such as 10/s,150/m, or off")
+    return tuple(rates)
+
+
+@dataclass(slots=True)
+class _Window:
+    rate: Rate
+    calls: deque[float] = field(default_factory=deque)
+
+    def wait(self, now: float, share: float) -> float:
+        """Return the seconds until one more call keeps the rate; a share below one call stretches the window."""
+        allowed = max(1, int(self.rate.calls * share))
+        seconds = self.rate.seconds * max(1.0, 1 / (self.rate.calls * share))
+        while self.calls and self.calls[0] <= now - seconds:
+            self.calls.popleft()
+        if len(self.calls) < allowed:
+            return 0.0
+        return self.calls[-allowed] + seconds - now
+
+
+class Pace:
+    """The pace of one account in this process.
+
+    Each operation has rates of its own, as platforms count by endpoint. `share` is the part of the account's
+    limits that this process may use. A hold stops every call of the account.
+    """
+
+    def __init__(
+        self,
+        rates: Mapping[str, Iterable[Rate]],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.share = 1.0
+        self._windows = {operation: [_Window(rate) for rate in of] for operation, of in rates.items()}
+        self._clock = clock
+        self._sleep = sleep
+        self._held_until = 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody call before `seconds` have passed; a longer hold stays."""
+        self._held_until = max(self._held_until, self._clock() + seconds)
+
+    def wait(self, operation: str) -> float:
+        """Return the seconds until a call may go out, 0 if now."""
+        now = self._clock()
+        waits = [window.wait(now, self.share) for window in self._windows.get(operation, ())]
+        return max([0.0, self._held_until - now, *waits])
+
+    async def acquire(self, operation: str) -> None:
+        """Wait for the turn of one call, and count it."""
+        while (wait := self.wait(operation)) > 0:
+            await self._sleep(wait)
+        for window in self._windows.get(operation, ()):
+            window.calls.append(self._clock())

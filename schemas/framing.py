@@ -1,0 +1,117 @@
+"""How an Avro value says which schema wrote it: single-object encoding or Confluent framing."""
+
+import json
+import struct
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol
+
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+
+SINGLE_OBJECT_MARKER = b"\xc3\x01"
+CONFLUENT_MARKER = b"\x00"
+
+Schema = dict[str, Any]
+
+
+class UndecodableError(Exception):
+    """The value is no Avro record of the expected schema."""
+
+
+class RegistryUnavailableError(Exception):
+    """The schema registry did not answer; the same value may be decodable later."""
+
+
+class SchemaRegistry(Protocol):
+    """Ids of schemas, kept by a registry. Both calls block, and keep what they have learned."""
+
+    def schema_id(self, record: str, schema: str) -> int:
+        """Return the id under which the schema of a record is registered, registering it if need be.
+
+        Raises RegistryUnavailableError.
+        """
+
+    def schema_text(self, schema_id: int) -> str | None:
+        """Return the schema with this id, None if there is none. Raises RegistryUnavailableError."""
+
+
+def schema_json(record: str) -> str:
+    """Return the text of a record's `.avsc`."""
+    return files("schemas").joinpath(f"{record}.avsc").read_text(encoding="utf-8")
+
+
+@cache
+def reader_schema(record: str) -> Schema:
+    """Return the schema by which we read and write a record."""
+    return _parse(schema_json(record))
+
+
+@cache
+def _single_object_header(record: str) -> bytes:
+    return _fingerprint_header(schema_json(record))
+
+
+@cache
+def _schemas_by_header(record: str) -> dict[bytes, Schema]:
+    """Every schema of a record that was ever released, and today's, by its single-object header."""
+    released = files("schemas").joinpath("released", record)
+    texts = [schema_json(record), *(path.read_text(encoding="utf-8") for path in released.iterdir())]
+    return {_fingerprint_header(text): _parse(text) for text in reversed(texts)}
+
+
+def _fingerprint_header(text: str) -> bytes:
+    canonical = to_parsing_canonical_form(json.loads(text))
+    return SINGLE_OBJECT_MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+def _parse(text: str) -> Schema:
+    parsed: Schema = parse_schema(json.loads(text))
+    return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Put the mark of a schema before a value, and read either kind of mark.
+
+    With a registry values are written in Confluent framing, without one in single-object encoding.
+    """
+
+    registry: SchemaRegistry | None = None
+
+    def header(self, record: str) -> bytes:
+        """Return the bytes that come before a value. Raises RegistryUnavailableError."""
+        if self.registry is None:
+            return _single_object_header(record)
+        schema_id = self.registry.schema_id(record, schema_json(record))
+        return CONFLUENT_MARKER + struct.pack(">I", schema_id)
+
+    def open(self, record: str, value: bytes) -> tuple[Schema, memoryview]:
+        """Return the schema that wrote a value, and the value without its mark.
+
+        Raises UndecodableError, RegistryUnavailableError.
+        """
+        if value[:2] == SINGLE_OBJECT_MARKER:
+            schema = _schemas_by_header(record).get(value[:10])
+            if schema is None:
+                raise UndecodableError(f"unknown fingerprint for {record}")
+            return schema, memoryview(value)[10:]
+        if value[:1] == CONFLUENT_MARKER and len(value) >= 5 and self.registry is not None:
+            return self._registered(record, value), memoryview(value)[5:]
+        raise UndecodableError("no known framing")
+
+    def _registered(self, record: str, value: bytes) -> Schema:
+        assert self.registry is not None  # noqa: S101 -- only called where there is one
+        text = self.registry.schema_text(struct.unpack(">I", value[1:5])[0])
+        if text is None:
+            raise UndecodableError("unknown schema id")
+        try:
+            schema = _parse(text)
+        except Exception as error:
+            raise UndecodableError("the registry's schema is no Avro schema") from error
+        if schema.get("name", "").rpartition(".")[2] != record:
+            raise UndecodableError(f"the schema id is not of {record}")
+        return schema
+
+
+SINGLE_OBJECT = Framing()

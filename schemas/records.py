@@ -1,0 +1,134 @@
+"""The records of the topics as types; each mirrors the `.avsc` of its name."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+AudienceType = Literal["custom", "primary"]
+Status = Literal["retrying", "delivered", "partial", "failed", "skipped"]
+
+MAX_TEXT = 1024
+"""Characters that a field of a user may have: far above any real value, so that one user always fits a record."""
+
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+
+TERMINAL: frozenset[Status] = frozenset({"delivered", "partial", "failed", "skipped"})
+
+
+class Purchase(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a customer spent, in units of the currency."""
+
+    currency: Text | None = None
+    profit: float | None = None
+    total_7_days: float | None = field(default=None, name="total7Days")
+
+
+class AudienceUser(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """One customer, as uploaded: nothing is normalised before a provider does it by its platform's rules."""
+
+    edge_tag_id: Text | None = None
+    email: Text | None = None
+    phone: Text | None = None
+    first_name: Text | None = None
+    last_name: Text | None = None
+    country: Text | None = None
+    postal_code: Text | None = None
+    purchase: Purchase | None = None
+
+
+class AudienceBatch(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A batch of users for one audience; one part of a request."""
+
+    batch_id: str
+    content_hash: bytes | None = None
+    part: int = 1
+    parts: int = 1
+    first_index: int = 0
+    session_id: str | None = None
+    sequence: int | None = None
+    total_batches: int | None = None
+    total_users: int | None = None
+    pull_date: date | None = None
+    name: str
+    type: AudienceType = "custom"
+    disable_prefix: bool = False
+    channels: list[str] | None = None
+    accepted_at: datetime | None = None
+    users: list[AudienceUser]
+
+    @property
+    def key(self) -> str:
+        """Key of the record on the log; one audience stays in one partition."""
+        return f"{self.type}:{self.name}"
+
+
+class Origin(Struct, frozen=True, kw_only=True, order=True):
+    """Where a record stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}@{self.offset}"
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Users of a record; `matched` is None where the platform does not say."""
+
+    received: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    matched: int | None = None
+
+
+class RejectedUser(Struct, frozen=True, kw_only=True):
+    """Why one user was rejected: the index in the request, the field, a word of the vocabulary."""
+
+    index: int
+    field: str | None = None
+    reason: str
+
+
+class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one provider account did with one record of the log."""
+
+    batch_id: str | None = None
+    part: int | None = None
+    parts: int | None = None
+    origin: Origin
+    delivery: str = "live"
+    session_id: str | None = None
+    sequence: int | None = None
+    provider: str
+    account: str | None = None
+    status: Status
+    counts: Counts = Counts()
+    rejected_users: list[RejectedUser] = []
+    rejected_reasons: dict[str, int] = {}
+    error_code: str | None = None
+    platform_code: str | None = None
+    audience_id: str | None = None
+    request_ids: list[str] = []
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of the record on the completions topic."""
+        return self.batch_id or str(self.origin)
+
+
+class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where the group of an account starts in the log: an offset for each partition."""
+
+    provider: str
+    account: str | None = None
+    first_offsets: list[int]
+    registered_at: datetime
+
+    def first_offset(self, partition: int) -> int:
+        """First offset of the group; a partition that was added later is read from its beginning."""
+        return self.first_offsets[partition] if partition < len(self.first_offsets) else 0

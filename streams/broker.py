@@ -1,0 +1,189 @@
+"""A real Apache Kafka of our own: one KRaft process, started and ended as a child."""
+
+import asyncio
+import base64
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.errors import BrokerFailedError, PortTakenError
+from streams.jars import Report, class_path, find_java, java_environ
+from streams.lifeline import Lifeline
+from streams.ports import free_port, is_free, pick_port
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 9092
+START_LIMIT = 90.0
+STOP_LIMIT = 20.0
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={log}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+offsets.retention.minutes=86400
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+_LOGGING = """\
+status=error
+appender.file.type=File
+appender.file.name=file
+appender.file.fileName={file}
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d %p %c: %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.file.ref=file
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class LocalBroker:
+    """One Kafka with its data under `data`; a port that is not given is 9092, or a free one.
+
+    The process runs in a session of its own under a guard, so that Ctrl-C does not reach it, and ends when this
+    process does, however that ends.
+    """
+
+    data: Path
+    port: int | None = None
+    report: Report = print
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _lifeline: Lifeline | None = field(default=None, init=False)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """Kafka's own log."""
+        return self.data / "broker.log"
+
+    async def __aenter__(self) -> "LocalBroker":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Prepare the data folder, start Kafka and return when it answers.
+
+        Raises BrokerFailedError, PortTakenError.
+        """
+        if self.port is None:
+            self.port = pick_port(HOST, DEFAULT_PORT)
+        elif not is_free(HOST, self.port):
+            raise PortTakenError(f"Port {self.port} for Kafka is taken: free it, or choose another one.")
+        try:
+            await asyncio.to_thread(self._launch)
+            await asyncio.wait_for(self._answers(), START_LIMIT)
+        except TimeoutError:
+            await self.stop()
+            raise BrokerFailedError(self._why(f"Kafka did not answer within {START_LIMIT:.0f} s")) from None
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def wait(self) -> int:
+        """Return Kafka's exit code when it has ended."""
+        assert self._process is not None  # noqa: S101 -- only called on a started broker
+        while (code := self._process.poll()) is None:
+            await asyncio.sleep(0.2)
+        return code
+
+    async def stop(self) -> None:
+        """End Kafka and wait until it is gone. Does nothing where it is not running."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.terminate()
+            await asyncio.wait_for(self.wait(), STOP_LIMIT)
+            self._process = None
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+
+    def _launch(self) -> None:
+        java, path = find_java(self.environ), class_path(self.environ, self.report)
+        properties = self._configure()
+        self.log.unlink(missing_ok=True)
+        self._format(java, path, properties)
+        self._lifeline = Lifeline()
+        options = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        logging = f"-Dlog4j2.configurationFile={self.data / 'log4j2.properties'}"
+        kafka = [java, *options, logging, "-cp", path, "kafka.Kafka", str(properties)]
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own command line
+                [sys.executable, "-m", "streams.guard", *kafka],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[self._lifeline.fd],
+                env=java_environ(self.environ) | self._lifeline.environ(),
+            )
+
+    def _configure(self) -> Path:
+        self.data.mkdir(parents=True, exist_ok=True)
+        properties = self.data / "server.properties"
+        values = {"host": HOST, "port": self.port, "controller": free_port(HOST), "log": self.data / "log"}
+        properties.write_text(_PROPERTIES.format(**values), encoding="utf-8")
+        logging = _LOGGING.format(file=self.log)
+        (self.data / "log4j2.properties").write_text(logging, encoding="utf-8")
+        return properties
+
+    def _format(self, java: str, path: str, properties: Path) -> None:
+        if (self.data / "log" / "meta.properties").exists():
+            return
+        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        tool = [java, "-cp", path, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        ran = subprocess.run(tool, capture_output=True, check=False, env=java_environ(self.environ))  # noqa: S603
+        if ran.returncode:
+            self.log.write_bytes(ran.stdout + ran.stderr)
+            raise BrokerFailedError(self._why("Kafka's data folder could not be prepared"))
+
+    async def _answers(self) -> None:
+        assert self._process is not None  # noqa: S101 -- set by _launch
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        while True:
+            if self._process.poll() is not None:
+                raise BrokerFailedError(self._why("Kafka ended while it started"))
+            try:
+                await asyncio.to_thread(admin.list_topics, timeout=1)
+            except KafkaException:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    def _why(self, what: str) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        if "Failed to acquire lock" in text:
+            return f"{what}: another Kafka uses {self.data}. End it, or set AUDIENCE_DATA to another folder."
+        last = "\n".join(text.splitlines()[-5:])
+        return f"{what}. The end of {self.log}:\n{last}"

@@ -1,0 +1,36 @@
+"""What can go wrong between us and Kafka, named by what to do next."""
+
+
+class StreamError(Exception):
+    """Kafka did not do what it was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__class__.__doc__)
+
+
+class KafkaUnreachableError(StreamError):
+    """No broker answers: nothing was sent, try again later."""
+
+
+class QueueFullError(StreamError):
+    """The queue towards Kafka has no room: nothing was sent, try again in a moment."""
+
+
+class NotAcknowledgedError(StreamError):
+    """Kafka did not confirm the record: it may or may not be written, send it again."""
+
+
+class WeakerTopicsError(StreamError):
+    """Topics exist with weaker settings than promised: mend them, or allow it by a setting."""
+
+
+class ReaderFailedError(StreamError):
+    """The reader's thread ended by an error: nothing more will be read, start the process again."""
+
+
+class BrokerFailedError(StreamError):
+    """The local Kafka did not start."""
+
+
+class PortTakenError(StreamError):
+    """A port that was asked for is taken: choose another one, or end what listens there."""
