@@ -11,10 +11,14 @@ class ConsumerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     retry_attempts: Annotated[int, Field(ge=1)] = Field(
-        default=8, alias="AUDIENCE_RETRY_ATTEMPTS", description="Attempts of one platform call before it fails."
+        default=8,
+        alias="AUDIENCE_RETRY_ATTEMPTS",
+        description="Attempts of one platform call before it fails.",
     )
     retry_age: Annotated[float, Field(gt=0)] = Field(
-        default=600, alias="AUDIENCE_RETRY_AGE", description="Seconds after which a record is not tried again."
+        default=600,
+        alias="AUDIENCE_RETRY_AGE",
+        description="Seconds after which a record is not tried again.",
     )
     in_hand: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,

@@ -3,12 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
+
+import msgspec
 
 from providers.base import Rejection, Sent
 from providers.errors import PlatformError
 from providers.rows import RowGroup
 from schemas.records import AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
 from schemas.target import Target
+from schemas.validity import is_uuid
 
 MAX_REJECTED_USERS = 1000
 """Rejected users that a completion lists; with 100 bytes each it stays far below a record's limit."""
@@ -72,11 +76,11 @@ class Job:
     started_at: datetime
     batch: AudienceBatch | None = None
 
-    def completion(self, status: Status, *, error_code: str | None = None, received: int = 0) -> BatchCompletion:
+    def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
         """Return a completion that says no more than how the record stands."""
         batch = self.batch
         return BatchCompletion(
-            batch_id=batch.batch_id if batch else None,
+            batch_id=batch.batch_id if batch and is_uuid(batch.batch_id) else None,
             part=batch.part if batch else None,
             parts=batch.parts if batch else None,
             session_id=batch.session_id if batch else None,
@@ -86,6 +90,29 @@ class Job:
             account=self.target.account or None,
             status=status,
             error_code=error_code,
-            counts=Counts(received=received),
+            counts=Counts(received=len(batch.users) if batch else 0),
             started_at=self.started_at,
+        )
+
+    def outcome(self, tally: Tally) -> BatchCompletion:
+        """Return the completion that tells what happened to each user."""
+        error = tally.error
+        ids = [*tally.request_ids, error.request_id if error else None]
+        return msgspec.structs.replace(
+            self.completion(tally.status, error_code=error.code if error else None),
+            counts=Counts(
+                received=tally.received,
+                accepted=tally.accepted,
+                rejected=tally.reasons.total(),
+                matched=tally.matched,
+            ),
+            rejected_users=[
+                RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
+                for index, rejection in sorted(tally.rejected, key=itemgetter(0))
+            ],
+            rejected_reasons=dict(tally.reasons),
+            platform_code=error.platform_code if error else None,
+            audience_id=tally.audience_id,
+            request_ids=[request_id for request_id in ids if request_id][:MAX_REQUEST_IDS],
+            attempts=tally.attempts,
         )

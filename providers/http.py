@@ -11,6 +11,7 @@ import msgspec
 from providers.errors import platform_error
 from providers.pace import Pace
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call. `operation` names the platform's limit that it counts against; `body` is sent as it is."""
@@ -54,7 +55,13 @@ class HttpTransport:
     """Carries the requests of one account over a shared session."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, slots: asyncio.Semaphore, pace: Pace, timeout: float
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        slots: asyncio.Semaphore,
+        pace: Pace,
+        timeout: float,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")

@@ -34,7 +34,9 @@ class RowGroup:
     indexes: Sequence[int]
 
 
-def make_rows(provider: AnyProvider, users: Sequence[AudienceUser], first_index: int, step: int = 250) -> Iterator[Rows]:
+def make_rows(
+    provider: AnyProvider, users: Sequence[AudienceUser], first_index: int, step: int = 250
+) -> Iterator[Rows]:
     """Turn users into rows; yields the same growing Rows after each `step` users, for others to have a turn.
 
     A user that makes the row function raise is rejected as `bug`, the others are not touched by it.

@@ -27,7 +27,12 @@ class AccountSettings(BaseModel):
         default=16, description="Calls that may be under way at once."
     )
     pace: tuple[Rate, ...] | None = Field(
-        default=None, description="Rates for every operation, such as 10/s,150/m, or off; unset: as documented."
+        default=None,
+        description="Rates for every operation, such as 10/s,150/m, or off; unset: as documented.",
+    )
+
+    default_region: Annotated[str, Field(pattern="^[A-Za-z]{2}$")] | None = Field(
+        default=None, description="Country of phone numbers that have none, such as DE; unset: none."
     )
 
     @field_validator("pace", mode="before")
@@ -45,7 +50,9 @@ class AccountSettings(BaseModel):
 
 def variable(target: Target, field: str) -> str:
     """Return the name of the variable that holds a field of exactly this account."""
-    parts = [target.provider, *target.account.split("-"), field] if target.account else [target.provider, field]
+    parts = (
+        [target.provider, *target.account.split("-"), field] if target.account else [target.provider, field]
+    )
     return "_".join(parts).upper()
 
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from fastavro import schemaless_reader, schemaless_writer
@@ -198,8 +198,7 @@ def _content_options_schema() -> Schema:
 
 
 def _parsed(schema: Schema) -> Schema:
-    parsed: Schema = parse_schema(schema, _force=True)
-    return parsed
+    return cast(Schema, parse_schema(schema, _force=True))
 
 
 def _long(number: int) -> bytes:

@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
@@ -66,8 +66,7 @@ def _fingerprint_header(text: str) -> bytes:
 
 
 def _parse(text: str) -> Schema:
-    parsed: Schema = parse_schema(json.loads(text))
-    return parsed
+    return cast(Schema, parse_schema(json.loads(text)))
 
 
 @dataclass(frozen=True, slots=True)

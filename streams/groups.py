@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -9,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from streams.settings import KafkaSettings
 
 
-async def groups_with_members(kafka: KafkaSettings, group_ids: Iterable[str], timeout: float = 5.0) -> set[str]:
+async def groups_with_members(
+    kafka: KafkaSettings, group_ids: Iterable[str], timeout: float = 5.0
+) -> set[str]:
     """Return those of the groups that have a member now; a group that can't be asked about counts as such."""
     return await asyncio.to_thread(_groups_with_members, kafka, list(group_ids), timeout)
 
@@ -20,8 +24,8 @@ def _groups_with_members(kafka: KafkaSettings, group_ids: list[str], timeout: fl
     return {group_id for group_id, future in futures.items() if _has_members(future)}
 
 
-def _has_members(future: "asyncio.Future[object]") -> bool:
+def _has_members(future: "Future[Any]") -> bool:
     try:
-        return bool(future.result().members)  # type: ignore[attr-defined] -- the client publishes no types
+        return bool(future.result().members)
     except KafkaException as error:
         return error.args[0].name() != "GROUP_ID_NOT_FOUND"

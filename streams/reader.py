@@ -212,7 +212,9 @@ class GroupReader:
         self.is_member = True
         if not partitions:
             return
-        starts = [self._start(consumer, found) for found in consumer.committed(partitions, timeout=BROKER_LIMIT)]
+        starts = [
+            self._start(consumer, found) for found in consumer.committed(partitions, timeout=BROKER_LIMIT)
+        ]
         with self._lock:
             for start in starts:
                 self._windows[start.partition] = Window(start.offset, start.metadata or "")
@@ -241,7 +243,9 @@ class GroupReader:
     def _report_loss(self, partition: int, wanted: int, low: int, high: int) -> None:
         facts = {"topic": self._topic, "partition": partition, "offset": wanted, "first": low, "end": high}
         if wanted < low:
-            log.error("Records were deleted before they were read.", lost=low - wanted, action="skip", **facts)
+            log.error(
+                "Records were deleted before they were read.", lost=low - wanted, action="skip", **facts
+            )
         else:
             log.error("The log is shorter than what was read: reading all of it.", action="repeat", **facts)
 

@@ -132,7 +132,9 @@ def _ensure_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], timeout: fl
     found = [spec for spec in specs if spec.name in existing]
     differences = [
         difference
-        for spec, config in zip(found, _configs(admin, ResourceType.TOPIC, [s.name for s in found]), strict=True)
+        for spec, config in zip(
+            found, _configs(admin, ResourceType.TOPIC, [s.name for s in found]), strict=True
+        )
         for difference in compare(spec, existing[spec.name], config, replication)
     ]
     return differences + _offsets_retention(admin)
@@ -172,7 +174,9 @@ def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) ->
             future.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise KafkaUnreachableError(f"A topic could not be created ({error.args[0].name()}).") from error
+                raise KafkaUnreachableError(
+                    f"A topic could not be created ({error.args[0].name()})."
+                ) from error
 
 
 def _configs(admin: AdminClient, kind: ResourceType, names: Sequence[str]) -> list[dict[str, str]]:

@@ -102,7 +102,9 @@ class Writer:
             self._report(acknowledged, error, message)
 
         try:
-            self._producer.produce(topic, value, key, headers=list((headers or {}).items()), on_delivery=report)
+            self._producer.produce(
+                topic, value, key, headers=list((headers or {}).items()), on_delivery=report
+            )
         except BufferError as error:
             raise QueueFullError from error
         except KafkaException as error:
