@@ -20,9 +20,7 @@ class Audiences:
         async with self._locks[platform_name]:
             if platform_name not in self._ids:
                 found = await self._provider.find_audience(platform_name)
-                self._ids[platform_name] = found or await self._provider.create_audience(
-                    platform_name, audience_type
-                )
+                self._ids[platform_name] = found or await self._provider.create_audience(platform_name, audience_type)
             return self._ids[platform_name]
 
     def forget(self, platform_name: str, audience_id: str) -> None:

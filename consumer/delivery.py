@@ -37,9 +37,7 @@ class Delivery:
         at once, as slots and pace allow. `notice` is awaited when a call is to be tried again.
         """
         context: dict[str, object] = {"batch_id": batch.batch_id, "provider": self.provider.name}
-        attempts = Attempts(
-            policy=self.policy, pace=self.pace, time=self.time, notice=notice, context=context
-        )
+        attempts = Attempts(policy=self.policy, pace=self.pace, time=self.time, notice=notice, context=context)
         tally = Tally(received=len(batch.users))
         made = await self._make_rows(batch.users, batch.first_index)
         for index, rejection in made.rejected:
@@ -58,9 +56,7 @@ class Delivery:
                 await asyncio.sleep(0)
         return made
 
-    async def _send_all(
-        self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally
-    ) -> None:
+    async def _send_all(self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally) -> None:
         async def send(group: RowGroup) -> None:
             try:
                 tally.add(group, await attempts.run(lambda: self._send(batch, name, group, tally)))

@@ -41,28 +41,25 @@ class Account:
 
 
 async def consume(
-    account: Account,
-    settings: ConsumerSettings,
-    kafka: KafkaSettings,
-    names: TopicNames,
-    framing: Framing,
-    stop: asyncio.Event,
+    account: Account, settings: ConsumerSettings, kafka: KafkaSettings, names: TopicNames, framing: Framing
 ) -> None:
-    """Serve an account until `stop` is set; its topics exist.
+    """Serve an account until cancelled; its topics exist.
 
-    Then: stop reading, finish what is in hand within the limit, commit, leave the group.
+    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group.
     Raises StreamError where Kafka can't be worked with.
     """
     async with _open(account, settings, kafka, names, framing) as runner:
         running = asyncio.create_task(runner.run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        runner.reader.stop_reading()
-        await asyncio.wait({running}, timeout=settings.shutdown_timeout)
-        if running.cancel():
-            log.warning("The time to end is over: the next start repeats what is unfinished.", action="stop")
-        await asyncio.gather(running, return_exceptions=running.cancelling() > 0)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            runner.reader.stop_reading()
+            await asyncio.wait({running}, timeout=settings.shutdown_timeout)
+            raise
+        finally:
+            if running.cancel():
+                log.warning("The time to end is over: the next start repeats what is unfinished.", action="stop")
+                await asyncio.gather(running, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -23,37 +23,19 @@ VOCABULARY: dict[str, Meaning] = {
     "unexpected_answer": Meaning("retry", "account", "The answer is not of the documented form.", "Wait."),
     "busy": Meaning("retry", "audience", "The audience is being processed.", "Wait."),
     "throttled": Meaning("throttle", "account", "Too many calls.", "Wait, or set a slower pace."),
-    "token_invalid": Meaning(
-        "stop", "account", "The token is missing, wrong or expired.", "Set a new token."
-    ),
+    "token_invalid": Meaning("stop", "account", "The token is missing, wrong or expired.", "Set a new token."),
     "permission_missing": Meaning("stop", "account", "The token may not do this.", "Grant the permission."),
-    "terms_not_accepted": Meaning(
-        "stop", "account", "Terms wait for acceptance.", "Accept them on the platform."
-    ),
+    "terms_not_accepted": Meaning("stop", "account", "Terms wait for acceptance.", "Accept them on the platform."),
     "account_not_found": Meaning("stop", "account", "The account does not exist.", "Correct the account id."),
-    "account_blocked": Meaning(
-        "stop", "account", "The platform has blocked us.", "Ask the platform's support."
-    ),
+    "account_blocked": Meaning("stop", "account", "The platform has blocked us.", "Ask the platform's support."),
     "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
-    "audience_refused": Meaning(
-        "reject", "audience", "The audience can't be made or used.", "See the platform."
-    ),
-    "audience_limit": Meaning(
-        "reject", "audience", "The account is full of audiences.", "Delete unused ones."
-    ),
-    "request_refused": Meaning(
-        "reject", "record", "The platform calls the request wrong.", "Report it to us."
-    ),
-    "partly_taken": Meaning(
-        "reject", "record", "Some rows were taken; which is not said.", "See the platform."
-    ),
+    "audience_refused": Meaning("reject", "audience", "The audience can't be made or used.", "See the platform."),
+    "audience_limit": Meaning("reject", "audience", "The account is full of audiences.", "Delete unused ones."),
+    "request_refused": Meaning("reject", "record", "The platform calls the request wrong.", "Report it to us."),
+    "partly_taken": Meaning("reject", "record", "Some rows were taken; which is not said.", "See the platform."),
     "bug": Meaning("reject", "record", "Our code failed; the log has its frames.", "Report it to us."),
-    "undecodable": Meaning(
-        "reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."
-    ),
-    "invalid_batch": Meaning(
-        "reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."
-    ),
+    "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
+    "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
 }
 
 

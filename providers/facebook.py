@@ -78,10 +78,8 @@ class FacebookSettings(AccountSettings):
     api_version: Annotated[str, Field(pattern=r"^v\d+\.\d+$")] = Field(
         default="v26.0", description="Version of the API."
     )
-    customer_file_source: Literal[
-        "USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"
-    ] = Field(
-        default="USER_PROVIDED_ONLY", description="Where the customers' data comes from, shown to users."
+    customer_file_source: Literal["USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"] = (
+        Field(default="USER_PROVIDED_ONLY", description="Where the customers' data comes from, shown to users.")
     )
 
 
@@ -250,13 +248,9 @@ def _word(code: int, subcode: int, is_transient: bool) -> str:
 def regain_seconds(headers: Mapping[str, str]) -> float | None:
     """Return the wait that Meta asks for; its header says minutes, for each business and kind of use."""
     try:
-        usage = msgspec.json.decode(
-            headers.get("X-Business-Use-Case-Usage", ""), type=dict[str, list[dict[str, Any]]]
-        )
+        usage = msgspec.json.decode(headers.get("X-Business-Use-Case-Usage", ""), type=dict[str, list[dict[str, Any]]])
     except msgspec.DecodeError:
         return None
-    minutes = [
-        entry.get("estimated_time_to_regain_access", 0) for entries in usage.values() for entry in entries
-    ]
+    minutes = [entry.get("estimated_time_to_regain_access", 0) for entries in usage.values() for entry in entries]
     longest = max(minutes, default=0)
     return float(longest) * 60 or None

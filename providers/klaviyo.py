@@ -115,9 +115,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         escaped = platform_name.replace("\\", "\\\\").replace('"', '\\"')
         query = {"filter": f'equals(name,"{escaped}")', "page[size]": "10"}
         entries = await self._pages("find", "/api/lists", query)
-        return min(
-            (entry["id"] for entry in entries if entry["attributes"]["name"] == platform_name), default=None
-        )
+        return min((entry["id"] for entry in entries if entry["attributes"]["name"] == platform_name), default=None)
 
     async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
         """Create a list, of either type; Klaviyo allows 150 a day."""

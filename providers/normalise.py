@@ -72,9 +72,7 @@ def _slow_phone(text: str, region: str | None) -> str | None:
 
 
 def _digits(text: str) -> str | None:
-    number = "".join(
-        letter for letter in _EXTENSION.split(text)[0] if letter.isascii() and letter.isdecimal()
-    )
+    number = "".join(letter for letter in _EXTENSION.split(text)[0] if letter.isascii() and letter.isdecimal())
     return "+" + number if 7 <= len(number) <= 15 and number.strip("0") else None
 
 

@@ -23,9 +23,7 @@ class AccountSettings(BaseModel):
 
     base_url: str = Field(description="Scheme, host and optional path before the platform's own paths.")
     timeout: Annotated[float, Field(gt=0)] = Field(default=60, description="Seconds that one call may take.")
-    slots: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=16, description="Calls that may be under way at once."
-    )
+    slots: Annotated[int, Field(ge=1, le=1000)] = Field(default=16, description="Calls that may be under way at once.")
     pace: tuple[Rate, ...] | None = Field(
         default=None,
         description="Rates for every operation, such as 10/s,150/m, or off; unset: as documented.",
@@ -50,9 +48,7 @@ class AccountSettings(BaseModel):
 
 def variable(target: Target, field: str) -> str:
     """Return the name of the variable that holds a field of exactly this account."""
-    parts = (
-        [target.provider, *target.account.split("-"), field] if target.account else [target.provider, field]
-    )
+    parts = [target.provider, *target.account.split("-"), field] if target.account else [target.provider, field]
     return "_".join(parts).upper()
 
 

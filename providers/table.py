@@ -28,6 +28,4 @@ def open_account(
 ) -> AnyProvider:
     """Return a provider that calls its platform over this session."""
     slots = asyncio.Semaphore(settings.slots)
-    return kind(
-        settings, HttpTransport(session, settings.base_url, slots=slots, pace=pace, timeout=settings.timeout)
-    )
+    return kind(settings, HttpTransport(session, settings.base_url, slots=slots, pace=pace, timeout=settings.timeout))

@@ -139,9 +139,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
                 "page_size": str(PAGE),
             }
             data = await self._call("find", "GET", "/dmp/custom_audience/list/", query=query)
-            found += [
-                entry["audience_id"] for entry in data.get("list", ()) if entry["name"] == platform_name
-            ]
+            found += [entry["audience_id"] for entry in data.get("list", ()) if entry["name"] == platform_name]
             pages = int(data.get("page_info", {}).get("total_page", 1))
             page += 1
         return min(found, key=int, default=None)

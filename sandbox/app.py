@@ -52,9 +52,7 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
 
 async def serve(host: str, port: int, options: SandboxOptions | None = None) -> web.AppRunner:
     """Start the sandbox; `runner.addresses` says where it listens. End it by `runner.cleanup()`."""
-    runner = web.AppRunner(
-        create_app(options), access_log=None, handler_cancellation=True, shutdown_timeout=0.5
-    )
+    runner = web.AppRunner(create_app(options), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
@@ -110,17 +108,13 @@ class Inside:
 
     async def members(self, request: web.Request) -> web.Response:
         """Show what is held, each member once."""
-        chosen = self._chosen(request).store.chosen(
-            request.query.get("audience"), request.query.get("account")
-        )
+        chosen = self._chosen(request).store.chosen(request.query.get("audience"), request.query.get("account"))
         return json_answer({"members": sorted(set().union(*(audience.members for audience in chosen)))})
 
     async def forget(self, request: web.Request) -> web.Response:
         """Empty audiences; without a name they are gone altogether."""
         around = self._chosen(request)
-        for audience in list(
-            around.store.chosen(request.query.get("audience"), request.query.get("account"))
-        ):
+        for audience in list(around.store.chosen(request.query.get("audience"), request.query.get("account"))):
             audience.members.clear()
             audience.options.pop("profiles", None)
             if "audience" not in request.query:

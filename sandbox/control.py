@@ -28,9 +28,7 @@ FAULTS = (
 OPERATIONS = ("find", "create", "upload", "job")
 
 
-class Fault(
-    msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename={"until_cleared": "untilCleared"}
-):
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename={"until_cleared": "untilCleared"}):
     """A fault for the next `calls` calls of a provider, or `untilCleared`.
 
     throttled, auth, terms, server_error, html, not_found, invalid: refused in the platform's own words.

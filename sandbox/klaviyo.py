@@ -69,11 +69,7 @@ class Klaviyo:
             ("GET", "/profile-bulk-import-jobs/{job}", "job", self.job),
             ("GET", "/profile-bulk-import-jobs/{job}/import-errors", "job", self.errors),
         ]
-        return [
-            Route(call[0], "/klaviyo/api" + call[1] + slash, *call[2:])
-            for call in calls
-            for slash in ("", "/")
-        ]
+        return [Route(call[0], "/klaviyo/api" + call[1] + slash, *call[2:]) for call in calls for slash in ("", "/")]
 
     async def find(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         """List lists by name."""
@@ -143,10 +139,7 @@ class Klaviyo:
         return _answer({"data": shown, "links": {"self": str(request.url), "next": following}})
 
     def _enter(self, request: web.Request, fault: Fault | None, operation: str) -> None:
-        if (
-            request.headers.get("Authorization")
-            != f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}"
-        ):
+        if request.headers.get("Authorization") != f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}":
             raise _error(401, "not_authenticated")
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.pre)?", request.headers.get("revision", "")):
             raise _error(400, "invalid")
@@ -220,9 +213,7 @@ def _wrong_field(profile: Mapping[str, Any]) -> str | None:
     if not any(profile.get(name) for name in IDENTIFIERS):
         return "email"
     checks = (("email", _EMAIL), ("phone_number", _PHONE))
-    return next(
-        (name for name, form in checks if name in profile and not form.fullmatch(str(profile[name]))), None
-    )
+    return next((name for name, form in checks if name in profile and not form.fullmatch(str(profile[name]))), None)
 
 
 def _upsert(audience: Audience, profile: Mapping[str, Any]) -> None:

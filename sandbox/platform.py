@@ -80,9 +80,7 @@ def json_answer(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None, kind: str = "application/json"
 ) -> web.Response:
     """Return an answer in JSON."""
-    return web.Response(
-        body=msgspec.json.encode(body), status=status, headers=dict(headers or {}), content_type=kind
-    )
+    return web.Response(body=msgspec.json.encode(body), status=status, headers=dict(headers or {}), content_type=kind)
 
 
 def html_answer() -> web.Response:

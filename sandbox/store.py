@@ -45,9 +45,7 @@ class Store:
 
 def digits(count: int) -> str:
     """Return a random number with this many digits, as text."""
-    return str(secrets.choice(range(1, 10))) + "".join(
-        secrets.choice(string.digits) for _ in range(count - 1)
-    )
+    return str(secrets.choice(range(1, 10))) + "".join(secrets.choice(string.digits) for _ in range(count - 1))
 
 
 def letters(count: int) -> str:

@@ -162,7 +162,16 @@ class LocalBroker:
         if (self.data / "log" / "meta.properties").exists():
             return
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        tool = [java, "-cp", path, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        tool = [
+            java,
+            "-cp",
+            path,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(properties),
+        ]
         ran = subprocess.run(tool, capture_output=True, check=False, env=java_environ(self.environ))  # noqa: S603
         if ran.returncode:
             self.log.write_bytes(ran.stdout + ran.stderr)

@@ -11,9 +11,7 @@ from confluent_kafka.admin import AdminClient
 from streams.settings import KafkaSettings
 
 
-async def groups_with_members(
-    kafka: KafkaSettings, group_ids: Iterable[str], timeout: float = 5.0
-) -> set[str]:
+async def groups_with_members(kafka: KafkaSettings, group_ids: Iterable[str], timeout: float = 5.0) -> set[str]:
     """Return those of the groups that have a member now; a group that can't be asked about counts as such."""
     return await asyncio.to_thread(_groups_with_members, kafka, list(group_ids), timeout)
 

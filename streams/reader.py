@@ -117,9 +117,7 @@ class GroupReader:
 
     def open(self, consumer: Consumer) -> None:
         """Join the group."""
-        consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Note messages in their windows; return those that are new here."""
@@ -169,9 +167,7 @@ class GroupReader:
         with self._lock:
             half = 0.5 if self._is_over else 1.0
             self._is_over = (
-                self._is_stopping
-                or self._bytes >= self._max_bytes * half
-                or self._records >= self._max_records * half
+                self._is_stopping or self._bytes >= self._max_bytes * half or self._records >= self._max_records * half
             )
             wanted = {number for number, window in self._windows.items() if self._is_over or window.is_full}
             change = wanted - self._paused, (self._paused - wanted) & self._windows.keys()
@@ -212,9 +208,7 @@ class GroupReader:
         self.is_member = True
         if not partitions:
             return
-        starts = [
-            self._start(consumer, found) for found in consumer.committed(partitions, timeout=BROKER_LIMIT)
-        ]
+        starts = [self._start(consumer, found) for found in consumer.committed(partitions, timeout=BROKER_LIMIT)]
         with self._lock:
             for start in starts:
                 self._windows[start.partition] = Window(start.offset, start.metadata or "")
@@ -243,9 +237,7 @@ class GroupReader:
     def _report_loss(self, partition: int, wanted: int, low: int, high: int) -> None:
         facts = {"topic": self._topic, "partition": partition, "offset": wanted, "first": low, "end": high}
         if wanted < low:
-            log.error(
-                "Records were deleted before they were read.", lost=low - wanted, action="skip", **facts
-            )
+            log.error("Records were deleted before they were read.", lost=low - wanted, action="skip", **facts)
         else:
             log.error("The log is shorter than what was read: reading all of it.", action="repeat", **facts)
 

@@ -24,9 +24,7 @@ class ConfluentRegistry:
         """Return the id of a record's schema, registering it once. Raises RegistryUnavailableError."""
         if record not in self._ids:
             try:
-                registered = self._client.register_schema(
-                    f"{self._topics[record]}-value", Schema(schema, "AVRO")
-                )
+                registered = self._client.register_schema(f"{self._topics[record]}-value", Schema(schema, "AVRO"))
             except Exception as error:
                 raise RegistryUnavailableError from error
             self._ids[record] = registered

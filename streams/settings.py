@@ -18,9 +18,7 @@ class KafkaSettings:
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def client(
-        self, defaults: Mapping[str, Any], required: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def client(self, defaults: Mapping[str, Any], required: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a client's configuration: the user's properties win over defaults, not over what is required."""
         always = {"bootstrap.servers": self.bootstrap_servers, **(required or {})}
         quiet = {"log_level": 3}  # errors reach us by callbacks too

@@ -132,9 +132,7 @@ def _ensure_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], timeout: fl
     found = [spec for spec in specs if spec.name in existing]
     differences = [
         difference
-        for spec, config in zip(
-            found, _configs(admin, ResourceType.TOPIC, [s.name for s in found]), strict=True
-        )
+        for spec, config in zip(found, _configs(admin, ResourceType.TOPIC, [s.name for s in found]), strict=True)
         for difference in compare(spec, existing[spec.name], config, replication)
     ]
     return differences + _offsets_retention(admin)
@@ -152,9 +150,7 @@ def _metadata(
         except KafkaException as error:
             if time.monotonic() >= deadline:
                 reason = problems[-1] if problems else error.args[0].str()
-                raise KafkaUnreachableError(
-                    f"No Kafka answers at {kafka.bootstrap_servers} ({reason})."
-                ) from error
+                raise KafkaUnreachableError(f"No Kafka answers at {kafka.bootstrap_servers} ({reason}).") from error
     shapes = {
         name: (len(topic.partitions), min((len(p.replicas) for p in topic.partitions.values()), default=0))
         for name, topic in metadata.topics.items()
@@ -166,17 +162,13 @@ def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) ->
     if not specs:
         return
     in_sync = {"min.insync.replicas": "2" if replication >= 3 else "1"}
-    topics = [
-        NewTopic(spec.name, spec.partitions, replication, config={**spec.config, **in_sync}) for spec in specs
-    ]
+    topics = [NewTopic(spec.name, spec.partitions, replication, config={**spec.config, **in_sync}) for spec in specs]
     for future in admin.create_topics(topics, operation_timeout=20).values():
         try:
             future.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise KafkaUnreachableError(
-                    f"A topic could not be created ({error.args[0].name()})."
-                ) from error
+                raise KafkaUnreachableError(f"A topic could not be created ({error.args[0].name()}).") from error
 
 
 def _configs(admin: AdminClient, kind: ResourceType, names: Sequence[str]) -> list[dict[str, str]]:
@@ -195,9 +187,7 @@ def _offsets_retention(admin: AdminClient) -> list[Difference]:
     return [Difference("the cluster", OFFSETS_RETENTION, str(minutes), "43200 or more", is_weaker=False)]
 
 
-def compare(
-    spec: TopicSpec, shape: tuple[int, int], config: Mapping[str, str], replication: int
-) -> list[Difference]:
+def compare(spec: TopicSpec, shape: tuple[int, int], config: Mapping[str, str], replication: int) -> list[Difference]:
     """Return how a topic of this shape (partitions, replication) and configuration differs from its spec."""
     in_sync = 2 if replication >= 3 else 1
     numbers = [

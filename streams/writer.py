@@ -102,18 +102,14 @@ class Writer:
             self._report(acknowledged, error, message)
 
         try:
-            self._producer.produce(
-                topic, value, key, headers=list((headers or {}).items()), on_delivery=report
-            )
+            self._producer.produce(topic, value, key, headers=list((headers or {}).items()), on_delivery=report)
         except BufferError as error:
             raise QueueFullError from error
         except KafkaException as error:
             raise NotAcknowledgedError from error
         return await acknowledged
 
-    def _report(
-        self, acknowledged: "asyncio.Future[Origin]", error: KafkaError | None, message: Message
-    ) -> None:
+    def _report(self, acknowledged: "asyncio.Future[Origin]", error: KafkaError | None, message: Message) -> None:
         origin = None
         if error is None:
             self._is_down.clear()

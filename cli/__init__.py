@@ -1,0 +1,1 @@
+"""The `audience` command: puts the rooms together."""

@@ -1,0 +1,71 @@
+"""Where settings come from: the environment, a `.env` file, and what `audience up` is running with."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from sandbox import CREDENTIALS
+
+DATA = "AUDIENCE_DATA"
+ENV_FILE = "AUDIENCE_ENV_FILE"
+PROVIDERS = "AUDIENCE_PROVIDERS"
+STATE_FILE = "up.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Variables, and where each comes from. An empty variable is not set."""
+
+    values: Mapping[str, str] = field(repr=False)
+    origins: Mapping[str, str]
+
+    @property
+    def data(self) -> Path:
+        """Folder of what we keep on this machine."""
+        return Path(self.values.get(DATA, ".data")).absolute()
+
+
+def read_environment(process: Mapping[str, str]) -> Environment:
+    """Return the settings: the process's environment first, then `.env`, then what `up` runs with."""
+    mine = {name: value for name, value in process.items() if value}
+    file = process.get(ENV_FILE, ".env")
+    from_file = {name: value for name, value in dotenv_values(file).items() if value} if file else {}
+    merged = from_file | mine
+    origins = dict.fromkeys(from_file, file) | dict.fromkeys(mine, "environment")
+    data = Path(merged.get(DATA, ".data")).absolute()
+    running = _running(data) if PROVIDERS not in merged else {}
+    added = {name: value for name, value in running.items() if name not in merged or _is_sandboxed(name, running)}
+    return Environment(merged | added, origins | dict.fromkeys(added, "audience up"))
+
+
+def _is_sandboxed(name: str, running: Mapping[str, str]) -> bool:
+    """Tell whether a variable is a credential or the URL of a platform that the sandbox plays."""
+    return any(
+        f"{p.upper()}_BASE_URL" in running and name in (*c, f"{p.upper()}_BASE_URL") for p, c in CREDENTIALS.items()
+    )
+
+
+def _running(data: Path) -> dict[str, str]:
+    """Return what `up` in this data folder runs with; nothing if it is not running."""
+    try:
+        state = json.loads((data / STATE_FILE).read_text(encoding="utf-8"))
+        os.kill(state["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return {}
+    values: dict[str, str] = dict(state["environment"])
+    for provider in state["sandbox"]:
+        values |= CREDENTIALS[provider]
+    return values
+
+
+def write_state(data: Path, environment: Mapping[str, str], sandbox: list[str]) -> Path:
+    """Record what runs, without secrets, for other commands; return the file, to be removed at the end."""
+    data.mkdir(parents=True, exist_ok=True)
+    path = data / STATE_FILE
+    state = {"pid": os.getpid(), "environment": dict(environment), "sandbox": sandbox}
+    path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,215 @@
+"""The command line: `audience COMMAND`."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+import sandbox
+from cli.config import Config, ConfigError, account, describe, load
+from cli.demo import DemoFailedError, demo
+from cli.environment import Environment, read_environment
+from cli.logs import configure_logs
+from cli.supervisor import PartFailedError
+from cli.up import up
+from consumer.service import consume
+from producer.server import serving
+from providers.table import PROVIDERS
+from schemas.framing import RegistryUnavailableError
+from schemas.target import Target, parse_target
+from streams import lifeline
+from streams.errors import StreamError
+from streams.topics import ensure_topics, layout
+
+log = structlog.get_logger()
+
+LAST_WORD = 60.0
+"""Seconds after which a process whose parent is gone ends by force."""
+
+EXPECTED = (ConfigError, StreamError, PartFailedError, DemoFailedError, RegistryUnavailableError, OSError)
+"""What a person can act on by the message alone."""
+
+Command = Callable[[argparse.Namespace, Environment], Coroutine[Any, Any, None]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; exit 1 with one sentence on standard error where it can't be."""
+    options = _parser().parse_args(arguments)
+    configure_logs()
+    lifeline.watch(_end)
+    try:
+        asyncio.run(_run(options.run(options, read_environment(os.environ))))
+    except EXPECTED as error:
+        sys.exit(f"audience {options.command}: {error}")
+    except asyncio.CancelledError:
+        sys.exit(0 if options.is_service else 130)
+
+
+def _end() -> None:
+    """End in order, and by force if that takes too long."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    forced = threading.Timer(LAST_WORD, os._exit, args=(1,))
+    forced.daemon = True
+    forced.start()
+
+
+async def _run(command: Coroutine[Any, Any, None]) -> None:
+    """Run a command; SIGINT and SIGTERM cancel it once, upon which it puts things in order."""
+    task = asyncio.ensure_future(command)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    await task
+
+
+async def _serve(options: argparse.Namespace, environment: Environment) -> None:
+    del options
+    config = load(environment)
+    await _prepare(config, config.targets)
+    async with serving(config.server, config.kafka, config.targets, config.names, config.framing) as server:
+        log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
+        await server.following
+
+
+async def _consume(options: argparse.Namespace, environment: Environment) -> None:
+    config = load(environment)
+    served = account(options.provider, environment, config.common)
+    kafka = config.kafka
+    await _prepare(config, [served.target])
+    log.info("Consuming.", target=str(served.target), base_url=served.settings.base_url)
+    await consume(served, config.consumer, kafka, config.names, config.framing)
+
+
+async def _prepare(config: Config, targets: Sequence[Target]) -> None:
+    """See to the topics, and say what is odd."""
+    if config.unknown:
+        log.warning("These variables name no property of Kafka's client and are ignored.", names=config.unknown)
+    groups = [target.group_id(config.names.prefix) for target in targets]
+    specs = layout(config.names, groups)
+    for difference in await ensure_topics(config.kafka, specs, allow_weaker=config.common.allow_weaker_topics):
+        log.warning("A topic differs from what it should be.", difference=str(difference))
+
+
+async def _sandbox(options: argparse.Namespace, environment: Environment) -> None:
+    del options
+    settings = load(environment).sandbox
+    behaviour = sandbox.SandboxOptions(limits=settings.limits, latency=settings.latency)
+    runner = await sandbox.serve(settings.listen.host, settings.listen.port, behaviour)
+    try:
+        log.info("The sandbox listens.", address=str(settings.listen))
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _up(options: argparse.Namespace, environment: Environment) -> None:
+    del options
+    await up(environment)
+
+
+async def _demo(options: argparse.Namespace, environment: Environment) -> None:
+    del options, environment
+    await demo(os.environ, Console())
+
+
+async def _config(options: argparse.Namespace, environment: Environment) -> None:
+    del options
+    table = Table("variable", "value", "from", "meaning")
+    for line in describe(environment):
+        table.add_row(line.variable, line.value, line.origin, line.description)
+    Console().print(table)
+    load(environment)
+
+
+def _provider(text: str) -> Target:
+    try:
+        target = parse_target(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if target.provider not in PROVIDERS:
+        raise argparse.ArgumentTypeError(f"there are {', '.join(PROVIDERS)}")
+    return target
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="audience",
+        description="Push one customer list to every marketing platform, and say what happened to each user.",
+        epilog="Settings are environment variables, also read from .env; `audience config` shows them all.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, run, is_service, text in _COMMANDS:
+        added = commands.add_parser(name, help=text.partition(".")[0], description=text)
+        added.set_defaults(run=run, is_service=is_service)
+        if name == "consume":
+            added.add_argument(
+                "--provider",
+                required=True,
+                type=_provider,
+                metavar="PROVIDER[/ACCOUNT]",
+                help=f"the account to serve, such as facebook or facebook/eu; there are {', '.join(PROVIDERS)}",
+            )
+    return parser
+
+
+_COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
+    (
+        "serve",
+        _serve,
+        True,
+        "Run the HTTP endpoint. Listens on AUDIENCE_LISTEN and writes uploads to the topic that the accounts in "
+        "AUDIENCE_PROVIDERS read. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or the one of a running `audience up`.",
+    ),
+    (
+        "consume",
+        _consume,
+        True,
+        "Serve one account of a platform. Reads the topic as a consumer group of its own and sends users to the "
+        "platform, by the account's credentials, such as FACEBOOK_ACCESS_TOKEN and FACEBOOK_AD_ACCOUNT_ID.",
+    ),
+    (
+        "sandbox",
+        _sandbox,
+        True,
+        "Run stand-ins of the platforms. They answer as Facebook, TikTok and Klaviyo do, hold members in memory, "
+        "and fail on demand: see /_sandbox/members, /_sandbox/counters, /_sandbox/faults.",
+    ),
+    (
+        "up",
+        _up,
+        True,
+        "Run everything on this machine until Ctrl-C. Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, ingestion, one "
+        "consumer for each account, and the sandbox unless AUDIENCE_PROVIDERS names real accounts. A platform "
+        "whose <NAME>_BASE_URL is set is called there instead of in the sandbox.",
+    ),
+    (
+        "demo",
+        _demo,
+        False,
+        "Upload 25,000 made-up users and compare. Runs everything in a folder of its own against the sandbox, "
+        "whatever is configured, and exits 0 only if every platform holds exactly the users it can use.",
+    ),
+    (
+        "config",
+        _config,
+        False,
+        "Show every setting. Prints its value, secrets hidden, where that comes from and what it means.",
+    ),
+)
+
+
+if __name__ == "__main__":
+    main()

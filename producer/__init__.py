@@ -1,0 +1,1 @@
+"""`POST /audience`: validates an upload, writes it to the log, and waits for what the platforms did if asked."""

@@ -1,0 +1,75 @@
+"""What the endpoint answers, to the letter."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from aiohttp import web
+
+RETRY_AFTER = {"Retry-After": "5"}
+"""Seconds; long enough for a queue to drain, short enough for a client to stay."""
+
+
+class Refused(Exception):  # noqa: N818 -- an answer, raised where it is decided
+    """The request is not accepted; carries the answer."""
+
+    def __init__(self, response: web.Response, why: str) -> None:
+        super().__init__(why)
+        self.response = response
+        self.why = why
+
+
+def success(extra: Mapping[str, object], headers: Mapping[str, str]) -> web.Response:
+    """Return 200."""
+    return _json({"success": True, **extra}, 200, headers)
+
+
+def failure(
+    status: int, errors: Sequence[str], headers: Mapping[str, str] | None = None, **extra: object
+) -> web.Response:
+    """Return a failure in the usual form."""
+    return _json({"success": False, "errors": list(errors), **extra}, status, headers or {})
+
+
+def _json(body: Mapping[str, object], status: int, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(text=json.dumps(body), status=status, headers=dict(headers), content_type="application/json")
+
+
+def refused(status: int, *errors: str, headers: Mapping[str, str] | None = None) -> Refused:
+    """Return a refusal in the usual form."""
+    return Refused(failure(status, errors, headers), "; ".join(errors))
+
+
+def no_room(why: str) -> Refused:
+    """Return 503: nothing was accepted."""
+    return refused(503, f"{why}; nothing was accepted, send the request again", headers=RETRY_AFTER)
+
+
+def malformed(details: str) -> Refused:
+    """Return 400 for a body that is no form data."""
+    text = f"Malformed request body, must be form data ({details})"
+    return Refused(web.Response(text=text, status=400), text)
+
+
+def corrupted(details: str) -> Refused:
+    """Return 400 for `batch` or `users` that are missing, not JSON or of the wrong shape."""
+    return refused(400, f"Payload is corrupted or missing. Please send JSON string. {details}")
+
+
+def no_users() -> Refused:
+    """Return 400 for an empty list of users."""
+    text = "No users in the segment. Segment cannot be created."
+    return Refused(web.Response(text=text, status=400), text)
+
+
+def from_http(error: web.HTTPException) -> web.Response:
+    """Return the framework's own refusal, such as 404 and 405, in the usual form."""
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return failure(error.status, [_ADVICE.get(error.status, HTTPStatus(error.status).phrase)], headers)
+
+
+_ADVICE = {
+    404: "path: nothing is served here; send POST /audience",
+    405: "method: not one of those that Allow names",
+    413: "body: too large",
+}

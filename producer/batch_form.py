@@ -1,0 +1,82 @@
+"""The part `batch`: where an upload stands in its session."""
+
+import re
+from datetime import date
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from producer.numbers import number_text
+from producer.users_json import PayloadError, explain
+from schemas.validity import MAX_WHOLE
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+_EXPECTED = {
+    "sessionId": "a finite number",
+    "sequence": "a whole number from 0 to 2^53",
+    "totalBatches": "a whole number from 0 to 2^53",
+    "totalUsers": "a whole number from 0 to 2^53",
+    "pullDate": "a date as YYYY-MM-DD",
+}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _session_id(value: Any) -> str:
+    if not _is_number(value):
+        raise ValueError("not a number")
+    return number_text(value)
+
+
+def _whole(value: Any) -> int:
+    if not _is_number(value) or value != int(value):
+        raise ValueError("not a whole number")
+    return int(value)
+
+
+def _pull_date(value: Any) -> date | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise ValueError("not a date")
+    return date.fromisoformat(value)
+
+
+Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MAX_WHOLE)]
+
+
+class BatchForm(BaseModel):
+    """`batch` as it was sent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    session_id: Annotated[str, BeforeValidator(_session_id)] = Field(alias="sessionId")
+    sequence: Whole
+    total_batches: Whole = Field(alias="totalBatches")
+    total_users: Whole = Field(alias="totalUsers")
+    pull_date: Annotated[date | None, BeforeValidator(_pull_date)] = Field(alias="pullDate", default=None)
+
+
+def parse_batch(data: bytes) -> tuple[BatchForm, int]:
+    """Parse the part; return it and how many of its members we do not know. Raises PayloadError."""
+    try:
+        decoded = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError(_not_json(data, error)) from None
+    if not isinstance(decoded, dict):
+        raise PayloadError("batch: expected object")
+    try:
+        return BatchForm.model_validate(decoded), len(decoded.keys() - _EXPECTED.keys())
+    except ValidationError as error:
+        fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
+        raise PayloadError("; ".join(f"batch.{name}: expected {_EXPECTED[name]}" for name in fields)) from None
+
+
+def _not_json(data: bytes, error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return "batch: expected numbers that are finite"
+    return explain("batch", data, error, {})

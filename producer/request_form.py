@@ -1,0 +1,106 @@
+"""Everything of a request besides `batch` and `users`: all that is wrong with it is told at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from multidict import MultiMapping
+
+from producer.batch_form import BatchForm
+from producer.body import Form
+from schemas.records import AudienceType
+from schemas.target import Target
+from schemas.validity import MAX_NAME, is_name
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_TYPES = ("custom", "primary")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """What an upload asks for."""
+
+    name: str
+    type: AudienceType
+    disable_prefix: bool
+    sync: bool
+    detail: bool
+    channels: list[str] | None
+
+
+@dataclass(slots=True)
+class _Faults:
+    found: list[str] = field(default_factory=list)
+
+    def add(self, field_name: str, instead: str) -> None:
+        self.found.append(f"{field_name}: {instead}")
+
+
+def parse_request(
+    form: Form, batch: BatchForm, query: MultiMapping[str], targets: Sequence[Target]
+) -> tuple[RequestForm | None, list[str]]:
+    """Return what the request asks for, or None and everything that is wrong, as `field: what to send instead`."""
+    faults = _Faults()
+    for name in dict.fromkeys(form.repeated):
+        faults.add(name, "send it once")
+    request = RequestForm(
+        name=_name(form, faults),
+        type=_type(form, faults),
+        disable_prefix=_boolean("disablePrefix", query, faults),
+        sync=_boolean("sync", query, faults),
+        detail=_boolean("detail", query, faults),
+        channels=_channels(query, targets, faults),
+    )
+    if batch.sequence > batch.total_batches:
+        faults.add("batch.sequence", "send a number that is not above totalBatches")
+    return (None if faults.found else request), faults.found
+
+
+def _name(form: Form, faults: _Faults) -> str:
+    name = _text("name", form, faults)
+    if name is not None and not is_name(name):
+        faults.add("name", f"send a name of 1 to {MAX_NAME} characters")
+    return name or ""
+
+
+def _type(form: Form, faults: _Faults) -> AudienceType:
+    if "type" not in form.parts:
+        return "custom"
+    kind = _text("type", form, faults)
+    if kind is not None and kind not in _TYPES:
+        faults.add("type", "send custom or primary")
+    return cast(AudienceType, kind)
+
+
+def _text(field_name: str, form: Form, faults: _Faults) -> str | None:
+    if field_name not in form.parts:
+        faults.add(field_name, "send it, it is required")
+        return None
+    try:
+        return form.parts[field_name].decode()
+    except UnicodeDecodeError as error:
+        faults.add(field_name, f"send UTF-8, byte {error.start} is none")
+        return None
+
+
+def _boolean(field_name: str, query: MultiMapping[str], faults: _Faults) -> bool:
+    values = query.getall(field_name, [])
+    if len(values) > 1:
+        faults.add(field_name, "send it once")
+    value = _BOOLEANS.get(values[0].lower()) if values else False
+    if value is None:
+        faults.add(field_name, "send true, false, 1 or 0")
+    return bool(value)
+
+
+def _channels(query: MultiMapping[str], targets: Sequence[Target], faults: _Faults) -> list[str] | None:
+    values = query.getall("channels", [])
+    if not values:
+        return None
+    known = dict.fromkeys(name for target in targets for name in (target.provider, str(target)))
+    channels = [channel.strip() for channel in values[0].split(",")]
+    if len(values) > 1:
+        faults.add("channels", "send it once, separated by commas")
+    elif not all(channel in known for channel in channels):
+        faults.add("channels", f"send some of {', '.join(known)}, separated by commas")
+    return channels

@@ -1,0 +1,97 @@
+"""Settings of the ingestion server."""
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+MIB = 1024 * 1024
+
+
+class Address(BaseModel):
+    """Where to listen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+def parse_address(value: object) -> object:
+    """Parse `host:port`, `[::1]:8080` for IPv6. Raises ValueError, which says what to write."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("expected host:port, such as 127.0.0.1:8080")
+    return {"host": host.strip("[]"), "port": int(port)}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, name or address, is this machine seen from itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse_tokens(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(token.strip() for token in value.split(",") if token.strip())
+
+
+class ServerSettings(BaseModel):
+    """How the server listens, whom it lets in, and what it takes. Times are seconds, sizes bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    listen: Annotated[Address, BeforeValidator(parse_address)] = Field(
+        default=Address(host="127.0.0.1", port=8080),
+        alias="AUDIENCE_LISTEN",
+        description="host:port of the HTTP endpoint.",
+    )
+    tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_parse_tokens)] = Field(
+        default=(),
+        alias="AUDIENCE_API_TOKENS",
+        description="Bearer tokens, separated by commas; without any only this machine is let in.",
+    )
+    sync_timeout: Annotated[float, Field(gt=0)] = Field(
+        default=60,
+        alias="AUDIENCE_SYNC_TIMEOUT",
+        description="Seconds that sync=true waits for the platforms.",
+    )
+    max_body: Annotated[int, Field(gt=0)] = Field(
+        default=64 * MIB, alias="AUDIENCE_MAX_BODY", description="Bytes of a request."
+    )
+    max_users: Annotated[int, Field(gt=0, le=250_000)] = Field(
+        default=250_000, alias="AUDIENCE_MAX_USERS", description="Users in a request."
+    )
+    body_timeout: Annotated[float, Field(gt=0)] = Field(
+        default=60, alias="AUDIENCE_BODY_TIMEOUT", description="Seconds that a request's body may take."
+    )
+    body_budget: Annotated[int, Field(gt=0)] = Field(
+        default=256 * MIB,
+        alias="AUDIENCE_BODY_BUDGET",
+        description="Bytes of request bodies held at once over all requests.",
+    )
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> "ServerSettings":
+        if not self.tokens and not self.listen.is_loopback:
+            raise ValueError(
+                "AUDIENCE_LISTEN: set AUDIENCE_API_TOKENS to listen on anything but this machine's loopback"
+            )
+        if self.body_budget < self.max_body:
+            raise ValueError("AUDIENCE_BODY_BUDGET: expected at least AUDIENCE_MAX_BODY")
+        return self
