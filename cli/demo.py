@@ -137,7 +137,7 @@ async def _upload(session: aiohttp.ClientSession, found: Running, people: Sequen
 
 
 async def _wait(outcome: Outcome, targets: int, progress: Progress) -> None:
-    task = progress.add_task("Batches × platforms", total=BATCHES * targets)
+    task = progress.add_task("Batches handled", total=BATCHES * targets)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LIMIT):
             while not outcome.is_complete(BATCHES, targets):

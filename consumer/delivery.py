@@ -52,7 +52,8 @@ class Delivery:
         """One record after the other, so that the first can be under way while the next is prepared."""
         made = Rows()
         async with self.preparing:
-            for made in make_rows(self.provider, users, first_index):
+            for grown in make_rows(self.provider, users, first_index):
+                made = grown
                 await asyncio.sleep(0)
         return made
 

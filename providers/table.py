@@ -20,7 +20,7 @@ def pace_of(kind: type[AnyProvider], settings: AccountSettings) -> Pace:
     """Return the pace of an account: as the platform documents it, unless the settings say otherwise."""
     if settings.pace is None:
         return Pace(kind.rates)
-    return Pace({operation: settings.pace for operation in kind.rates})
+    return Pace(dict.fromkeys(kind.rates, settings.pace))
 
 
 def open_account(

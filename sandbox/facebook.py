@@ -110,7 +110,7 @@ class Facebook:
         """Remove rows."""
         form = await self._enter(request, fault)
         audience = self._audience(request)
-        schema, rows = _payload(form, audience)
+        _, rows = _payload(form, audience)
         audience.members.difference_update(tuple(cell for cell in row if cell != "") for row in rows)
         return self._answer({"audience_id": audience.id, "num_received": len(rows), "num_invalid_entries": 0})
 

@@ -13,11 +13,9 @@ from schemas.records import Origin
 from streams.offsets import Window
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record, to_record
+from streams.watermarks import LIMIT, watermarks
 
 log = structlog.get_logger()
-
-BROKER_LIMIT = 10.0
-"""Seconds that a question to the broker may take while partitions are assigned."""
 
 DEFAULTS: dict[str, Any] = {
     "session.timeout.ms": 10_000,
@@ -208,7 +206,7 @@ class GroupReader:
         self.is_member = True
         if not partitions:
             return
-        starts = [self._start(consumer, found) for found in consumer.committed(partitions, timeout=BROKER_LIMIT)]
+        starts = [self._start(consumer, found) for found in consumer.committed(partitions, timeout=LIMIT)]
         with self._lock:
             for start in starts:
                 self._windows[start.partition] = Window(start.offset, start.metadata or "")
@@ -218,14 +216,14 @@ class GroupReader:
     def _start(self, consumer: Consumer, found: TopicPartition) -> TopicPartition:
         """Return where to begin: at the committed offset, else at the registered one, always on the log."""
         wanted = found.offset if found.offset >= 0 else self._first_offset(found.partition)
-        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, found.partition), BROKER_LIMIT)
+        low, high = watermarks(consumer, self._topic, found.partition)
         if low <= wanted <= high:
             return TopicPartition(self._topic, found.partition, wanted, found.metadata or "")
         self._report_loss(found.partition, wanted, low, high)
         return TopicPartition(self._topic, found.partition, low)
 
     def _start_again(self, consumer: Consumer, partition: int, wanted: int) -> None:
-        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), BROKER_LIMIT)
+        low, high = watermarks(consumer, self._topic, partition)
         with self._lock:
             window = self._windows.get(partition)
             self._drop(partition)

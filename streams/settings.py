@@ -21,7 +21,7 @@ class KafkaSettings:
     def client(self, defaults: Mapping[str, Any], required: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a client's configuration: the user's properties win over defaults, not over what is required."""
         always = {"bootstrap.servers": self.bootstrap_servers, **(required or {})}
-        quiet = {"log_level": 3}  # errors reach us by callbacks too
+        quiet = {"log_level": 2}  # errors reach us by callbacks too
         return {**quiet, **defaults, **self.properties, **always}
 
 

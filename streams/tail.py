@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.errors import KafkaUnreachableError
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record, to_record
+from streams.watermarks import LIMIT, watermarks
 
 log = structlog.get_logger()
 
@@ -22,7 +23,6 @@ _REQUIRED: dict[str, Any] = {
     "auto.offset.reset": "latest",
 }
 _DEFAULTS: dict[str, Any] = {"fetch.wait.max.ms": 100, "queued.max.messages.kbytes": 16384}
-BROKER_LIMIT = 10.0
 
 
 class Tail:
@@ -50,7 +50,7 @@ class Tail:
         """Take all partitions, each from its end on."""
         consumer.assign(
             [
-                TopicPartition(self._topic, number, _watermarks(consumer, self._topic, number)[1])
+                TopicPartition(self._topic, number, watermarks(consumer, self._topic, number)[1])
                 for number in _partitions(consumer, self._topic)
             ]
         )
@@ -86,9 +86,9 @@ async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
 def _end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
     consumer = Consumer(kafka.client(_DEFAULTS, _REQUIRED))
     try:
-        return [_watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)]
+        return [watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)]
     except KafkaException as error:
-        raise KafkaUnreachableError from error
+        raise KafkaUnreachableError(f"{topic} can't be read ({error.args[0].name()}).") from error
     finally:
         consumer.close()
 
@@ -98,17 +98,17 @@ def _read_whole(kafka: KafkaSettings, topic: str, timeout: float) -> list[Record
     required = _REQUIRED | {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
     consumer = Consumer(kafka.client(_DEFAULTS, required))
     try:
-        ends = {number: _watermarks(consumer, topic, number) for number in _partitions(consumer, topic)}
+        ends = {number: watermarks(consumer, topic, number) for number in _partitions(consumer, topic)}
         unread = {number for number, (low, high) in ends.items() if low < high}
         consumer.assign([TopicPartition(topic, number, ends[number][0]) for number in unread])
         records: list[Record] = []
         while unread:
             if time.monotonic() > deadline:
-                raise KafkaUnreachableError
+                raise KafkaUnreachableError(f"{topic} could not be read within {timeout:g} s.")
             _read_some(consumer, records, unread)
         return [record for record in records if record.origin.offset < ends[record.origin.partition][1]]
     except KafkaException as error:
-        raise KafkaUnreachableError from error
+        raise KafkaUnreachableError(f"{topic} can't be read ({error.args[0].name()}).") from error
     finally:
         consumer.close()
 
@@ -124,12 +124,7 @@ def _read_some(consumer: Consumer, records: list[Record], unread: set[int]) -> N
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    metadata = consumer.list_topics(topic, timeout=BROKER_LIMIT).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=LIMIT).topics[topic]
     if metadata.error is not None:
         raise KafkaException(metadata.error)
     return sorted(metadata.partitions)
-
-
-def _watermarks(consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
-    found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, number), BROKER_LIMIT)
-    return found

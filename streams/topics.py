@@ -16,6 +16,9 @@ DAY = 86_400_000
 
 HOUR = 3_600_000
 
+LEADER_LIMIT = 20.0
+"""Seconds that a new topic may take until it can be used."""
+
 OFFSETS_RETENTION = "offsets.retention.minutes"
 
 
@@ -169,6 +172,19 @@ def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) ->
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise KafkaUnreachableError(f"A topic could not be created ({error.args[0].name()}).") from error
+    _await_leaders(admin, {spec.name for spec in specs})
+
+
+def _await_leaders(admin: AdminClient, names: set[str]) -> None:
+    """Wait until every partition of new topics can be used: brokers learn of them a moment after the controller."""
+    deadline = time.monotonic() + LEADER_LIMIT
+    while time.monotonic() < deadline:
+        topics = admin.list_topics(timeout=10).topics
+        known = [topics[name] for name in names if name in topics]
+        leaders = [part.leader for topic in known for part in topic.partitions.values()]
+        if len(known) == len(names) and leaders and min(leaders) >= 0:
+            return
+        time.sleep(0.05)
 
 
 def _configs(admin: AdminClient, kind: ResourceType, names: Sequence[str]) -> list[dict[str, str]]:
