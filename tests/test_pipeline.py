@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -169,7 +170,6 @@ async def test_a_row_function_that_raises_loses_that_row_only_and_its_value_is_n
 
 def single_object(record: dict[str, object]) -> bytes:
     """Encode a record as any language would: the shipped schema, its fingerprint, fastavro."""
-    import io  # noqa: PLC0415 -- a publisher of its own, apart from our code
 
     schema = json.loads(SCHEMA.read_text())
     buffer = io.BytesIO()

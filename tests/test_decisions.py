@@ -1,0 +1,316 @@
+"""Pure decisions: what may be committed, when to try again, how fast to call, what a text means."""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.attempts import Attempts, Time
+from consumer.retry import RetryPolicy
+from producer.numbers import number_text
+from producer.settings import ServerSettings
+from producer.users_json import PayloadError, parse_users
+from providers.base import Limits
+from providers.errors import PlatformError, RetryError, platform_error
+from providers.pace import Pace, Rate, parse_rates
+from providers.rows import Rows, group_rows
+from providers.settings import account_values, variables
+from providers.table import PROVIDERS
+from schemas.records import AudienceBatch, AudienceUser
+from schemas.target import Target, parse_target
+from schemas.validity import invalidity
+from streams.offsets import MAX_SPAN, Window, decode_offsets, encode_offsets
+
+gaps = st.lists(st.integers(1, 5), min_size=1, max_size=60)
+
+
+def offsets_of(start: int, steps: Sequence[int]) -> list[int]:
+    """Return offsets with gaps between them, as compaction leaves them."""
+    found, at = [], start - 1
+    for step in steps:
+        at += step
+        found.append(at)
+    return found
+
+
+@given(st.integers(0, 10**12), gaps, st.data())
+def test_the_committable_offset_never_passes_an_unfinished_one(
+    start: int, steps: list[int], data: st.DataObject
+) -> None:
+    window, offsets = Window(start), offsets_of(start, steps)
+    assert all(window.add(offset) for offset in offsets)
+    unfinished = set(offsets)
+    for offset in data.draw(st.permutations(offsets)):
+        window.finish(offset)
+        unfinished.discard(offset)
+        assert window.committable <= min(unfinished, default=offsets[-1] + 1)
+    assert window.committable == offsets[-1] + 1
+
+
+@given(st.integers(0, 10**12), gaps, st.data())
+def test_a_restart_repeats_exactly_what_was_not_finished(start: int, steps: list[int], data: st.DataObject) -> None:
+    window, offsets = Window(start), offsets_of(start, steps)
+    for offset in offsets:
+        window.add(offset)
+    finished = data.draw(st.sets(st.sampled_from(offsets)))
+    for offset in finished:
+        window.finish(offset)
+    again = Window(window.committable, window.metadata())
+    repeated = {offset for offset in offsets if offset >= window.committable and again.add(offset)}
+    assert repeated == set(offsets) - finished
+    for offset in repeated:
+        again.finish(offset)
+    assert again.committable == offsets[-1] + 1
+
+
+@given(st.integers(0, 2**40), st.sets(st.integers(0, 3 * MAX_SPAN), max_size=300))
+def test_the_metadata_of_a_commit_is_bounded_and_says_what_it_covers(start: int, places: set[int]) -> None:
+    offsets = {start + place for place in places}
+    text = encode_offsets(start, offsets)
+    assert len(text) <= 4000
+    assert decode_offsets(start, text) == {offset for offset in offsets if offset < start + MAX_SPAN}
+
+
+@given(st.text())
+def test_metadata_of_others_is_no_error(text: str) -> None:
+    assert isinstance(decode_offsets(0, text), set)
+
+
+def test_a_record_that_was_read_before_needs_no_work() -> None:
+    window = Window(5)
+    assert window.add(5)
+    assert not window.add(5)
+    assert not window.add(4)
+    assert window.finish(9) is None
+
+
+policies = st.builds(
+    RetryPolicy, attempts=st.integers(1, 20), base=st.floats(0.01, 5), cap=st.floats(1, 100), max_age=st.floats(1, 1e4)
+)
+
+
+@given(policies, st.integers(1, 30), st.floats(0, 1e4), st.none() | st.floats(0, 1e3), st.floats(0, 1))
+def test_a_wait_is_bounded_and_never_shorter_than_the_platform_asks(
+    policy: RetryPolicy, attempt: int, age: float, asked: float | None, chance: float
+) -> None:
+    wait = policy.wait(attempt, age=age, asked=asked, chance=chance)
+    if wait is None:
+        assert attempt >= policy.attempts or age + max(policy.cap, asked or 0) > policy.max_age
+    else:
+        assert (asked or 0) <= wait <= max(policy.cap, asked or 0)
+        assert age + wait <= policy.max_age
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def ignore(error: RetryError) -> None:
+    del error
+
+
+def make_attempts(clock: Clock, **policy: object) -> Attempts:
+    time = Time(clock=clock, sleep=clock.sleep, chance=lambda: 1.0)
+    pace = Pace({}, clock, clock.sleep)
+    return Attempts(policy=RetryPolicy(**policy), pace=pace, time=time, notice=ignore, context={})  # type: ignore[arg-type] # any setting
+
+
+async def test_a_call_is_given_up_after_so_many_attempts() -> None:
+    clock, calls = Clock(), 0
+
+    async def fail() -> None:
+        nonlocal calls
+        calls += 1
+        raise platform_error("unreachable")
+
+    with pytest.raises(RetryError):
+        await make_attempts(clock, attempts=4).run(fail)
+    assert calls == 4
+
+
+async def test_a_throttle_is_waited_out_and_is_neither_attempt_nor_age() -> None:
+    clock, left = Clock(), 50
+
+    async def throttled() -> str:
+        nonlocal left
+        left -= 1
+        if left:
+            raise platform_error("throttled", wait=100)
+        return "done"
+
+    attempts = make_attempts(clock, attempts=1, max_age=10)
+    assert await attempts.run(throttled) == "done"
+    assert clock.now == 4900
+    assert attempts.most == 1
+
+
+@pytest.mark.parametrize("code", ["token_invalid", "request_refused"])
+async def test_what_will_never_pass_is_not_tried_again(code: str) -> None:
+    async def refuse() -> None:
+        raise platform_error(code)
+
+    attempts = make_attempts(Clock())
+    with pytest.raises(PlatformError):
+        await attempts.run(refuse)
+    assert attempts.most == 1
+
+
+@given(st.lists(st.floats(0, 2), max_size=80), st.floats(0.05, 1))
+async def test_no_window_sees_more_calls_than_its_rate(pauses: list[float], share: float) -> None:
+    clock = Clock()
+    pace = Pace({"upload": [Rate(5, 1), Rate(20, 10)]}, clock, clock.sleep)
+    pace.share = share
+    calls = []
+    for pause in pauses:
+        clock.now += pause
+        await pace.acquire("upload")
+        calls.append(clock.now)
+    for rate in (Rate(5, 1), Rate(20, 10)):
+        for call in calls:
+            assert sum(call <= other < call + rate.seconds * 0.999 for other in calls) <= rate.calls
+
+
+async def test_a_hold_stops_every_operation() -> None:
+    clock = Clock()
+    pace = Pace({"upload": []}, clock, clock.sleep)
+    pace.hold(30)
+    pace.hold(10)
+    await pace.acquire("find")
+    assert clock.now == 30
+
+
+def test_rates_are_written_as_calls_per_unit() -> None:
+    assert parse_rates("10/s, 150/m") == (Rate(10, 1), Rate(150, 60))
+    assert parse_rates("off") == ()
+    for wrong in ("", "10", "0/s", "10/w", "-1/s"):
+        with pytest.raises(ValueError, match="write rates"):
+            parse_rates(wrong)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=60), st.integers(1, 10), st.integers(60, 200))
+def test_groups_keep_order_and_limits(raw: list[bytes], rows: int, body: int) -> None:
+
+    made = Rows(rows=[msgspec.Raw(row) for row in raw], indexes=list(range(len(raw))))
+    groups = list(group_rows(made, Limits(rows=rows, body=body)))
+    assert [index for group in groups for index in group.indexes] == made.indexes
+    for group in groups:
+        assert 1 <= len(group.rows) <= rows
+        assert sum(len(row) + 1 for row in group.rows) <= body
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_s_text_says_the_same_number_and_is_stable(number: float) -> None:
+    try:
+        text = number_text(number)
+    except ValueError:
+        assert abs(number) > 1e308
+        return
+    assert float(text) == float(number)
+    assert number_text(float(text)) == number_text(float(number))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(5.0, "5"), (-0.0, "0"), (0.1, "0.1"), (12345678901234567890, "12345678901234567890"), (1e21, "1e+21")],
+)
+def test_a_number_s_text_is_its_shortest(number: float, text: str) -> None:
+    assert number_text(number) == text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["email", "phone", "purchase", "profit", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_any_json_as_users_is_parsed_or_refused_by_place(value: object) -> None:
+
+    try:
+        parse_users(json.dumps(value).encode())
+    except PayloadError as error:
+        assert str(error).startswith("users")
+
+
+def test_numbers_become_text_and_unknown_members_are_counted() -> None:
+    found = parse_users(b'[{"phone": 14155550100, "postalCode": 1234.0, "x": 1, "purchase": {"y": 2}}, {"z": 3}]')
+    assert found.users[0].phone == "14155550100"
+    assert found.users[0].postal_code == "1234"
+    assert found.ignored == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["facebook/", "Facebook", "facebook/EU", "facebook/retry", "facebook/replay", "", "a b"]
+)
+def test_a_target_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(ValueError, match="target|account"):
+        parse_target(text)
+
+
+def test_a_bare_provider_means_all_its_accounts() -> None:
+    eu = parse_target("facebook/eu")
+    assert eu.is_meant_by(["facebook"])
+    assert eu.is_meant_by(["tiktok", "facebook/eu"])
+    assert eu.is_meant_by(None)
+    assert not eu.is_meant_by(["facebook/us"])
+    assert eu.group_id("audience") == "audience.facebook.eu"
+
+
+def test_credentials_never_fall_back_to_another_account_s() -> None:
+    environ = {
+        "FACEBOOK_ACCESS_TOKEN": "made-up",
+        "FACEBOOK_AD_ACCOUNT_ID": "1",
+        "FACEBOOK_API_VERSION": "v25.0",
+        "FACEBOOK_EU_WEST_AD_ACCOUNT_ID": "2",
+    }
+    values = account_values(PROVIDERS["facebook"].settings_type, Target("facebook", "eu-west"), environ)
+    assert values == {"ad_account_id": "2", "api_version": "v25.0"}
+
+
+def test_an_account_s_name_may_not_collide_with_a_setting() -> None:
+    with pytest.raises(ValueError, match="FACEBOOK_ACCESS_TOKEN is a setting"):
+        variables(PROVIDERS["facebook"].settings_type, Target("facebook", "access"))
+
+
+def test_without_tokens_only_loopback_is_listened_on() -> None:
+    with pytest.raises(ValueError, match="AUDIENCE_API_TOKENS"):
+        ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080"})  # noqa: S104 -- refused
+    ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080", "AUDIENCE_API_TOKENS": "made-up"})  # noqa: S104 -- with a token
+    ServerSettings.model_validate({"AUDIENCE_LISTEN": "[::1]:8080"})
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"batch_id": "7"}, "batchId"),
+        ({"name": " "}, "name"),
+        ({"name": "n" * 256}, "name"),
+        ({"users": []}, "users"),
+        ({"part": 2}, "part"),
+        ({"sequence": 3, "total_batches": 2}, "sequence"),
+    ],
+)
+def test_an_invalid_batch_is_named_by_field(change: dict[str, object], field: str) -> None:
+    good: dict[str, object] = {
+        "batch_id": "0b2c7f1e-9a55-4f7e-8c0c-0d9f3a0b6f11",
+        "name": "VIP",
+        "users": [AudienceUser(email="a@example.com")],
+    }
+    assert invalidity(AudienceBatch(**good)) is None  # type: ignore[arg-type] # any field
+    assert (invalidity(AudienceBatch(**{**good, **change})) or "").startswith(field)  # type: ignore[arg-type] # any field
