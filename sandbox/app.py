@@ -163,5 +163,5 @@ class Inside:
         name = request.query.get("provider", "")
         if name not in self._around:
             body = {"error": f"provider: expected one of {', '.join(PROVIDERS)}"}
-            raise web.HTTPBadRequest(body=msgspec.json.encode(body), content_type="application/json")
+            raise web.HTTPBadRequest(text=msgspec.json.encode(body).decode(), content_type="application/json")
         return self._around[name]

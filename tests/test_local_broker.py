@@ -1,0 +1,126 @@
+"""The local Kafka: gets what it needs, says what is wrong, never outlives its parent."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams import jars
+from streams.broker import LocalBroker
+from streams.errors import BrokerFailedError, PortTakenError
+from streams.ports import free_port
+from streams.settings import KafkaSettings
+from streams.tail import read_whole
+from streams.topics import TopicSpec, ensure_topics
+from streams.writer import Writer
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from streams.broker import LocalBroker
+
+async def own():
+    async with LocalBroker(data=Path(sys.argv[1]), port=int(sys.argv[2])) as broker:
+        print(broker._process.pid, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(own())
+"""
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+async def gone(pids: list[int]) -> None:
+    """Wait until processes are no more."""
+    async with asyncio.timeout(20):
+        while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.05)
+
+
+def own_broker(data: Path) -> tuple["subprocess.Popen[str]", int, list[int]]:
+    """Start a process that owns a Kafka; return it, the guard's id and Kafka's."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(data), str(free_port())], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    guard = int(owner.stdout.readline())
+    return owner, guard, children(guard)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_kafka_ends_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
+    owner, guard, kafka = await asyncio.to_thread(own_broker, tmp_path)
+    assert len(kafka) == 1
+    owner.kill()
+    owner.communicate()
+    await gone([guard, *kafka])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_kafka_ends_with_its_guard(tmp_path: Path) -> None:
+    owner, guard, kafka = await asyncio.to_thread(own_broker, tmp_path)
+    os.kill(guard, signal.SIGKILL)
+    await gone(kafka)
+    owner.kill()
+    owner.communicate()
+
+
+async def test_a_restart_keeps_what_was_written(tmp_path: Path) -> None:
+    for start in range(2):
+        async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+            kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+            await ensure_topics(kafka, [TopicSpec("topic", 1)])
+            async with Writer(kafka) as writer:
+                await writer.send("topic", "key", str(start).encode())
+            assert [record.value for record in await read_whole(kafka, "topic")] == [b"0", b"1"][: start + 1]
+            if start == 0:
+                with pytest.raises(BrokerFailedError, match="another Kafka uses"):
+                    await LocalBroker(data=tmp_path, port=free_port()).start()
+
+
+async def test_a_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(PortTakenError, match=f"Port {port}"):
+        await LocalBroker(data=tmp_path, port=port).start()
+    server.close()
+
+
+def test_a_jar_that_is_not_the_one_in_the_lock_is_refused_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "audience" / f"kafka-{jars.KAFKA_VERSION}"
+    folder.mkdir(parents=True)
+    for name in jars.locked_jars():
+        (folder / name).write_bytes(b"something else")
+    with pytest.raises(BrokerFailedError, match=r"HdrHistogram.*Delete that folder"):
+        jars.class_path({"XDG_CACHE_HOME": str(tmp_path)}, print)
+
+
+def test_kafka_home_comes_first() -> None:
+    assert jars.class_path({"KAFKA_HOME": "/opt/kafka"}, print) == "/opt/kafka/libs/*"
+
+
+def test_an_old_java_is_passed_over(tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    java.chmod(0o755)
+    found = jars.find_java({"JAVA_HOME": str(tmp_path), "PATH": ""})
+    assert found != str(java)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.2\"' >&2\n")
+    assert jars.find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}) == str(java)
