@@ -171,7 +171,7 @@ async def up(
     assert process.stderr is not None
     draining = asyncio.create_task(process.stderr.read())
     try:
-        lines = []
+        lines: list[str] = []
         async with asyncio.timeout(60):
             while not lines or not lines[-1].startswith("ready "):
                 line = (await process.stdout.readline()).decode().rstrip("\n")

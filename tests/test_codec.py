@@ -45,9 +45,7 @@ RECORDS = sorted(path.stem for path in SCHEMAS.glob("*.avsc"))
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=40)
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 longs = st.none() | st.integers(0, 2**53)
-times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(
-    lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000, tzinfo=UTC)
-)
+times = st.integers(0, 4 * 10**12).map(lambda millis: datetime.fromtimestamp(millis / 1000, UTC).replace(microsecond=0))
 purchases = st.builds(Purchase, currency=texts, profit=numbers, total_7_days=numbers)
 users = st.builds(
     AudienceUser,

@@ -242,10 +242,12 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_as_users_is_parsed_or_refused_by_place(value: object) -> None:
 
+    refusals = []
     try:
         parse_users(json.dumps(value).encode())
     except PayloadError as error:
-        assert str(error).startswith("users")
+        refusals.append(str(error))
+    assert all(refusal.startswith("users") for refusal in refusals)
 
 
 def test_numbers_become_text_and_unknown_members_are_counted() -> None:
@@ -259,7 +261,7 @@ def test_numbers_become_text_and_unknown_members_are_counted() -> None:
     "text", ["facebook/", "Facebook", "facebook/EU", "facebook/retry", "facebook/replay", "", "a b"]
 )
 def test_a_target_is_written_in_one_way(text: str) -> None:
-    with pytest.raises(ValueError, match="target|account"):
+    with pytest.raises(ValueError, match=r"target|account"):
         parse_target(text)
 
 
@@ -290,8 +292,8 @@ def test_an_account_s_name_may_not_collide_with_a_setting() -> None:
 
 def test_without_tokens_only_loopback_is_listened_on() -> None:
     with pytest.raises(ValueError, match="AUDIENCE_API_TOKENS"):
-        ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080"})  # noqa: S104 -- refused
-    ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080", "AUDIENCE_API_TOKENS": "made-up"})  # noqa: S104 -- with a token
+        ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080"})
+    ServerSettings.model_validate({"AUDIENCE_LISTEN": "0.0.0.0:8080", "AUDIENCE_API_TOKENS": "made-up"})
     ServerSettings.model_validate({"AUDIENCE_LISTEN": "[::1]:8080"})
 
 

@@ -18,6 +18,8 @@ from streams.tail import read_whole
 from streams.topics import TopicSpec, ensure_topics
 from streams.writer import Writer
 
+pytestmark = pytest.mark.kafka
+
 OWNER = """
 import asyncio, sys
 from pathlib import Path

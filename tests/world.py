@@ -19,7 +19,7 @@ from providers.settings import account_values
 from providers.table import PROVIDERS
 from sandbox import CREDENTIALS, SandboxOptions
 from schemas.codec import decode_batch_completion
-from schemas.framing import Framing
+from schemas.framing import SINGLE_OBJECT, Framing
 from schemas.records import BatchCompletion
 from schemas.target import Target, parse_target
 from streams.settings import KafkaSettings
@@ -125,7 +125,7 @@ async def sandbox_running(options: SandboxOptions = UNLIMITED) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def world(
+async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
     kafka: KafkaSettings,
     prefix: str,
     *,
@@ -133,11 +133,11 @@ async def world(
     consuming: Sequence[str] | None = None,
     settings: Mapping[str, object] | None = None,
     options: SandboxOptions = UNLIMITED,
-    framing: Framing | None = None,
+    framing: Framing = SINGLE_OBJECT,
     account: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """Run ingestion for `providers`, consumers for those in `consuming` (all), and the sandbox."""
-    names, framing = TopicNames(prefix), framing or Framing()
+    names = TopicNames(prefix)
     targets = [parse_target(provider) for provider in providers]
     await ensure_topics(kafka, layout(names))
     async with AsyncExitStack() as stack:
