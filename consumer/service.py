@@ -31,6 +31,11 @@ from streams.writer import Writer
 log = structlog.get_logger()
 
 
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A target, the provider that serves it, and its settings."""
@@ -53,7 +58,7 @@ async def consume(
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
-            runner.reader.stop_reading()
+            await runner.reader.stop_reading()
             await asyncio.wait({running}, timeout=settings.shutdown_timeout)
             raise
         finally:
@@ -68,7 +73,7 @@ async def _open(
 ) -> AsyncIterator[Runner]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
-        registered = (await register(kafka, writer, names, [account.target], framing))[account.target]
+        registered = (await register(kafka, writer, names, [account.target], now, framing))[account.target]
         connector = aiohttp.TCPConnector(limit=0)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         reader = GroupReader(
@@ -93,7 +98,7 @@ async def _open(
             completions=names.completions,
             framing=framing,
             time=time,
-            clock=lambda: datetime.now(UTC),
+            clock=now,
             partitions=len(registered.first_offsets),
             at_once=account.settings.slots,
         )

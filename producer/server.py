@@ -5,6 +5,7 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from aiohttp import web
@@ -97,7 +98,7 @@ async def serving(
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
-        await register(kafka, writer, names, targets, framing)
+        await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
         completions = Completions(framing)
         following = await stack.enter_async_context(completions.following(kafka, names.completions))
         uploads = Uploads(

@@ -26,7 +26,7 @@ from schemas.records import AudienceBatch, Origin
 from schemas.target import Target
 from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
 from streams.topics import TopicNames
-from streams.writer import Writer
+from streams.writer import Reservation, Writer
 
 log = structlog.get_logger()
 
@@ -97,8 +97,8 @@ class Uploads:
         """Write all records of an upload. Raises Refused."""
         try:
             records = await self._encode(upload.batch)
-            with self.writer.reserve(sum(map(len, records))):
-                writes = [self._send(upload.batch, record, request) for record in records]
+            with self.writer.reserve(sum(map(len, records))) as room:
+                writes = [self._send(upload.batch, record, request, room) for record in records]
                 origins = await asyncio.gather(*writes)
         except (KafkaUnreachableError, RegistryUnavailableError):
             raise no_room("Kafka can't be reached") from None
@@ -125,12 +125,12 @@ class Uploads:
         hashed = await asyncio.to_thread(content_hash, batch, blocks)
         return split(msgspec.structs.replace(batch, content_hash=hashed), blocks, self.framing)
 
-    async def _send(self, batch: AudienceBatch, record: bytes, request: web.Request) -> Origin:
+    async def _send(self, batch: AudienceBatch, record: bytes, request: web.Request, room: Reservation) -> Origin:
         headers = {"content-type": b"application/vnd.audience.batch+avro", "audience-source": b"http"}
         parent = request.headers.get("traceparent", "")
         if _TRACEPARENT.fullmatch(parent):
             headers["traceparent"] = parent.encode()
-        return await self.writer.send(self.names.batches, batch.key, record, headers)
+        return await self.writer.send(self.names.batches, batch.key, record, headers, reservation=room)
 
     async def _finished(self, wanted: RequestForm, batch_id: str, results: list[Result]) -> web.Response:
         """Answer a sync request."""

@@ -1,7 +1,7 @@
 """Where the group of an account starts: registered once, by whoever sees the account first."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
@@ -9,8 +9,9 @@ from schemas.codec import decode_account_registration, encode_account_registrati
 from schemas.framing import SINGLE_OBJECT, Framing, UndecodableError
 from schemas.records import AccountRegistration
 from schemas.target import Target
+from streams.reader import Record
 from streams.settings import KafkaSettings
-from streams.tail import end_offsets, read_whole
+from streams.tail import end_offsets, read_to_end
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -19,66 +20,73 @@ log = structlog.get_logger()
 _KEY = "registration:"
 
 
-def now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
 async def register(
     kafka: KafkaSettings,
     writer: Writer,
     names: TopicNames,
     targets: Sequence[Target],
+    now: Callable[[], datetime],
     framing: Framing = SINGLE_OBJECT,
-    clock: Callable[[], datetime] = now,
 ) -> dict[Target, AccountRegistration]:
     """Return the registration of each account, writing those that are missing.
 
     1. Read what is registered. 2. Register missing accounts at the log's end. 3. Read again: the first on the
-    topic wins. 4. Where that was another's, write it once more, because compaction keeps the last.
-    Raises KafkaUnreachableError, NotAcknowledgedError.
+    topic wins. 4. Where the last on the topic is another one, ours or anybody's, write the first once more:
+    compaction keeps the last.
+    Raises KafkaUnreachableError, NotAcknowledgedError, RegistryUnavailableError.
     """
-    registered = await _registrations(kafka, names, framing)
-    missing = [target for target in targets if target not in registered]
-    if not missing:
-        return {target: registered[target] for target in targets}
-    ends = await end_offsets(kafka, names.batches)
-    mine = {target: _registration(target, ends, clock()) for target in missing}
-    for target, registration in mine.items():
-        await _write(writer, names, target, registration, framing)
-    registered = await _registrations(kafka, names, framing)
-    for target in missing:
-        if registered[target] != mine[target]:
-            await _write(writer, names, target, registered[target], framing)
-        log.info("Account registered.", target=str(target), first=sum(registered[target].first_offsets))
-    return {target: registered[target] for target in targets}
+    topic = _Registrations(kafka, writer, names.accounts, framing)
+    found = await topic.read()
+    missing = [target for target in dict.fromkeys(targets) if target not in found]
+    if missing:
+        ends = await end_offsets(kafka, names.batches)
+        for target in missing:
+            await topic.write(target, _registration(target, ends, now()))
+            log.info("Account registered.", target=str(target), action="register")
+        found = await topic.read()
+    for target in dict.fromkeys(targets):
+        first, last = found[target]
+        if first != last:
+            await topic.write(target, first)
+    return {target: found[target][0] for target in targets}
 
 
 def _registration(target: Target, ends: list[int], at: datetime) -> AccountRegistration:
-    millis = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return AccountRegistration(
-        provider=target.provider, account=target.account or None, first_offsets=ends, registered_at=millis
+        provider=target.provider, account=target.account or None, first_offsets=ends, registered_at=at
     )
 
 
-async def _write(
-    writer: Writer, names: TopicNames, target: Target, registration: AccountRegistration, framing: Framing
-) -> None:
-    value = encode_account_registration(registration, framing)
-    await writer.send(names.accounts, f"{_KEY}{target}", value)
+class _Registrations:
+    """The registrations on the topic of accounts."""
 
+    def __init__(self, kafka: KafkaSettings, writer: Writer, topic: str, framing: Framing) -> None:
+        self._kafka = kafka
+        self._writer = writer
+        self._topic = topic
+        self._framing = framing
 
-async def _registrations(
-    kafka: KafkaSettings, names: TopicNames, framing: Framing
-) -> dict[Target, AccountRegistration]:
-    found: dict[Target, AccountRegistration] = {}
-    for record in await read_whole(kafka, names.accounts):
+    async def write(self, target: Target, registration: AccountRegistration) -> None:
+        """Write a registration, and return when it is acknowledged."""
+        value = encode_account_registration(registration, self._framing)
+        await self._writer.send(self._topic, f"{_KEY}{target}", value)
+
+    async def read(self) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
+        """Return the first and the last registration of each account."""
+        found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
+        for record in await read_to_end(self._kafka, self._topic):
+            registration = self._decoded(record)
+            if registration is not None:
+                target = Target(registration.provider, registration.account or "")
+                first, _ = found.get(target, (registration, registration))
+                found[target] = (first, registration)
+        return found
+
+    def _decoded(self, record: Record) -> AccountRegistration | None:
         if not (record.key or b"").startswith(_KEY.encode()) or not record.value:
-            continue
+            return None
         try:
-            registration = decode_account_registration(record.value, framing)
+            return decode_account_registration(record.value, self._framing)
         except UndecodableError:
             log.warning("A registration is undecodable and ignored.", origin=str(record.origin))
-            continue
-        found.setdefault(Target(registration.provider, registration.account or ""), registration)
-    return found
+            return None

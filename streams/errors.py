@@ -24,6 +24,10 @@ class WeakerTopicsError(StreamError):
     """Topics exist with weaker settings than promised: mend them, or allow it by a setting."""
 
 
+class TopicRefusedError(StreamError):
+    """Kafka refuses to create or describe a topic: see to the rights of this user, or create it by hand."""
+
+
 class ReaderFailedError(StreamError):
     """The reader's thread ended by an error: nothing more will be read, start the process again."""
 

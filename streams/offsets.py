@@ -2,10 +2,13 @@
 
 import base64
 import binascii
+import struct
+import zlib
 from collections import deque
+from collections.abc import Iterable
 
 MAX_SPAN = 20_000
-"""Offsets that the metadata of a commit covers: 2,500 bytes, 3,336 as base64; brokers take 4,096."""
+"""Offsets that the metadata of a commit covers: 3,342 characters at most; brokers take 4,096 bytes."""
 
 _VERSION = "1:"
 
@@ -13,86 +16,109 @@ _VERSION = "1:"
 class Window:
     """The records of one partition from the committed offset on.
 
-    Offsets are added in order; gaps between them are no records and block nothing. What was finished beyond
-    the committed offset travels in the commit's metadata, so that it is not done again after a restart.
+    Offsets are added in order. Gaps between them (compaction, control records) are no records and block
+    nothing. What is finished beyond the committed offset travels in the commit's metadata, so that a restart
+    skips it.
     """
 
-    def __init__(self, start: int, metadata: str = "") -> None:
-        self.committable = start
-        """Offset to commit: the next one of the lowest contiguous finished record."""
-        self._expected = start
+    def __init__(self, committed: int, metadata: str = "") -> None:
+        self._next = committed
         self._order: deque[int] = deque()
-        self._sizes: dict[int, int] = {}
-        self._finished = decode_offsets(start, metadata)
+        self._unfinished: set[int] = set()
+        self._finished = decode_offsets(committed, metadata)
+        self._metadata: str | None = None
 
-    def add(self, offset: int, size: int = 0) -> bool:
+    def add(self, offset: int) -> bool:
         """Note a record that was read; False if it needs no work, being finished or noted before."""
-        if offset < self._expected:
+        if offset < self._next:
             return False
-        self._expected = offset + 1
+        self._next = offset + 1
         self._order.append(offset)
         if offset in self._finished:
             self._advance()
             return False
-        self._sizes[offset] = size
+        self._unfinished.add(offset)
+        self._metadata = None
         return True
 
-    def finish(self, offset: int) -> int | None:
-        """Note that a record's effects are done; return its size, None if it was not open here."""
-        size = self._sizes.pop(offset, None)
-        if size is not None:
-            self._finished.add(offset)
-            self._advance()
-        return size
+    def finish(self, offset: int) -> bool:
+        """Note that a record's effects are done; False, without effect, if it is not open here."""
+        if offset not in self._unfinished:
+            return False
+        self._unfinished.discard(offset)
+        self._finished.add(offset)
+        self._advance()
+        return True
+
+    def skip_to(self, offset: int) -> int:
+        """Go on at an offset, as what comes before it is not on the log any more.
+
+        Return how many unread offsets that leaves out; those that metadata calls finished are no loss.
+        """
+        lost = sum(1 for skipped in range(self._next, offset) if skipped not in self._finished)
+        self._next = max(self._next, offset)
+        self._advance()
+        return lost
 
     def _advance(self) -> None:
-        while self._order and self._order[0] in self._finished:
-            offset = self._order.popleft()
-            self._finished.discard(offset)
-            self.committable = offset + 1
+        while self._order and self._order[0] not in self._unfinished:
+            self._finished.discard(self._order.popleft())
+        self._metadata = None
 
-    def is_open(self, offset: int) -> bool:
-        """Tell whether a record was added and is not finished."""
-        return offset in self._sizes
+    @property
+    def next_offset(self) -> int:
+        """Offset that is read next."""
+        return self._next
+
+    @property
+    def committable(self) -> int:
+        """Offset to commit: of the first unfinished record, or of the next one to read."""
+        return self._order[0] if self._order else self._next
 
     @property
     def unfinished(self) -> int:
         """How many records are open."""
-        return len(self._sizes)
-
-    @property
-    def size(self) -> int:
-        """Sizes of the open records together."""
-        return sum(self._sizes.values())
+        return len(self._unfinished)
 
     @property
     def is_full(self) -> bool:
         """Tell whether reading on would outgrow what a commit's metadata can say."""
-        return self._expected - self.committable >= MAX_SPAN
+        return self._next - self.committable >= MAX_SPAN
 
     def metadata(self) -> str:
         """Return what is finished beyond `committable`, for the commit."""
-        return encode_offsets(self.committable, self._finished)
+        if self._metadata is None:
+            self._metadata = encode_offsets(self.committable, self._finished)
+        return self._metadata
 
 
-def encode_offsets(start: int, offsets: set[int]) -> str:
+def encode_offsets(start: int, offsets: Iterable[int]) -> str:
     """Write offsets from `start` on as a bitset; those further than MAX_SPAN are left out."""
-    bits = 0
-    for offset in offsets:
-        if 0 <= offset - start < MAX_SPAN:
-            bits |= 1 << (offset - start)
-    if not bits:
+    places = [offset - start for offset in offsets if 0 <= offset - start < MAX_SPAN]
+    if not places:
         return ""
-    return _VERSION + base64.b64encode(bits.to_bytes((bits.bit_length() + 7) // 8, "little")).decode()
+    bits = bytearray(max(places) // 8 + 1)
+    for place in places:
+        bits[place // 8] |= 1 << place % 8
+    return _VERSION + base64.b64encode(_checksum(start, bits) + bits).decode()
 
 
 def decode_offsets(start: int, text: str) -> set[int]:
-    """Read what `encode_offsets` wrote; anything else is no offsets at all, as others may commit too."""
+    """Read what `encode_offsets` wrote for this start; anything else is no offsets at all.
+
+    Others may commit with metadata of their own, or move a committed offset and leave the metadata behind.
+    """
     if not text.startswith(_VERSION):
         return set()
     try:
         raw = base64.b64decode(text.removeprefix(_VERSION), validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         return set()
-    bits = int.from_bytes(raw, "little")
-    return {start + place for place in range(min(bits.bit_length(), MAX_SPAN)) if bits >> place & 1}
+    bits = raw[4:]
+    if raw[:4] != _checksum(start, bits):
+        return set()
+    return {start + 8 * at + place for at, byte in enumerate(bits) for place in range(8) if byte >> place & 1}
+
+
+def _checksum(start: int, bits: bytes | bytearray) -> bytes:
+    return struct.pack(">I", zlib.crc32(bits, zlib.crc32(struct.pack(">q", start))))

@@ -1,11 +1,13 @@
 """Schema ids kept by a Confluent schema registry."""
 
-import json
 from collections.abc import Mapping
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from schemas.framing import RegistryUnavailableError
+
+TIMEOUT = 5.0
+"""Seconds that one question may take; the client asks three times more."""
 
 
 class ConfluentRegistry:
@@ -15,7 +17,7 @@ class ConfluentRegistry:
     """
 
     def __init__(self, url: str, topics: Mapping[str, str]) -> None:
-        self._client = SchemaRegistryClient.new_client({"url": url})
+        self._client = SchemaRegistryClient.new_client({"url": url, "timeout": TIMEOUT})
         self._topics = topics
         self._ids: dict[str, int] = {}
         self._texts: dict[int, str] = {}
@@ -23,23 +25,29 @@ class ConfluentRegistry:
     def schema_id(self, record: str, schema: str) -> int:
         """Return the id of a record's schema, registering it once. Raises RegistryUnavailableError."""
         if record not in self._ids:
+            subject = f"{self._topics[record]}-value"
             try:
-                registered = self._client.register_schema(f"{self._topics[record]}-value", Schema(schema, "AVRO"))
+                self._ids[record] = self._client.register_schema(subject, Schema(schema, "AVRO"))
             except Exception as error:
-                raise RegistryUnavailableError from error
-            self._ids[record] = registered
+                raise _unavailable(error, f"register {subject}") from error
         return self._ids[record]
 
     def schema_text(self, schema_id: int) -> str | None:
         """Return a schema by its id, None if the registry has none such. Raises RegistryUnavailableError."""
         if schema_id not in self._texts:
             try:
-                found = self._client.get_schema(schema_id)
-            except SchemaRegistryError as error:
-                if error.http_status_code == 404:
-                    return None
-                raise RegistryUnavailableError from error
+                text = self._client.get_schema(schema_id).schema_str
             except Exception as error:
-                raise RegistryUnavailableError from error
-            self._texts[schema_id] = json.dumps(json.loads(found.schema_str))
+                if isinstance(error, SchemaRegistryError) and error.http_status_code == 404:
+                    return None
+                raise _unavailable(error, f"return schema {schema_id}") from error
+            if text is None:
+                return None
+            self._texts[schema_id] = text
         return self._texts[schema_id]
+
+
+def _unavailable(error: Exception, what: str) -> RegistryUnavailableError:
+    """The client lets through whatever its HTTP library raises, so any exception is the registry's."""
+    reason = f"HTTP {error.http_status_code}" if isinstance(error, SchemaRegistryError) else type(error).__name__
+    return RegistryUnavailableError(f"the schema registry did not {what} ({reason})")

@@ -10,6 +10,13 @@ from confluent_kafka.admin import AdminClient
 _PREFIX = "KAFKA_"
 _OURS = frozenset({"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_HOME"})
 
+_NOT_FOR_USERS = frozenset({"bootstrap.servers", "default.topic.config", "logger", "metadata.broker.list"})
+"""What the Python client takes for itself, and other names of the bootstrap servers."""
+
+_NO_PROPERTY = ("No such configuration property", "not settable", "must be set through dedicated")
+_COMBINATION = "Failed to create"
+"""The property is fine by itself and needs others: librdkafka looks at them together at last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
@@ -18,17 +25,22 @@ class KafkaSettings:
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def client(self, defaults: Mapping[str, Any], required: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return a client's configuration: the user's properties win over defaults, not over what is required."""
-        always = {"bootstrap.servers": self.bootstrap_servers, **(required or {})}
-        quiet = {"log_level": 2}  # errors reach us by callbacks too
-        return {**quiet, **defaults, **self.properties, **always}
+    def client(self, **overrides: Any) -> dict[str, Any]:
+        """Return a client's configuration: overrides win over the user's properties, those over ours.
+
+        Overrides come last, as librdkafka has several names for some properties and takes the last value.
+        """
+        quiet = 2  # what matters reaches us by callbacks
+        ours = {"bootstrap.servers": self.bootstrap_servers, "log_level": quiet}
+        chosen = {name: value for name, value in self.properties.items() if name not in overrides}
+        return {**ours, **chosen, **overrides}
 
 
 def kafka_properties(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return librdkafka's properties from `KAFKA_<PROPERTY>`, and the variables that name none.
 
-    KAFKA_SASL_USERNAME is sasl.username. Raises ValueError where a property has a value that it can't have.
+    KAFKA_SASL_USERNAME is sasl.username; an empty variable counts as not set. Raises ValueError, which names
+    the variable and never its value, where a property can't have the value.
     """
     properties, unknown = {}, []
     for name in sorted(environ):
@@ -44,11 +56,14 @@ def kafka_properties(environ: Mapping[str, str]) -> tuple[dict[str, str], list[s
 
 def _is_property(variable: str, key: str, value: str) -> bool:
     """Ask librdkafka, which knows its properties and what they may hold."""
+    if key in _NOT_FOR_USERS:
+        return False
     try:
-        AdminClient({key: value})
+        AdminClient({"log_level": 0, key: value})
     except KafkaException as error:
-        if "No such configuration property" in str(error):
+        reason = error.args[0].str()
+        if any(words in reason for words in _NO_PROPERTY):
             return False
-        if "Invalid value" in str(error):
+        if not reason.startswith(_COMBINATION):
             raise ValueError(f"{variable}: not a value that {key} can have") from None
     return True

@@ -9,32 +9,53 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.errors import KafkaUnreachableError
+from streams.errors import KafkaUnreachableError, ReaderFailedError
+from streams.reader import BROKER_LIMIT, DEFAULTS, MEGABYTE, Budget, Record, read_again, take_in, watermarks
 from streams.settings import KafkaSettings
-from streams.thread import ConsumerThread, Record, to_record
-from streams.watermarks import LIMIT, watermarks
+from streams.thread import ConsumerThread
 
 log = structlog.get_logger()
 
+MAX_WAITING_RECORDS = 100_000
+
 _REQUIRED: dict[str, Any] = {
-    "group.id": "unused: partitions are assigned by hand",
+    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "latest",
+    "enable.partition.eof": False,
+    "auto.offset.reset": "error",
 }
-_DEFAULTS: dict[str, Any] = {"fetch.wait.max.ms": 100, "queued.max.messages.kbytes": 16384}
 
 
 class Tail:
-    """What comes to a topic after this was entered: its end is known by then, so nothing is missed."""
+    """What comes to a topic after this was entered: its end is known by then, so nothing is missed.
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._config = kafka.client(_DEFAULTS, _REQUIRED)
-        self._topic = topic
+    All partitions that exist on entering are read, and none that are added later. Records wait for whoever
+    reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are taken.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        *,
+        from_beginning: bool = False,
+        max_waiting_bytes: int = 32 * MEGABYTE,
+    ) -> None:
+        self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
+        self._reading = _Reading(topic, self._waiting, from_beginning=from_beginning)
+        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=_on_error)
 
     async def __aenter__(self) -> "Tail":
-        self._thread = ConsumerThread(self._config, self)
-        await self._thread.start()
+        """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
+        self._thread = ConsumerThread(self._config, self._reading)
+        try:
+            await self._thread.start()
+        except BaseException as error:
+            await self._thread.close()
+            if isinstance(error, ReaderFailedError) and isinstance(error.__cause__, KafkaException):
+                raise _unreachable(error.__cause__) from error
+            raise
         return self
 
     async def __aexit__(
@@ -42,40 +63,73 @@ class Tail:
     ) -> None:
         await self._thread.close()
 
-    def batches(self) -> AsyncIterator[list[Record]]:
+    async def batches(self) -> AsyncIterator[list[Record]]:
         """Yield records as they come, without end. Raises ReaderFailedError."""
-        return self._thread.batches()
+        async for records in self._thread.batches():
+            for record in records:
+                self._waiting.remove(record)
+            yield records
+
+
+class _Reading:
+    """What a reader without a group does on its consumer's thread."""
+
+    def __init__(self, topic: str, waiting: Budget, *, from_beginning: bool) -> None:
+        self._topic = topic
+        self._waiting = waiting
+        self._from_beginning = from_beginning
+        self._next: dict[int, int] = {}
+        self._is_paused = False
 
     def open(self, consumer: Consumer) -> None:
-        """Take all partitions, each from its end on."""
-        consumer.assign(
-            [
-                TopicPartition(self._topic, number, watermarks(consumer, self._topic, number)[1])
-                for number in _partitions(consumer, self._topic)
-            ]
-        )
+        """Take all partitions."""
+        for number in _partitions(consumer, self._topic):
+            low, high = watermarks(consumer, self._topic, number)
+            self._next[number] = low if self._from_beginning else high
+        consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Return the records among the messages."""
-        del consumer
-        for message in messages:
-            if message.error() is not None:
-                log.warning("Kafka reports a problem; the client goes on.", error=message.error().name())
-        return [to_record(message) for message in messages if message.error() is None]
+        return take_in(consumer, messages, self)
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the offset that is expected next."""
+        return self._next.get(partition)
+
+    def accept(self, record: Record) -> bool:
+        """Note how far a partition is read; False for what was read before."""
+        if record.origin.offset < self._next[record.origin.partition]:
+            return False
+        self._next[record.origin.partition] = record.origin.offset + 1
+        self._waiting.add(record)
+        return True
+
+    def find_back(self, consumer: Consumer, partition: int) -> None:
+        """Go on at the first record that is left, when what was to be read is not on the log any more."""
+        low, _ = watermarks(consumer, self._topic, partition)
+        facts = {"topic": self._topic, "partition": partition, "offset": self._next[partition], "first": low}
+        log.error("What was to be read is not on the topic any more.", action="skip", **facts)
+        self._next[partition] = low
+        self._is_paused = False  # as is the partition now; the next tick pauses all again if need be
+        read_again(consumer, self._topic, partition, low)
 
     def tick(self, consumer: Consumer) -> None:
-        """Nothing is ever due."""
+        """Pause or resume."""
+        is_over = self._waiting.is_over()
+        if is_over != self._is_paused:
+            self._is_paused = is_over
+            (consumer.pause if is_over else consumer.resume)(consumer.assignment())
 
     def close(self, consumer: Consumer) -> None:
         """Nothing is left behind."""
 
 
-async def read_whole(kafka: KafkaSettings, topic: str, timeout: float = 30.0) -> list[Record]:
+async def read_to_end(kafka: KafkaSettings, topic: str, timeout: float = 30.0) -> list[Record]:
     """Return all records of a topic up to its end as it is now.
 
     Raises KafkaUnreachableError where that takes longer than `timeout` seconds.
     """
-    return await asyncio.to_thread(_read_whole, kafka, topic, timeout)
+    return await asyncio.to_thread(_read_to_end, kafka, topic, time.monotonic() + timeout)
 
 
 async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -84,47 +138,56 @@ async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
 
 
 def _end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
-    consumer = Consumer(kafka.client(_DEFAULTS, _REQUIRED))
+    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=_on_error))
     try:
         return [watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)]
     except KafkaException as error:
-        raise KafkaUnreachableError(f"{topic} can't be read ({error.args[0].name()}).") from error
+        raise _unreachable(error) from error
     finally:
         consumer.close()
 
 
-def _read_whole(kafka: KafkaSettings, topic: str, timeout: float) -> list[Record]:
-    deadline = time.monotonic() + timeout
-    required = _REQUIRED | {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    consumer = Consumer(kafka.client(_DEFAULTS, required))
+def _read_to_end(kafka: KafkaSettings, topic: str, deadline: float) -> list[Record]:
+    required = _REQUIRED | {"enable.partition.eof": True, "error_cb": _on_error}
+    consumer = Consumer(DEFAULTS | kafka.client(**required))
+    reading = _Reading(topic, Budget(0, 0), from_beginning=True)
     try:
-        ends = {number: watermarks(consumer, topic, number) for number in _partitions(consumer, topic)}
-        unread = {number for number, (low, high) in ends.items() if low < high}
-        consumer.assign([TopicPartition(topic, number, ends[number][0]) for number in unread])
-        records: list[Record] = []
-        while unread:
-            if time.monotonic() > deadline:
-                raise KafkaUnreachableError(f"{topic} could not be read within {timeout:g} s.")
-            _read_some(consumer, records, unread)
-        return [record for record in records if record.origin.offset < ends[record.origin.partition][1]]
+        ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
+        reading.open(consumer)
+        records = _read_until(consumer, reading, ends, deadline)
     except KafkaException as error:
-        raise KafkaUnreachableError(f"{topic} can't be read ({error.args[0].name()}).") from error
+        raise _unreachable(error) from error
     finally:
         consumer.close()
+    return [record for record in records if record.origin.offset < ends[record.origin.partition]]
 
 
-def _read_some(consumer: Consumer, records: list[Record], unread: set[int]) -> None:
-    message = consumer.poll(0.5)
-    if message is None:
-        return
-    if message.error() is None:
-        records.append(to_record(message))
-    elif message.error().code() == KafkaError._PARTITION_EOF:
-        unread.discard(message.partition())
+def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], deadline: float) -> list[Record]:
+    """Read each partition up to an end; the client tells where the last offsets are no records."""
+    records: list[Record] = []
+    unread = set(ends)
+    while unread := {number for number in unread if (reading.next_offset(number) or 0) < ends[number]}:
+        if time.monotonic() > deadline:
+            raise KafkaUnreachableError("Kafka did not hand over a whole topic in time; try again later.")
+        message = consumer.poll(0.2)
+        if message is None:
+            continue
+        if message.error() is not None and message.error().code() == KafkaError._PARTITION_EOF:
+            unread.discard(message.partition())
+        records += reading.take(consumer, [message])
+    return records
+
+
+def _unreachable(error: KafkaException) -> KafkaUnreachableError:
+    return KafkaUnreachableError(f"Kafka does not say what a topic holds ({error.args[0].name()}).")
+
+
+def _on_error(error: KafkaError) -> None:
+    log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    metadata = consumer.list_topics(topic, timeout=LIMIT).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=BROKER_LIMIT).topics[topic]
     if metadata.error is not None:
         raise KafkaException(metadata.error)
     return sorted(metadata.partitions)

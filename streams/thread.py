@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import structlog
 from confluent_kafka import Consumer, Message
 
 from schemas.records import Origin
 from streams.errors import ReaderFailedError
+
+log = structlog.get_logger()
 
 POLL = 0.05
 """Seconds that a poll waits for a record; one that comes ends it at once."""
@@ -86,6 +89,8 @@ class ConsumerThread:
         """End the thread, closing the consumer on it."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, JOIN_LIMIT)
+        if self._thread.is_alive():
+            log.warning("A consumer did not close in time and is left behind.", seconds=JOIN_LIMIT)
 
     async def batches(self) -> AsyncIterator[list[Record]]:
         """Yield records as they come, until `end`. Raises ReaderFailedError where the thread failed."""
@@ -117,7 +122,7 @@ class ConsumerThread:
         consumer = Consumer(self._config)
         try:
             self._work.open(consumer)
-            self._call_soon(self._opened.set_result, None)
+            self._call_soon(self._open)
             while not self._stop.is_set():
                 self._work.tick(consumer)
                 self._hand_over(self._work.take(consumer, _poll(consumer)))
@@ -136,6 +141,10 @@ class ConsumerThread:
     def _call_soon(self, call: Callable[..., object], *args: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
+
+    def _open(self) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
 
     def _fail(self) -> None:
         if not self._opened.done():

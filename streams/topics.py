@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
-from streams.errors import KafkaUnreachableError, WeakerTopicsError
+from streams.errors import KafkaUnreachableError, TopicRefusedError, WeakerTopicsError
 from streams.settings import KafkaSettings
 
 DAY = 86_400_000
@@ -16,10 +16,18 @@ DAY = 86_400_000
 
 HOUR = 3_600_000
 
-LEADER_LIMIT = 20.0
-"""Seconds that a new topic may take until it can be used."""
+LOG_DAYS = 30
+"""For how long users stand in the log; consumer groups need their offsets for as long."""
 
-OFFSETS_RETENTION = "offsets.retention.minutes"
+MOST_BYTES = 1_048_588
+"""Kafka's own default of what a record may have; a lower limit refuses records of ours."""
+
+_OFFSETS_RETENTION = "offsets.retention.minutes"
+_FOREVER = -1
+
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN
+_AUTHORITATIVE = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+"""Problems that waiting does not mend; the call that failed by them only says that it timed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class TopicNames:
         """Ids of audiences on platforms."""
         return f"{self.prefix}.directory"
 
+    def retry(self, group_id: str) -> str:
+        """Return the topic of a group's pointers to records that it tries again later."""
+        return f"{group_id}.retry"
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -69,12 +81,12 @@ def layout(names: TopicNames, groups: Sequence[str] = ()) -> list[TopicSpec]:
     `accounts` has one partition because the first registration on the topic wins.
     """
     return [
-        TopicSpec(names.batches, 12, _kept_for(30)),
+        TopicSpec(names.batches, 12, _kept_for(LOG_DAYS)),
         TopicSpec(names.completions, 12, _kept_for(60)),
         TopicSpec(names.receipts, 12, _kept_for(60)),
         TopicSpec(names.accounts, 1, _compacted()),
         TopicSpec(names.directory, 12, _compacted()),
-        *(TopicSpec(f"{group}.retry", 12, _kept_for(30)) for group in groups),
+        *(TopicSpec(names.retry(group), 12, _kept_for(LOG_DAYS)) for group in groups),
     ]
 
 
@@ -82,6 +94,8 @@ def _kept_for(days: int) -> dict[str, str]:
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(days * DAY),
+        "retention.bytes": str(_FOREVER),
+        "max.message.bytes": str(MOST_BYTES),
         "message.timestamp.type": "LogAppendTime",
     }
 
@@ -90,13 +104,22 @@ def _compacted() -> dict[str, str]:
     return {
         "cleanup.policy": "compact",
         "min.compaction.lag.ms": str(HOUR),
+        "max.message.bytes": str(MOST_BYTES),
         "message.timestamp.type": "LogAppendTime",
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicShape:
+    """How many partitions a topic has, and on how many brokers each is kept at least."""
+
+    partitions: int
+    replication: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How an existing topic differs from what it should be."""
+    """How something that exists differs from what it should be."""
 
     topic: str
     what: str
@@ -110,128 +133,179 @@ class Difference:
 
 async def ensure_topics(
     kafka: KafkaSettings, specs: Sequence[TopicSpec], *, allow_weaker: bool = False, timeout: float = 30.0
-) -> list[Difference]:
-    """Create the topics that are missing; return how existing ones differ.
+) -> list[str]:
+    """Create the topics that are missing; return how existing ones, and the cluster, differ, as sentences.
 
-    Raises KafkaUnreachableError, WeakerTopicsError unless weaker ones are allowed.
+    1. Wait for a broker. 2. Create what is missing; another process may do the same. 3. Compare all of them.
+    Nothing that exists is changed. Raises KafkaUnreachableError, TopicRefusedError, and WeakerTopicsError
+    unless weaker topics are allowed.
     """
-    differences = await asyncio.to_thread(_ensure_topics, kafka, specs, timeout)
+    differences = await asyncio.to_thread(_ensure_topics, kafka, specs, time.monotonic() + timeout)
     weaker = [str(difference) for difference in differences if difference.is_weaker]
     if weaker and not allow_weaker:
         raise WeakerTopicsError(
-            "Topics promise less than they should; mend them, or set AUDIENCE_ALLOW_WEAKER_TOPICS=true: "
-            + "; ".join(weaker)
+            "Topics promise less than they should; mend them, or allow weaker ones by a setting: " + "; ".join(weaker)
         )
-    return differences
+    return [str(difference) for difference in differences]
 
 
-def _ensure_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], timeout: float) -> list[Difference]:
-    problems: list[str] = []
-    admin = AdminClient(kafka.client({}, {"error_cb": lambda error: problems.append(error.str())}))
-    brokers, existing = _metadata(admin, kafka, problems, timeout)
+def _ensure_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], deadline: float) -> list[Difference]:
+    cluster = _Cluster(kafka, deadline)
+    brokers, shapes = cluster.describe()
     replication = min(3, brokers)
-    missing = [spec for spec in specs if spec.name not in existing]
-    _create(admin, missing, replication)
-    found = [spec for spec in specs if spec.name in existing]
+    cluster.create([spec for spec in specs if spec.name not in shapes], replication)
+    while not all(spec.name in shapes for spec in specs):
+        _, shapes = cluster.describe()
+    configs = cluster.configs([spec.name for spec in specs])
     differences = [
-        difference
-        for spec, config in zip(found, _configs(admin, ResourceType.TOPIC, [s.name for s in found]), strict=True)
-        for difference in compare(spec, existing[spec.name], config, replication)
+        difference for spec in specs for difference in compare(spec, shapes[spec.name], configs[spec.name], replication)
     ]
-    return differences + _offsets_retention(admin)
+    return differences + compare_cluster(cluster.broker_config())
 
 
-def _metadata(
-    admin: AdminClient, kafka: KafkaSettings, problems: list[str], timeout: float
-) -> tuple[int, dict[str, tuple[int, int]]]:
-    """Return the number of brokers, and partitions and replication of each topic."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            metadata = admin.list_topics(timeout=min(timeout, 5.0))
-            break
-        except KafkaException as error:
-            if time.monotonic() >= deadline:
-                reason = problems[-1] if problems else error.args[0].str()
-                raise KafkaUnreachableError(f"No Kafka answers at {kafka.bootstrap_servers} ({reason}).") from error
-    shapes = {
-        name: (len(topic.partitions), min((len(p.replicas) for p in topic.partitions.values()), default=0))
-        for name, topic in metadata.topics.items()
-    }
-    return len(metadata.brokers), shapes
+class _Cluster:
+    """What topics need of a cluster, until a deadline. Every call blocks."""
 
+    def __init__(self, kafka: KafkaSettings, deadline: float) -> None:
+        self._address = kafka.bootstrap_servers
+        self._deadline = deadline
+        self._problems: list[KafkaError] = []
+        self._admin = AdminClient(kafka.client(error_cb=self._problems.append))
 
-def _create(admin: AdminClient, specs: Sequence[TopicSpec], replication: int) -> None:
-    if not specs:
-        return
-    in_sync = {"min.insync.replicas": "2" if replication >= 3 else "1"}
-    topics = [NewTopic(spec.name, spec.partitions, replication, config={**spec.config, **in_sync}) for spec in specs]
-    for future in admin.create_topics(topics, operation_timeout=20).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise KafkaUnreachableError(f"A topic could not be created ({error.args[0].name()}).") from error
-    _await_leaders(admin, {spec.name for spec in specs})
+    def describe(self) -> tuple[int, dict[str, TopicShape]]:
+        """Return the number of brokers and the shape of each topic. Raises KafkaUnreachableError."""
+        metadata = self._metadata()
+        shapes = {
+            name: TopicShape(
+                partitions=len(topic.partitions),
+                replication=min((len(p.replicas) for p in topic.partitions.values()), default=0),
+            )
+            for name, topic in metadata.topics.items()
+            if topic.partitions
+        }
+        return len(metadata.brokers), shapes
 
+    def _metadata(self) -> ClusterMetadata:
+        while True:
+            try:
+                return self._admin.list_topics(timeout=max(0.1, min(2.0, self._left())))
+            except KafkaException as error:
+                self._admin.poll(0.1)
+                serious = [problem for problem in self._problems if problem.code() in _AUTHORITATIVE]
+                if serious or self._left() <= 0:
+                    named = [problem for problem in self._problems if problem.code() != _ALL_DOWN]
+                    reason = (serious or named or [error.args[0]])[-1]
+                    raise KafkaUnreachableError(
+                        f"No Kafka answers at {self._address} ({reason.name()}: {reason.str()})."
+                    ) from error
 
-def _await_leaders(admin: AdminClient, names: set[str]) -> None:
-    """Wait until every partition of new topics can be used: brokers learn of them a moment after the controller."""
-    deadline = time.monotonic() + LEADER_LIMIT
-    while time.monotonic() < deadline:
-        topics = admin.list_topics(timeout=10).topics
-        known = [topics[name] for name in names if name in topics]
-        leaders = [part.leader for topic in known for part in topic.partitions.values()]
-        if len(known) == len(names) and leaders and min(leaders) >= 0:
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def create(self, specs: Sequence[TopicSpec], replication: int) -> None:
+        """Create topics, unless somebody else just did. Raises KafkaUnreachableError, TopicRefusedError."""
+        if not specs:
             return
-        time.sleep(0.05)
+        in_sync = {"min.insync.replicas": str(_in_sync(replication))}
+        topics = [
+            NewTopic(spec.name, spec.partitions, replication, config={**spec.config, **in_sync}) for spec in specs
+        ]
+        for name, future in self._admin.create_topics(topics, request_timeout=self._patience()).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._refused(error, f"create {name}") from error
+
+    def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the configuration of topics. Raises KafkaUnreachableError, TopicRefusedError."""
+        return {name: self._config(ResourceType.TOPIC, name) for name in names}
+
+    def broker_config(self) -> dict[str, str]:
+        """Return the configuration of one of the brokers; nothing where we have no right to see it."""
+        try:
+            return self._config(ResourceType.BROKER, str(next(iter(self._metadata().brokers))))
+        except TopicRefusedError:
+            return {}
+
+    def _config(self, kind: ResourceType, name: str) -> dict[str, str]:
+        resource = ConfigResource(kind, name)
+        future = self._admin.describe_configs([resource], request_timeout=self._patience())[resource]
+        try:
+            return {key: entry.value for key, entry in future.result().items() if entry.value is not None}
+        except KafkaException as error:
+            raise self._refused(error, f"describe {name}") from error
+
+    def _patience(self) -> float:
+        return max(1.0, self._left())
+
+    def _refused(self, error: KafkaException, what: str) -> TopicRefusedError | KafkaUnreachableError:
+        problem = error.args[0]
+        if problem.code() < 0:  # the client's own: no answer came
+            return KafkaUnreachableError(f"No Kafka answers at {self._address} ({problem.name()}).")
+        return TopicRefusedError(f"Kafka at {self._address} refuses to {what} ({problem.name()}).")
 
 
-def _configs(admin: AdminClient, kind: ResourceType, names: Sequence[str]) -> list[dict[str, str]]:
-    if not names:
+def compare_cluster(config: Mapping[str, str]) -> list[Difference]:
+    """Return how a broker differs from what groups need: offsets that live as long as the log."""
+    minutes = config.get(_OFFSETS_RETENTION)
+    expected = LOG_DAYS * 24 * 60
+    if minutes is not None and int(minutes) >= expected:
         return []
-    futures = admin.describe_configs([ConfigResource(kind, name) for name in names])
-    by_name = {resource.name: future.result() for resource, future in futures.items()}
-    return [{key: entry.value for key, entry in by_name[name].items()} for name in names]
+    found, wanted = minutes or "not known", f"{expected} or more"
+    return [Difference(topic="the cluster", what=_OFFSETS_RETENTION, found=found, expected=wanted, is_weaker=False)]
 
 
-def _offsets_retention(admin: AdminClient) -> list[Difference]:
-    broker = str(next(iter(admin.list_topics(timeout=10).brokers)))
-    minutes = int(_configs(admin, ResourceType.BROKER, [broker])[0].get(OFFSETS_RETENTION, 0))
-    if minutes >= 30 * 24 * 60:
-        return []
-    return [Difference("the cluster", OFFSETS_RETENTION, str(minutes), "43200 or more", is_weaker=False)]
-
-
-def compare(spec: TopicSpec, shape: tuple[int, int], config: Mapping[str, str], replication: int) -> list[Difference]:
-    """Return how a topic of this shape (partitions, replication) and configuration differs from its spec."""
-    in_sync = 2 if replication >= 3 else 1
-    numbers = [
-        ("partitions", shape[0], spec.partitions),
-        ("replication factor", shape[1], replication),
-        ("min.insync.replicas", int(config["min.insync.replicas"]), in_sync),
+def compare(spec: TopicSpec, shape: TopicShape, config: Mapping[str, str], replication: int) -> list[Difference]:
+    """Return how a topic differs from its spec on a cluster where `replication` is possible."""
+    expected = {
+        "partitions": str(spec.partitions),
+        "replication factor": str(replication),
+        "min.insync.replicas": str(_in_sync(replication)),
+        **spec.config,
+    }
+    found = {
+        **config,
+        "partitions": str(shape.partitions),
+        "replication factor": str(shape.replication),
+    }
+    return [
+        Difference(
+            topic=spec.name,
+            what=what,
+            found=found.get(what, "not set"),
+            expected=wanted,
+            is_weaker=_is_weaker(what, found.get(what, ""), wanted),
+        )
+        for what, wanted in expected.items()
+        if found.get(what) != wanted
     ]
-    differences = [
-        Difference(spec.name, what, str(found), str(expected), is_weaker=found < expected)
-        for what, found, expected in numbers
-        if found != expected
-    ]
-    for key, expected in spec.config.items():
-        if config.get(key) != expected:
-            is_weaker = _WEAKER.get(key, _is_other)(config.get(key, ""), expected)
-            differences.append(Difference(spec.name, key, config.get(key, ""), expected, is_weaker=is_weaker))
-    return differences
 
 
-def _is_other(found: str, expected: str) -> bool:
-    return found != expected
+def _in_sync(replication: int) -> int:
+    return 2 if replication >= 3 else 1
 
 
-def _is_shorter(found: str, expected: str) -> bool:
-    return 0 <= int(found) < int(expected)  # -1 keeps for ever
+_COUNTS = frozenset(
+    {
+        "replication factor",
+        "min.insync.replicas",
+        "retention.ms",
+        "retention.bytes",
+        "min.compaction.lag.ms",
+        "max.message.bytes",
+    }
+)
 
 
-_WEAKER: Mapping[str, Callable[[str, str], bool]] = {
-    "retention.ms": _is_shorter,
-    "min.compaction.lag.ms": _is_shorter,
-}
+def _is_weaker(what: str, found: str, expected: str) -> bool:
+    """Tell whether a difference breaks a promise; more than promised is none, another word always is."""
+    if what == "partitions":
+        return int(found) < int(expected) or expected == "1"  # what must be one is ordered
+    if what in _COUNTS and found.lstrip("-").isdigit():
+        return _amount(found) < _amount(expected)
+    return True
+
+
+def _amount(text: str) -> float:
+    return float("inf") if int(text) == _FOREVER else int(text)

@@ -4,54 +4,92 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.records import Origin
 from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
 from streams.settings import KafkaSettings
 
+log = structlog.get_logger()
+
 POLL = 0.1
 PROBE = 1.0
 FLUSH_LIMIT = 10.0
 
-_DEFAULTS: dict[str, Any] = {
-    "linger.ms": 1,
-    "compression.type": "zstd",
-    "partitioner": "murmur2_random",
-    "message.max.bytes": 1_000_000,
+_DEFAULTS: dict[str, Any] = {"linger.ms": 1, "compression.type": "zstd", "partitioner": "murmur2_random"}
+_REQUIRED: dict[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "delivery.report.only.error": False,
+    "queue.buffering.max.kbytes": 2**31 - 1,  # ours is the bound: see reserve
+    "queue.buffering.max.messages": 10_000_000,
 }
 
-_Report = tuple["asyncio.Future[Origin]", KafkaError | None, Origin | None]
+_Report = tuple["asyncio.Future[Origin]", int, KafkaError | None, Origin | None]
+
+
+class _Room:
+    """Bytes of the queue that are reserved or on their way."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+
+    def fits(self, size: int) -> bool:
+        """Tell whether there is room; alone, anything fits."""
+        return not self.used or self.used + size <= self._limit
+
+
+class Reservation:
+    """Room in the queue towards Kafka that nobody else gets; a context manager that gives back the rest."""
+
+    def __init__(self, room: _Room, size: int) -> None:
+        self._room = room
+        self.size = size
+        room.used += size
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release(self.size)
+
+    def release(self, size: int) -> None:
+        """Give back some bytes, at most what is left."""
+        size = min(size, self.size)
+        self.size -= size
+        self._room.used -= size
 
 
 class Writer:
-    """An idempotent producer. Records are acknowledged by all in-sync replicas before `send` returns."""
+    """An idempotent producer. Records are acknowledged by all in-sync replicas before `send` returns.
+
+    To be used in one event loop. After a fatal error of the client, which is logged, it stays unreachable:
+    start the process again.
+    """
 
     def __init__(
         self, kafka: KafkaSettings, *, max_queued_bytes: int = 96 * 1024 * 1024, message_timeout: float = 30.0
     ) -> None:
-        required = {
-            "enable.idempotence": True,
-            "acks": "all",
-            "message.timeout.ms": int(message_timeout * 1000),
-            "queue.buffering.max.kbytes": 2**21 - 1,  # ours is the bound: see reserve
-            "error_cb": self._on_error,
-        }
-        self._config = kafka.client(_DEFAULTS, required)
-        self._max_queued = max_queued_bytes
-        self._reserved = 0
+        limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": self._on_error}
+        self._config = _DEFAULTS | kafka.client(**_REQUIRED, **limits)
+        self._room = _Room(max_queued_bytes)
         self._reports: deque[_Report] = deque()
         self._is_woken = False
         self._is_down = threading.Event()
+        self._is_broken = False
         self._stop = threading.Event()
         self._next_probe = 0.0
 
     async def __aenter__(self) -> "Writer":
+        """Return within about a second, whether a broker answers or not; see `is_reachable`."""
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(self._config)
         self._is_down.set()  # until the first probe has found a broker
@@ -63,43 +101,56 @@ class Writer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Flush what is queued, within a limit, and end the thread."""
-        await asyncio.to_thread(self._producer.flush, FLUSH_LIMIT)
+        """1. Refuse new records. 2. Wait for acknowledgements, within a limit. 3. Fail what has none yet."""
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._finish)
+        self._drain()
+
+    def _finish(self) -> None:
+        self._thread.join()
+        self._producer.flush(FLUSH_LIMIT)
+        self._producer.purge()
+        self._producer.flush(1)
 
     @property
     def is_reachable(self) -> bool:
         """False from the moment that all brokers are down until one answers."""
-        return not self._is_down.is_set()
+        return not self._is_down.is_set() and not self._is_broken and not self._stop.is_set()
 
-    @contextmanager
-    def reserve(self, size: int) -> Iterator[None]:
-        """Keep room for `size` bytes in the queue until the block is left; alone, any size fits.
+    def reserve(self, size: int) -> Reservation:
+        """Keep room for `size` bytes in the queue; when nothing else is in it, any size fits.
 
+        Hand the reservation to `send`, else the bytes of its records count twice meanwhile.
         Raises KafkaUnreachableError, QueueFullError; nothing was sent then.
         """
         if not self.is_reachable:
             raise KafkaUnreachableError
-        if self._reserved and self._reserved + size > self._max_queued:
+        if not self._room.fits(size):
             raise QueueFullError
-        self._reserved += size
-        try:
-            yield
-        finally:
-            self._reserved -= size
+        return Reservation(self._room, size)
 
     async def send(
-        self, topic: str, key: str | bytes, value: bytes, headers: Mapping[str, bytes] | None = None
+        self,
+        topic: str,
+        key: str | bytes,
+        value: bytes,
+        headers: Mapping[str, bytes] | None = None,
+        *,
+        reservation: Reservation | None = None,
     ) -> Origin:
         """Write one record; return where it stands once all in-sync replicas have it.
 
-        Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError, then it is not.
+        Its bytes count as queued until Kafka has answered, even where the caller is cancelled; the record may
+        be written then. Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError
+        and KafkaUnreachableError (the writer is closed), after which it is not.
         """
+        if self._stop.is_set():
+            raise KafkaUnreachableError("The writer is closed: nothing was sent.")
         acknowledged: asyncio.Future[Origin] = self._loop.create_future()
+        size = len(key) + len(value)
 
         def report(error: KafkaError | None, message: Message) -> None:
-            self._report(acknowledged, error, message)
+            self._report(acknowledged, size, error, message)
 
         try:
             self._producer.produce(topic, value, key, headers=list((headers or {}).items()), on_delivery=report)
@@ -107,14 +158,19 @@ class Writer:
             raise QueueFullError from error
         except KafkaException as error:
             raise NotAcknowledgedError from error
+        if reservation is not None:
+            reservation.release(size)
+        self._room.used += size
         return await acknowledged
 
-    def _report(self, acknowledged: "asyncio.Future[Origin]", error: KafkaError | None, message: Message) -> None:
+    def _report(
+        self, acknowledged: "asyncio.Future[Origin]", size: int, error: KafkaError | None, message: Message
+    ) -> None:
         origin = None
         if error is None:
             self._is_down.clear()
             origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
-        self._reports.append((acknowledged, error, origin))
+        self._reports.append((acknowledged, size, error, origin))
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
             self._loop.call_soon_threadsafe(self._drain)
@@ -122,7 +178,8 @@ class Writer:
     def _drain(self) -> None:
         self._is_woken = False  # before draining: a report that comes from here on wakes us again
         while self._reports:
-            acknowledged, error, origin = self._reports.popleft()
+            acknowledged, size, error, origin = self._reports.popleft()
+            self._room.used -= size
             if acknowledged.done():
                 continue
             if origin is not None:
@@ -149,3 +206,8 @@ class Writer:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._is_down.set()
+        elif error.code() == KafkaError._FATAL or error.fatal():
+            self._is_broken = True
+            log.error("The producer failed for good; the process must be started again.", error=error.name())
+        else:
+            log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())

@@ -1,7 +1,6 @@
-"""Pure decisions: what may be committed, when to try again, how fast to call, what a text means."""
+"""Pure decisions: when to try again, how fast to call, what a text means."""
 
 import json
-from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -22,70 +21,6 @@ from providers.table import PROVIDERS
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.target import Target, parse_target
 from schemas.validity import invalidity
-from streams.offsets import MAX_SPAN, Window, decode_offsets, encode_offsets
-
-gaps = st.lists(st.integers(1, 5), min_size=1, max_size=60)
-
-
-def offsets_of(start: int, steps: Sequence[int]) -> list[int]:
-    """Return offsets with gaps between them, as compaction leaves them."""
-    found, at = [], start - 1
-    for step in steps:
-        at += step
-        found.append(at)
-    return found
-
-
-@given(st.integers(0, 10**12), gaps, st.data())
-def test_the_committable_offset_never_passes_an_unfinished_one(
-    start: int, steps: list[int], data: st.DataObject
-) -> None:
-    window, offsets = Window(start), offsets_of(start, steps)
-    assert all(window.add(offset) for offset in offsets)
-    unfinished = set(offsets)
-    for offset in data.draw(st.permutations(offsets)):
-        window.finish(offset)
-        unfinished.discard(offset)
-        assert window.committable <= min(unfinished, default=offsets[-1] + 1)
-    assert window.committable == offsets[-1] + 1
-
-
-@given(st.integers(0, 10**12), gaps, st.data())
-def test_a_restart_repeats_exactly_what_was_not_finished(start: int, steps: list[int], data: st.DataObject) -> None:
-    window, offsets = Window(start), offsets_of(start, steps)
-    for offset in offsets:
-        window.add(offset)
-    finished = data.draw(st.sets(st.sampled_from(offsets)))
-    for offset in finished:
-        window.finish(offset)
-    again = Window(window.committable, window.metadata())
-    repeated = {offset for offset in offsets if offset >= window.committable and again.add(offset)}
-    assert repeated == set(offsets) - finished
-    for offset in repeated:
-        again.finish(offset)
-    assert again.committable == offsets[-1] + 1
-
-
-@given(st.integers(0, 2**40), st.sets(st.integers(0, 3 * MAX_SPAN), max_size=300))
-def test_the_metadata_of_a_commit_is_bounded_and_says_what_it_covers(start: int, places: set[int]) -> None:
-    offsets = {start + place for place in places}
-    text = encode_offsets(start, offsets)
-    assert len(text) <= 4000
-    assert decode_offsets(start, text) == {offset for offset in offsets if offset < start + MAX_SPAN}
-
-
-@given(st.text())
-def test_metadata_of_others_is_no_error(text: str) -> None:
-    assert isinstance(decode_offsets(0, text), set)
-
-
-def test_a_record_that_was_read_before_needs_no_work() -> None:
-    window = Window(5)
-    assert window.add(5)
-    assert not window.add(5)
-    assert not window.add(4)
-    assert window.finish(9) is None
-
 
 policies = st.builds(
     RetryPolicy, attempts=st.integers(1, 20), base=st.floats(0.01, 5), cap=st.floats(1, 100), max_age=st.floats(1, 1e4)

@@ -14,7 +14,7 @@ from streams.broker import LocalBroker
 from streams.errors import BrokerFailedError, PortTakenError
 from streams.ports import free_port
 from streams.settings import KafkaSettings
-from streams.tail import read_whole
+from streams.tail import read_to_end
 from streams.topics import TopicSpec, ensure_topics
 from streams.writer import Writer
 
@@ -90,7 +90,7 @@ async def test_a_restart_keeps_what_was_written(tmp_path: Path) -> None:
             await ensure_topics(kafka, [TopicSpec("topic", 1)])
             async with Writer(kafka) as writer:
                 await writer.send("topic", "key", str(start).encode())
-            assert [record.value for record in await read_whole(kafka, "topic")] == [b"0", b"1"][: start + 1]
+            assert [record.value for record in await read_to_end(kafka, "topic")] == [b"0", b"1"][: start + 1]
             if start == 0:
                 with pytest.raises(BrokerFailedError, match="another Kafka uses"):
                     await LocalBroker(data=tmp_path, port=free_port()).start()

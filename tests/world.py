@@ -23,7 +23,7 @@ from schemas.framing import SINGLE_OBJECT, Framing
 from schemas.records import BatchCompletion
 from schemas.target import Target, parse_target
 from streams.settings import KafkaSettings
-from streams.tail import read_whole
+from streams.tail import read_to_end
 from streams.topics import TopicNames, ensure_topics, layout
 
 ALL = ("facebook", "tiktok", "klaviyo")
@@ -95,7 +95,7 @@ class World:
         """Return what the accounts reported, once so many ends of records are there."""
         async with asyncio.timeout(timeout):
             while True:
-                records = await read_whole(self.kafka, self.names.completions)
+                records = await read_to_end(self.kafka, self.names.completions)
                 found = [decode_batch_completion(record.value) for record in records]
                 ended = [completion for completion in found if completion.status != "retrying"]
                 if len(ended) >= count:

@@ -1,0 +1,71 @@
+import pytest
+
+from streams.settings import KafkaSettings, kafka_properties
+
+
+def test_variables_become_properties_of_the_client() -> None:
+    environ = {
+        "KAFKA_SASL_USERNAME": "ann",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_LINGER_MS": "3",
+        "HOME": "/nowhere",
+    }
+
+    assert kafka_properties(environ) == (
+        {"sasl.username": "ann", "security.protocol": "SASL_SSL", "linger.ms": "3"},
+        [],
+    )
+
+
+def test_our_own_variables_and_empty_ones_are_no_properties() -> None:
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": "a:1", "KAFKA_HOME": "/opt/kafka", "KAFKA_SASL_PASSWORD": ""}
+
+    assert kafka_properties(environ) == ({}, [])
+
+
+def test_what_container_platforms_inject_is_named_and_ignored() -> None:
+    environ = {
+        "KAFKA_PORT": "tcp://10.0.0.1:9092",
+        "KAFKA_SERVICE_HOST": "10.0.0.1",
+        "KAFKA_HEAP_OPTS": "-Xmx1g",
+        "KAFKA_LOGGER": "x",
+        "KAFKA_OPAQUE": "x",
+        "KAFKA_INTERCEPTORS": "x",
+        "KAFKA_METADATA_BROKER_LIST": "elsewhere:9092",
+        "KAFKA_DEFAULT_TOPIC_CONFIG": "x",
+    }
+
+    assert kafka_properties(environ) == ({}, sorted(environ))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KAFKA_SECURITY_PROTOCOL", "hunter2"),
+        ("KAFKA_LINGER_MS", "-5432"),
+        ("KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION", "hunter2"),
+        ("KAFKA_SASL_JAAS_CONFIG", "password=hunter2"),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "hunter2"),
+    ],
+)
+def test_a_value_that_a_property_cannot_have_is_refused_without_repeating_it(variable: str, value: str) -> None:
+    with pytest.raises(ValueError, match=variable) as refused:
+        kafka_properties({variable: value})
+
+    assert value not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_properties_stay_out_of_the_settings_repr() -> None:
+    settings = KafkaSettings(bootstrap_servers="a:1", properties={"sasl.password": "hunter2"})
+
+    assert "hunter2" not in repr(settings)
+
+
+def test_overrides_win_over_the_users_properties_and_those_over_ours() -> None:
+    settings = KafkaSettings(bootstrap_servers="a:1", properties={"log_level": "7", "acks": "1", "linger.ms": "9"})
+
+    config = settings.client(acks="all")
+
+    assert config == {"bootstrap.servers": "a:1", "log_level": "7", "linger.ms": "9", "acks": "all"}
+    assert list(config)[-1] == "acks"
