@@ -209,7 +209,3 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "Show every setting. Prints its value, secrets hidden, where that comes from and what it means.",
     ),
 )
-
-
-if __name__ == "__main__":
-    main()

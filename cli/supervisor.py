@@ -53,7 +53,7 @@ class Part:
         with contextlib.ExitStack() as stack:
             errors = stack.enter_context(self.output.open("ab")) if self.output else None
             self.process = subprocess.Popen(  # noqa: S603 -- our own command line
-                [sys.executable, "-m", "cli.main", *self.arguments],
+                [sys.executable, "-m", "cli.entry", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

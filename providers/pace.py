@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+JITTER = 0.1
+"""Seconds that every window is longer than the platform's, as some calls travel faster than others."""
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"(\d+)/([smhd])")
 
@@ -38,7 +41,7 @@ class _Window:
     def wait(self, now: float, share: float) -> float:
         """Return the seconds until one more call keeps the rate; a share below one call stretches the window."""
         allowed = max(1, int(self.rate.calls * share))
-        seconds = self.rate.seconds * max(1.0, 1 / (self.rate.calls * share))
+        seconds = self.rate.seconds * max(1.0, 1 / (self.rate.calls * share)) + JITTER
         while self.calls and self.calls[0] <= now - seconds:
             self.calls.popleft()
         if len(self.calls) < allowed:

@@ -6,10 +6,11 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -58,6 +59,16 @@ rootLogger.appenderRef.file.ref=file
 """
 
 
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work on a thread even when cancelled, as what it starts must be known to be ended."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
 @dataclass(slots=True, kw_only=True)
 class LocalBroker:
     """One Kafka with its data under `data`; a port that is not given is 9092, or a free one.
@@ -102,7 +113,7 @@ class LocalBroker:
         elif not is_free(HOST, self.port):
             raise PortTakenError(f"Port {self.port} for Kafka is taken: free it, or choose another one.")
         try:
-            await asyncio.to_thread(self._launch)
+            await _to_its_end(asyncio.to_thread(self._launch))
             await asyncio.wait_for(self._answers(), START_LIMIT)
         except TimeoutError:
             await self.stop()

@@ -60,6 +60,9 @@ _UNDELIVERABLE = frozenset(
 )
 """What the client says, again and again, of a record that it can't hand over."""
 
+_ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+"""What brokers say for a moment of a partition that changes hands."""
+
 Answer = TypeVar("Answer")
 
 
@@ -162,9 +165,20 @@ def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> N
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """Return the first offset of a partition and its end. Raises KafkaException."""
-    found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
-    return found
+    """Return the first offset of a partition and its end. Raises KafkaException.
+
+    Brokers that just elect a leader are asked again.
+    """
+    deadline = time.monotonic() + BROKER_LIMIT
+    while True:
+        try:
+            found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return found
 
 
 class GroupReader:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from streams.errors import KafkaUnreachableError, TopicRefusedError, WeakerTopicsError
 from streams.settings import KafkaSettings
@@ -153,9 +153,9 @@ def _ensure_topics(kafka: KafkaSettings, specs: Sequence[TopicSpec], deadline: f
     cluster = _Cluster(kafka, deadline)
     brokers, shapes = cluster.describe()
     replication = min(3, brokers)
-    cluster.create([spec for spec in specs if spec.name not in shapes], replication)
-    while not all(spec.name in shapes for spec in specs):
-        _, shapes = cluster.describe()
+    missing = [spec for spec in specs if spec.name not in shapes]
+    cluster.create(missing, replication)
+    shapes = cluster.await_usable(missing) if missing else shapes
     configs = cluster.configs([spec.name for spec in specs])
     differences = [
         difference for spec in specs for difference in compare(spec, shapes[spec.name], configs[spec.name], replication)
@@ -216,6 +216,33 @@ class _Cluster:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._refused(error, f"create {name}") from error
+
+    def await_usable(self, specs: Sequence[TopicSpec]) -> dict[str, TopicShape]:
+        """Wait until every partition of new topics answers; return the shape of all topics.
+
+        A broker names a topic a moment before it leads the topic's partitions, and a client that meets it then
+        fails. Raises KafkaUnreachableError.
+        """
+        while True:
+            _, shapes = self.describe()
+            if all(spec.name in shapes for spec in specs) and self._leads(specs, shapes):
+                return shapes
+            if self._left() <= 0:
+                raise KafkaUnreachableError(f"Kafka at {self._address} does not lead its new topics.")
+            time.sleep(0.05)
+
+    def _leads(self, specs: Sequence[TopicSpec], shapes: Mapping[str, TopicShape]) -> bool:
+        ends = {
+            TopicPartition(spec.name, number): OffsetSpec.latest()
+            for spec in specs
+            for number in range(shapes[spec.name].partitions)
+        }
+        try:
+            for future in self._admin.list_offsets(ends, request_timeout=self._patience()).values():
+                future.result()
+        except KafkaException:
+            return False
+        return True
 
     def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return the configuration of topics. Raises KafkaUnreachableError, TopicRefusedError."""

@@ -43,7 +43,7 @@ def clean_environ(folder: Path, **settings: str) -> dict[str, str]:
 async def audience(folder: Path, *arguments: str, **settings: str) -> tuple[int, str, str]:
     """Run a command to its end in a folder; return its exit code, output and errors."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.main", *arguments, cwd=folder, env=clean_environ(folder, **settings),
+        sys.executable, "-m", "cli.entry", *arguments, cwd=folder, env=clean_environ(folder, **settings),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     output, errors = await asyncio.wait_for(process.communicate(), 60)
@@ -164,7 +164,7 @@ async def up(
     """Run `audience up`; yields the process and the lines that it has printed up to `ready`."""
     environ = clean_environ(folder, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers, **settings)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.main", "up", cwd=folder, env=environ,
+        sys.executable, "-m", "cli.entry", "up", cwd=folder, env=environ,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=2**20,
     )  # fmt: skip
     assert process.stdout is not None
