@@ -9,9 +9,9 @@ from schemas.codec import decode_account_registration, encode_account_registrati
 from schemas.framing import SINGLE_OBJECT, Framing, UndecodableError
 from schemas.records import AccountRegistration
 from schemas.target import Target
-from streams.reader import Record
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets, read_to_end
+from streams.thread import Record
 from streams.topics import TopicNames
 from streams.writer import Writer
 

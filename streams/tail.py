@@ -10,9 +10,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import KafkaUnreachableError, ReaderFailedError
-from streams.reader import BROKER_LIMIT, DEFAULTS, MEGABYTE, Budget, Record, read_again, take_in, watermarks
+from streams.in_hand import Budget
+from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
+from streams.reader import DEFAULTS, MEGABYTE
 from streams.settings import KafkaSettings
-from streams.thread import ConsumerThread
+from streams.thread import ConsumerThread, Record
 
 log = structlog.get_logger()
 

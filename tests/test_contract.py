@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from world import World, make_batch, make_form, make_users, world
 
+from streams.broker import LocalBroker
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 
 CORRUPTED = "Payload is corrupted or missing. Please send JSON string. "
@@ -332,3 +335,20 @@ async def test_bodies_beyond_the_budget_are_put_off_before_they_are_read(
         async with asyncio.timeout(10):
             while (await answer(server, make_form(make_users(1), extra=padding)))[0] != 200:
                 await asyncio.sleep(0.01)
+
+
+async def test_without_kafka_nothing_is_accepted_until_it_is_back(tmp_path: Path, topic_prefix: str) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        async with world(kafka, topic_prefix, consuming=()) as server:
+            await broker.stop()
+            async with asyncio.timeout(30):
+                while (await server.session.get(f"{server.url}/readyz")).status == 200:
+                    await asyncio.sleep(0.05)
+            status, body, headers = await server.upload(make_users(1))
+            assert (status, headers["Retry-After"]) == (503, "5")
+            assert body["errors"] == ["Kafka can't be reached; nothing was accepted, send the request again"]
+            await broker.start()
+            async with asyncio.timeout(30):
+                while (await server.upload(make_users(1)))[0] != 200:
+                    await asyncio.sleep(0.1)

@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from streams.errors import ReaderFailedError
 from streams.groups import groups_with_members
-from streams.reader import GroupReader, Record
+from streams.reader import GroupReader
 from streams.settings import KafkaSettings
+from streams.thread import Record
 from streams.topics import TopicSpec, ensure_topics
 
 PATIENCE = 30.0

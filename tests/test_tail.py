@@ -7,9 +7,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError
-from streams.reader import Record
 from streams.settings import KafkaSettings
 from streams.tail import Tail, end_offsets, read_to_end
+from streams.thread import Record
 from streams.topics import TopicSpec, ensure_topics
 from streams.writer import Writer
 

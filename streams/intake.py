@@ -1,0 +1,111 @@
+"""From the client's messages to records, past those that it can't deliver."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.records import Origin
+from streams.thread import Record, to_record
+
+log = structlog.get_logger()
+
+BROKER_LIMIT = 10.0
+"""Seconds that one question to the broker may take."""
+
+_UNDELIVERABLE = frozenset(
+    {
+        KafkaError._BAD_COMPRESSION,
+        KafkaError._BAD_MSG,
+        KafkaError._NOT_IMPLEMENTED,
+        KafkaError.INVALID_MSG,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+"""What the client says, again and again, of a record that it can't hand over."""
+
+_ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+"""What brokers say for a moment of a partition that changes hands."""
+
+
+class Intake(Protocol):
+    """Where messages of the client go."""
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the offset that is expected next, None for a partition that is not ours."""
+
+    def accept(self, record: Record) -> bool:
+        """Note a record; False if nobody needs it."""
+
+    def find_back(self, consumer: Consumer, partition: int) -> None:
+        """Read a partition on where it has records; the offset that was to be read is not on the log."""
+
+
+def take_in(consumer: Consumer, messages: Sequence[Message], intake: Intake) -> list[Record]:
+    """Return the records among the messages.
+
+    One that can't be delivered becomes a record with an error, and reading goes on behind it. A broken
+    compressed batch names its first record each time, so its records come out one by one. What the same round
+    brought of a partition after a seek is left out, because it comes again.
+    """
+    records: list[Record] = []
+    sought: set[int] = set()
+    for message in messages:
+        partition, error = message.partition(), message.error()
+        if partition in sought:
+            continue
+        if error is None:
+            record = to_record(message)
+        elif error.code() in _UNDELIVERABLE and (expected := intake.next_offset(partition)) is not None:
+            record = _undeliverable(message, expected)
+            consumer.seek(TopicPartition(message.topic(), partition, record.origin.offset + 1))
+            sought.add(partition)
+        else:
+            _see_to(error, consumer, partition, intake)
+            continue
+        if intake.accept(record):
+            records.append(record)
+    return records
+
+
+def _undeliverable(message: Message, expected: int) -> Record:
+    offset = max(message.offset(), expected)
+    origin = Origin(topic=message.topic(), partition=message.partition(), offset=offset)
+    name = message.error().name()
+    log.warning("The client can't deliver a record; reading goes on behind it.", origin=str(origin), error=name)
+    return Record(origin=origin, error=name)
+
+
+def _see_to(error: KafkaError, consumer: Consumer, partition: int, intake: Intake) -> None:
+    if error.fatal():
+        raise KafkaException(error)
+    if error.code() == KafkaError._AUTO_OFFSET_RESET and intake.next_offset(partition) is not None:
+        intake.find_back(consumer, partition)
+    elif error.code() != KafkaError._PARTITION_EOF:
+        log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
+
+
+def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> None:
+    """Read a partition on at an offset, unpaused: after an error the client has stopped it."""
+    where = TopicPartition(topic, partition, offset)
+    consumer.incremental_unassign([where])
+    consumer.incremental_assign([where])
+
+
+def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the first offset of a partition and its end. Raises KafkaException.
+
+    Brokers that just elect a leader are asked again.
+    """
+    deadline = time.monotonic() + BROKER_LIMIT
+    while True:
+        try:
+            found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return found
