@@ -96,6 +96,8 @@ class SandboxSettings(BaseModel):
     )
 
 
+_REQUIRED = "set it, it is required"
+
 MODELS: Sequence[type[BaseModel]] = (CommonSettings, ServerSettings, ConsumerSettings, SandboxSettings)
 
 
@@ -180,7 +182,7 @@ def _load(model: type[M], values: object, wrong: list[str]) -> M | None:
 
 def _told(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
-        message = fault["msg"].removeprefix("Value error, ")
+        message = _REQUIRED if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
         where = str(fault["loc"][0]) if fault["loc"] else ""
         yield f"{where}: {message}" if where else message
 

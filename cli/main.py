@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         asyncio.run(_run(options.run(options, read_environment(os.environ))))
     except EXPECTED as error:
-        sys.exit(f"audience {options.command}: {error}")
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = "; end what listens there, or set AUDIENCE_LISTEN, AUDIENCE_SANDBOX_LISTEN" if is_taken else ""
+        sys.exit(f"audience {options.command}: {error}{advice}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
 

@@ -11,6 +11,7 @@ from cli.config import SANDBOXED, Config, ConfigError, account, load
 from cli.environment import ENV_FILE, PROVIDERS, Environment, write_state
 from cli.supervisor import Part, Supervisor
 from producer.settings import Address
+from providers.table import PROVIDERS as PROVIDER_TYPES
 from sandbox import CREDENTIALS
 from schemas.target import Target
 from streams.broker import LocalBroker
@@ -114,7 +115,7 @@ def _settings(
         made_up |= CREDENTIALS[provider]
         made_up[f"{provider.upper()}_BASE_URL"] = f"http://{sandbox}/{provider}"
     if PROVIDERS not in environment.values:
-        for provider in set(CREDENTIALS) - set(sandboxed):
+        for provider in set(CREDENTIALS) - set(sandboxed) - set(_real(environment)):
             made_up |= {name: value for name, value in CREDENTIALS[provider].items() if name not in kept}
     ours = {
         PROVIDERS: ",".join(map(str, targets)),
@@ -124,6 +125,13 @@ def _settings(
         "AUDIENCE_TOPIC_PREFIX": config.common.prefix,
     }
     return {**kept, **made_up, **ours}
+
+
+def _real(environment: Environment) -> list[str]:
+    """Return the platforms whose base URL is the platform itself: nobody is sent there on made-up credentials."""
+    fields = {provider: PROVIDER_TYPES[provider].settings_type.model_fields["base_url"] for provider in CREDENTIALS}
+    urls = {provider: environment.values.get(f"{provider.upper()}_BASE_URL", "") for provider in fields}
+    return [provider for provider, field in fields.items() if urls[provider].rstrip("/") == field.default]
 
 
 def _is_account(name: str, prefixes: tuple[str, ...]) -> bool:

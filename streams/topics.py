@@ -144,7 +144,8 @@ async def ensure_topics(
     weaker = [str(difference) for difference in differences if difference.is_weaker]
     if weaker and not allow_weaker:
         raise WeakerTopicsError(
-            "Topics promise less than they should; mend them, or allow weaker ones by a setting: " + "; ".join(weaker)
+            "Topics promise less than they should; mend them, or set AUDIENCE_ALLOW_WEAKER_TOPICS=true: "
+            + "; ".join(weaker)
         )
     return [str(difference) for difference in differences]
 

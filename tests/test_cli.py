@@ -152,6 +152,20 @@ def test_a_set_base_url_replaces_just_that_platform_and_configured_accounts_repl
     assert sandboxed({"AUDIENCE_PROVIDERS": "facebook"}) == []
 
 
+async def test_a_platform_itself_is_never_called_on_made_up_credentials(tmp_path: Path) -> None:
+    code, _, errors = await audience(tmp_path, "up", KLAVIYO_BASE_URL="https://a.klaviyo.com")
+    assert code == 1
+    assert errors.strip().endswith("KLAVIYO_API_KEY: set it, it is required")
+
+
+async def test_a_listener_that_is_taken_says_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, errors = await audience(tmp_path, "sandbox", AUDIENCE_SANDBOX_LISTEN=address)
+    assert code == 1
+    assert "end what listens there" in errors
+
+
 def test_wrong_kafka_properties_are_told_by_variable() -> None:
     with pytest.raises(ConfigError, match="KAFKA_SECURITY_PROTOCOL"):
         load(Environment({"KAFKA_SECURITY_PROTOCOL": "nonsense"}, {}))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ MALFORMED = "Malformed request body, must be form data ("
 async def server(kafka: KafkaSettings) -> AsyncIterator[World]:
     """Ingestion with a short wait and no consumers."""
     settings = {"AUDIENCE_SYNC_TIMEOUT": 0.2, "AUDIENCE_MAX_USERS": 60_000}
-    async with world(kafka, "test-contract", consuming=(), settings=settings) as found:
+    async with world(kafka, f"test-{secrets.token_hex(6)}", consuming=(), settings=settings) as found:
         yield found
 
 
@@ -337,6 +338,7 @@ async def test_bodies_beyond_the_budget_are_put_off_before_they_are_read(
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.kafka
 async def test_without_kafka_nothing_is_accepted_until_it_is_back(tmp_path: Path, topic_prefix: str) -> None:
     async with LocalBroker(data=tmp_path, port=free_port()) as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)

@@ -161,6 +161,7 @@ async def test_leaving_fails_what_was_never_acknowledged(
         await send
 
 
+@pytest.mark.kafka
 async def test_a_broker_that_goes_is_noticed_and_so_is_its_return(tmp_path: Path) -> None:
     broker = LocalBroker(data=tmp_path, port=free_port(), report=lambda _: None)
     async with broker, Writer(KafkaSettings(bootstrap_servers=broker.bootstrap_servers)) as writer:
