@@ -2,6 +2,6 @@
 
 from sandbox.app import create_app, serve
 from sandbox.credentials import CREDENTIALS
-from sandbox.platform import SandboxOptions
+from sandbox.options import SandboxOptions
 
 __all__ = ["CREDENTIALS", "SandboxOptions", "create_app", "serve"]

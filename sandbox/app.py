@@ -1,167 +1,159 @@
 """The sandbox's server: the platforms' calls, and `/_sandbox/` to look inside and to make things fail.
 
-- `GET|DELETE /_sandbox/members?provider=…[&audience=NAME][&account=ID]`: members held
-- `GET /_sandbox/audiences?provider=…`: audiences held
-- `GET|DELETE /_sandbox/counters`: calls, calls in flight, the highest number of them
-- `GET|POST|DELETE /_sandbox/faults`: faults for the next calls, see `Fault`
+Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted as calls:
+
+- `GET /_sandbox/members?provider=…[&audience=NAME][&account=ID]`: `{"members": [[identifier, …], …]}`, each member
+  once, sorted; of Meta the filled cells without values and options, of TikTok the ids, of Klaviyo e-mail address,
+  phone number and external id. `DELETE` empties the audiences; without a name they are gone as well.
+- `GET /_sandbox/audiences?provider=…[&account=ID]`: `{"audiences": [{"id", "name", "account", "members"}]}`
+- `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `byOperation`; `DELETE` begins again
+- `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.control.Fault`; `GET` lists those that wait,
+  `DELETE` ends them and lets stalled calls go on
+- `GET /healthz`: `ok`
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from aiohttp import web
 
-from sandbox.control import PROVIDERS, Control, Fault, drop
+from sandbox.control import REFUSALS, Control, Fault
 from sandbox.facebook import Facebook
+from sandbox.inside import Inside
 from sandbox.klaviyo import Klaviyo
-from sandbox.platform import Refusal, Route, SandboxOptions, Surroundings, json_answer
+from sandbox.options import SandboxOptions
+from sandbox.platform import Call, Refusal, Route, StandIn, Surroundings, json_answer
 from sandbox.tiktok import TikTok
 
 STALL = 3600.0
-MAX_BODY = 20 * 1024 * 1024
+SLOW = 1.0
+MAX_BODY = 32 * 1024 * 1024
 
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(options: SandboxOptions | None = None) -> web.Application:
     """Return the sandbox as an application."""
-    control = Control()
-    around = {name: Surroundings(options or SandboxOptions(), control) for name in PROVIDERS}
-    platforms = (
-        ("facebook", Facebook(around["facebook"]).routes()),
-        ("tiktok", TikTok(around["tiktok"]).routes()),
-        ("klaviyo", Klaviyo(around["klaviyo"]).routes()),
-    )
+    chosen, control = options or SandboxOptions(), Control()
+    around = {name: Surroundings(chosen) for name in control.counters}
+    stand_ins: dict[str, StandIn] = {
+        "facebook": Facebook(around["facebook"]),
+        "tiktok": TikTok(around["tiktok"]),
+        "klaviyo": Klaviyo(around["klaviyo"]),
+    }
     app = web.Application(client_max_size=MAX_BODY)
-    for name, routes in platforms:
-        for route in routes:
-            app.router.add_route(route.method, route.path, _played(name, route, around[name]))
-    inside = Inside(control, around)
-    app.router.add_get("/healthz", inside.health)
-    app.router.add_get("/_sandbox/members", inside.members)
-    app.router.add_delete("/_sandbox/members", inside.forget)
-    app.router.add_get("/_sandbox/audiences", inside.audiences)
-    app.router.add_get("/_sandbox/counters", inside.counters)
-    app.router.add_delete("/_sandbox/counters", inside.reset)
-    app.router.add_get("/_sandbox/faults", inside.faults)
-    app.router.add_post("/_sandbox/faults", inside.inject)
-    app.router.add_delete("/_sandbox/faults", inside.clear)
+    inside = Inside(control, {name: its.store for name, its in around.items()}, stand_ins)
+    app.router.add_routes(inside.routes())
+    for name, stand_in in stand_ins.items():
+        stage = _Stage(name, stand_in, control, chosen.latency)
+        for route in stand_in.routes():
+            app.router.add_route(route.method, route.path, stage.played(route))
+
+    async def let_go(app: web.Application) -> None:
+        del app
+        control.clear()
+
+    app.on_shutdown.append(let_go)
     return app
 
 
 async def serve(host: str, port: int, options: SandboxOptions | None = None) -> web.AppRunner:
-    """Start the sandbox; `runner.addresses` says where it listens. End it by `runner.cleanup()`."""
+    """Start the sandbox; `runner.addresses[0][1]` is its port, which 0 leaves to the system.
+
+    End it by `runner.cleanup()`. A client that leaves ends its call, which is then no longer in flight.
+    """
     runner = web.AppRunner(create_app(options), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
     return runner
 
 
-def _played(name: str, route: Route, around: Surroundings) -> Answerer:
-    """Return a handler that counts the call and plays the fault which is due."""
+class _Stage:
+    """Where a stand-in is called: counts every call and plays the fault which is due."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        counters = around.control.counters[name]
-        counters.calls += 1
-        counters.by_operation[route.operation] += 1
-        counters.in_flight += 1
-        counters.highest_in_flight = max(counters.highest_in_flight, counters.in_flight)
-        try:
-            await asyncio.sleep(around.options.latency)
-            return await _with_fault(request, route, around)
-        except Refusal as refusal:
-            return refusal.response
-        finally:
-            counters.in_flight -= 1
-
-    return answer
-
-
-async def _with_fault(request: web.Request, route: Route, around: Surroundings) -> web.StreamResponse:
-    fault = around.control.take(request.path.split("/")[1], route.operation)
-    kind = fault.fault if fault else ""
-    if fault and kind in {"stall", "slow"}:
-        await around.control.stall(fault.seconds or (STALL if kind == "stall" else 1.0))
-    if fault and kind == "custom":
-        return web.Response(status=fault.status, headers=fault.headers, body=fault.body.encode())
-    if kind == "drop":
-        drop(request)
-        return web.Response()
-    answer = await route.handler(request, fault)
-    if kind == "drop_after":
-        drop(request)
-    return answer
-
-
-class Inside:
-    """Handlers of `/_sandbox/`."""
-
-    def __init__(self, control: Control, around: dict[str, Surroundings]) -> None:
+    def __init__(self, name: str, stand_in: StandIn, control: Control, latency: float) -> None:
+        self._name = name
+        self._stand_in = stand_in
         self._control = control
-        self._around = around
+        self._latency = latency
 
-    async def health(self, request: web.Request) -> web.Response:
-        """Say that we are up."""
-        del request
-        return web.Response(text="ok")
+    def played(self, route: Route) -> Answerer:
+        """Return the handler of a route."""
 
-    async def members(self, request: web.Request) -> web.Response:
-        """Show what is held, each member once."""
-        chosen = self._chosen(request).store.chosen(request.query.get("audience"), request.query.get("account"))
-        return json_answer({"members": sorted(set().union(*(audience.members for audience in chosen)))})
+        async def answer(request: web.Request) -> web.StreamResponse:
+            with self._control.counters[self._name].counting(route.operation):
+                return await self._play(request, route)
 
-    async def forget(self, request: web.Request) -> web.Response:
-        """Empty audiences; without a name they are gone altogether."""
-        around = self._chosen(request)
-        for audience in list(around.store.chosen(request.query.get("audience"), request.query.get("account"))):
-            audience.members.clear()
-            audience.options.pop("profiles", None)
-            if "audience" not in request.query:
-                del around.store.audiences[audience.id]
-        return web.Response(status=204)
+        return answer
 
-    async def audiences(self, request: web.Request) -> web.Response:
-        """Show the audiences held."""
-        held = self._chosen(request).store.chosen(None, request.query.get("account"))
-        shown = [{"id": a.id, "name": a.name, "account": a.account, "members": len(a.members)} for a in held]
-        return json_answer({"audiences": shown})
+    async def _play(self, request: web.Request, route: Route) -> web.StreamResponse:
+        fault = self._control.take(self._name, route.operation)
+        kind = fault.fault if fault else ""
+        seconds = fault.seconds if fault else None
+        call = await _read(request, fault)
+        await asyncio.sleep(self._latency)
+        if kind == "drop":
+            return _dropped(request)
+        if kind == "stall":
+            await self._control.hold(STALL if seconds is None else seconds)
+        answer = self._answer(call, route)
+        if kind == "slow":
+            await self._control.hold(SLOW if seconds is None else seconds)
+        return _dropped(request) if kind == "drop_after" else answer
 
-    async def counters(self, request: web.Request) -> web.Response:
-        """Show the counters of all platforms."""
-        del request
-        return json_answer({name: counters.as_json() for name, counters in self._control.counters.items()})
-
-    async def reset(self, request: web.Request) -> web.Response:
-        """Begin to count again."""
-        del request
-        for counters in self._control.counters.values():
-            counters.reset()
-        return web.Response(status=204)
-
-    async def faults(self, request: web.Request) -> web.Response:
-        """Show the faults that wait."""
-        del request
-        return json_answer({"faults": self._control.faults})
-
-    async def inject(self, request: web.Request) -> web.Response:
-        """Add a fault."""
+    def _answer(self, call: Call, route: Route) -> web.Response:
+        fault = call.fault
+        if fault and fault.fault == "html":
+            return _gateway_error()
+        if fault and fault.fault == "custom":
+            return _custom(fault)
+        self._stand_in.settle()
         try:
-            fault = msgspec.json.decode(await request.read(), type=Fault)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return json_answer({"error": str(error)}, 400)
-        self._control.faults.append(fault)
-        return json_answer({"faults": self._control.faults}, 201)
+            refused = fault is not None and fault.fault in REFUSALS
+            answer = self._stand_in.refusal(fault) if fault and refused else route.handler(call)
+        except Refusal as refusal:
+            answer = refusal.answer
+        self._stand_in.dress(call, answer)
+        return answer
 
-    async def clear(self, request: web.Request) -> web.Response:
-        """End all faults."""
-        del request
-        self._control.clear()
-        return web.Response(status=204)
 
-    def _chosen(self, request: web.Request) -> Surroundings:
-        name = request.query.get("provider", "")
-        if name not in self._around:
-            body = {"error": f"provider: expected one of {', '.join(PROVIDERS)}"}
-            raise web.HTTPBadRequest(text=msgspec.json.encode(body).decode(), content_type="application/json")
-        return self._around[name]
+async def _read(request: web.Request, fault: Fault | None) -> Call:
+    """Read the body whole, so that even a refused upload does not end in a broken connection."""
+    if request.content_type not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        return Call(request=request, body=await request.read(), form={}, fault=fault)
+    form: dict[str, str] = {}
+    try:
+        for name, value in (await request.post()).items():
+            if isinstance(value, str):
+                form[name] = value
+            elif isinstance(value, web.FileField):
+                form[name] = value.file.read().decode()
+                value.file.close()
+    except ValueError:
+        form = {}
+    return Call(request=request, body=b"", form=form, fault=fault)
+
+
+def _dropped(request: web.Request) -> web.Response:
+    """End the connection; the answer returned reaches nobody."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _gateway_error() -> web.Response:
+    page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+    return web.Response(text=page, status=502, content_type="text/html")
+
+
+def _custom(fault: Fault) -> web.Response:
+    status = 500 if fault.status is None else fault.status
+    if isinstance(fault.body, str):
+        return web.Response(status=status, headers=fault.headers, body=fault.body.encode())
+    answer = json_answer(fault.body, status)
+    answer.headers.update(fault.headers)
+    return answer

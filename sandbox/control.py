@@ -2,56 +2,83 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from aiohttp import web
 
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
-FAULTS = (
-    "throttled",
-    "auth",
-    "terms",
-    "server_error",
-    "html",
-    "not_found",
-    "invalid",
-    "partial",
-    "stall",
-    "slow",
-    "drop",
-    "drop_after",
-    "custom",
-)
 OPERATIONS = ("find", "create", "upload", "job")
+REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid")
+FAULTS = (*REFUSALS, "html", "partial", "stall", "slow", "drop", "drop_after", "custom")
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename={"until_cleared": "untilCleared"}):
-    """A fault for the next `calls` calls of a provider, or `untilCleared`.
+class Fault(
+    msgspec.Struct,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"until_cleared": "untilCleared"},
+):
+    """A fault for the next `calls` calls of a provider (one by default), or `"until": "cleared"`.
 
-    throttled, auth, terms, server_error, html, not_found, invalid: refused in the platform's own words.
-    partial: some rows are refused. stall: no answer for `seconds`. slow: the true answer after `seconds`.
-    drop: the connection ends, nothing is done. drop_after: all is done, then the connection ends.
-    custom: `status`, `headers` and `body` as given.
+    throttled, auth, terms, server_error, not_found, invalid: refused in the platform's own words.
+    html: what a gateway says. partial: the first row of an upload is refused.
+    stall: no answer for `seconds` (an hour), then the call is handled. slow: handled at once, answered after
+    `seconds` (one). drop: the connection ends, nothing is done. drop_after: all is done, then the connection ends.
+    custom: `status` (500), `headers` and `body` as given.
+
+    Of a throttle `seconds` (one) is the wait that the platform names; TikTok names none, but from 300 on
+    its words are those of the limit by the minute, from 3,600 on of that by the day. `status` sets the HTTP status
+    of Meta's throttle, for which 400 and 429 both occur.
     """
 
     provider: str
     fault: str
-    calls: int = 1
+    calls: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    until: Literal["cleared"] | None = None
     until_cleared: bool = False
     operation: str | None = None
-    seconds: float | None = None
-    status: int = 500
+    seconds: Seconds | None = None
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     headers: dict[str, str] = {}
-    body: str = ""
+    body: str | dict[str, Any] | list[Any] = ""
 
     def __post_init__(self) -> None:
-        choices = (("provider", PROVIDERS), ("fault", FAULTS), ("operation", (None, *OPERATIONS)))
-        for name, allowed in choices:
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(filter(None, allowed))}")
+        _check_choice("provider", self.provider, PROVIDERS)
+        _check_choice("fault", self.fault, FAULTS)
+        if self.operation is not None:
+            _check_choice("operation", self.operation, OPERATIONS)
+        if self.fault == "partial" and self.operation not in (None, "upload"):
+            raise ValueError("operation: only an upload can be partial")
+        if any(set(name + value) & set("\r\n\0") for name, value in self.headers.items()):
+            raise ValueError("headers: expected text of one line")
+        self._check_calls()
+
+    def _check_calls(self) -> None:
+        if self.until_cleared:
+            self.until = "cleared"
+        if self.until is not None and self.calls:
+            raise ValueError('calls: leave it out where "until" is "cleared"')
+        if self.until is None:
+            self.calls = 1 if self.calls is None else self.calls
+            if self.calls == 0:
+                raise ValueError('calls: expected 1 or more, or "until": "cleared"')
+
+    def is_for(self, provider: str, operation: str) -> bool:
+        """Tell whether a call of this operation meets the fault."""
+        if self.fault == "partial" and operation != "upload":
+            return False
+        return self.provider == provider and self.operation in (None, operation)
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
 
 
 @dataclass(slots=True)
@@ -62,6 +89,18 @@ class Counters:
     in_flight: int = 0
     highest_in_flight: int = 0
     by_operation: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def counting(self, operation: str) -> Iterator[None]:
+        """Count a call, and as in flight while the block is entered."""
+        self.calls += 1
+        self.by_operation[operation] += 1
+        self.in_flight += 1
+        self.highest_in_flight = max(self.highest_in_flight, self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     def reset(self) -> None:
         """Begin again; calls under way stay counted as such."""
@@ -75,7 +114,7 @@ class Counters:
             "calls": self.calls,
             "inFlight": self.in_flight,
             "highestInFlight": self.highest_in_flight,
-            "byOperation": dict(self.by_operation),
+            "byOperation": {operation: self.by_operation[operation] for operation in (*OPERATIONS, "other")},
         }
 
 
@@ -88,30 +127,23 @@ class Control:
         self._cleared = asyncio.Event()
 
     def take(self, provider: str, operation: str) -> Fault | None:
-        """Return the fault for this call, if any, and use it up."""
-        for fault in self.faults:
-            if fault.provider == provider and fault.operation in (None, operation):
-                fault.calls -= 1
-                if fault.calls <= 0 and not fault.until_cleared:
-                    self.faults.remove(fault)
-                return fault
-        return None
+        """Return the first fault for this call, if any, and use one call of it up."""
+        fault = next((fault for fault in self.faults if fault.is_for(provider, operation)), None)
+        if fault is not None and fault.calls is not None and fault.until is None:
+            fault.calls -= 1
+            if fault.calls == 0:
+                self.faults.remove(fault)
+        return fault
 
     def clear(self) -> None:
-        """End all faults and let stalled calls go on."""
+        """End all faults and let the calls go on that one holds up."""
         self.faults.clear()
         self._cleared.set()
         self._cleared = asyncio.Event()
 
-    async def stall(self, seconds: float) -> None:
+    async def hold(self, seconds: float) -> None:
         """Wait, until faults are cleared at the latest."""
         try:
             await asyncio.wait_for(self._cleared.wait(), seconds)
         except TimeoutError:
             return
-
-
-def drop(request: web.Request) -> None:
-    """End the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()

@@ -1,56 +1,58 @@
 """Klaviyo's lists and bulk imports as the sandbox plays them."""
 
+import base64
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from sandbox.control import Fault
 from sandbox.credentials import CREDENTIALS
-from sandbox.platform import Refusal, Route, Surroundings, decode, html_answer, json_answer
+from sandbox.klaviyo_errors import KIND, klaviyo_error
+from sandbox.klaviyo_imports import IDENTIFIERS, Import, Imports, Profile, failures
+from sandbox.platform import Call, Refusal, Route, Surroundings, decode, json_answer, whole
 from sandbox.store import Audience, letters
+from sandbox.windows import Limit
 
-KIND = "application/vnd.api+json"
 MAX_PROFILES = 10_000
 MAX_BODY = 5_000_000
 MAX_PROFILE = 100_000
-MAX_PAGE = 10
+LISTS_PAGE = 10
 ERRORS_PAGE = 100
-RATES: Mapping[str, tuple[tuple[int, int], ...]] = {
-    "find": ((75, 1), (750, 60)),
-    "create": ((10, 1), (150, 60), (150, 86_400)),
-    "upload": ((10, 1), (150, 60)),
-    "job": ((10, 1), (150, 60)),
-}
-IDENTIFIERS = ("email", "phone_number", "external_id")
-ATTRIBUTES = frozenset(
-    {*IDENTIFIERS, "_kx", "first_name", "last_name", "organization", "locale", "title", "image", "location"}
-    | {"properties"}
+PROFILES = "/data/attributes/profiles/data"
+
+MEDIUM = (Limit(10, 1), Limit(150, 60))
+LARGE = (Limit(75, 1), Limit(700, 60))
+"""The last limit of each is the steady one, which headers tell of; by endpoint. A list's creation has one by day."""
+
+DAILY = Limit(150, 86_400)
+
+TEXTS = frozenset({*IDENTIFIERS, "_kx", "first_name", "last_name", "organization", "locale", "title", "image"})
+OBJECTS = frozenset({"location", "properties"})
+LOCATION = frozenset(
+    {"address1", "address2", "city", "country", "region", "zip", "latitude", "longitude", "timezone", "ip"}
 )
-FAULTS: Mapping[str, tuple[int, str]] = {
-    "throttled": (429, "throttled"),
-    "auth": (401, "not_authenticated"),
-    "terms": (403, "permission_denied"),
-    "server_error": (503, "error"),
-    "not_found": (404, "not_found"),
-    "invalid": (400, "invalid"),
+FIRST_REVISION = "2022-10-17"
+LAST_REVISION = "2026-10-15"
+"""Between these any date is taken to be a revision."""
+
+FAULTS: Mapping[str, str] = {
+    "throttled": "throttled",
+    "auth": "authentication_failed",
+    "terms": "permission_denied",
+    "server_error": "error",
+    "not_found": "not_found",
+    "invalid": "invalid",
 }
-_FILTER = re.compile(r'equals\(name,"((?:[^"\\]|\\.)*)"\)')
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"\+[1-9]\d{6,14}")
+_TEXT = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_EQUALS = re.compile(rf"equals\((name|id),\s*({_TEXT})\)", re.DOTALL)
+_ANY = re.compile(rf"any\((name|id),\s*\[\s*((?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)\s*\]\)", re.DOTALL)
+_REVISION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.pre)?")
 
-
-@dataclass(slots=True, kw_only=True)
-class Job:
-    """One bulk import."""
-
-    id: str
-    total: int
-    since: float
-    failed: list[tuple[int, str]] = field(default_factory=list)
+Listed = TypeVar("Listed")
 
 
 class Klaviyo:
@@ -58,207 +60,260 @@ class Klaviyo:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._jobs: dict[str, Job] = {}
+        self._imports = Imports()
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> Sequence[Route]:
         """Return the calls that are played, with or without a slash at the end."""
-        calls = [
-            ("GET", "/lists", "find", self.find),
-            ("POST", "/lists", "create", self.create),
-            ("POST", "/profile-bulk-import-jobs", "upload", self.upload),
-            ("GET", "/profile-bulk-import-jobs/{job}", "job", self.job),
-            ("GET", "/profile-bulk-import-jobs/{job}/import-errors", "job", self.errors),
+        job = "/profile-bulk-import-jobs/{job}"
+        calls = (
+            ("GET", "/lists", "find", self._checked(self.find, LARGE)),
+            ("POST", "/lists", "create", self._checked(self.create, MEDIUM, DAILY)),
+            ("POST", "/profile-bulk-import-jobs", "upload", self._checked(self.upload, MEDIUM)),
+            ("GET", job, "job", self._checked(self.job, MEDIUM)),
+            ("GET", job + "/import-errors", "job", self._checked(self.errors, MEDIUM)),
+        )
+        slashed = [
+            Route(method, f"/klaviyo/api{path}{slash}", operation, handler)
+            for method, path, operation, handler in calls
+            for slash in ("", "/")
         ]
-        return [Route(call[0], "/klaviyo/api" + call[1] + slash, *call[2:]) for call in calls for slash in ("", "/")]
+        return (*slashed, Route("*", "/klaviyo/{tail:.*}", "other", _unknown))
 
-    async def find(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """List lists by name."""
-        self._enter(request, fault, "find")
-        wanted = _FILTER.fullmatch(request.query.get("filter", ""))
-        size = request.query.get("page[size]", str(MAX_PAGE))
-        if "filter" in request.query and wanted is None:
-            raise _error(400, "invalid")
-        if not size.isdecimal() or not 1 <= int(size) <= MAX_PAGE:
-            raise _error(400, "invalid")
-        name = re.sub(r"\\(.)", r"\1", wanted[1]) if wanted else None
-        options = self._around.options
-        listed = self._around.store.listed("", options.clock() - options.listing_lag)
-        found = [audience for audience in listed if name in (None, audience.name)]
-        start = int(request.query.get("page[cursor]", "0") or 0)
-        page = found[start : start + int(size)]
-        more = start + len(page) < len(found)
-        following = str(request.url.update_query({"page[cursor]": str(start + len(page))})) if more else None
-        links = {"self": str(request.url), "prev": None, "next": following}
-        return _answer({"data": [_shown(audience) for audience in page], "links": links})
+    def refusal(self, fault: Fault) -> web.Response:
+        """Return what a fault makes Klaviyo say."""
+        return klaviyo_error(FAULTS[fault.fault], wait=1 if fault.seconds is None else fault.seconds)
 
-    async def create(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+    def dress(self, call: Call, answer: web.Response) -> None:
+        """Add what is left of the steady limit, to any answer but that of a throttle."""
+        if answer.status == 429:
+            return
+        endpoint = _endpoint(call)
+        limit = LARGE[-1] if endpoint == "GET /klaviyo/api/lists" else MEDIUM[-1]
+        windows = self._around.windows
+        answer.headers["RateLimit-Limit"] = str(limit.calls)
+        answer.headers["RateLimit-Remaining"] = str(limit.calls - windows.used(endpoint, limit))
+        answer.headers["RateLimit-Reset"] = str(math.ceil(windows.ends_in(limit)))
+
+    def settle(self) -> None:
+        """Complete the imports whose time has come."""
+        self._imports.settle(self._around.now(), self._around.store.chosen(None, None))
+
+    def forget(self, account: str | None) -> None:
+        """Drop profiles and imports; the key is of one account."""
+        if account in (None, ""):
+            self._imports.forget()
+
+    def find(self, call: Call) -> web.Response:
+        """Show lists, all or those of some names or ids, by pages."""
+        _check_parameters(call, {"filter", "sort", "fields[list]", "page[size]", "page[cursor]"})
+        listed = self._around.store.listed("", self._around.listed_until())
+        field, wanted = _filter(call.query.get("filter"))
+        found = [audience for audience in listed if field is None or getattr(audience, field) in wanted]
+        page, links = _paged(call, found, default=LISTS_PAGE, maximum=LISTS_PAGE)
+        return json_answer({"data": [_shown(audience) for audience in page], "links": links}, kind=KIND)
+
+    def create(self, call: Call) -> web.Response:
         """Make a list; names may repeat."""
-        self._enter(request, fault, "create")
-        data = _data(await request.read(), "list")
-        name = data["attributes"].get("name")
+        attributes = _resource(call, "list")["attributes"]
+        name, opt_in = attributes.get("name"), attributes.get("opt_in_process", "double_opt_in")
         if not isinstance(name, str) or not name:
-            raise _error(400, "invalid", "/data/attributes/name")
-        audience = self._around.store.create(letters(6), name, "", self._around.options.clock())
-        return _answer({"data": _shown(audience)}, 201)
+            raise Refusal(klaviyo_error("invalid", pointer="/data/attributes/name"))
+        if opt_in not in ("single_opt_in", "double_opt_in"):
+            raise Refusal(klaviyo_error("invalid", pointer="/data/attributes/opt_in_process"))
+        if unknown := next((member for member in attributes if member not in ("name", "opt_in_process")), None):
+            raise Refusal(klaviyo_error("invalid", pointer=f"/data/attributes/{unknown}"))
+        audience = self._around.store.create(letters(6), name, "", self._around.now())
+        audience.options["opt_in_process"] = opt_in
+        return json_answer({"data": _shown(audience)}, 201, kind=KIND)
 
-    async def upload(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+    def upload(self, call: Call) -> web.Response:
         """Begin an import."""
-        self._enter(request, fault, "upload")
-        body = await request.read()
-        if len(body) > MAX_BODY:
-            raise _error(413, "payload_too_large")
-        data = _data(body, "profile-bulk-import-job")
+        if len(call.body) > MAX_BODY:
+            raise Refusal(klaviyo_error("payload_too_large"))
+        data = _resource(call, "profile-bulk-import-job")
         profiles = _profiles(data)
-        lists = [self._list(entry) for entry in _listed(data)]
-        job = Job(id=letters(26).upper(), total=len(profiles), since=self._around.options.clock())
-        spoiled = fault is not None and fault.fault == "partial"
-        for place, profile in enumerate(profiles):
-            wrong = "email" if spoiled and place == 0 else _wrong_field(profile)
-            if wrong:
-                job.failed.append((place, wrong))
-            else:
-                for audience in lists:
-                    _upsert(audience, profile)
-        self._jobs[job.id] = job
-        return _answer({"data": self._shown_job(job)}, 202)
+        begun = Import(
+            lists=self._lists(data),
+            profiles=profiles,
+            total=len(profiles),
+            failures=failures(profiles, is_partial=call.is_partial),
+            since=self._around.now(),
+            seconds=self._around.options.job_seconds,
+        )
+        self._imports.add(begun)
+        return json_answer({"data": self._shown_import(call, begun)}, 202, kind=KIND)
 
-    async def job(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+    def job(self, call: Call) -> web.Response:
         """Show how an import stands."""
-        self._enter(request, fault, "job")
-        return _answer({"data": self._shown_job(self._job(request))})
+        return json_answer({"data": self._shown_import(call, self._import(call))}, kind=KIND)
 
-    async def errors(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """List what an import could not take, by pages."""
-        self._enter(request, fault, "job")
-        job = self._job(request)
-        start = int(request.query.get("page[cursor]", "0") or 0)
-        page = job.failed[start : start + ERRORS_PAGE]
-        more = start + len(page) < len(job.failed)
-        following = str(request.url.update_query({"page[cursor]": str(start + len(page))})) if more else None
-        shown = [_import_error(place, wrong) for place, wrong in page]
-        return _answer({"data": shown, "links": {"self": str(request.url), "next": following}})
+    def errors(self, call: Call) -> web.Response:
+        """Show the profiles that a complete import could not take, by pages."""
+        _check_parameters(call, {"fields[import-error]", "page[size]", "page[cursor]"})
+        found = self._import(call)
+        failed = found.failures if found.status(self._around.now()) == "complete" else ()
+        page, links = _paged(call, failed, default=20, maximum=ERRORS_PAGE)
+        return json_answer({"data": [failure.shown() for failure in page], "links": links}, kind=KIND)
 
-    def _enter(self, request: web.Request, fault: Fault | None, operation: str) -> None:
-        if request.headers.get("Authorization") != f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}":
-            raise _error(401, "not_authenticated")
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.pre)?", request.headers.get("revision", "")):
-            raise _error(400, "invalid")
-        if fault is not None and fault.fault == "html":
-            raise web.HTTPBadGateway(text=html_answer().text, content_type="text/html")
-        if fault is not None and fault.fault in FAULTS:
-            raise _error(*FAULTS[fault.fault], wait=fault.seconds or 1)
-        for calls, seconds in RATES[operation]:
-            wait = self._around.exceeds(f"klaviyo/{operation}", calls, seconds)
-            if wait is not None:
-                raise _error(429, "throttled", wait=wait)
+    def _shown_import(self, call: Call, shown: Import) -> dict[str, Any]:
+        link = call.request.url.with_path(f"/klaviyo/api/profile-bulk-import-jobs/{shown.id}").with_query(None)
+        return {**shown.shown(self._around.now()), "links": {"self": str(link)}}
 
-    def _list(self, entry: Mapping[str, Any]) -> Audience:
-        found = self._around.store.audiences.get(str(entry.get("id")))
+    def _import(self, call: Call) -> Import:
+        found = self._imports.get(call.path["job"])
         if found is None:
-            raise _error(404, "not_found", "/data/relationships/lists/data/0/id")
+            raise Refusal(klaviyo_error("not_found"))
         return found
 
-    def _job(self, request: web.Request) -> Job:
-        found = self._jobs.get(request.match_info["job"])
-        if found is None:
-            raise _error(404, "not_found")
-        return found
+    def _lists(self, data: Mapping[str, Any]) -> list[Audience]:
+        """Return the lists that an import names. Raises Refusal for one that there is not."""
+        try:
+            entries = data.get("relationships", {}).get("lists", {}).get("data", [])
+            named = [(entry["type"], entry["id"]) for entry in entries]
+        except (AttributeError, KeyError, TypeError):
+            raise Refusal(klaviyo_error("invalid", pointer="/data/relationships/lists/data")) from None
+        held = self._around.store.audiences
+        for place, (kind, name) in enumerate(named):
+            if kind != "list" or not isinstance(name, str) or name not in held:
+                raise Refusal(klaviyo_error("not_found", pointer=f"/data/relationships/lists/data/{place}/id"))
+        return [held[name] for _, name in named]
 
-    def _shown_job(self, job: Job) -> dict[str, Any]:
-        age = self._around.options.clock() - job.since
-        total = self._around.options.job_seconds
-        status = "complete" if age >= total else "processing" if age >= total / 2 else "queued"
-        done = status == "complete"
-        return {
-            "type": "profile-bulk-import-job",
-            "id": job.id,
-            "attributes": {
-                "status": status,
-                "total_count": job.total,
-                "completed_count": job.total - len(job.failed) if done else 0,
-                "failed_count": len(job.failed) if done else 0,
-            },
-        }
+    def _checked(
+        self, handler: Callable[[Call], web.Response], limits: Sequence[Limit], *more: Limit
+    ) -> Callable[[Call], web.Response]:
+        """Return the handler behind checks of key, revision, content type and limits."""
+
+        def answer(call: Call) -> web.Response:
+            _check_headers(call)
+            if self._around.options.limits:
+                wait = self._around.windows.enter(_endpoint(call), (*limits, *more))
+                if wait is not None:
+                    raise Refusal(klaviyo_error("throttled", wait=wait))
+            return handler(call)
+
+        return answer
 
 
-def _data(body: bytes, kind: str) -> dict[str, Any]:
-    """Return the resource that a body holds."""
-    decoded = decode(body)
-    data = decoded.get("data") if isinstance(decoded, dict) else None
+def _unknown(call: Call) -> web.Response:
+    del call
+    return klaviyo_error("not_found")
+
+
+def _endpoint(call: Call) -> str:
+    """Return what limits count by: method and path, ids left out."""
+    path = call.request.path.rstrip("/")
+    return f"{call.request.method} {path.replace(call.path['job'], '') if 'job' in call.path else path}"
+
+
+def _check_headers(call: Call) -> None:
+    headers = call.request.headers
+    given = headers.get("Authorization", "")
+    if not given.startswith("Klaviyo-API-Key "):
+        raise Refusal(klaviyo_error("not_authenticated"))
+    if given != f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}":
+        raise Refusal(klaviyo_error("authentication_failed"))
+    revision = _REVISION.fullmatch(headers.get("revision", ""))
+    if revision is None or not FIRST_REVISION <= revision[1] <= LAST_REVISION:
+        raise Refusal(klaviyo_error("invalid", parameter="revision"))
+    if call.request.method == "POST" and call.request.content_type not in (KIND, "application/json"):
+        raise Refusal(klaviyo_error("unsupported_media_type"))
+
+
+def _check_parameters(call: Call, known: set[str]) -> None:
+    if unknown := next((name for name in call.query if name not in known), None):
+        raise Refusal(klaviyo_error("invalid", parameter=unknown))
+
+
+def _filter(text: str | None) -> tuple[str | None, list[str]]:
+    """Return the field that a filter is about and the values wanted. Raises Refusal where it is none."""
+    if text is None:
+        return None, []
+    found = _EQUALS.fullmatch(text) or _ANY.fullmatch(text)
+    if found is None:
+        raise Refusal(klaviyo_error("invalid", parameter="filter"))
+    return found[1], [re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL) for value in _texts(found[2])]
+
+
+def _texts(text: str) -> list[str]:
+    return re.findall(_TEXT, text, re.DOTALL)
+
+
+def _paged(call: Call, found: Sequence[Listed], *, default: int, maximum: int) -> tuple[Sequence[Listed], object]:
+    """Return the page that a call asks for and the links of its answer."""
+    size, start = whole(call.query.get("page[size]", default)), _place(call.query.get("page[cursor]"))
+    if size is None or not 1 <= size <= maximum:
+        raise Refusal(klaviyo_error("invalid", parameter="page[size]"))
+    url, end = call.request.url, start + size
+    links = {
+        "self": str(url),
+        "first": str(url.without_query_params("page[cursor]")),
+        "last": None,
+        "prev": str(url.update_query({"page[cursor]": _cursor(max(start - size, 0))})) if start else None,
+        "next": str(url.update_query({"page[cursor]": _cursor(end)})) if end < len(found) else None,
+    }
+    return found[start:end], links
+
+
+def _cursor(place: int) -> str:
+    return base64.urlsafe_b64encode(f"next::{place}".encode()).decode()
+
+
+def _place(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        place = whole(base64.urlsafe_b64decode(cursor).decode().removeprefix("next::"))
+    except ValueError:
+        place = None
+    if place is None or place < 0:
+        raise Refusal(klaviyo_error("invalid", parameter="page[cursor]"))
+    return place
+
+
+def _resource(call: Call, kind: str) -> dict[str, Any]:
+    """Return the resource that a body holds. Raises Refusal where it is none of this kind."""
+    body = decode(call.body)
+    data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(data, dict) or data.get("type") != kind or not isinstance(data.get("attributes"), dict):
-        raise _error(400, "invalid", "/data")
+        raise Refusal(klaviyo_error("invalid", pointer="/data"))
     return data
 
 
-def _profiles(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _profiles(data: Mapping[str, Any]) -> list[Profile]:
+    """Return the attributes of an import's profiles. Raises Refusal where their form is wrong."""
     holder = data["attributes"].get("profiles")
     entries = holder.get("data") if isinstance(holder, dict) else None
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_PROFILES:
-        raise _error(400, "invalid", "/data/attributes/profiles/data")
+        raise Refusal(klaviyo_error("invalid", pointer=PROFILES))
     for place, entry in enumerate(entries):
-        attributes = entry.get("attributes") if isinstance(entry, dict) else None
-        if not isinstance(attributes, dict) or not ATTRIBUTES.issuperset(attributes):
-            raise _error(400, "invalid", f"/data/attributes/profiles/data/{place}")
+        if not _is_profile(entry):
+            raise Refusal(klaviyo_error("invalid", pointer=f"{PROFILES}/{place}"))
     return [entry["attributes"] for entry in entries]
 
 
-def _listed(data: Mapping[str, Any]) -> list[Any]:
-    try:
-        return list(data["relationships"]["lists"]["data"])
-    except (KeyError, TypeError):
-        return []
+def _is_profile(entry: object) -> bool:
+    """Tell whether a profile has the documented form; unknown attributes are taken to be refused."""
+    attributes = entry.get("attributes") if isinstance(entry, dict) and entry.get("type") == "profile" else None
+    if not isinstance(attributes, dict) or len(msgspec.json.encode(entry)) > MAX_PROFILE:
+        return False
+    return all(
+        (name in TEXTS and isinstance(value, str | None)) or (name in OBJECTS and _is_object(name, value))
+        for name, value in attributes.items()
+    )
 
 
-def _wrong_field(profile: Mapping[str, Any]) -> str | None:
-    if not any(profile.get(name) for name in IDENTIFIERS):
-        return "email"
-    checks = (("email", _EMAIL), ("phone_number", _PHONE))
-    return next((name for name, form in checks if name in profile and not form.fullmatch(str(profile[name]))), None)
-
-
-def _upsert(audience: Audience, profile: Mapping[str, Any]) -> None:
-    """Add a profile, merged with the one that has its first known identifier."""
-    given = tuple(str(profile.get(name) or "") for name in IDENTIFIERS)
-    known = audience.options.setdefault("profiles", {})
-    assert isinstance(known, dict)  # noqa: S101 -- set in the line above
-    old = next((known[p, v] for p, v in enumerate(given) if v and (p, v) in known), ("", "", ""))
-    merged = tuple(new or before for new, before in zip(given, old, strict=True))
-    audience.members.discard(tuple(filter(None, old)))
-    audience.members.add(tuple(filter(None, merged)))
-    known.update({(place, value): merged for place, value in enumerate(merged) if value})
+def _is_object(name: str, value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, dict) and (name != "location" or LOCATION.issuperset(value))
 
 
 def _shown(audience: Audience) -> dict[str, Any]:
-    return {"type": "list", "id": audience.id, "attributes": {"name": audience.name}}
-
-
-def _import_error(place: int, wrong: str) -> dict[str, Any]:
-    return {
-        "type": "import-error",
-        "id": letters(20),
-        "attributes": {
-            "code": "invalid",
-            "title": "Invalid input",
-            "detail": "Sandbox refuses person@example.com",
-            "source": {"pointer": f"/data/attributes/profiles/data/{place}/attributes/{wrong}"},
-        },
+    made = audience.made.isoformat(timespec="seconds")
+    attributes = {
+        "name": audience.name,
+        "created": made,
+        "updated": made,
+        "opt_in_process": audience.options["opt_in_process"],
     }
-
-
-def _answer(body: object, status: int = 200) -> web.Response:
-    limits = {"RateLimit-Limit": "150", "RateLimit-Remaining": "149", "RateLimit-Reset": "60"}
-    return json_answer(body, status, limits, KIND)
-
-
-def _error(status: int, code: str, pointer: str = "", wait: float | None = None) -> Refusal:
-    """Return a refusal; its text quotes what was sent, as the real one's may."""
-    entry = {
-        "id": letters(20),
-        "status": status,
-        "code": code,
-        "title": "Refused",
-        "detail": "Sandbox refuses person@example.com",
-        "source": {"pointer": pointer},
-    }
-    headers = {"Retry-After": str(math.ceil(wait or 1))} if status == 429 else {}
-    return Refusal({"errors": [entry]}, status, headers)
+    return {"type": "list", "id": audience.id, "attributes": attributes}

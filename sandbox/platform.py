@@ -1,35 +1,20 @@
-"""What the stand-ins share: their surroundings, how a call is told, and an error as the platform words it."""
+"""What the stand-ins share: how a call is told to them, and how they answer it."""
 
-import hashlib
 import re
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from sandbox.control import Control, Fault
+from sandbox.control import Fault
+from sandbox.options import SandboxOptions
 from sandbox.store import Store
+from sandbox.windows import Windows
 
 HASH = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxOptions:
-    """How the sandbox behaves. Times are seconds."""
-
-    limits: bool = True
-    """Enforce the platforms' rate limits."""
-    latency: float = 0.02
-    """What every call takes at least."""
-    listing_lag: float = 0.0
-    """How long a new audience is missing from look-ups."""
-    job_seconds: float = 0.2
-    """How long a Klaviyo import takes."""
-    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)
@@ -37,25 +22,44 @@ class Surroundings:
     """What a stand-in lives in."""
 
     options: SandboxOptions
-    control: Control
     store: Store = field(default_factory=Store)
-    windows: dict[str, deque[float]] = field(default_factory=dict)
+    windows: Windows = field(init=False)
 
-    def exceeds(self, key: str, calls: int, seconds: float) -> float | None:
-        """Count a call; return the seconds to wait if that is more than `calls` in `seconds`."""
-        if not self.options.limits:
-            return None
-        now = self.options.clock()
-        window = self.windows.setdefault(f"{key}/{calls}/{seconds}", deque())
-        while window and window[0] <= now - seconds:
-            window.popleft()
-        if len(window) >= calls:
-            return window[0] + seconds - now
-        window.append(now)
-        return None
+    def __post_init__(self) -> None:
+        self.windows = Windows(self.options.clock)
+
+    def now(self) -> float:
+        """Return the sandbox's time."""
+        return self.options.clock()
+
+    def listed_until(self) -> float:
+        """Return the time up to which audiences must be made to show in look-ups."""
+        return self.now() - self.options.listing_lag
 
 
-Handler = Callable[[web.Request, Fault | None], Awaitable[web.StreamResponse]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call, its body read. `form` has the fields of a form, empty if the body is none."""
+
+    request: web.Request
+    body: bytes
+    form: Mapping[str, str]
+    fault: Fault | None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query."""
+        return self.request.query
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The variable parts of the path."""
+        return self.request.match_info
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the call's first row is to be refused."""
+        return self.fault is not None and self.fault.fault == "partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,34 @@ class Route:
     method: str
     path: str
     operation: str
-    handler: Handler
+    handler: Callable[[Call], web.Response]
+
+
+class StandIn(Protocol):
+    """A platform as the sandbox plays it. Handlers act at once: nothing is half done when a client leaves."""
+
+    def routes(self) -> Sequence[Route]:
+        """Return the calls that are played; the last one takes any path that no other has."""
+
+    def refusal(self, fault: Fault) -> web.Response:
+        """Return one of control.REFUSALS in the platform's words."""
+
+    def dress(self, call: Call, answer: web.Response) -> None:
+        """Add the headers that every answer has."""
+
+    def settle(self) -> None:
+        """Do what has fallen due by the clock."""
+
+    def forget(self, account: str | None) -> None:
+        """Drop what is held besides audiences, of one account or of all."""
 
 
 class Refusal(Exception):  # noqa: N818 -- an answer of the platform, not an error of ours
     """The platform refuses a call, with this answer."""
 
-    def __init__(self, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, answer: web.Response) -> None:
         super().__init__("refused")
-        self.response = json_answer(body, status, headers)
+        self.answer = answer
 
 
 def json_answer(
@@ -81,11 +104,6 @@ def json_answer(
 ) -> web.Response:
     """Return an answer in JSON."""
     return web.Response(body=msgspec.json.encode(body), status=status, headers=dict(headers or {}), content_type=kind)
-
-
-def html_answer() -> web.Response:
-    """Return what a gateway in front of a platform says."""
-    return web.Response(text="<html><body>Bad Gateway</body></html>", status=502, content_type="text/html")
 
 
 def decode(data: bytes) -> Any:
@@ -96,6 +114,13 @@ def decode(data: bytes) -> Any:
         return None
 
 
+def whole(value: object) -> int | None:
+    """Return a whole number, be it given as such or as its text; None if it is none."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def trace() -> str:
     """Return a made-up id of a request."""
-    return hashlib.sha256(str(time.perf_counter_ns()).encode()).hexdigest()[:22]
+    return secrets.token_hex(11)

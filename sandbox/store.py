@@ -2,8 +2,10 @@
 
 import secrets
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 Member = tuple[str, ...]
 
@@ -15,32 +17,43 @@ class Audience:
     id: str
     name: str
     account: str
+    serial: int
     created_at: float
+    made: datetime = field(default_factory=lambda: datetime.now(UTC))
     members: set[Member] = field(default_factory=set)
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Store:
-    """The audiences of one platform by id."""
+    """The audiences of one platform by id, in the order in which they were made."""
 
     audiences: dict[str, Audience] = field(default_factory=dict)
+    _made: int = 0
 
     def create(self, audience_id: str, name: str, account: str, now: float) -> Audience:
         """Add an audience; names need not be unique."""
-        made = Audience(id=audience_id, name=name, account=account, created_at=now)
+        self._made += 1
+        made = Audience(id=audience_id, name=name, account=account, serial=self._made, created_at=now)
         self.audiences[audience_id] = made
         return made
 
     def listed(self, account: str, before: float) -> list[Audience]:
-        """Return an account's audiences that were made before a time."""
-        return [a for a in self.audiences.values() if a.account == account and a.created_at <= before]
+        """Return an account's audiences that were made before a time, or at it."""
+        return [audience for audience in self.chosen(None, account) if audience.created_at <= before]
 
-    def chosen(self, name: str | None, account: str | None) -> Iterator[Audience]:
-        """Yield the audiences of a name and account; None is any."""
-        for audience in self.audiences.values():
-            if name in (None, audience.name) and account in (None, audience.account):
-                yield audience
+    def chosen(self, name: str | None, account: str | None) -> list[Audience]:
+        """Return the audiences of a name and account; None is any."""
+        return [
+            audience
+            for audience in self.audiences.values()
+            if name in (None, audience.name) and account in (None, audience.account)
+        ]
+
+
+def union(audiences: Iterable[Audience]) -> list[Member]:
+    """Return the members of all these audiences, each once, sorted."""
+    return sorted(set().union(*(audience.members for audience in audiences)))
 
 
 def digits(count: int) -> str:

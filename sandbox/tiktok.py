@@ -1,28 +1,38 @@
 """TikTok's segment API as the sandbox plays it: HTTP 200 for everything, `code` decides."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.control import Fault
 from sandbox.credentials import CREDENTIALS
-from sandbox.platform import HASH, Refusal, Route, Surroundings, decode, html_answer, json_answer, trace
+from sandbox.platform import HASH, Call, Refusal, Route, Surroundings, decode, json_answer, trace, whole
 from sandbox.store import Audience, Member, digits
+from sandbox.windows import Limit
 
+VERSION = "/tiktok/open_api/v1.3"
 MAX_ROWS = 1000
 MAX_BODY = 1_000_000
 MAX_NAME = 70
 MAX_AUDIENCES = 400
+MAX_PAGE = 100
 SCHEMAS = frozenset({"EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256", "IDFA_MD5", "AAID_MD5"})
-FAULTS: Mapping[str, int] = {
-    "throttled": 40100,
-    "auth": 40102,
-    "terms": 40118,
-    "server_error": 50000,
-    "not_found": 40007,
-    "invalid": 40002,
+BASIC = Limit(10, 1)
+"""Queries a second of an app with basic access; taken to count by advertiser and path, as the refusal says."""
+
+FAULTS: Mapping[str, tuple[int, str]] = {
+    "auth": (40102, "Access token is expired"),
+    "terms": (40118, "The app is not in the allowlist for this API"),
+    "server_error": (50000, "System error"),
+    "not_found": (40007, "Audience does not exist"),
+    "invalid": (40002, "Invalid parameter"),
 }
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+Form = Mapping[str, Any]
 
 
 class TikTok:
@@ -31,99 +41,185 @@ class TikTok:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> Sequence[Route]:
         """Return the calls that are played; every path ends with a slash."""
-        version = "/tiktok/open_api/v1.3"
-        return [
-            Route("GET", version + "/dmp/custom_audience/list/", "find", self.find),
-            Route("POST", version + "/segment/audience/", "create", self.create),
-            Route("POST", version + "/segment/mapping/", "upload", self.upload),
-        ]
-
-    async def find(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """List audiences by pages, without a filter for names."""
-        self._enter(request, fault)
-        account, page, size = (
-            request.query.get("advertiser_id", ""),
-            _whole(request.query.get("page", "1")),
-            _whole(request.query.get("page_size", "10")),
+        return (
+            Route("GET", VERSION + "/dmp/custom_audience/list/", "find", self._checked(self.find)),
+            Route("GET", VERSION + "/dmp/custom_audience/get/", "find", self._checked(self.look)),
+            Route("POST", VERSION + "/segment/audience/", "create", self._checked(self.change)),
+            Route("POST", VERSION + "/segment/mapping/", "upload", self._checked(self.upload)),
+            Route("*", "/tiktok/{tail:.*}", "other", _unknown),
         )
-        if not account.isdecimal() or page < 1 or not 1 <= size <= 100:
-            raise _error(40002)
-        options = self._around.options
-        audiences = self._around.store.listed(account, options.clock() - options.listing_lag)
-        shown = [_shown(audience) for audience in audiences[(page - 1) * size : page * size]]
+
+    def refusal(self, fault: Fault) -> web.Response:
+        """Return what a fault makes TikTok say."""
+        if fault.fault == "throttled":
+            return _error(40100, _throttled("1", fault.seconds or 1))
+        return _error(*FAULTS[fault.fault])
+
+    def dress(self, call: Call, answer: web.Response) -> None:
+        """Add nothing: TikTok has no headers of its own."""
+
+    def settle(self) -> None:
+        """Nothing falls due: ids are taken at once."""
+
+    def forget(self, account: str | None) -> None:
+        """Nothing is held besides audiences."""
+
+    def find(self, call: Call, given: Form) -> web.Response:
+        """List audiences by pages; names can't be filtered. Ids that there are not are left out."""
+        page, size = whole(given.get("page", 1)), whole(given.get("page_size", 10))
+        if page is None or page < 1 or size is None or not 1 <= size <= MAX_PAGE:
+            raise _refused(40002, "page: Invalid value")
+        audiences = self._around.store.listed(_account(given), self._around.listed_until())
+        if "custom_audience_ids" in given:
+            wanted = _ids(given)
+            audiences = [audience for audience in audiences if audience.id in wanted]
         info = {
             "page": page,
             "page_size": size,
             "total_number": len(audiences),
             "total_page": -(-len(audiences) // size),
         }
+        shown = [_shown(audience) for audience in audiences[(page - 1) * size : page * size]]
         return _answer({"page_info": info, "list": shown})
 
-    async def create(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """Make or delete an audience; long names are shortened."""
-        self._enter(request, fault)
-        form = await _body(request)
-        account, name = form.get("advertiser_id"), form.get("custom_audience_name")
-        if form.get("action", "create") == "delete":
-            self._around.store.audiences.pop(str(form.get("delete_audience_id")), None)
+    def look(self, call: Call, given: Form) -> web.Response:
+        """Show audiences by their ids."""
+        account = _account(given)
+        found = [self._owned(name, [account]) for name in _ids(given)]
+        shown = [{"audience_details": _shown(audience), "audience_history": []} for audience in found]
+        return _answer({"list": shown})
+
+    def change(self, call: Call, given: Form) -> web.Response:
+        """Make or delete an audience; names may repeat, long ones are shortened."""
+        account, action = _account(given), given.get("action", "create")
+        if action == "delete":
+            audience = self._owned(given.get("delete_audience_id"), [account])
+            del self._around.store.audiences[audience.id]
             return _answer({})
-        if not isinstance(account, str) or not account.isdecimal() or not isinstance(name, str) or not name:
-            raise _error(40002)
-        if len(list(self._around.store.chosen(None, account))) >= MAX_AUDIENCES:
-            raise _error(40002)
+        name = given.get("custom_audience_name")
+        if action != "create" or not isinstance(name, str) or not name:
+            raise _refused(40002, "custom_audience_name: Missing data for required field")
+        if len(self._around.store.chosen(None, account)) >= MAX_AUDIENCES:
+            raise _refused(40002, "The number of audiences has reached the limit")
         kept = name if len(name) <= MAX_NAME else name[: MAX_NAME - 3] + "..."
-        audience = self._around.store.create(digits(19), kept, account, self._around.options.clock())
-        return _answer({"audience_id": audience.id})
+        return _answer({"audience_id": self._around.store.create(digits(19), kept, account, self._around.now()).id})
 
-    async def upload(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        """Add or delete ids."""
-        self._enter(request, fault)
-        form = await _body(request)
-        schema, rows, accounts = form.get("id_schema"), form.get("batch_data"), form.get("advertiser_ids")
-        if not isinstance(schema, list) or not isinstance(rows, list) or not isinstance(accounts, list):
-            raise _error(40002)
-        if len(set(schema)) != len(schema) or not schema or not SCHEMAS.issuperset(schema):
-            raise _error(40002)
-        if not 1 <= len(rows) <= MAX_ROWS:
-            raise _error(40002)
-        placed = [self._row(schema, row, accounts) for row in rows]
-        if fault is not None and fault.fault == "partial":
-            placed = placed[1:]
-        for member, audiences in placed:
-            for audience in audiences:
-                act = audience.members.discard if form.get("action") == "delete" else audience.members.add
-                act(member)
-        if fault is not None and fault.fault == "partial":
-            raise _error(20001)
-        return _answer({})
+    def upload(self, call: Call, given: Form) -> web.Response:
+        """Add or delete ids; where one row is wrong none is taken."""
+        schema, rows, accounts = _schema(given), given.get("batch_data"), given.get("advertiser_ids")
+        if not isinstance(accounts, list) or not accounts or not all(map(_is_id, accounts)):
+            raise _refused(40002, "advertiser_ids: Invalid value")
+        # No maximum is documented; others keep to 1,000 rows.
+        if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ROWS:
+            raise _refused(40002, "batch_data: Length must be between 1 and 1000")
+        action = given.get("action", "add")
+        if action not in ("add", "delete"):
+            raise _refused(40002, "action: Invalid value")
+        placed = [place for row in rows[call.is_partial :] for place in self._row(schema, row, accounts)]
+        for audience, member in placed:
+            (audience.members.add if action == "add" else audience.members.discard)(member)
+        return _error(20001, "Partial success") if call.is_partial else _answer({})
 
-    def _row(self, schema: list[str], row: object, accounts: list[Any]) -> tuple[Member, list[Audience]]:
+    def _row(self, schema: Sequence[str], row: object, accounts: Sequence[Any]) -> list[tuple[Audience, Member]]:
+        """Return the audiences of a row, and the ids that each of them gets."""
         if not isinstance(row, list) or len(row) != len(schema):
-            raise _error(40002)
-        ids = [cell for cell in row if cell]
-        if not ids or not all(isinstance(cell, dict) and HASH.fullmatch(str(cell.get("id"))) for cell in ids):
-            raise _error(40002)
-        named = {str(audience) for cell in ids for audience in cell.get("audience_ids") or ()}
-        audiences = [self._around.store.audiences.get(name) for name in named]
-        found = [audience for audience in audiences if audience and audience.account in accounts]
-        if not named or len(found) != len(named):
-            raise _error(40007)
-        return tuple(cell["id"] for cell in ids), found
+            raise _refused(40002, "batch_data: Not in line with id_schema")
+        cells = [cell for kind, cell in zip(schema, row, strict=True) if _is_filled(kind, cell)]
+        # Whether a row without any id is refused is not documented.
+        if not cells:
+            raise _refused(40002, "batch_data: Missing id")
+        names = dict.fromkeys(name for cell in cells for name in cell["audience_ids"])
+        return [
+            (self._owned(name, accounts), tuple(cell["id"] for cell in cells if name in cell["audience_ids"]))
+            for name in names
+        ]
 
-    def _enter(self, request: web.Request, fault: Fault | None) -> None:
-        token = request.headers.get("Access-Token", "")
-        if not token:
-            raise _error(40104)
-        if token != CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]:
-            raise _error(40105)
-        if fault is not None and fault.fault == "html":
-            raise web.HTTPBadGateway(text=html_answer().text, content_type="text/html")
-        if fault is not None and fault.fault in FAULTS:
-            raise _error(FAULTS[fault.fault])
-        if self._around.exceeds("tiktok", 10, 1) is not None:
-            raise _error(40100)
+    def _owned(self, name: object, accounts: Sequence[Any]) -> Audience:
+        found = self._around.store.audiences.get(name) if isinstance(name, str) else None
+        if found is None or found.account not in accounts:
+            raise _refused(40007, "Audience does not exist")
+        return found
+
+    def _checked(self, handler: Callable[[Call, Form], web.Response]) -> Callable[[Call], web.Response]:
+        """Return the handler behind checks of the token and the pace."""
+
+        def answer(call: Call) -> web.Response:
+            token = call.request.headers.get("Access-Token", "")
+            if not token:
+                raise _refused(40104, "Access token is empty")
+            if token != CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]:
+                raise _refused(40105, "Access token is incorrect or has been revoked")
+            given = call.query if call.request.method == "GET" else _body(call)
+            self._check_pace(call, given)
+            return handler(call, given)
+
+        return answer
+
+    def _check_pace(self, call: Call, given: Form) -> None:
+        accounts = given.get("advertiser_ids")
+        account = accounts[0] if isinstance(accounts, list) and accounts else given.get("advertiser_id")
+        key = f"{call.request.path} {account}"
+        if self._around.options.limits and self._around.windows.enter(key, (BASIC,)) is not None:
+            raise _refused(40100, _throttled(str(account), 1))
+
+
+def _unknown(call: Call) -> web.Response:
+    """Answer a path that there is not, one without its slash included; how TikTok does is not documented."""
+    del call
+    return web.Response(status=404, text="404 page not found")
+
+
+def _body(call: Call) -> dict[str, Any]:
+    body = decode(call.body)
+    if call.request.content_type != "application/json" or not isinstance(body, dict):
+        raise _refused(40002, "Request body is not a valid JSON object")
+    if len(call.body) > MAX_BODY:
+        raise _refused(40002, "Request body is too large")
+    return body
+
+
+def _account(given: Form) -> str:
+    account = given.get("advertiser_id")
+    if not _is_id(account):
+        raise _refused(40002, "advertiser_id: Missing data for required field")
+    return str(account)
+
+
+def _is_id(value: object) -> bool:
+    """Tell whether an id is text of digits: as numbers, ids would lose their last digits."""
+    return isinstance(value, str) and value.isascii() and value.isdecimal()
+
+
+def _ids(given: Form) -> list[str]:
+    names = decode(str(given.get("custom_audience_ids", "")).encode())
+    if not isinstance(names, list) or not 1 <= len(names) <= 100 or not all(map(_is_id, names)):
+        raise _refused(40002, "custom_audience_ids: Invalid value")
+    return names
+
+
+def _schema(given: Form) -> list[str]:
+    schema = given.get("id_schema")
+    if not isinstance(schema, list) or not schema or not all(isinstance(kind, str) for kind in schema):
+        raise _refused(40002, "id_schema: Invalid value")
+    kinds = [kind.upper() for kind in schema]
+    if len(set(kinds)) != len(kinds) or not SCHEMAS.issuperset(kinds):
+        raise _refused(40002, "id_schema: Invalid or duplicate value")
+    return kinds
+
+
+def _is_filled(kind: str, cell: object) -> bool:
+    """Tell whether a cell has an id; raises Refusal where it is neither empty nor right."""
+    if cell == {}:
+        return False
+    form = _MD5 if kind.endswith("MD5") else HASH
+    names = cell.get("audience_ids") if isinstance(cell, dict) else None
+    if not isinstance(cell, dict) or not isinstance(names, list) or not names or not all(map(_is_id, names)):
+        raise _refused(40002, "batch_data: Missing audience_ids")
+    if not isinstance(cell.get("id"), str) or not form.fullmatch(cell["id"]):
+        raise _refused(40002, "batch_data: Invalid id")
+    return True
 
 
 def _shown(audience: Audience) -> dict[str, Any]:
@@ -131,31 +227,33 @@ def _shown(audience: Audience) -> dict[str, Any]:
         "audience_id": audience.id,
         "name": audience.name,
         "audience_type": "Partner Audience",
+        "calculate_type": "",
         "cover_num": len(audience.members),
         "is_valid": True,
+        "is_expiring": False,
         "shared": False,
+        "is_creator": True,
+        "owner_id": audience.account,
+        "create_time": f"{audience.made:%Y-%m-%d %H:%M:%S}",
+        "expired_time": f"{audience.made + timedelta(days=365):%Y-%m-%d %H:%M:%S}",
+        "msg": "",
+        "error_msg": "",
     }
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    data = await request.read()
-    body = decode(data)
-    if request.content_type != "application/json" or len(data) > MAX_BODY or not isinstance(body, dict):
-        raise _error(40002)
-    return body
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() else -1
+def _throttled(account: str, seconds: float) -> str:
+    """Return TikTok's words for a reached limit, from which alone the wait can be told."""
+    unit, limit = ("QPD", 864_000) if seconds >= 3600 else ("QPM", 600) if seconds >= 300 else ("QPS", 10)
+    return f"Advertiser ({account})'s {unit} ({limit + 1}) reaches {unit} limit {limit} for current path"
 
 
 def _answer(data: object) -> web.Response:
     return json_answer({"code": 0, "message": "OK", "request_id": trace(), "data": data})
 
 
-def _error(code: int) -> Refusal:
-    """Return a refusal; its text quotes what was sent, as the real one's may."""
-    words = "Sandbox refuses person@example.com"
-    if code == 40100:
-        words = "Advertiser (1)'s QPS (11) reaches QPS limit 10 for current path"
-    return Refusal({"code": code, "message": words, "request_id": trace(), "data": {}})
+def _error(code: int, words: str) -> web.Response:
+    return json_answer({"code": code, "message": words, "request_id": trace(), "data": {}})
+
+
+def _refused(code: int, words: str) -> Refusal:
+    return Refusal(_error(code, words))

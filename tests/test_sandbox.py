@@ -236,6 +236,7 @@ async def test_klaviyo_merges_profiles_that_share_an_identifier(caller: Caller) 
             }
         }
         assert (await caller.klaviyo("POST", "/profile-bulk-import-jobs", job))[0] == 202
+    caller.clock.now += 10
     _, held, _ = await caller.call("GET", "/_sandbox/members?provider=klaviyo")
     assert held == {"members": [["a@example.com", "edge-1"]]}
 
