@@ -3,18 +3,20 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 import phonenumbers
+
+from providers.countries import alpha_2
 
 _HASHED = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _CLEAN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _INTERNATIONAL = re.compile(r"\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
 _EXTENSION = re.compile(r"(?:;|,|x|ext)", re.IGNORECASE)
-
-_SPELLINGS = {"uk": "gb"}
-"""Two letters that people write for a country but ISO 3166-1 does not."""
+_TRUNK = re.compile(r"\(\s*0\s*\)")
+"""The 0 that is dialled only within the country, as in +44 (0)20."""
 
 
 def sha256_hex(text: str) -> str:
@@ -38,63 +40,95 @@ def email(text: str) -> str | None:
 
 
 def country(text: str) -> str | None:
-    """Return an ISO 3166-1 alpha-2 code in lower case; None if the text is none."""
-    code = text.strip().lower()
-    code = _SPELLINGS.get(code, code)
-    return code if len(code) == 2 and code.upper() in phonenumbers.SUPPORTED_REGIONS else None
+    """Return an ISO 3166-1 alpha-2 code in lower case, of a code or a name; None if the text is none."""
+    return alpha_2(text)
 
 
-def phone(text: str, region: str | None) -> str | None:
+def phone(text: str, *regions: str | None) -> str | None:
     """Return a number as `+` and 7 to 15 digits; None if it can't be read as one.
 
-    International numbers keep their digits; national ones need the region, an alpha-2 code.
+    1. What begins with `+`, `00` or both is international and keeps its digits, whether the number is anybody's
+    or not. 2. Anything else is read as a number of the first region that is not None, an alpha-2 code. 3. Where
+    that is not possible, as an international number whose `+` was left out.
     """
     if _CLEAN_E164.fullmatch(text):
         return text
-    return _slow_phone(text, region)
+    return _slow_phone(text, next((region.upper() for region in regions if region), None))
+
+
+def forget_phones() -> None:
+    """Empty the cache of numbers that were read, as benchmarks need."""
+    _slow_phone.cache_clear()
+    is_valid_phone.cache_clear()
 
 
 @lru_cache(maxsize=65536)
 def _slow_phone(text: str, region: str | None) -> str | None:
-    international = _INTERNATIONAL.fullmatch(text)
-    if international:
-        return _digits(international[1])
-    for number, where in ((text, region), ("+" + text.strip(), None)):
-        if where is None and number is text:
-            continue
-        try:
-            parsed = phonenumbers.parse(number, where and where.upper())
-        except phonenumbers.NumberParseException:
-            continue
-        if where is not None or phonenumbers.is_possible_number(parsed):
-            return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return None
+    visible = text if text.isascii() else _visible(text)
+    if international := _INTERNATIONAL.fullmatch(visible):
+        return _digits(_TRUNK.sub("", international[1]))
+    return _possible(visible, region) or _possible("+" + visible.strip(), None)
+
+
+def _visible(text: str) -> str:
+    """Return what is seen of a text: digits of any width as digits, marks of direction left out."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
+
+
+def _possible(text: str, region: str | None) -> str | None:
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    return _digits(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 
 def _digits(text: str) -> str | None:
-    number = "".join(letter for letter in _EXTENSION.split(text)[0] if letter.isascii() and letter.isdecimal())
-    return "+" + number if 7 <= len(number) <= 15 and number.strip("0") else None
+    """Return `+` and the digits before any extension, without leading zeros."""
+    letters = _EXTENSION.split(text)[0]
+    number = "".join(str(unicodedata.decimal(letter)) for letter in letters if letter.isdecimal()).lstrip("0")
+    return "+" + number if 7 <= len(number) <= 15 else None
 
 
 @lru_cache(maxsize=65536)
 def is_valid_phone(number: str) -> bool:
-    """Tell whether a number in E.164 form can be somebody's by the numbering plans."""
-    try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
+    """Tell whether a number, `+` and digits, can be somebody's by the numbering plans.
+
+    Nothing is read into it: a 0 that is dialled only within the country makes it invalid.
+    """
+    country_code = next(
+        (code for code in _country_codes(number) if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), 0
+    )
+    national = number[1 + len(str(country_code)) :]
+    zeros = len(national) - len(national.lstrip("0"))
+    if not country_code or zeros == len(national):
         return False
+    parsed = phonenumbers.PhoneNumber(
+        country_code=country_code,
+        national_number=int(national),
+        italian_leading_zero=True if zeros else None,
+        number_of_leading_zeros=zeros if zeros > 1 else None,
+    )
+    return phonenumbers.is_valid_number(parsed)
+
+
+def _country_codes(number: str) -> Iterator[int]:
+    """Yield what the country code may be; none begins with another."""
+    return (int(number[1 : 1 + length]) for length in (1, 2, 3))
 
 
 def name(text: str) -> str:
     """Return a name in lower case without punctuation, its letters and inner spaces kept; may be empty."""
-    lowered = unicodedata.normalize("NFC", text).strip().lower()
+    lowered = unicodedata.normalize("NFC", text.strip().lower())
     if lowered.isascii() and lowered.isalpha():
         return lowered
     return "".join(letter for letter in lowered if unicodedata.category(letter)[0] not in "PSC").strip()
 
 
 def postal_code(text: str, country_code: str | None) -> str:
-    """Return a postal code in lower case without spaces; of an American one the first five digits."""
+    """Return a postal code in lower case without spaces and hyphens; of an American one the first five digits."""
     code = "".join(unicodedata.normalize("NFC", text).lower().split())
     if country_code == "us" or (country_code is None and re.fullmatch(r"\d{5}-\d{4}", code)):
         return code[:5]
