@@ -97,7 +97,6 @@ class Job:
     def outcome(self, tally: Tally) -> BatchCompletion:
         """Return the completion that tells what happened to each user."""
         error = tally.error
-        ids = [*tally.request_ids, error.request_id if error else None]
         return msgspec.structs.replace(
             self.completion(tally.status, error_code=error.code if error else None),
             counts=Counts(
@@ -113,6 +112,7 @@ class Job:
             rejected_reasons=dict(tally.reasons),
             platform_code=error.platform_code if error else None,
             audience_id=tally.audience_id,
-            request_ids=[request_id for request_id in ids if request_id][:MAX_REQUEST_IDS],
+            request_id=error.request_id if error else None,
+            request_ids=tally.request_ids[:MAX_REQUEST_IDS],
             attempts=tally.attempts,
         )

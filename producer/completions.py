@@ -66,8 +66,9 @@ class Result:
     def why(self) -> str:
         """Say why a failure is one, without a value of any user."""
         if self.failed is not None:
-            code = self.failed.platform_code
-            return f"{self.failed.error_code or self.failed.status}" + (f" ({code})" if code else "")
+            request = self.failed.request_id and f"request {self.failed.request_id}"
+            facts = ", ".join(fact for fact in (self.failed.platform_code, request) if fact)
+            return f"{self.failed.error_code or self.failed.status}" + (f" ({facts})" if facts else "")
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
         return f"no user was accepted ({listed})"
 
@@ -83,6 +84,8 @@ class Result:
             "rejected": sum(part.counts.rejected for part in self.parts),
             "reasons": dict(self.reasons),
             "error": failed.error_code if failed else None,
+            "platformCode": failed.platform_code if failed else None,
+            "requestId": failed.request_id if failed else None,
         }
 
 

@@ -1,14 +1,17 @@
 """What a platform is to the runner: settings, limits, one pure row function, three calls."""
 
+import asyncio
+import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from providers.http import Transport
-from providers.pace import Rate
+from providers.http import Answer, Transport
+from providers.pace import Pause, Rate
 from providers.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
@@ -51,8 +54,24 @@ class Sent:
     request_ids: Sequence[str] = ()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Time and chance as a provider meets them, for others to be put in their place."""
+
+    now: Callable[[], datetime] = _now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    randbits: Callable[[int], int] = secrets.randbits
+
+
+REAL = Surroundings()
+
+
 class Provider(ABC, Generic[SettingsT, RowT]):
-    """One platform account. Subclasses hold no state but the settings and the transport.
+    """One platform account. Subclasses hold no state but what they are made with.
 
     The runner owns time, retries, slots, pace, splitting and completions. It calls `row` for each user,
     `find_audience` and, if that finds none, `create_audience` once per audience, and `send` for each group of
@@ -61,13 +80,21 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[AccountSettings]]
-    limits: ClassVar[Limits]
-    rates: ClassVar[Mapping[str, Sequence[Rate]]] = {}
-    """The platform's documented limits for each operation that requests name."""
+    limits: Limits
+    rates: ClassVar[Mapping[str, Sequence[Rate]]]
+    """Each operation that requests name, with the platform's documented limits, () where there are none."""
+    codes: ClassVar[Mapping[str, str]] = {}
+    """The platform's documented error codes in words of our vocabulary."""
 
-    def __init__(self, settings: SettingsT, transport: Transport) -> None:
+    def __init__(self, settings: SettingsT, transport: Transport, around: Surroundings = REAL) -> None:
         self.settings = settings
         self.transport = transport
+        self.around = around
+
+    @property
+    @abstractmethod
+    def account_id(self) -> str:
+        """The platform's own id of the account, no secret: audiences of another account are others."""
 
     def platform_name(self, name: str, *, disable_prefix: bool) -> str:
         """Return what the platform calls the audience."""
@@ -79,6 +106,10 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
         Pure: the same user gives the same row, whatever came before.
         """
+
+    @abstractmethod
+    def identifiers(self, row: RowT) -> Iterable[str]:
+        """Return the platform's names of the identifiers that a row has."""
 
     @abstractmethod
     async def find_audience(self, platform_name: str) -> str | None:
@@ -98,6 +129,12 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         Returns when the platform has accepted them for good. Repeating a call leaves the same members.
         Raises PlatformError.
         """
+
+    @classmethod
+    def pause_after(cls, answer: Answer) -> Pause | None:
+        """Return how long to leave the platform alone, by what an answer's headers say of the use so far."""
+        del answer
+        return None
 
 
 AnyProvider = Provider[Any, Any]

@@ -1,5 +1,6 @@
 """What a platform's refusal means for us: our vocabulary, and errors named by what to do next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,35 +16,86 @@ class Meaning:
     scope: Scope
     meaning: str
     remedy: str
+    is_ambiguous: bool = False
+    """Whether the platform may have done what it was asked all the same."""
 
 
-VOCABULARY: dict[str, Meaning] = {
-    "unreachable": Meaning("retry", "account", "The platform did not answer.", "Wait; check the base URL."),
+# `audience errors` renders this into docs/errors.md.
+VOCABULARY: Mapping[str, Meaning] = {
+    # No answer, or none that says anything.
+    "unreachable": Meaning("retry", "account", "No connection could be made.", "Check the base URL and the network."),
+    "no_answer": Meaning("retry", "account", "The connection ended, or its time, without an answer.", "Wait.", True),
+    "gateway_error": Meaning("retry", "account", "Something in front of the platform answered.", "Wait.", True),
+    "unexpected_answer": Meaning(
+        "retry", "account", "The answer is not of the documented form.", "Wait; if it stays, report it to us.", True
+    ),
+    "address_refused": Meaning(
+        "stop", "account", "The base URL leads to a private address.", "Correct it, or set <NAME>_ALLOW_PRIVATE=true."
+    ),
+    # The platform asks for time.
     "platform_error": Meaning("retry", "account", "The platform failed on its side.", "Wait."),
-    "unexpected_answer": Meaning("retry", "account", "The answer is not of the documented form.", "Wait."),
+    "maintenance": Meaning("retry", "account", "The platform is being maintained.", "Wait."),
+    "restricted": Meaning("retry", "account", "The platform forbids such calls for a time.", "See its messages; wait."),
+    "throttled": Meaning("throttle", "account", "Too many calls.", "Wait, or set a slower <NAME>_PACE."),
     "busy": Meaning("retry", "audience", "The audience is being processed.", "Wait."),
-    "throttled": Meaning("throttle", "account", "Too many calls.", "Wait, or set a slower pace."),
+    "session_lost": Meaning("retry", "audience", "The upload session is over; the next one is opened.", "Nothing."),
+    # A person has to act on the account.
     "token_invalid": Meaning("stop", "account", "The token is missing, wrong or expired.", "Set a new token."),
-    "permission_missing": Meaning("stop", "account", "The token may not do this.", "Grant the permission."),
+    "permission_missing": Meaning("stop", "account", "The token may not do this.", "Grant it the permission."),
     "terms_not_accepted": Meaning("stop", "account", "Terms wait for acceptance.", "Accept them on the platform."),
-    "account_not_found": Meaning("stop", "account", "The account does not exist.", "Correct the account id."),
+    "not_admitted": Meaning("stop", "account", "The app is not admitted to this API.", "Ask the platform to admit it."),
+    "account_not_found": Meaning(
+        "stop", "account", "The account does not exist, or is not the token's.", "Correct the account id."
+    ),
     "account_blocked": Meaning("stop", "account", "The platform has blocked us.", "Ask the platform's support."),
+    # One audience.
     "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
     "audience_refused": Meaning("reject", "audience", "The audience can't be made or used.", "See the platform."),
     "audience_limit": Meaning("reject", "audience", "The account is full of audiences.", "Delete unused ones."),
-    "request_refused": Meaning("reject", "record", "The platform calls the request wrong.", "Report it to us."),
-    "partly_taken": Meaning("reject", "record", "Some rows were taken; which is not said.", "See the platform."),
-    "bug": Meaning("reject", "record", "Our code failed; the log has its frames.", "Report it to us."),
+    "audience_kind": Meaning(
+        "reject",
+        "audience",
+        "An audience of this name is of another kind, with values or without.",
+        "Use another name, or delete it on the platform.",
+    ),
+    "name_taken": Meaning(
+        "reject", "audience", "The name belongs to an audience of the other type.", "Use another name, or that type."
+    ),
+    # One record of the log.
     "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
+    # Rows that a call held.
+    "request_refused": Meaning("reject", "row", "The platform calls the request wrong.", "Report it to us."),
+    "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
+    "partly_taken": Meaning("reject", "row", "Some rows were taken; which is not said.", "See the platform."),
+    "refused_by_platform": Meaning("reject", "row", "The platform did not take this user.", "Correct the field."),
+    "bug": Meaning("reject", "row", "Our code failed; the log has its frames.", "Report it to us."),
+    # Users that make no row.
+    "no_identifier": Meaning(
+        "reject",
+        "row",
+        "The user has nothing that this platform can match.",
+        "Add an e-mail address or a phone number.",
+    ),
+    "not_an_email": Meaning("reject", "row", "The e-mail address is none.", "Correct it."),
+    "not_a_phone": Meaning(
+        "reject", "row", "The phone number can't be read.", "Write +, country code and number, or add the country."
+    ),
+    "hashed": Meaning("reject", "row", "The value is hashed; this platform takes it plain.", "Send it plain."),
+    "too_long": Meaning("reject", "row", "The value is longer than the platform allows.", "Shorten it."),
+    "too_large": Meaning("reject", "row", "The user is larger than the platform allows.", "Leave out what is long."),
+    "other_currency": Meaning(
+        "reject", "row", "The purchase is not in the audience's one currency.", "Convert it before uploading."
+    ),
 }
 
 
 class PlatformError(Exception):
     """The platform did not do what it was asked.
 
-    `code` is a word of the vocabulary; `platform_code` and `request_id` are the platform's own. The message
-    never holds the platform's free text, which may quote a user.
+    `code` is a word of the vocabulary; `platform_code` and `request_id` are the platform's own. `wait` is in
+    seconds and, like `operation`, None where the platform does not say. The message never holds the platform's
+    free text, which may quote a user.
     """
 
     def __init__(
@@ -53,12 +105,19 @@ class PlatformError(Exception):
         platform_code: str | None = None,
         request_id: str | None = None,
         wait: float | None = None,
+        operation: str | None = None,
     ) -> None:
         super().__init__(code if platform_code is None else f"{code} ({platform_code})")
         self.code = code
         self.platform_code = platform_code
         self.request_id = request_id
         self.wait = wait
+        self.operation = operation
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the platform may have done what it was asked all the same."""
+        return VOCABULARY[self.code].is_ambiguous
 
 
 class RetryError(PlatformError):
@@ -70,23 +129,28 @@ class AudienceGoneError(RetryError):
 
 
 class ThrottleError(PlatformError):
-    """The account calls too often: nobody may call before `wait` seconds have passed. Not an attempt."""
+    """Too many calls: none of this `operation`, or of the account, before `wait` seconds. Not an attempt."""
 
 
 class RejectError(PlatformError):
     """The same request will never pass: the record fails, others go on."""
 
 
+class TooMuchError(RejectError):
+    """The call is too large: its halves may pass."""
+
+
 class StopError(PlatformError):
     """No request of this account will pass until a person has acted."""
 
 
-_CLASSES: dict[Action, type[PlatformError]] = {
+_CLASSES: Mapping[Action, type[PlatformError]] = {
     "retry": RetryError,
     "throttle": ThrottleError,
     "reject": RejectError,
     "stop": StopError,
 }
+_SPECIAL: Mapping[str, type[PlatformError]] = {"audience_gone": AudienceGoneError, "too_much_data": TooMuchError}
 
 
 def platform_error(
@@ -95,7 +159,8 @@ def platform_error(
     platform_code: str | None = None,
     request_id: str | None = None,
     wait: float | None = None,
+    operation: str | None = None,
 ) -> PlatformError:
     """Return the error for a word of the vocabulary, of the class that its row names."""
-    kind = AudienceGoneError if code == "audience_gone" else _CLASSES[VOCABULARY[code].action]
-    return kind(code, platform_code=platform_code, request_id=request_id, wait=wait)
+    kind = _SPECIAL.get(code) or _CLASSES[VOCABULARY[code].action]
+    return kind(code, platform_code=platform_code, request_id=request_id, wait=wait, operation=operation)

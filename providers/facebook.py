@@ -2,61 +2,40 @@
 
 import hashlib
 import hmac
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from providers import normalise
 from providers.base import Limits, Provider, Rejection, Sent
-from providers.errors import PlatformError, platform_error
-from providers.http import Answer, Request, Transport
-from providers.pace import Rate
+from providers.errors import TooMuchError, platform_error
+from providers.facebook_answers import CODES, pause_by_usage, refusal
+from providers.http import Answer, Request
+from providers.pace import Pause, Rate
 from providers.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser
+from schemas.records import AudienceType, AudienceUser, Purchase
 
-SCHEMA = ("EXTERN_ID", "EMAIL", "PHONE", "FN", "LN", "COUNTRY", "ZIP")
-"""Columns of every row; all but the first are SHA-256 of the normalised value, a missing one is empty."""
+FIELDS: Mapping[str, str] = {
+    "EXTERN_ID": "edgeTagId",
+    "EMAIL": "email",
+    "PHONE": "phone",
+    "FN": "firstName",
+    "LN": "lastName",
+    "COUNTRY": "country",
+    "ZIP": "postalCode",
+}
+"""Columns of every row, and our fields: all but the first are SHA-256 of the normalised value, or empty."""
+
+VALUE = "LOOKALIKE_VALUE"
+"""Last column of a value-based audience: a plain number from 0, without a currency."""
 
 PAGE = 100
-
-# Meta's error codes (Graph API "Handle errors", custom audience reference) in our words; a subcode goes first.
-SUBCODES: Mapping[tuple[int, int], str] = {
-    (100, 33): "audience_gone",
-    (100, 1713098): "audience_refused",
-    (100, 1713230): "audience_refused",
-    (200, 1870050): "account_not_found",
-    (200, 1870090): "terms_not_accepted",
-    (2650, 1870144): "request_refused",
-}
-CODES: Mapping[int, str] = {
-    1: "platform_error",
-    2: "platform_error",
-    3: "permission_missing",
-    4: "throttled",
-    10: "permission_missing",
-    17: "throttled",
-    100: "request_refused",
-    102: "token_invalid",
-    105: "request_refused",
-    190: "token_invalid",
-    294: "permission_missing",
-    341: "throttled",
-    368: "busy",
-    613: "throttled",
-    2650: "busy",
-    2655: "terms_not_accepted",
-    5000: "platform_error",
-    21009: "platform_error",
-    1487301: "audience_gone",
-    1487366: "audience_gone",
-}
-THROTTLED = range(80000, 80015)
-PERMISSIONS = range(200, 300)
-
 SESSION_BITS = 63
+Cell = str | float
+T = TypeVar("T")
 
 
 class FacebookSettings(AccountSettings):
@@ -67,10 +46,10 @@ class FacebookSettings(AccountSettings):
         description="Where Meta's Graph API is; its version comes behind.",
     )
     access_token: SecretStr = Field(
-        description="Token of a system user with ads_management.", json_schema_extra=CREDENTIAL
+        description="Token of a system user with ads_management.", examples=["TOKEN"], json_schema_extra=CREDENTIAL
     )
     ad_account_id: Annotated[str, Field(pattern=r"^(act_)?\d+$")] = Field(
-        description="Ad account, with or without act_.", json_schema_extra=CREDENTIAL
+        description="Ad account, with or without act_.", examples=["1234567890"], json_schema_extra=CREDENTIAL
     )
     app_secret: SecretStr | None = Field(
         default=None, description="App secret; set, it proves each call.", json_schema_extra=CREDENTIAL
@@ -81,34 +60,77 @@ class FacebookSettings(AccountSettings):
     customer_file_source: Literal["USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"] = (
         Field(default="USER_PROVIDED_ONLY", description="Where the customers' data comes from, shown to users.")
     )
+    value_from: Literal["profit", "total7Days"] | None = Field(
+        default=None, description="Part of purchase that is a customer's value; set, audiences are value-based."
+    )
+    value_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = Field(
+        default=None, description="The one currency of values, such as EUR; customers with another are rejected."
+    )
+
+    @model_validator(mode="after")
+    def _check_value(self) -> "FacebookSettings":
+        if (self.value_from is None) != (self.value_currency is None):
+            raise ValueError("value_from and value_currency: set both or none, as Meta takes values of one currency")
+        return self
 
 
-class Facebook(Provider[FacebookSettings, list[str]]):
+class _Entry(msgspec.Struct):
+    id: str
+    name: str = ""
+    is_value_based: bool = False
+
+
+class _Cursors(msgspec.Struct):
+    after: str | None = None
+
+
+class _Paging(msgspec.Struct):
+    cursors: _Cursors = msgspec.field(default_factory=_Cursors)
+    next: str | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_Entry]
+    paging: _Paging = msgspec.field(default_factory=_Paging)
+
+
+class _Made(msgspec.Struct):
+    id: str
+
+
+class _Received(msgspec.Struct):
+    session_id: str | None = None
+    num_invalid_entries: int = 0
+    invalid_entry_samples: Any = None
+
+
+class Facebook(Provider[FacebookSettings, list[Cell]]):
     """An ad account. Uploads are answered at once; Meta matches within a day and never says whom."""
 
     name: ClassVar[str] = "facebook"
     settings_type = FacebookSettings
     limits = Limits(rows=10_000, body=8_000_000)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"find": (), "create": (), "upload": ()}
+    codes = CODES
 
-    def __init__(
-        self,
-        settings: FacebookSettings,
-        transport: Transport,
-        new_session_id: Callable[[], int] = lambda: secrets.randbits(SESSION_BITS) or 1,
-    ) -> None:
-        super().__init__(settings, transport)
-        self._new_session_id = new_session_id
-        self._account = f"/{settings.api_version}/act_{settings.ad_account_id.removeprefix('act_')}"
+    @property
+    def account_id(self) -> str:
+        """The ad account's number."""
+        return self.settings.ad_account_id.removeprefix("act_")
 
-    def row(self, user: AudienceUser) -> list[str] | Rejection:
-        """Return the cells of SCHEMA.
+    @property
+    def schema(self) -> tuple[str, ...]:
+        """Columns of every row of this account."""
+        return (*FIELDS, VALUE) if self.settings.value_from else tuple(FIELDS)
+
+    def row(self, user: AudienceUser) -> list[Cell] | Rejection:
+        """Return the cells of the schema.
 
         Usable is a user with an external id, an e-mail address or a phone number, or with both names, country
         and postal code, which Meta matches together.
         """
         country = normalise.country(user.country) if user.country else None
-        cells = [
+        cells: list[Cell] = [
             (user.edge_tag_id or "").strip(),
             _hashed(user.email, normalise.email),
             _hashed(user.phone, lambda text: self._phone(text, country)),
@@ -117,80 +139,122 @@ class Facebook(Provider[FacebookSettings, list[str]]):
             _hashed(user.country, lambda _: country),
             _hashed(user.postal_code, lambda text: normalise.postal_code(text, country)),
         ]
-        if any(cells[:3]) or all(cells[3:]):
+        if not any(cells[:3]) and not all(cells[3:]):
+            return _why_unusable(user)
+        if self.settings.value_from is None:
             return cells
-        return _why_unusable(user)
+        value = self._value(user.purchase)
+        return value if isinstance(value, Rejection) else [*cells, value]
 
     def _phone(self, text: str, country: str | None) -> str:
-        number = normalise.phone(text, country or self.settings.default_region)
+        number = normalise.phone(text, country, self.settings.default_region)
         return number[1:] if number else ""
 
+    def _value(self, purchase: Purchase | None) -> float | Rejection:
+        """Return a customer's value: 0 where there is none or it is no number from 0; never of another currency."""
+        if purchase is None:
+            return 0
+        amount = purchase.profit if self.settings.value_from == "profit" else purchase.total_7_days
+        if amount is None or not math.isfinite(amount) or amount <= 0:
+            return 0
+        if (purchase.currency or "").strip().upper() != self.settings.value_currency:
+            return Rejection("purchase.currency", "other_currency")
+        return amount
+
+    def identifiers(self, row: list[Cell]) -> Iterable[str]:
+        """Return the columns that are filled, but for the value."""
+        return [column for column, cell in zip(FIELDS, row, strict=False) if cell != ""]
+
     async def find_audience(self, platform_name: str) -> str | None:
-        """Page through the account's audiences; of several with this name take the one with the smallest id."""
-        query = {"fields": "id,name", "limit": str(PAGE)}
-        found: list[str] = []
+        """Page through the account's audiences; of several with this name take the one with the smallest id.
+
+        An audience is value-based from its creation on or never: where all of this name are of the other kind,
+        raises RejectError(`audience_kind`).
+        """
+        named = [entry async for entry in self._audiences() if entry.name == platform_name]
+        usable = [entry.id for entry in named if entry.is_value_based == bool(self.settings.value_from)]
+        if named and not usable:
+            raise platform_error("audience_kind")
+        return min(usable, key=_by_number, default=None)
+
+    async def _audiences(self) -> AsyncIterator[_Entry]:
+        query = {"fields": "id,name,is_value_based", "limit": str(PAGE)}
         while True:
-            page = await self._call("find", "GET", f"{self._account}/customaudiences", query=query)
-            found += [entry["id"] for entry in page.get("data", ()) if entry.get("name") == platform_name]
-            paging = page.get("paging", {})
-            if "next" not in paging:
-                return min(found, key=int, default=None)
-            query = {**query, "after": paging["cursors"]["after"]}
+            try:
+                page = await self._call("find", "GET", f"{self._account}/customaudiences", _Page, query=query)
+            except TooMuchError:
+                if query["limit"] == "1":
+                    raise
+                query["limit"] = str(int(query["limit"]) // 2)
+                continue
+            for entry in page.data:
+                yield entry
+            after = page.paging.cursors.after
+            if page.paging.next is None or after is None or after == query.get("after"):
+                return
+            query["after"] = after
 
     async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
         """Create a custom audience; Meta documents no separate kind for `primary`."""
         del audience_type
-        body = {
+        body: dict[str, object] = {
             "name": platform_name,
             "subtype": "CUSTOM",
             "customer_file_source": self.settings.customer_file_source,
         }
-        made = await self._call("create", "POST", f"{self._account}/customaudiences", body=body)
-        return str(made["id"])
+        if self.settings.value_from:
+            body["is_value_based"] = True
+        return (await self._call("create", "POST", f"{self._account}/customaudiences", _Made, body=body)).id
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Add rows in a session of their own, which satisfies every rule of sessions whatever the order."""
         session = {
-            "session_id": self._new_session_id(),
+            "session_id": self.around.randbits(SESSION_BITS) or 1,
             "batch_seq": 1,
             "last_batch_flag": True,
             "estimated_num_total": len(rows),
         }
-        body = {"payload": {"schema": SCHEMA, "data": rows}, "session": session}
+        body = {"payload": {"schema": self.schema, "data": rows}, "session": session}
         path = f"/{self.settings.api_version}/{audience_id}/users"
-        answer = await self._call("upload", "POST", path, body=body)
-        invalid = min(int(answer.get("num_invalid_entries", 0)), len(rows))
+        answer = await self._call("upload", "POST", path, _Received, body=body)
+        invalid = max(0, min(answer.num_invalid_entries, len(rows)))
+        rejected = placed_samples(answer.invalid_entry_samples, rows, invalid) if invalid else {}
+        missing = invalid - len(rejected)
         return Sent(
-            unplaced={Rejection(None, "refused_by_platform"): invalid} if invalid else {},
-            request_ids=[str(answer["session_id"])] if "session_id" in answer else [],
+            rejected=rejected,
+            unplaced={Rejection(None, "refused_by_platform"): missing} if missing else {},
+            request_ids=[answer.session_id] if answer.session_id else [],
         )
+
+    @property
+    def _account(self) -> str:
+        return f"/{self.settings.api_version}/act_{self.account_id}"
 
     async def _call(
         self,
         operation: str,
         method: str,
         path: str,
+        kind: type[T],
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-    ) -> dict[str, Any]:
+    ) -> T:
         token = self.settings.access_token.get_secret_value()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         request = Request(
             operation=operation,
             method=method,
             path=path,
             query={**(query or {}), **self._proof(token)},
-            headers=headers,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             body=None if body is None else msgspec.json.encode(body),
+            secrets=("Authorization", "appsecret_proof"),
         )
         answer = await self.transport.send(request)
-        decoded = answer.json()
-        if not isinstance(decoded, dict):
-            raise platform_error("unexpected_answer", platform_code=f"HTTP {answer.status}")
+        decoded = answer.json_object()
         if "error" in decoded or answer.status >= 400:
-            raise refusal(answer, decoded.get("error"))
-        return decoded
+            raise refusal(answer, decoded.get("error"), operation)
+        return answer.read(kind)
 
     def _proof(self, token: str) -> dict[str, str]:
         secret = self.settings.app_secret
@@ -198,6 +262,15 @@ class Facebook(Provider[FacebookSettings, list[str]]):
             return {}
         digest = hmac.new(secret.get_secret_value().encode(), token.encode(), hashlib.sha256)
         return {"appsecret_proof": digest.hexdigest()}
+
+    @classmethod
+    def pause_after(cls, answer: Answer) -> Pause | None:
+        """Spread calls when a usage header nears 100 percent, as Meta then refuses for up to an hour."""
+        return pause_by_usage(answer.headers)
+
+
+def _by_number(text: str) -> tuple[int, str]:
+    return (int(text) if text.isdecimal() else 0, text)
 
 
 def _hashed(text: str | None, rule: Callable[[str], str | None]) -> str:
@@ -218,39 +291,32 @@ def _why_unusable(user: AudienceUser) -> Rejection:
     return Rejection(None, "no_identifier")
 
 
-def refusal(answer: Answer, error: object) -> PlatformError:
-    """Return what an error of Meta means, by code and subcode: HTTP statuses do not tell."""
-    facts = error if isinstance(error, dict) else {}
-    code, subcode = facts.get("code"), facts.get("error_subcode")
-    if not isinstance(code, int):
-        return platform_error("platform_error", platform_code=f"HTTP {answer.status}")
-    trace = facts.get("fbtrace_id")
-    word = _word(code, subcode if isinstance(subcode, int) else 0, facts.get("is_transient") is True)
-    return platform_error(
-        word,
-        platform_code=f"{code}/{subcode}" if subcode else str(code),
-        request_id=trace if isinstance(trace, str) else None,
-        wait=regain_seconds(answer.headers) if word == "throttled" else None,
-    )
+def placed_samples(samples: object, rows: Sequence[msgspec.Raw], most: int) -> dict[int, Rejection]:
+    """Return which rows Meta's samples of invalid entries are, at most so many, and the field at fault.
+
+    Samples are up to 100 offending entries, as members or elements; whether an entry is shown as its whole row or
+    as the one value is not documented, so both are looked for.
+    """
+    entries = [entry if isinstance(entry, str) else msgspec.json.encode(entry).decode() for entry in _listed(samples)]
+    wanted = {_cells(entry) for entry in entries}
+    found: dict[int, Rejection] = {}
+    for position, raw in enumerate(rows):
+        row = _cells(bytes(raw).decode())
+        columns = [column for column, cell in zip(FIELDS, row, strict=False) if cell and (cell,) in wanted]
+        if len(found) < most and (columns or row in wanted):
+            field = FIELDS[columns[0]] if columns else None
+            found[position] = Rejection(field, "refused_by_platform")
+    return found
 
 
-def _word(code: int, subcode: int, is_transient: bool) -> str:
-    word = SUBCODES.get((code, subcode)) or CODES.get(code)
-    if code in THROTTLED:
-        return "throttled"
-    if word is None and code in PERMISSIONS:
-        word = "permission_missing"
-    if is_transient and word != "throttled":
-        return "platform_error"
-    return word or "platform_error"
+def _listed(samples: object) -> Iterable[object]:
+    return samples if isinstance(samples, dict | list) else ()
 
 
-def regain_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return the wait that Meta asks for; its header says minutes, for each business and kind of use."""
+def _cells(entry: str) -> tuple[str, ...]:
+    """Return an entry's cells as text: those of a JSON array, else the entry itself."""
     try:
-        usage = msgspec.json.decode(headers.get("X-Business-Use-Case-Usage", ""), type=dict[str, list[dict[str, Any]]])
+        decoded = msgspec.json.decode(entry)
     except msgspec.DecodeError:
-        return None
-    minutes = [entry.get("estimated_time_to_regain_access", 0) for entries in usage.values() for entry in entries]
-    longest = max(minutes, default=0)
-    return float(longest) * 60 or None
+        return (entry,)
+    return tuple(map(str, decoded)) if isinstance(decoded, list) else (entry,)

@@ -1,27 +1,40 @@
 """Calls to one platform account over HTTP: base URL, slots, pace, time limit, transport failures."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+import io
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import msgspec
 
-from providers.errors import platform_error
-from providers.pace import Pace
+from providers.addresses import PrivateAddressError
+from providers.errors import PlatformError, platform_error
+from providers.pace import Pace, Pause
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call. `operation` names the platform's limit that it counts against; `body` is sent as it is."""
+    """One call. `operation` names the platform's limit that it counts against; `body` is sent as it is.
+
+    `secrets` names the headers and parameters that no person is to see.
+    """
 
     operation: str
     method: str
     path: str
-    query: Mapping[str, str] | None = None
-    headers: Mapping[str, str]
-    body: bytes | None = None
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    secrets: Collection[str] = ()
+
+    def url(self, base_url: str) -> str:
+        """Return the URL without its query: the base URL itself, or with the platform's path behind it."""
+        return base_url.rstrip("/") + self.path if self.path else base_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +42,42 @@ class Answer:
     """What the platform said. Its text may quote users: never log it."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     def json(self) -> Any:
         """Return the body as JSON. Raises RetryError where it is none, as gateways answer in HTML."""
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            code = "platform_error" if self.status >= 500 else "unexpected_answer"
-            raise platform_error(code, platform_code=f"HTTP {self.status}") from None
+            raise self.unexpected() from None
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the body as a JSON object. Raises RetryError where it is none."""
+        decoded = self.json()
+        if not isinstance(decoded, dict):
+            raise self.unexpected()
+        return decoded
+
+    def read(self, kind: type[T]) -> T:
+        """Return the body as a type. Raises RetryError where it is none of it."""
+        try:
+            return msgspec.json.decode(self.body, type=kind, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.unexpected() from None
+
+    def seconds(self, header: str) -> float | None:
+        """Return a header that is a number from 0; None where it is none, a date included."""
+        try:
+            seconds = float(self.headers.get(header, ""))
+        except ValueError:
+            return None
+        return seconds if 0 <= seconds < math.inf else None
+
+    def unexpected(self) -> PlatformError:
+        """Return the error that says no more than that this is not what the platform documents."""
+        code = "gateway_error" if self.status >= 500 else "unexpected_answer"
+        return platform_error(code, platform_code=f"HTTP {self.status}")
 
 
 class Transport(Protocol):
@@ -47,7 +86,7 @@ class Transport(Protocol):
     async def send(self, request: Request) -> Answer:
         """Send a request and return the answer, whatever its status.
 
-        Raises RetryError(`unreachable`) where none comes; whether the platform acted is then unknown.
+        Raises RetryError: `unreachable` where nothing was sent, `no_answer` where the platform may have acted.
         """
 
 
@@ -62,32 +101,44 @@ class HttpTransport:
         slots: asyncio.Semaphore,
         pace: Pace,
         timeout: float,
+        pause_after: Callable[[Answer], Pause | None],
     ) -> None:
         self._session = session
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._slots = slots
         self._pace = pace
         self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._pause_after = pause_after
 
     async def send(self, request: Request) -> Answer:
-        """Wait for a free slot, then for the pace, then call.
+        """Wait for a free slot, then for the pace, then call; what the answer says of the use so far slows the pace.
 
-        Raises RetryError(`unreachable`).
+        Raises RetryError: `unreachable`, `no_answer`; StopError: `address_refused`.
         """
         async with self._slots:
             await self._pace.acquire(request.operation)
-            try:
-                return await self._call(request)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise platform_error("unreachable", platform_code=type(error).__name__) from error
+            answer = await self._answer_to(request)
+        if pause := self._pause_after(answer):
+            self._pace.hold(pause.seconds, None if pause.is_account_wide else request.operation)
+        return answer
+
+    async def _answer_to(self, request: Request) -> Answer:
+        try:
+            return await self._call(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            is_private = isinstance(getattr(error, "os_error", None), PrivateAddressError)
+            code = "address_refused" if is_private else "unreachable"
+            raise platform_error(code, platform_code=type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise platform_error("no_answer", platform_code=type(error).__name__) from error
 
     async def _call(self, request: Request) -> Answer:
         async with self._session.request(
             request.method,
-            self._base_url + request.path,
+            request.url(self._base_url),
             params=request.query,
             headers=request.headers,
-            data=request.body,
+            data=None if request.body is None else io.BytesIO(request.body),  # in pieces, so that others get a turn
             timeout=self._timeout,
             allow_redirects=False,
         ) as response:

@@ -1,8 +1,7 @@
 """Klaviyo: lists filled by bulk profile imports."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -10,9 +9,9 @@ from pydantic import Field, SecretStr
 
 from providers import normalise
 from providers.base import Limits, Provider, Rejection, Sent
-from providers.errors import PlatformError, platform_error
-from providers.http import Answer, Request, Transport
-from providers.pace import Rate
+from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
+from providers.http import Answer, Request
+from providers.pace import Pause, Rate
 from providers.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser, Purchase
 
@@ -23,17 +22,25 @@ POLLS = 200
 """Looks at a job before it counts as stuck; with the waits below some fifteen minutes."""
 
 LONGEST_POLL = 5.0
+LOOKS = 5
+"""Further looks where one fails, the last after some 30 seconds."""
+DEFAULT_WAIT = 60.0
+"""Seconds of a throttle that says nothing: the longer of Klaviyo's windows."""
 
 # HTTP statuses in our words; Klaviyo's code strings are not documented in full.
-STATUSES: Mapping[int, str] = {
-    400: "request_refused",
-    401: "token_invalid",
-    403: "permission_missing",
-    404: "audience_gone",
-    409: "request_refused",
-    413: "request_refused",
-    422: "request_refused",
-    429: "throttled",
+CODES: Mapping[str, str] = {
+    "400": "request_refused",
+    "401": "token_invalid",
+    "403": "permission_missing",
+    "404": "audience_gone",
+    "409": "request_refused",
+    "413": "too_much_data",
+    "422": "request_refused",
+    "429": "throttled",
+    "500": "platform_error",
+    "503": "platform_error",
+    "504": "platform_error",
+    "524": "platform_error",
 }
 FIELDS: Mapping[str, str] = {
     "email": "email",
@@ -44,7 +51,11 @@ FIELDS: Mapping[str, str] = {
 }
 """Our names of a profile's attributes."""
 
+IDENTIFIERS = ("email", "phone_number", "external_id")
+
 _UPLOADS = (Rate(10, 1), Rate(150, 60))
+
+T = TypeVar("T")
 
 
 class KlaviyoSettings(AccountSettings):
@@ -52,7 +63,14 @@ class KlaviyoSettings(AccountSettings):
 
     base_url: str = Field(default="https://a.klaviyo.com", description="Where Klaviyo's API is.")
     api_key: SecretStr = Field(
-        description="Private key with lists and profiles, read and write.", json_schema_extra=CREDENTIAL
+        description="Private key with lists and profiles, read and write.",
+        examples=["KEY"],
+        json_schema_extra=CREDENTIAL,
+    )
+    account_id: Annotated[str, Field(pattern=r"^\w+$")] | None = Field(
+        default=None,
+        description="The account's public id; unset: a new key counts as a new account, whose lists are looked up.",
+        json_schema_extra=CREDENTIAL,
     )
     revision: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] = Field(
         default="2026-10-15", description="Revision of the API."
@@ -60,6 +78,29 @@ class KlaviyoSettings(AccountSettings):
     opt_in_process: Literal["single_opt_in", "double_opt_in"] | None = Field(
         default=None, description="Opt-in of new lists; unset: the account's default."
     )
+
+
+class _Entry(msgspec.Struct):
+    id: str
+    attributes: dict[str, Any] = {}
+
+
+class _Links(msgspec.Struct):
+    next: str | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_Entry]
+    links: _Links | None = None
+
+
+class _One(msgspec.Struct):
+    data: _Entry
+
+
+class _Job(msgspec.Struct):
+    status: str
+    failed_count: int | None = None
 
 
 class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
@@ -75,14 +116,13 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         "job": _UPLOADS,
     }
 
-    def __init__(
-        self,
-        settings: KlaviyoSettings,
-        transport: Transport,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        super().__init__(settings, transport)
-        self._sleep = sleep
+    codes = CODES
+
+    @property
+    def account_id(self) -> str:
+        """The account's id where it is set, else a fingerprint of the key, from which the key can't be told."""
+        key = self.settings.api_key.get_secret_value()
+        return self.settings.account_id or normalise.sha256_hex(f"klaviyo account {key}")[:16]
 
     def row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
         """Return a profile; empty fields are left out, as an import can't clear them."""
@@ -103,27 +143,30 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         }
         return {"type": "profile", "attributes": _filled(attributes)}
 
+    def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
+        """Return the identifiers that a profile has."""
+        return [name for name in IDENTIFIERS if name in row["attributes"]]
+
     def _phone(self, user: AudienceUser) -> str | None:
         if not user.phone or normalise.as_hash(user.phone):
             return None
         country = normalise.country(user.country) if user.country else None
-        number = normalise.phone(user.phone, country or self.settings.default_region)
+        number = normalise.phone(user.phone, country, self.settings.default_region)
         return number if number and normalise.is_valid_phone(number) else None
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Ask for lists of this name; of several take the first by id."""
         escaped = platform_name.replace("\\", "\\\\").replace('"', '\\"')
         query = {"filter": f'equals(name,"{escaped}")', "page[size]": "10"}
-        entries = await self._pages("find", "/api/lists", query)
-        return min((entry["id"] for entry in entries if entry["attributes"]["name"] == platform_name), default=None)
+        entries = [entry async for entry in self._entries("find", "/api/lists", query)]
+        return min((entry.id for entry in entries if entry.attributes.get("name") == platform_name), default=None)
 
     async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
         """Create a list, of either type; Klaviyo allows 150 a day."""
         del audience_type
         attributes = _filled({"name": platform_name, "opt_in_process": self.settings.opt_in_process})
         body = {"data": {"type": "list", "attributes": attributes}}
-        made = await self._call("create", "POST", "/api/lists", body=body)
-        return str(made["data"]["id"])
+        return (await self._call("create", "POST", "/api/lists", _One, body=body)).data.id
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Import profiles into the list, wait for the job's end and ask what it could not take."""
@@ -133,92 +176,149 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
             "attributes": {"profiles": {"data": rows}},
             "relationships": lists,
         }
-        made = await self._call("upload", "POST", JOBS, body={"data": data})
-        job = str(made["data"]["id"])
-        failed = await self._wait_for(job)
-        return await self._outcome(job, failed) if failed else Sent(request_ids=[job])
+        job = (await self._call("upload", "POST", JOBS, _One, body={"data": data})).data.id
+        failed = min(await self._wait_for(job), len(rows))
+        return await self._outcome(job, failed, len(rows)) if failed > 0 else Sent(request_ids=[job])
 
     async def _wait_for(self, job: str) -> int:
         """Look until the job has ended; no slot is held between looks. Return how many profiles it refused."""
         wait = 0.2
         for _ in range(POLLS):
-            await self._sleep(wait)
+            await self.around.sleep(wait)
             wait = min(wait * 1.5, LONGEST_POLL)
-            shown = (await self._call("job", "GET", f"{JOBS}/{job}"))["data"]["attributes"]
-            if shown["status"] == "complete":
-                return int(shown.get("failed_count") or 0)
-            if shown["status"] == "cancelled":
+            shown = await self._again(lambda: self._job(job))
+            if shown.status == "complete":
+                return shown.failed_count or 0
+            if shown.status == "cancelled":
                 raise platform_error("platform_error", platform_code="cancelled", request_id=job)
         raise platform_error("busy", platform_code="job not complete", request_id=job)
 
-    async def _outcome(self, job: str, failed: int) -> Sent:
-        entries = await self._pages("job", f"{JOBS}/{job}/import-errors", {"page[size]": "100"})
-        pointers = [str(entry["attributes"].get("source", {}).get("pointer", "")) for entry in entries]
-        rejected = dict(placed for pointer in pointers if (placed := place_of_error(pointer)))
-        missing = failed - len(rejected)
-        return Sent(
-            rejected=rejected,
-            unplaced={Rejection(None, "refused_by_platform"): missing} if missing > 0 else {},
-            request_ids=[job],
-        )
+    async def _again(self, look: Callable[[], Awaitable[T]]) -> T:
+        """Look, and look again where that fails: it is no reason to import everything once more."""
+        wait = 0.5
+        for _ in range(LOOKS):
+            try:
+                return await look()
+            except (RetryError, ThrottleError) as error:
+                await self.around.sleep(max(wait, error.wait or 0.0))
+                wait *= 2
+        return await look()
 
-    async def _pages(self, operation: str, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return the entries of all pages, going by the cursor and never to another host."""
-        entries: list[dict[str, Any]] = []
+    async def _job(self, job: str) -> _Job:
+        entry = (await self._call("job", "GET", f"{JOBS}/{job}", _One)).data
+        try:
+            return msgspec.convert(entry.attributes, _Job)
+        except msgspec.ValidationError:
+            raise platform_error("unexpected_answer", request_id=job) from None
+
+    async def _outcome(self, job: str, failed: int, rows: int) -> Sent:
+        """Return which profiles a job could not take; where it does not say, how many."""
+
+        async def errors() -> list[_Entry]:
+            path, query = f"{JOBS}/{job}/import-errors", {"page[size]": "100"}
+            return [entry async for entry in self._entries("job", path, query)]
+
+        found: dict[int, Rejection] = {}
+        for entry in await self._again(errors):
+            place = place_of_error(entry.attributes)
+            if place and place[0] < rows and len(found) < failed:
+                found.setdefault(*place)
+        missing = failed - len(found)
+        unplaced = {Rejection(None, "refused_by_platform"): missing} if missing else {}
+        return Sent(rejected=found, unplaced=unplaced, request_ids=[job])
+
+    async def _entries(self, operation: str, path: str, query: Mapping[str, str]) -> AsyncIterator[_Entry]:
+        """Yield the entries of all pages, going by the cursor and never to another host."""
+        cursor: str | None = None
         while True:
-            page = await self._call(operation, "GET", path, query=query)
-            entries += page["data"]
-            following = (page.get("links") or {}).get("next")
-            cursor = parse_qs(urlsplit(following).query).get("page[cursor]") if following else None
-            if not cursor:
-                return entries
-            query = {**query, "page[cursor]": cursor[0]}
+            asked = query if cursor is None else {**query, "page[cursor]": cursor}
+            page = await self._call(operation, "GET", path, _Page, query=asked)
+            for entry in page.data:
+                yield entry
+            following = page.links.next if page.links else None
+            cursors = parse_qs(urlsplit(following).query).get("page[cursor]", []) if following else []
+            if not cursors or cursors[0] == cursor:
+                return
+            cursor = cursors[0]
 
     async def _call(
         self,
         operation: str,
         method: str,
         path: str,
+        kind: type[T],
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
-    ) -> dict[str, Any]:
+    ) -> T:
         headers = {
             "Authorization": f"Klaviyo-API-Key {self.settings.api_key.get_secret_value()}",
             "revision": self.settings.revision,
             "Accept": KIND,
             "Content-Type": KIND,
         }
-        encoded = None if body is None else msgspec.json.encode(body)
-        answer = await self.transport.send(
-            Request(operation=operation, method=method, path=path, query=query, headers=headers, body=encoded)
+        request = Request(
+            operation=operation,
+            method=method,
+            path=path,
+            query=query or {},
+            headers=headers,
+            body=None if body is None else msgspec.json.encode(body),
+            secrets=("Authorization",),
         )
+        answer = await self.transport.send(request)
         if answer.status >= 400:
             raise refusal(answer, operation)
-        decoded = answer.json()
-        if not isinstance(decoded, dict) or "data" not in decoded:
-            raise platform_error("unexpected_answer", platform_code=f"HTTP {answer.status}")
-        return decoded
+        return answer.read(kind)
+
+    @classmethod
+    def pause_after(cls, answer: Answer) -> Pause | None:
+        """Leave an endpoint alone when its minute is used up, or for as long as a refusal says.
+
+        Every answer but a refusal tells what is left of the steady limit (Klaviyo's rate limit page).
+        """
+        if answer.status == 429:
+            return Pause(answer.seconds("Retry-After") or DEFAULT_WAIT, is_account_wide=False)
+        if answer.seconds("RateLimit-Remaining") == 0:
+            return Pause(answer.seconds("RateLimit-Reset") or 0.0, is_account_wide=False)
+        return None
 
 
 def refusal(answer: Answer, operation: str) -> PlatformError:
     """Return what an error of Klaviyo means, by its status."""
-    word = STATUSES.get(answer.status, "platform_error" if answer.status >= 500 else "request_refused")
+    word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "request_refused")
+    if word == "platform_error" and not answer.body.lstrip().startswith(b"{"):
+        word = "gateway_error"
     if word == "audience_gone" and operation != "upload":
         word = "unexpected_answer"
-    return platform_error(word, platform_code=f"HTTP {answer.status}", wait=_retry_after(answer.headers))
+    return platform_error(
+        word,
+        platform_code=f"HTTP {answer.status}",
+        request_id=_error_id(answer),
+        wait=answer.seconds("Retry-After"),
+        operation=operation if word == "throttled" else None,
+    )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+class _Fault(msgspec.Struct):
+    id: str
+
+
+class _Faults(msgspec.Struct):
+    errors: list[_Fault]
+
+
+def _error_id(answer: Answer) -> str | None:
     try:
-        return max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
+        return msgspec.json.decode(answer.body, type=_Faults).errors[0].id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
         return None
 
 
-def place_of_error(pointer: str) -> tuple[int, Rejection] | None:
+def place_of_error(error: Mapping[str, Any]) -> tuple[int, Rejection] | None:
     """Return the position and what is wrong there, from `/data/attributes/profiles/data/3/attributes/email`."""
-    parts = pointer.split("/")
+    source = error.get("source")
+    parts = str(source.get("pointer", "") if isinstance(source, dict) else "").split("/")
     if parts[:5] != ["", "data", "attributes", "profiles", "data"] or not "".join(parts[5:6]).isdecimal():
         return None
     return int(parts[5]), Rejection(FIELDS.get(parts[-1]), "refused_by_platform")
@@ -229,12 +329,13 @@ def _plain_email(text: str | None) -> str | None:
 
 
 def _external_id(text: str | None) -> str | None:
-    trimmed = _text(text)
-    return trimmed if trimmed and len(trimmed) <= MAX_EXTERNAL_ID else None
+    trimmed = text.strip() if text else ""
+    return trimmed if 0 < len(trimmed) <= MAX_EXTERNAL_ID else None
 
 
 def _text(text: str | None) -> str | None:
-    return text.strip() or None if text else None
+    """Return a text trimmed; None where it is empty or a hash, which would show on the profile."""
+    return text.strip() or None if text and not normalise.as_hash(text) else None
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:

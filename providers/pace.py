@@ -22,6 +22,14 @@ class Rate:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long not to call, this operation only or the whole account."""
+
+    seconds: float
+    is_account_wide: bool
+
+
 def parse_rates(text: str) -> tuple[Rate, ...]:
     """Parse `10/s,150/m`; `off` is no limit. Raises ValueError, which says what to write."""
     if text.strip() == "off":
@@ -53,7 +61,7 @@ class Pace:
     """The pace of one account in this process.
 
     Each operation has rates of its own, as platforms count by endpoint. `share` is the part of the account's
-    limits that this process may use. A hold stops every call of the account.
+    limits that this process may use. A hold stops one operation or every call of the account.
     """
 
     def __init__(
@@ -66,17 +74,18 @@ class Pace:
         self._windows = {operation: [_Window(rate) for rate in of] for operation, of in rates.items()}
         self._clock = clock
         self._sleep = sleep
-        self._held_until = 0.0
+        self._held_until: dict[str | None, float] = {}
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody call before `seconds` have passed; a longer hold stays."""
-        self._held_until = max(self._held_until, self._clock() + seconds)
+    def hold(self, seconds: float, operation: str | None = None) -> None:
+        """Let nobody call, or none of an operation, before `seconds` have passed; a longer hold stays."""
+        self._held_until[operation] = max(self._held_until.get(operation, 0.0), self._clock() + seconds)
 
     def wait(self, operation: str) -> float:
         """Return the seconds until a call may go out, 0 if now."""
         now = self._clock()
         waits = [window.wait(now, self.share) for window in self._windows.get(operation, ())]
-        return max([0.0, self._held_until - now, *waits])
+        held_until = max(self._held_until.get(None, 0.0), self._held_until.get(operation, 0.0))
+        return max([0.0, held_until - now, *waits])
 
     async def acquire(self, operation: str) -> None:
         """Wait for the turn of one call, and count it."""

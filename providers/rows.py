@@ -33,6 +33,14 @@ class RowGroup:
     rows: Sequence[msgspec.Raw]
     indexes: Sequence[int]
 
+    def halves(self) -> "tuple[RowGroup, RowGroup]":
+        """Return the first and the second half of two rows or more."""
+        middle = len(self.rows) // 2
+        return (
+            RowGroup(self.rows[:middle], self.indexes[:middle]),
+            RowGroup(self.rows[middle:], self.indexes[middle:]),
+        )
+
 
 def make_rows(
     provider: AnyProvider, users: Sequence[AudienceUser], first_index: int, step: int = 250

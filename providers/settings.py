@@ -33,6 +33,11 @@ class AccountSettings(BaseModel):
         default=None, description="Country of phone numbers that have none, such as DE; unset: none."
     )
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether only public addresses may be called: where a person, not a platform, chose the URL."""
+        return False
+
     @field_validator("pace", mode="before")
     @classmethod
     def _parse_pace(cls, value: object) -> object:
@@ -43,7 +48,7 @@ class AccountSettings(BaseModel):
     def _check_base_url(cls, value: str) -> str:
         if not value.startswith(("https://", "http://")):
             raise ValueError("expected a URL that begins with https:// or http://")
-        return value.rstrip("/")
+        return value
 
 
 def variable(target: Target, field: str) -> str:

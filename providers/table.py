@@ -1,31 +1,73 @@
-"""The providers there are, and how an account of one is put together."""
+"""The providers that are installed, and how an account of one is put together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 import aiohttp
 
-from providers.base import AnyProvider
-from providers.facebook import Facebook
+from providers.addresses import PublicResolver
+from providers.base import REAL, AnyProvider, Provider, Surroundings
 from providers.http import HttpTransport
-from providers.klaviyo import Klaviyo
-from providers.pace import Pace
+from providers.pace import Pace, Rate
 from providers.settings import AccountSettings
-from providers.tiktok import TikTok
 
-PROVIDERS: Mapping[str, type[AnyProvider]] = {kind.name: kind for kind in (Facebook, TikTok, Klaviyo)}
+GROUP = "audience.providers"
+"""Entry points that are providers: ours stand in pyproject.toml, others come with their packages."""
 
 
-def pace_of(kind: type[AnyProvider], settings: AccountSettings) -> Pace:
-    """Return the pace of an account: as the platform documents it, unless the settings say otherwise."""
-    if settings.pace is None:
-        return Pace(kind.rates)
-    return Pace(dict.fromkeys(kind.rates, settings.pace))
+class ProviderLoadError(Exception):
+    """A provider that is installed can't be used."""
+
+
+@cache
+def installed() -> Mapping[str, type[AnyProvider]]:
+    """Return every provider by its name, ours first. Raises ProviderLoadError, which names the package."""
+    found: dict[str, type[AnyProvider]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: not point.value.startswith("providers.")):
+        if point.name in found:
+            raise ProviderLoadError(f"two installed packages have a provider {point.name}; uninstall one of them")
+        found[point.name] = _load(point)
+    return found
+
+
+def _load(point: EntryPoint) -> type[AnyProvider]:
+    package = point.dist.name if point.dist else point.value
+    try:
+        kind = point.load()
+    except Exception as error:
+        raise ProviderLoadError(f"the provider {point.name} of {package} fails on import") from error
+    if not (isinstance(kind, type) and issubclass(kind, Provider) and kind.name == point.name):
+        raise ProviderLoadError(f"{point.value} of {package} is no Provider with the name {point.name}")
+    return kind
+
+
+def rates_of(kind: type[AnyProvider], settings: AccountSettings) -> Mapping[str, Sequence[Rate]]:
+    """Return the rates of an account's operations: as documented, unless the settings say otherwise."""
+    return kind.rates if settings.pace is None else dict.fromkeys(kind.rates, settings.pace)
+
+
+def open_session(settings: AccountSettings) -> aiohttp.ClientSession:
+    """Return a session for one account's calls, to be closed by the caller."""
+    resolver = PublicResolver() if settings.is_confined else None
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, resolver=resolver))
 
 
 def open_account(
-    kind: type[AnyProvider], settings: AccountSettings, session: aiohttp.ClientSession, pace: Pace
+    kind: type[AnyProvider],
+    settings: AccountSettings,
+    session: aiohttp.ClientSession,
+    pace: Pace,
+    around: Surroundings = REAL,
 ) -> AnyProvider:
     """Return a provider that calls its platform over this session."""
-    slots = asyncio.Semaphore(settings.slots)
-    return kind(settings, HttpTransport(session, settings.base_url, slots=slots, pace=pace, timeout=settings.timeout))
+    transport = HttpTransport(
+        session,
+        settings.base_url,
+        slots=asyncio.Semaphore(settings.slots),
+        pace=pace,
+        timeout=settings.timeout,
+        pause_after=kind.pause_after,
+    )
+    return kind(settings, transport, around)

@@ -1,14 +1,14 @@
 """TikTok: audiences over the streaming segment API."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from pydantic import Field, SecretStr
 
 from providers import normalise
-from providers.base import Limits, Provider, Rejection, Sent
+from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
 from providers.errors import PlatformError, platform_error
 from providers.http import Request, Transport
 from providers.pace import Rate
@@ -21,42 +21,55 @@ MAX_NAME = 70
 """Longer names are shortened by TikTok to 67 characters and three dots."""
 
 PAGE = 100
-ROWS = 1000
-"""No limit is documented; others keep to 1,000 rows and 1 MB a call."""
+BODY = 550_000
+"""Bytes of rows as we hold them, which grow to less than 1 MB when audience ids are put in."""
 
 # TikTok's return codes in our words; HTTP is 200 for all of them.
-CODES: Mapping[int, str] = {
-    40000: "request_refused",
-    40001: "permission_missing",
-    40002: "request_refused",
-    40006: "request_refused",
-    40007: "audience_gone",
-    40008: "request_refused",
-    40011: "request_refused",
-    40016: "throttled",
-    40100: "throttled",
-    40101: "token_invalid",
-    40102: "token_invalid",
-    40104: "token_invalid",
-    40105: "token_invalid",
-    40106: "token_invalid",
-    40113: "token_invalid",
-    40118: "terms_not_accepted",
-    40119: "permission_missing",
-    40124: "permission_missing",
-    40125: "permission_missing",
-    40132: "throttled",
-    40133: "throttled",
-    40201: "busy",
-    40202: "busy",
-    40300: "account_not_found",
-    40301: "account_blocked",
-    41000: "account_blocked",
+CODES: Mapping[str, str] = {
+    "20001": "partly_taken",
+    "40000": "request_refused",
+    "40001": "permission_missing",
+    "40002": "request_refused",
+    "40006": "request_refused",
+    "40007": "audience_gone",
+    "40008": "request_refused",
+    "40011": "request_refused",
+    "40016": "throttled",
+    "40100": "throttled",
+    "40101": "token_invalid",
+    "40102": "token_invalid",
+    "40104": "token_invalid",
+    "40105": "token_invalid",
+    "40106": "token_invalid",
+    "40113": "token_invalid",
+    "40118": "not_admitted",
+    "40119": "permission_missing",
+    "40124": "permission_missing",
+    "40125": "permission_missing",
+    "40132": "throttled",
+    "40133": "throttled",
+    "40201": "busy",
+    "40202": "busy",
+    "40300": "account_not_found",
+    "40301": "account_blocked",
+    "40900": "request_refused",
+    **dict.fromkeys(map(str, range(40905, 40911)), "request_refused"),
+    "40914": "request_refused",
+    "41000": "account_blocked",
+    "50000": "platform_error",
+    "50002": "platform_error",
+    "51305": "platform_error",
+    "60001": "maintenance",
 }
 DONE = frozenset({0, 40050})
 """40050 is a request that TikTok has had before: its rows are in."""
 
-PARTIAL = 20001
+PROCESSING = ("being processed", "size is 0")
+"""Words of 40002 by which alone an audience that is not ready is told from a wrong parameter."""
+
+WAITS: Mapping[str, float] = {"maintenance": 300.0}
+
+T = TypeVar("T")
 
 
 class TikTokSettings(AccountSettings):
@@ -67,15 +80,40 @@ class TikTokSettings(AccountSettings):
         description="Where TikTok's API is; its version comes behind.",
     )
     access_token: SecretStr = Field(
-        description="Long-lived token with Audience Management.", json_schema_extra=CREDENTIAL
+        description="Long-lived token with Audience Management.", examples=["TOKEN"], json_schema_extra=CREDENTIAL
     )
     advertiser_id: Annotated[str, Field(pattern=r"^\d+$")] = Field(
-        description="Advertiser account.", json_schema_extra=CREDENTIAL
+        description="Advertiser account.", examples=["1234567890"], json_schema_extra=CREDENTIAL
     )
     phone_plus: bool = Field(
         default=True,
         description="Hash phone numbers with their +; TikTok's pages disagree, its reference has it.",
     )
+    strip_aliases: bool = Field(
+        default=False,
+        description="Hash e-mail addresses without dots and +suffix before the @, as TikTok's older pages ask.",
+    )
+    rows: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="Rows of one upload; no limit is documented, others keep to 1,000."
+    )
+
+
+class _Info(msgspec.Struct):
+    total_page: int
+
+
+class _Entry(msgspec.Struct):
+    audience_id: str
+    name: str
+
+
+class _Listed(msgspec.Struct):
+    page_info: _Info
+    entries: list[_Entry] = msgspec.field(name="list")
+
+
+class _Made(msgspec.Struct):
+    audience_id: str
 
 
 class TikTok(Provider[TikTokSettings, list[str]]):
@@ -83,19 +121,20 @@ class TikTok(Provider[TikTokSettings, list[str]]):
 
     name: ClassVar[str] = "tiktok"
     settings_type = TikTokSettings
-    limits = Limits(rows=ROWS, body=ROWS * 140)
+    limits = Limits(rows=1000, body=BODY)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = dict.fromkeys(
         ("find", "create", "upload"), (Rate(10, 1), Rate(600, 60))
     )
+    codes = CODES
 
-    def __init__(
-        self,
-        settings: TikTokSettings,
-        transport: Transport,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        super().__init__(settings, transport)
-        self._clock = clock
+    def __init__(self, settings: TikTokSettings, transport: Transport, around: Surroundings = REAL) -> None:
+        super().__init__(settings, transport, around)
+        self.limits = Limits(rows=settings.rows, body=BODY)
+
+    @property
+    def account_id(self) -> str:
+        """The advertiser's id."""
+        return self.settings.advertiser_id
 
     def platform_name(self, name: str, *, disable_prefix: bool) -> str:
         """Return the name as TikTok keeps it."""
@@ -111,11 +150,19 @@ class TikTok(Provider[TikTokSettings, list[str]]):
             return Rejection("email", "not_an_email")
         return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
 
+    def identifiers(self, row: list[str]) -> Iterable[str]:
+        """Return the columns that are filled."""
+        return [column for column, cell in zip(SCHEMA, row, strict=True) if cell]
+
     def _email(self, text: str | None) -> str:
         if not text:
             return ""
+        if given := normalise.as_hash(text):
+            return given
         cleaned = normalise.email("".join(text.split()))
-        return normalise.as_hash(text) or (normalise.sha256_hex(cleaned) if cleaned else "")
+        if cleaned and self.settings.strip_aliases:
+            cleaned = without_aliases(cleaned)
+        return normalise.sha256_hex(cleaned) if cleaned else ""
 
     def _phone(self, user: AudienceUser) -> str:
         if not user.phone:
@@ -123,7 +170,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         if given := normalise.as_hash(user.phone):
             return given
         country = normalise.country(user.country) if user.country else None
-        number = normalise.phone(user.phone, country or self.settings.default_region)
+        number = normalise.phone(user.phone, country, self.settings.default_region)
         if number is None:
             return ""
         return normalise.sha256_hex(number if self.settings.phone_plus else number[1:])
@@ -138,11 +185,11 @@ class TikTok(Provider[TikTokSettings, list[str]]):
                 "page": str(page),
                 "page_size": str(PAGE),
             }
-            data = await self._call("find", "GET", "/dmp/custom_audience/list/", query=query)
-            found += [entry["audience_id"] for entry in data.get("list", ()) if entry["name"] == platform_name]
-            pages = int(data.get("page_info", {}).get("total_page", 1))
+            shown = await self._data("find", "GET", "/dmp/custom_audience/list/", _Listed, query=query)
+            found += [entry.audience_id for entry in shown.entries if entry.name == platform_name]
+            pages = shown.page_info.total_page if shown.entries else 0
             page += 1
-        return min(found, key=int, default=None)
+        return min(found, key=lambda audience_id: (len(audience_id), audience_id), default=None)
 
     async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
         """Create a segment, which Ads Manager shows as a partner audience, of either type."""
@@ -152,8 +199,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
             "action": "create",
             "custom_audience_name": platform_name,
         }
-        data = await self._call("create", "POST", "/segment/audience/", body=msgspec.json.encode(body))
-        return str(data["audience_id"])
+        return (await self._data("create", "POST", "/segment/audience/", _Made, body=body)).audience_id
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Map rows to the audience. TikTok answers for the call as a whole, never for a row."""
@@ -167,9 +213,25 @@ class TikTok(Provider[TikTokSettings, list[str]]):
             "id_schema": SCHEMA,
             "batch_data": data,
         }
-        answer = await self._call("upload", "POST", "/segment/mapping/", body=msgspec.json.encode(body))
-        request_id = answer.get("request_id")
+        envelope = await self._call("upload", "POST", "/segment/mapping/", body=body)
+        request_id = envelope.get("request_id")
         return Sent(request_ids=[request_id] if isinstance(request_id, str) else [])
+
+    async def _data(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> T:
+        envelope = await self._call(operation, method, path, query=query, body=body)
+        try:
+            return msgspec.convert(envelope.get("data"), kind)
+        except msgspec.ValidationError:
+            raise platform_error("unexpected_answer", platform_code=str(envelope["code"])) from None
 
     async def _call(
         self,
@@ -178,47 +240,50 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: object = None,
     ) -> dict[str, Any]:
-        """Return the answer's data, with the request id."""
+        """Return the envelope of an answer whose code says that all is done."""
         headers = {
             "Access-Token": self.settings.access_token.get_secret_value(),
             "Content-Type": "application/json",
         }
-        answer = await self.transport.send(
-            Request(
-                operation=operation,
-                method=method,
-                path=VERSION + path,
-                query=query,
-                headers=headers,
-                body=body,
-            )
+        request = Request(
+            operation=operation,
+            method=method,
+            path=VERSION + path,
+            query=query or {},
+            headers=headers,
+            body=None if body is None else msgspec.json.encode(body),
+            secrets=("Access-Token",),
         )
-        envelope = answer.json()
-        code = envelope.get("code") if isinstance(envelope, dict) else None
-        if not isinstance(code, int):
-            word = "platform_error" if answer.status >= 500 else "unexpected_answer"
-            raise platform_error(word, platform_code=f"HTTP {answer.status}")
-        if code not in DONE:
-            raise self._refusal(code, envelope)
-        data = envelope.get("data")
-        return {**(data if isinstance(data, dict) else {}), "request_id": envelope.get("request_id")}
+        answer = await self.transport.send(request)
+        envelope = answer.json_object()
+        if not isinstance(envelope.get("code"), int):
+            raise answer.unexpected()
+        if envelope["code"] not in DONE:
+            raise self._refusal(envelope, operation)
+        return envelope
 
-    def _refusal(self, code: int, envelope: Mapping[str, Any]) -> PlatformError:
-        message = str(envelope.get("message", ""))
+    def _refusal(self, envelope: Mapping[str, Any], operation: str) -> PlatformError:
+        message, code = str(envelope.get("message", "")), str(envelope["code"])
         word = CODES.get(code, "platform_error")
-        if code == 40002 and ("processed" in message or "size is 0" in message):
+        if code == "40002" and any(words in message for words in PROCESSING):
             word = "busy"
-        if code == PARTIAL:
-            word = "partly_taken"
+        if word == "audience_gone" and operation != "upload":
+            word = "request_refused"
         request_id = envelope.get("request_id")
         return platform_error(
             word,
-            platform_code=str(code),
+            platform_code=code,
             request_id=request_id if isinstance(request_id, str) else None,
-            wait=recovery_seconds(message, self._clock()) if word == "throttled" else None,
+            wait=recovery_seconds(message, self.around.now()) if word == "throttled" else WAITS.get(word),
         )
+
+
+def without_aliases(address: str) -> str:
+    """Return an address without the dots and the `+suffix` of its local part, whatever its domain."""
+    local, at, domain = address.rpartition("@")
+    return local.partition("+")[0].replace(".", "") + at + domain
 
 
 def recovery_seconds(message: str, now: datetime) -> float:

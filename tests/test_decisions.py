@@ -17,7 +17,7 @@ from providers.errors import PlatformError, RetryError, platform_error
 from providers.pace import Pace, Rate, parse_rates
 from providers.rows import Rows, group_rows
 from providers.settings import account_values, variables
-from providers.table import PROVIDERS
+from providers.table import installed
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.target import Target, parse_target
 from schemas.validity import invalidity
@@ -216,13 +216,13 @@ def test_credentials_never_fall_back_to_another_account_s() -> None:
         "FACEBOOK_API_VERSION": "v25.0",
         "FACEBOOK_EU_WEST_AD_ACCOUNT_ID": "2",
     }
-    values = account_values(PROVIDERS["facebook"].settings_type, Target("facebook", "eu-west"), environ)
+    values = account_values(installed()["facebook"].settings_type, Target("facebook", "eu-west"), environ)
     assert values == {"ad_account_id": "2", "api_version": "v25.0"}
 
 
 def test_an_account_s_name_may_not_collide_with_a_setting() -> None:
     with pytest.raises(ValueError, match="FACEBOOK_ACCESS_TOKEN is a setting"):
-        variables(PROVIDERS["facebook"].settings_type, Target("facebook", "access"))
+        variables(installed()["facebook"].settings_type, Target("facebook", "access"))
 
 
 def test_without_tokens_only_loopback_is_listened_on() -> None:

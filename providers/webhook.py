@@ -1,0 +1,160 @@
+"""Webhook: users as signed JSON to a URL of your own, in the form of the Standard Webhooks specification."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from providers import normalise
+from providers.addresses import is_literal, is_public
+from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
+from providers.errors import platform_error
+from providers.http import Request, Transport
+from providers.pace import Rate
+from providers.settings import CREDENTIAL, AccountSettings
+from schemas.records import AudienceType, AudienceUser
+
+CODES: Mapping[str, str] = {
+    "400": "request_refused",
+    "401": "token_invalid",
+    "403": "permission_missing",
+    "404": "account_not_found",
+    "410": "account_blocked",
+    "413": "too_much_data",
+    "422": "request_refused",
+    "429": "throttled",
+}
+"""HTTP statuses in our words; 5xx is `platform_error`, a redirect is not followed."""
+
+BODY = 1_000_000
+IDENTIFIERS = ("edgeTagId", "email", "phone")
+WHSEC = "whsec_"
+
+
+class WebhookSettings(AccountSettings):
+    """A URL that takes users."""
+
+    base_url: str = Field(
+        description="URL that users are posted to.",
+        examples=["https://hooks.example.com/audience"],
+        json_schema_extra=CREDENTIAL,
+    )
+    secret: SecretStr = Field(
+        description="Key of the signature: text, or whsec_ and base64.",
+        examples=["SECRET"],
+        json_schema_extra=CREDENTIAL,
+    )
+    allow_private: bool = Field(
+        default=False,
+        description="Let the URL lead to this machine or to a private network.",
+        json_schema_extra=CREDENTIAL,
+    )
+    rows: Annotated[int, Field(ge=1, le=10_000)] = Field(default=500, description="Users of one call.")
+
+    @property
+    def is_confined(self) -> bool:
+        """Only public addresses may be called, unless that is switched off."""
+        return not self.allow_private
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
+        try:
+            _key(value.get_secret_value())
+        except ValueError:
+            raise ValueError("expected base64 behind whsec_") from None
+        return value
+
+    @model_validator(mode="after")
+    def _check_address(self) -> "WebhookSettings":
+        host = urlsplit(self.base_url).hostname or ""
+        if self.is_confined and is_literal(host) and not is_public(host):
+            raise ValueError("base_url: leads to a private address; change it, or set allow_private")
+        return self
+
+
+class Webhook(Provider[WebhookSettings, dict[str, Any]]):
+    """A receiver of users. It checks the signature, and takes calls of one `webhook-id` once."""
+
+    name: ClassVar[str] = "webhook"
+    settings_type = WebhookSettings
+    limits = Limits(rows=500, body=BODY)
+    rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": ()}
+    codes = CODES
+
+    def __init__(self, settings: WebhookSettings, transport: Transport, around: Surroundings = REAL) -> None:
+        super().__init__(settings, transport, around)
+        self.limits = Limits(rows=settings.rows, body=BODY)
+
+    @property
+    def account_id(self) -> str:
+        """The URL is the account."""
+        return self.settings.base_url
+
+    def row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
+        """Return the user's fields as uploaded, the e-mail address in lower case, the phone number in E.164."""
+        country = normalise.country(user.country) if user.country else None
+        given: dict[str, Any] = {
+            **msgspec.to_builtins(user),
+            "edgeTagId": (user.edge_tag_id or "").strip(),
+            "email": user.email and (normalise.as_hash(user.email) or normalise.email(user.email)),
+            "phone": user.phone
+            and (normalise.as_hash(user.phone) or normalise.phone(user.phone, country, self.settings.default_region)),
+        }
+        row = {name: value for name, value in given.items() if value not in (None, "", {})}
+        if any(name in row for name in IDENTIFIERS):
+            return row
+        if user.email:
+            return Rejection("email", "not_an_email")
+        return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
+
+    def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
+        """Return the identifiers that a user has."""
+        return [name for name in IDENTIFIERS if name in row]
+
+    async def find_audience(self, platform_name: str) -> str:
+        """Return the name: a receiver has every audience."""
+        return platform_name
+
+    async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
+        """Return the name: nothing is to be made."""
+        del audience_type
+        return platform_name
+
+    async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
+        """Post users; `webhook-id` is the same for the same users, so that a receiver can tell a repeated call."""
+        body = msgspec.json.encode({"audience": audience_id, "users": rows})
+        call_id = f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
+        moment = str(int(self.around.now().timestamp()))
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": call_id,
+            "webhook-timestamp": moment,
+            "webhook-signature": signature(self.settings.secret.get_secret_value(), call_id, moment, body),
+        }
+        request = Request(
+            operation="upload", method="POST", path="", headers=headers, body=body, secrets=("webhook-signature",)
+        )
+        answer = await self.transport.send(request)
+        if 200 <= answer.status < 300:
+            return Sent(request_ids=[call_id])
+        word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "unexpected_answer")
+        raise platform_error(
+            word, platform_code=f"HTTP {answer.status}", request_id=call_id, wait=answer.seconds("Retry-After")
+        )
+
+
+def signature(secret: str, call_id: str, moment: str, body: bytes) -> str:
+    """Return `v1,` and the base64 of HMAC-SHA256 over id, timestamp and body, as Standard Webhooks defines it."""
+    digest = hmac.new(_key(secret), f"{call_id}.{moment}.".encode() + body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def _key(secret: str) -> bytes:
+    is_encoded = secret.startswith(WHSEC)
+    return base64.b64decode(secret.removeprefix(WHSEC), validate=True) if is_encoded else secret.encode()
