@@ -32,6 +32,9 @@ class Time:
     chance: Callable[[], float] = random.random
 
 
+REAL_TIME = Time()
+
+
 @dataclass(slots=True, kw_only=True)
 class Attempts:
     """The attempts of one record. `most` is the highest number that one of its calls took."""
@@ -63,7 +66,7 @@ class Attempts:
 
     async def _wait_out(self, error: ThrottleError) -> float:
         wait = DEFAULT_THROTTLE if error.wait is None else error.wait
-        self.pace.hold(wait)
+        self.pace.hold(wait, error.operation)
         log.warning("The platform throttles: waiting.", seconds=wait, action="throttle", **self._facts(error))
         await self.time.sleep(wait)
         return wait
@@ -84,4 +87,5 @@ class Attempts:
         await self.time.sleep(wait)
 
     def _facts(self, error: RetryError | ThrottleError) -> dict[str, object]:
-        return {**self.context, "error": error.code, "platform_code": error.platform_code}
+        facts = {"error": error.code, "platform_code": error.platform_code, "request_id": error.request_id}
+        return {**self.context, **{name: fact for name, fact in facts.items() if fact}}

@@ -11,7 +11,7 @@ from consumer.audiences import Audiences
 from consumer.retry import RetryPolicy
 from consumer.tally import Tally
 from providers.base import AnyProvider, Sent
-from providers.errors import AudienceGoneError, PlatformError, RejectError
+from providers.errors import AudienceGoneError, PlatformError, RejectError, TooMuchError
 from providers.pace import Pace
 from providers.rows import RowGroup, Rows, group_rows, make_rows, place_of
 from schemas.records import AudienceBatch, AudienceUser
@@ -61,6 +61,11 @@ class Delivery:
         async def send(group: RowGroup) -> None:
             try:
                 tally.add(group, await attempts.run(lambda: self._send(batch, name, group, tally)))
+            except TooMuchError as error:
+                if len(group.rows) == 1:
+                    return tally.fail(error)
+                for half in group.halves():
+                    await send(half)
             except PlatformError as error:
                 tally.fail(error)
             except Exception as error:

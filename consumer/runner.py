@@ -10,16 +10,15 @@ import structlog
 
 from consumer.attempts import Time
 from consumer.delivery import Delivery
-from consumer.retry import RetryPolicy
+from consumer.patience import patiently
 from consumer.tally import Job
 from providers.errors import RetryError
 from providers.rows import place_of
 from schemas.codec import decode_audience_batch, encode_batch_completion
-from schemas.framing import Framing, RegistryUnavailableError, UndecodableError
+from schemas.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchCompletion
 from schemas.target import Target
 from schemas.validity import invalidity
-from streams.errors import StreamError
 from streams.reader import GroupReader
 from streams.thread import Record
 from streams.writer import Writer
@@ -27,9 +26,6 @@ from streams.writer import Writer
 log = structlog.get_logger()
 
 HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
-
-PATIENCE = RetryPolicy(attempts=2**62, base=0.5, cap=10.0, max_age=float("inf"))
-"""For Kafka and the registry: without them nothing can be said, so nothing is given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +86,10 @@ class Runner:
         """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable."""
         if record.error is not None:
             raise UndecodableError(f"the client can't read it ({record.error})")
-        attempt = 1
-        while True:
-            try:
-                return await asyncio.to_thread(decode_audience_batch, record.value, self.framing)
-            except RegistryUnavailableError:
-                log.warning("The schema registry does not answer: trying again.", action="retry")
-            attempt = await self._be_patient(attempt)
+        what = "The schema registry does not answer"
+        return await patiently(
+            lambda: asyncio.to_thread(decode_audience_batch, record.value, self.framing), what, self.time
+        )
 
     async def _deliver(self, job: Job, batch: AudienceBatch) -> BatchCompletion:
         async def notice(error: RetryError) -> None:
@@ -111,22 +104,12 @@ class Runner:
     async def _report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes."""
         told = msgspec.structs.replace(completion, finished_at=self.clock())
-        attempt = 1
-        while True:
-            try:
-                value = await asyncio.to_thread(encode_batch_completion, told, self.framing)
-                await self.writer.send(self.completions, told.key, value, HEADERS)
-            except (StreamError, RegistryUnavailableError) as error:
-                facts = _facts(told)
-                log.warning("A completion is not acknowledged: writing it again.", why=str(error), **facts)
-            else:
-                return
-            attempt = await self._be_patient(attempt)
 
-    async def _be_patient(self, attempt: int) -> int:
-        wait = PATIENCE.wait(attempt, age=0, asked=None, chance=self.time.chance())
-        await self.time.sleep(wait or 0)
-        return attempt + 1
+        async def write() -> None:
+            value = await asyncio.to_thread(encode_batch_completion, told, self.framing)
+            await self.writer.send(self.completions, told.key, value, HEADERS)
+
+        await patiently(write, "A completion is not acknowledged", self.time, **_facts(told))
 
 
 def _facts(completion: BatchCompletion) -> dict[str, object]:
@@ -146,7 +129,12 @@ def _told(completion: BatchCompletion, because: str | None = None) -> BatchCompl
         "rejected": completion.counts.rejected,
         "attempts": completion.attempts,
     }
-    reasons = {"error": completion.error_code, "platform_code": completion.platform_code, "because": because}
+    reasons = {
+        "error": completion.error_code,
+        "platform_code": completion.platform_code,
+        "request_id": completion.request_id,
+        "because": because,
+    }
     facts |= {name: reason for name, reason in reasons.items() if reason}
     tell = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
     tell("Record handled.", **facts)

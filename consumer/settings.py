@@ -30,6 +30,11 @@ class ConsumerSettings(BaseModel):
         alias="AUDIENCE_SHUTDOWN_TIMEOUT",
         description="Seconds to finish what is in hand after SIGTERM.",
     )
+    claim_expiry: Annotated[float, Field(gt=0)] = Field(
+        default=120,
+        alias="AUDIENCE_CLAIM_EXPIRY",
+        description="Seconds for which one process may create an audience, and that a platform may take to list it.",
+    )
     health_listen: str | None = Field(
         default=None,
         alias="AUDIENCE_HEALTH_LISTEN",

@@ -12,7 +12,7 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
 from schemas.framing import SINGLE_OBJECT, Framing, Schema, UndecodableError, reader_schema
-from schemas.records import AccountRegistration, AudienceBatch, AudienceUser, BatchCompletion
+from schemas.records import AccountRegistration, AudienceBatch, AudienceUser, BatchCompletion, DirectoryEntry
 
 MAX_RECORD = 900_000
 """Bytes of a record before compression; a broker's default limit is 1,048,588, the client's 1,000,000."""
@@ -22,7 +22,7 @@ USERS_PER_BLOCK = 500
 
 _NATIVE = (bytes, date, datetime)
 
-Record = TypeVar("Record", AudienceBatch, BatchCompletion, AccountRegistration)
+Record = TypeVar("Record", AudienceBatch, BatchCompletion, AccountRegistration, DirectoryEntry)
 
 
 class UserBlock(msgspec.Struct, frozen=True):
@@ -64,6 +64,16 @@ def encode_account_registration(registration: AccountRegistration, framing: Fram
 def decode_account_registration(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountRegistration:
     """Decode a registration. Raises UndecodableError, RegistryUnavailableError."""
     return _decode(AccountRegistration, value, framing)
+
+
+def encode_directory_entry(entry: DirectoryEntry, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an entry of the directory."""
+    return _encode(entry, framing)
+
+
+def decode_directory_entry(value: bytes, framing: Framing = SINGLE_OBJECT) -> DirectoryEntry:
+    """Decode an entry of the directory. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(DirectoryEntry, value, framing)
 
 
 def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_RECORD // 8) -> Iterator[UserBlock]:
@@ -151,7 +161,7 @@ def join_blocks(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Fram
     return buffer.getvalue()
 
 
-def _encode(record: BatchCompletion | AccountRegistration, framing: Framing) -> bytes:
+def _encode(record: BatchCompletion | AccountRegistration | DirectoryEntry, framing: Framing) -> bytes:
     name = type(record).__name__
     buffer = io.BytesIO()
     buffer.write(framing.header(name))

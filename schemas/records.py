@@ -109,6 +109,7 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     rejected_reasons: dict[str, int] = {}
     error_code: str | None = None
     platform_code: str | None = None
+    request_id: str | None = None
     audience_id: str | None = None
     request_ids: list[str] = []
     attempts: int = 0
@@ -119,6 +120,29 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     def key(self) -> str:
         """Key of the record on the completions topic."""
         return self.batch_id or str(self.origin)
+
+
+class Claim(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Right to create an audience, for as long as from the entry's `written_at` to `expires_at`."""
+
+    nonce: str
+    expires_at: datetime
+
+
+class DirectoryEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which audience of a platform bears a name; with a claim only that somebody sees to it.
+
+    Both an id and a claim: the audience with this id is gone, and the claim is for its successor.
+    """
+
+    provider: str
+    host: str
+    platform_account_id: str
+    platform_name: str
+    type: AudienceType
+    audience_id: str | None = None
+    claim: Claim | None = None
+    written_at: datetime
 
 
 class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -61,6 +61,16 @@ class TopicNames:
         """Ids of audiences on platforms."""
         return f"{self.prefix}.directory"
 
+    @property
+    def of_records(self) -> Mapping[str, str]:
+        """The topic of each kind of record, by whose name a schema registry files its schema."""
+        return {
+            "AudienceBatch": self.batches,
+            "BatchCompletion": self.completions,
+            "AccountRegistration": self.accounts,
+            "DirectoryEntry": self.directory,
+        }
+
     def retry(self, group_id: str) -> str:
         """Return the topic of a group's pointers to records that it tries again later."""
         return f"{group_id}.retry"

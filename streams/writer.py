@@ -133,12 +133,12 @@ class Writer:
         self,
         topic: str,
         key: str | bytes,
-        value: bytes,
+        value: bytes | None,
         headers: Mapping[str, bytes] | None = None,
         *,
         reservation: Reservation | None = None,
     ) -> Origin:
-        """Write one record; return where it stands once all in-sync replicas have it.
+        """Write one record, None to delete a key; return where it stands once all in-sync replicas have it.
 
         Its bytes count as queued until Kafka has answered, even where the caller is cancelled; the record may
         be written then. Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError
@@ -147,7 +147,7 @@ class Writer:
         if self._stop.is_set():
             raise KafkaUnreachableError("The writer is closed: nothing was sent.")
         acknowledged: asyncio.Future[Origin] = self._loop.create_future()
-        size = len(key) + len(value)
+        size = len(key) + len(value or b"")
 
         def report(error: KafkaError | None, message: Message) -> None:
             self._report(acknowledged, size, error, message)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import uuid
@@ -23,6 +24,7 @@ from schemas.records import AudienceUser
 from schemas.target import Target
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
+from streams.topics import TopicNames
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "AudienceBatch.avsc"
 
@@ -106,7 +108,7 @@ async def test_a_permanent_refusal_fails_that_target_with_the_vocabulary_s_word(
         await found.inject(provider="tiktok", fault="auth", untilCleared=True)
         status, body, _ = await found.upload(make_users(1), "?sync=true")
         assert status == 400
-        assert body["errors"] == ["tiktok: token_invalid (40102)"]
+        assert re.fullmatch(r"tiktok: token_invalid \(40102, request \w+\)", body["errors"][0])
         failed = next(c for c in await found.completions(3) if c.provider == "tiktok")
         assert (failed.status, failed.error_code, failed.platform_code) == ("failed", "token_invalid", "40102")
 
@@ -233,8 +235,7 @@ async def test_garbage_on_the_topic_is_reported_and_stops_nobody(kafka: KafkaSet
 async def test_with_a_registry_values_go_in_its_framing_and_bare_records_are_read_too(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    topics = {"AudienceBatch": "b", "BatchCompletion": "c", "AccountRegistration": "a"}
-    framing = Framing(ConfluentRegistry("mock://", topics))
+    framing = Framing(ConfluentRegistry("mock://", TopicNames(topic_prefix).of_records))
     async with world(kafka, topic_prefix, providers=["facebook"], framing=framing) as found:
         assert (await found.upload(make_users(2), "?sync=true"))[0] == 200
         await asyncio.to_thread(publish, found, single_object(minimal_record(7)))

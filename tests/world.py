@@ -11,12 +11,13 @@ from typing import Any
 import aiohttp
 
 import sandbox
+from consumer.attempts import REAL_TIME, Time
 from consumer.service import Account, consume
 from consumer.settings import ConsumerSettings
 from producer.server import serving
 from producer.settings import ServerSettings
-from providers.settings import account_values
-from providers.table import PROVIDERS
+from providers.settings import account_values, variable
+from providers.table import installed
 from sandbox import CREDENTIALS, SandboxOptions
 from schemas.codec import decode_batch_completion
 from schemas.framing import SINGLE_OBJECT, Framing
@@ -105,11 +106,11 @@ class World:
 
 def sandbox_account(target: Target, sandbox_url: str, **settings: str) -> Account:
     """Return an account that the sandbox plays."""
-    kind = PROVIDERS[target.provider]
+    kind = installed()[target.provider]
+    default, prefix = Target(target.provider), variable(Target(target.provider), "")
     environ = {
-        **CREDENTIALS[target.provider],
-        f"{target.provider.upper()}_BASE_URL": f"{sandbox_url}/{target.provider}",
-    }
+        variable(target, name.removeprefix(prefix)): value for name, value in CREDENTIALS[target.provider].items()
+    } | {variable(default, "base_url"): f"{sandbox_url}/{target.provider}"}
     values = {**account_values(kind.settings_type, target, environ), "pace": "off", **settings}
     return Account(target=target, kind=kind, settings=kind.settings_type.model_validate(values))
 
@@ -155,11 +156,15 @@ async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
 
 @asynccontextmanager
 async def consuming_one(
-    account: Account, kafka: KafkaSettings, names: TopicNames, framing: Framing | None = None
+    account: Account,
+    kafka: KafkaSettings,
+    names: TopicNames,
+    framing: Framing | None = None,
+    time: Time = REAL_TIME,
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Run one consumer while the block is entered."""
     settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1})
-    task = asyncio.create_task(consume(account, settings, kafka, names, framing or Framing()))
+    task = asyncio.create_task(consume(account, settings, kafka, names, framing or Framing(), time=time))
     try:
         yield task
     finally:

@@ -1,0 +1,29 @@
+"""Wait for Kafka and the registry: without them nothing can be said, so nothing is given up."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from consumer.attempts import Time
+from consumer.retry import RetryPolicy
+from schemas.framing import RegistryUnavailableError
+from streams.errors import StreamError
+
+log = structlog.get_logger()
+
+PATIENCE = RetryPolicy(attempts=2**62, base=0.5, cap=10.0, max_age=float("inf"))
+
+T = TypeVar("T")
+
+
+async def patiently(call: Callable[[], Awaitable[T]], what: str, time: Time, **facts: object) -> T:
+    """Call until it returns, however long Kafka or the registry take; `what` failed is the line of the log."""
+    attempt = 1
+    while True:
+        try:
+            return await call()
+        except (StreamError, RegistryUnavailableError) as error:
+            log.warning(f"{what}: trying again.", why=str(error), action="retry", **facts)
+        await time.sleep(PATIENCE.wait(attempt, age=0, asked=None, chance=time.chance()) or 0)
+        attempt += 1
