@@ -10,8 +10,8 @@ from cli.environment import Environment
 from consumer.service import Account
 from consumer.settings import ConsumerSettings
 from producer.settings import Address, ServerSettings, parse_address
-from providers.settings import account_values, variables
-from providers.table import PROVIDERS
+from providers.settings import AccountSettings, account_values, variables
+from providers.table import installed
 from schemas.framing import Framing
 from schemas.target import Target, parse_target
 from streams.registry import ConfluentRegistry
@@ -31,9 +31,9 @@ def _parse_targets(value: object) -> object:
     if not isinstance(value, str):
         return value
     targets = tuple(parse_target(part) for part in value.split(",") if part.strip())
-    unknown = next((target.provider for target in targets if target.provider not in PROVIDERS), None)
+    unknown = next((target.provider for target in targets if target.provider not in installed()), None)
     if unknown:
-        raise ValueError(f"there is no provider of one of these names; there are {', '.join(PROVIDERS)}")
+        raise ValueError(f"there is no provider of one of these names; there are {', '.join(installed())}")
     return tuple(dict.fromkeys(targets))
 
 
@@ -139,11 +139,7 @@ class Config:
         """How values name their schema."""
         if self.common.registry is None:
             return Framing()
-        topics = {
-            "AudienceBatch": self.names.batches,
-            "BatchCompletion": self.names.completions,
-            "AccountRegistration": self.names.accounts,
-        }
+        topics = self.names.of_records
         return Framing(ConfluentRegistry(self.common.registry.get_secret_value(), topics))
 
 
@@ -187,9 +183,12 @@ def _told(error: ValidationError) -> Iterator[str]:
         yield f"{where}: {message}" if where else message
 
 
-def account(target: Target, environment: Environment, common: CommonSettings) -> Account:
-    """Read the settings of one account. Raises ConfigError, by variable."""
-    kind = PROVIDERS[target.provider]
+def account(target: Target, environment: Environment, common: CommonSettings, *, made_up: bool = False) -> Account:
+    """Read the settings of one account. Raises ConfigError, by variable.
+
+    With `made_up`, a required setting that is missing is the example of its field, for what calls nobody.
+    """
+    kind = installed()[target.provider]
     try:
         names = variables(kind.settings_type, target)
     except ValueError as error:
@@ -197,11 +196,18 @@ def account(target: Target, environment: Environment, common: CommonSettings) ->
     values = account_values(kind.settings_type, target, environment.values)
     if common.default_region and "default_region" not in values:
         values["default_region"] = common.default_region
+    if made_up:
+        values = _examples(kind.settings_type) | values
     try:
         return Account(target=target, kind=kind, settings=kind.settings_type.model_validate(values))
     except ValidationError as error:
         told = (line.partition(": ") for line in _told(error))
         raise ConfigError("\n".join(f"{names[field][0]}: {text}" for field, _, text in told)) from None
+
+
+def _examples(kind: type[AccountSettings]) -> dict[str, str]:
+    fields = kind.model_fields.items()
+    return {name: info.examples[0] for name, info in fields if info.is_required() and info.examples}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,7 @@ def describe(environment: Environment) -> Iterator[Line]:
             yield _line(environment, [str(info.alias or name)], model, name)
     targets = load(environment).common.providers or SANDBOXED
     for target in targets:
-        kind = PROVIDERS[target.provider].settings_type
+        kind = installed()[target.provider].settings_type
         for name, candidates in variables(kind, target).items():
             yield _line(environment, candidates, kind, name)
 

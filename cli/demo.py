@@ -18,6 +18,7 @@ from rich.table import Table
 from cli.environment import DATA, ENV_FILE, Environment
 from cli.people import Member, Person, make_people
 from cli.up import Running, running
+from providers.table import installed
 from schemas.codec import decode_batch_completion
 from schemas.records import TERMINAL, BatchCompletion, Origin
 from schemas.target import Target
@@ -38,7 +39,7 @@ class DemoFailedError(Exception):
 
 def demo_environment(process: Mapping[str, str]) -> Environment:
     """Return an environment that no `.env` and no setting of a provider, a cluster or a token reaches."""
-    foreign = ("FACEBOOK_", "TIKTOK_", "KLAVIYO_", "KAFKA_", "SCHEMA_REGISTRY_")
+    foreign = (*(f"{name.upper()}_" for name in installed()), "KAFKA_", "SCHEMA_REGISTRY_")
     ours = ("AUDIENCE_PROVIDERS", "AUDIENCE_API_TOKENS", "AUDIENCE_TOPIC_PREFIX", "AUDIENCE_HEALTH_LISTEN")
     kept = {
         name: value

@@ -8,24 +8,33 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import structlog
 from rich.console import Console
 from rich.table import Table
 
 import sandbox
-from cli.config import Config, ConfigError, account, describe, load
+from cli.arguments import ARGUMENTS
+from cli.check import Finding, check
+from cli.config import SANDBOXED, Config, ConfigError, account, describe, load
 from cli.demo import DemoFailedError, demo
 from cli.environment import Environment, read_environment
+from cli.errors_page import errors_page
 from cli.logs import configure_logs
+from cli.preview import preview
 from cli.supervisor import PartFailedError
 from cli.up import up
 from consumer.service import consume
 from producer.server import serving
-from providers.table import PROVIDERS
+from producer.users_json import PayloadError, parse_users
+from providers.table import ProviderLoadError, installed
 from schemas.framing import RegistryUnavailableError
-from schemas.target import Target, parse_target
+from schemas.records import AudienceBatch
+from schemas.target import Target
+from schemas.validity import invalidity
 from streams import lifeline
 from streams.errors import StreamError
 from streams.topics import ensure_topics, layout
@@ -35,7 +44,22 @@ log = structlog.get_logger()
 LAST_WORD = 60.0
 """Seconds after which a process whose parent is gone ends by force."""
 
-EXPECTED = (ConfigError, StreamError, PartFailedError, DemoFailedError, RegistryUnavailableError, OSError)
+
+class CheckFailedError(Exception):
+    """An account can't be used."""
+
+
+EXPECTED = (
+    ConfigError,
+    PayloadError,
+    StreamError,
+    PartFailedError,
+    DemoFailedError,
+    CheckFailedError,
+    RegistryUnavailableError,
+    ProviderLoadError,
+    OSError,
+)
 """What a person can act on by the message alone."""
 
 Command = Callable[[argparse.Namespace, Environment], Coroutine[Any, Any, None]]
@@ -43,11 +67,17 @@ Command = Callable[[argparse.Namespace, Environment], Coroutine[Any, Any, None]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one sentence on standard error where it can't be."""
-    options = _parser().parse_args(arguments)
+    try:
+        options = _parser().parse_args(arguments)
+    except ProviderLoadError as error:
+        sys.exit(f"audience: {error}")
     configure_logs()
     lifeline.watch(_end)
     try:
         asyncio.run(_run(options.run(options, read_environment(os.environ))))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except EXPECTED as error:
         is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         advice = "; end what listens there, or set AUDIENCE_LISTEN, AUDIENCE_SANDBOX_LISTEN" if is_taken else ""
@@ -128,6 +158,52 @@ async def _demo(options: argparse.Namespace, environment: Environment) -> None:
     await demo(os.environ, Console())
 
 
+async def _preview(options: argparse.Namespace, environment: Environment) -> None:
+    config = load(environment)
+    targets = options.provider or config.common.providers or SANDBOXED
+    accounts = [account(target, environment, config.common, made_up=True) for target in dict.fromkeys(targets)]
+    users = parse_users(await asyncio.to_thread(_read, options.users)).users
+    if len(users) > config.server.max_users:
+        raise PayloadError(f"users: expected at most {config.server.max_users}")
+    batch = AudienceBatch(
+        batch_id=str(UUID(int=0)),
+        name=options.name,
+        type=options.type,
+        disable_prefix=options.disable_prefix,
+        users=users,
+    )
+    if fault := invalidity(batch):
+        raise PayloadError(fault)
+    await preview(batch, accounts, sys.stdout.buffer.write)
+    sys.stdout.flush()
+
+
+def _read(path: str) -> bytes:
+    return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+
+
+async def _check(options: argparse.Namespace, environment: Environment) -> None:
+    config = load(environment)
+    targets = dict.fromkeys(options.provider or config.targets)
+    wrong, accounts = [], []
+    for target in targets:
+        try:
+            accounts.append(account(target, environment, config.common))
+        except ConfigError as error:
+            wrong += [Finding(target, False, line) for line in str(error).splitlines()]
+    findings = await check(accounts) + wrong
+    for finding in sorted(findings, key=lambda finding: list(targets).index(finding.target)):
+        print(f"{finding.target}: {finding.text}")  # noqa: T201 -- this is the command's output
+    bad = {finding.target for finding in findings if not finding.is_good}
+    if bad:
+        raise CheckFailedError(f"{len(bad)} of {len(targets)} accounts can't be used")
+
+
+async def _errors(options: argparse.Namespace, environment: Environment) -> None:
+    del options, environment
+    sys.stdout.write(errors_page(installed()))
+
+
 async def _config(options: argparse.Namespace, environment: Environment) -> None:
     del options
     table = Table("variable", "value", "from", "meaning")
@@ -135,16 +211,6 @@ async def _config(options: argparse.Namespace, environment: Environment) -> None
         table.add_row(line.variable, line.value, line.origin, line.description)
     Console().print(table)
     load(environment)
-
-
-def _provider(text: str) -> Target:
-    try:
-        target = parse_target(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if target.provider not in PROVIDERS:
-        raise argparse.ArgumentTypeError(f"there are {', '.join(PROVIDERS)}")
-    return target
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,14 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, is_service, text in _COMMANDS:
         added = commands.add_parser(name, help=text.partition(".")[0], description=text)
         added.set_defaults(run=run, is_service=is_service)
-        if name == "consume":
-            added.add_argument(
-                "--provider",
-                required=True,
-                type=_provider,
-                metavar="PROVIDER[/ACCOUNT]",
-                help=f"the account to serve, such as facebook or facebook/eu; there are {', '.join(PROVIDERS)}",
-            )
+        if name in ARGUMENTS:
+            ARGUMENTS[name](added)
     return parser
 
 
@@ -204,6 +264,28 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Upload 25,000 made-up users and compare. Runs everything in a folder of its own against the sandbox, "
         "whatever is configured, and exits 0 only if every platform holds exactly the users it can use.",
+    ),
+    (
+        "preview",
+        _preview,
+        False,
+        "Show the requests that an upload would become. Prints one JSON object for each, secrets hidden, and a last "
+        "one that sums up who is usable and who is not, and why. Sends nothing; needs no credentials, no Kafka and "
+        "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo.",
+    ),
+    (
+        "check",
+        _check,
+        False,
+        "Ask each platform whether it lets us in. Makes the look-up call with the account's token, says in the words "
+        "of `audience errors` what is wrong and what to do, and exits 1 if anything is. Creates nothing.",
+    ),
+    (
+        "errors",
+        _errors,
+        False,
+        "Print what every error means. A page in Markdown: the words that completions, sync answers and logs use, "
+        "what is done and what to do, and each platform's codes in these words. It is docs/errors.md.",
     ),
     (
         "config",

@@ -11,7 +11,7 @@ from cli.config import SANDBOXED, Config, ConfigError, account, load
 from cli.environment import ENV_FILE, PROVIDERS, Environment, write_state
 from cli.supervisor import Part, Supervisor
 from producer.settings import Address
-from providers.table import PROVIDERS as PROVIDER_TYPES
+from providers.table import installed
 from sandbox import CREDENTIALS
 from schemas.target import Target
 from streams.broker import LocalBroker
@@ -129,7 +129,7 @@ def _settings(
 
 def _real(environment: Environment) -> list[str]:
     """Return the platforms whose base URL is the platform itself: nobody is sent there on made-up credentials."""
-    fields = {provider: PROVIDER_TYPES[provider].settings_type.model_fields["base_url"] for provider in CREDENTIALS}
+    fields = {provider: installed()[provider].settings_type.model_fields["base_url"] for provider in CREDENTIALS}
     urls = {provider: environment.values.get(f"{provider.upper()}_BASE_URL", "") for provider in fields}
     return [provider for provider, field in fields.items() if urls[provider].rstrip("/") == field.default]
 
