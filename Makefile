@@ -1,9 +1,9 @@
-# Targets: demo, up, test, check, bench. Each installs what it needs into .venv first.
+# Targets: demo, up, test, check, bench, docs, second-opinion. Each installs what it needs into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test check bench install
+.PHONY: demo up test check bench docs second-opinion install
 
 demo: .venv/installed
 	$(BIN)/audience demo
@@ -19,19 +19,26 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not kafka" -q
+	$(BIN)/pytest -m "not kafka" -q -n 2
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
+
+docs: .venv/installed
+	$(BIN)/audience errors > docs/errors.md
+
+second-opinion: .venv/installed
+	cd checks/segment && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
+	$(BIN)/python -m checks.second_opinion
 
 install: .venv/installed-dev
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
