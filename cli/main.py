@@ -41,6 +41,9 @@ from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
 
+SECOND_SIGNAL = 130
+"""Exit code of a process that did not wait for its end in order. Nothing is lost: what was in hand is repeated."""
+
 LAST_WORD = 60.0
 """Seconds after which a process whose parent is gone ends by force."""
 
@@ -95,13 +98,14 @@ def _end() -> None:
 
 
 async def _run(command: Coroutine[Any, Any, None]) -> None:
-    """Run a command; SIGINT and SIGTERM cancel it once, upon which it puts things in order."""
+    """Run a command; SIGINT or SIGTERM cancels it, upon which it puts things in order. A second one ends it at once."""
     task = asyncio.ensure_future(command)
     loop = asyncio.get_running_loop()
 
     def end() -> None:
-        if not task.cancelling():
-            task.cancel()
+        if task.cancelling():
+            os._exit(SECOND_SIGNAL)
+        task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
@@ -114,7 +118,7 @@ async def _serve(options: argparse.Namespace, environment: Environment) -> None:
     await _prepare(config, config.targets)
     async with serving(config.server, config.kafka, config.targets, config.names, config.framing) as server:
         log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
-        await server.following
+        await asyncio.gather(*server.following)
 
 
 async def _consume(options: argparse.Namespace, environment: Environment) -> None:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from consumer.attempts import Time
 from consumer.patience import patiently
+from consumer.time import Time
 from providers.base import AnyProvider
 from providers.errors import RejectError, RetryError, StopError, platform_error
 from schemas.records import AudienceType, Claim, DirectoryEntry

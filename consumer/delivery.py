@@ -2,21 +2,50 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.attempts import Attempts, Notice, Time
+from consumer.attempts import Attempts, History, Notice, PostponedError
 from consumer.audiences import Audiences
+from consumer.gate import Gate
 from consumer.retry import RetryPolicy
 from consumer.tally import Tally
-from providers.base import AnyProvider, Sent
-from providers.errors import AudienceGoneError, PlatformError, RejectError, TooMuchError
+from consumer.time import Time
+from providers.base import AnyProvider, Rejection, Sent
+from providers.errors import AudienceGoneError, PlatformError, RejectError
 from providers.pace import Pace
 from providers.rows import RowGroup, Rows, group_rows, make_rows, place_of
 from schemas.records import AudienceBatch, AudienceUser
 
 log = structlog.get_logger()
+
+BISECTION_CALLS = 60
+"""Calls that may be made to find the rows that a platform refuses, of one call."""
+
+FRESH = History()
+
+
+class RowsRefusedError(Exception):
+    """The platform refused a call for what its rows hold."""
+
+    def __init__(self, error: RejectError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for refused rows in one call: what was found, and how many calls are left for it."""
+
+    calls: int = BISECTION_CALLS
+    error: RejectError | None = None
+    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    is_anything_taken: bool = False
+
+    def give_up(self, group: RowGroup, reason: str) -> None:
+        """Note that rows were not taken."""
+        self.rejected += [(index, Rejection(None, reason)) for index in group.indexes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +54,28 @@ class Delivery:
 
     provider: AnyProvider
     pace: Pace
+    gate: Gate
     policy: RetryPolicy
     time: Time
     audiences: Audiences
     preparing: asyncio.Lock
 
-    async def deliver(self, batch: AudienceBatch, notice: Notice) -> Tally:
+    async def deliver(self, batch: AudienceBatch, notice: Notice, history: History = FRESH) -> Tally:
         """Deliver a batch and return what happened to each user; the platform's errors are in there.
 
         1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
         at once, as slots and pace allow. `notice` is awaited when a call is to be tried again.
         """
         context: dict[str, object] = {"batch_id": batch.batch_id, "provider": self.provider.name}
-        attempts = Attempts(policy=self.policy, pace=self.pace, time=self.time, notice=notice, context=context)
+        attempts = Attempts(
+            policy=self.policy,
+            pace=self.pace,
+            gate=self.gate,
+            time=self.time,
+            notice=notice,
+            context=context,
+            history=history,
+        )
         tally = Tally(received=len(batch.users))
         made = await self._make_rows(batch.users, batch.first_index)
         for index, rejection in made.rejected:
@@ -45,7 +83,7 @@ class Delivery:
         if made.rows:
             name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
             await self._send_all(batch, name, made, attempts, tally)
-        tally.attempts = attempts.most
+        tally.attempts, tally.excused = attempts.most, attempts.excused
         return tally
 
     async def _make_rows(self, users: Sequence[AudienceUser], first_index: int) -> Rows:
@@ -58,29 +96,67 @@ class Delivery:
         return made
 
     async def _send_all(self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally) -> None:
-        async def send(group: RowGroup) -> None:
-            try:
-                tally.add(group, await attempts.run(lambda: self._send(batch, name, group, tally)))
-            except TooMuchError as error:
-                if len(group.rows) == 1:
-                    return tally.fail(error)
-                for half in group.halves():
-                    await send(half)
-            except PlatformError as error:
-                tally.fail(error)
-            except Exception as error:
-                log.error("A provider failed.", at=place_of(error), action="reject", **attempts.context)
-                tally.fail(RejectError("bug"))
-
+        sending = _Sending(delivery=self, batch=batch, name=name, attempts=attempts, tally=tally)
         async with asyncio.TaskGroup() as tasks:
             for group in group_rows(made, self.provider.limits):
-                tasks.create_task(send(group))
+                tasks.create_task(sending.send(group))
 
-    async def _send(self, batch: AudienceBatch, name: str, group: RowGroup, tally: Tally) -> Sent:
-        audience_id = await self.audiences.id_of(name, batch.type)
-        tally.audience_id = audience_id
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    """The calls of one record."""
+
+    delivery: Delivery
+    batch: AudienceBatch
+    name: str
+    attempts: Attempts
+    tally: Tally
+
+    async def send(self, group: RowGroup) -> None:
+        """Send rows and note what came of it. Rows that are refused fail the record where nothing else was taken."""
+        search = _Search()
         try:
-            return await self.provider.send(audience_id, group.rows)
+            await self._send_in_parts(group, search)
+        except PlatformError as error:
+            self.tally.fail(error)
+        except PostponedError as postponed:
+            self.tally.postpone(postponed)
+        except Exception as error:
+            log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
+            self.tally.fail(RejectError("bug"))
+        else:
+            if search.error is not None and not search.is_anything_taken:
+                self.tally.fail(search.error)
+            else:
+                for index, rejection in search.rejected:
+                    self.tally.reject(index, rejection)
+
+    async def _send_in_parts(self, group: RowGroup, search: _Search) -> None:
+        """Send rows; where the platform refuses them, halves, until the budget of calls is used up."""
+        search.calls -= 1
+        try:
+            self.tally.add(group, await self.attempts.run(lambda: self._send_once(group)))
+            search.is_anything_taken = True
+        except RowsRefusedError as refused:
+            search.error = refused.error
+            if len(group.rows) == 1:
+                return search.give_up(group, "refused_by_platform")
+            for half in group.halves():
+                if search.calls:
+                    await self._send_in_parts(half, search)
+                else:
+                    search.give_up(half, "not_isolated")
+        return None
+
+    async def _send_once(self, group: RowGroup) -> Sent:
+        audience_id = await self.delivery.audiences.id_of(self.name, self.batch.type)
+        self.tally.audience_id = audience_id
+        try:
+            return await self.delivery.provider.send(audience_id, group.rows)
         except AudienceGoneError:
-            self.audiences.forget(name, audience_id)
+            self.delivery.audiences.forget(self.name, audience_id)
+            raise
+        except RejectError as error:
+            if error.scope == "row":
+                raise RowsRefusedError(error) from error
             raise

@@ -5,14 +5,14 @@ from typing import TypeVar
 
 import structlog
 
-from consumer.attempts import Time
 from consumer.retry import RetryPolicy
+from consumer.time import Time
 from schemas.framing import RegistryUnavailableError
 from streams.errors import StreamError
 
 log = structlog.get_logger()
 
-PATIENCE = RetryPolicy(attempts=2**62, base=0.5, cap=10.0, max_age=float("inf"))
+PATIENCE = RetryPolicy(base=0.5, cap=10.0)
 
 T = TypeVar("T")
 
@@ -25,5 +25,5 @@ async def patiently(call: Callable[[], Awaitable[T]], what: str, time: Time, **f
             return await call()
         except (StreamError, RegistryUnavailableError) as error:
             log.warning(f"{what}: trying again.", why=str(error), action="retry", **facts)
-        await time.sleep(PATIENCE.wait(attempt, age=0, asked=None, chance=time.chance()) or 0)
+        await time.sleep(time.chance() * PATIENCE.backoff(attempt))
         attempt += 1

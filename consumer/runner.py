@@ -3,29 +3,53 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import structlog
 
-from consumer.attempts import Time
+from consumer.attempts import History, PostponedError
 from consumer.delivery import Delivery
 from consumer.patience import patiently
-from consumer.tally import Job
-from providers.errors import RetryError
+from consumer.tally import Job, Tally
+from consumer.time import Time
+from providers.errors import PlatformError
 from providers.rows import place_of
-from schemas.codec import decode_audience_batch, encode_batch_completion
+from schemas.codec import (
+    decode_audience_batch,
+    decode_retry_pointer,
+    encode_batch_completion,
+    encode_retry_pointer,
+)
 from schemas.framing import Framing, UndecodableError
-from schemas.records import AudienceBatch, BatchCompletion
+from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
 from schemas.target import Target
 from schemas.validity import invalidity
+from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.thread import Record
 from streams.writer import Writer
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
+
+
+MOST_AHEAD = 600.0
+"""Seconds for which a pointer is kept in memory; one that is due later is written to the end of its topic again."""
+
+RETRY_HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Where a group reports, and where its pointers to later attempts are."""
+
+    completions: str
+    retry: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +59,11 @@ class Runner:
     target: Target
     delivery: Delivery
     reader: GroupReader
+    pointers: GroupReader
+    """Reads the group's retry topic, as a group of its own."""
+    fetcher: Fetcher
     writer: Writer
-    completions: str
-    """Topic of the completions."""
+    topics: Topics
     framing: Framing
     time: Time
     clock: Callable[[], datetime]
@@ -47,29 +73,74 @@ class Runner:
     """Records that may be under way at once."""
 
     async def run(self) -> None:
-        """Handle records until the reader is told to stop, then finish those that are under way.
+        """Handle records until the readers are told to stop, then finish those that are under way.
 
         An error that is neither the platform's nor the provider's ends the run loudly.
         """
         places = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as tasks:
+            later = tasks.create_task(self._run_pointers(places))
             async for records in self.reader.batches():
                 self.delivery.pace.share = max(1, len(self.reader.partitions)) / self.partitions
                 for record in records:
                     tasks.create_task(self._handle(record, places))
+            await self.pointers.stop_reading()
+            await later
+
+    async def _run_pointers(self, places: asyncio.Semaphore) -> None:
+        """Handle pointers; those that are not due when reading stops are left for the next start."""
+        waiting: set[asyncio.Task[None]] = set()
+        async for records in self.pointers.batches():
+            for record in records:
+                task = asyncio.create_task(self._handle_pointer(record, places))
+                waiting.add(task)
+                task.add_done_callback(waiting.discard)
+            for task in waiting:
+                if task.done() and not task.cancelled():
+                    task.result()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _handle(self, record: Record, places: asyncio.Semaphore) -> None:
         """Handle one record of the log.
 
-        1. Decode it. 2. Deliver it to the platform. 3. Have its completion acknowledged by Kafka. 4. Mark its
-        offset finished; the reader commits the lowest contiguous one.
+        1. Decode it. 2. Deliver it to the platform. 3. Have its completion, or a pointer to a later attempt,
+        acknowledged by Kafka. 4. Mark its offset finished; the reader commits the lowest contiguous one.
         """
         async with places:
             if self.reader.holds(record):
-                await self._report(await self._complete(record))
+                await self._report(await self._completion(record, None))
                 self.reader.finish(record)
 
-    async def _complete(self, record: Record) -> BatchCompletion:
+    async def _handle_pointer(self, record: Record, places: asyncio.Semaphore) -> None:
+        """Handle one pointer: wait until it is due, fetch its record, and do as with any other."""
+        try:
+            pointer = await self._decoded(decode_retry_pointer, record.value)
+        except UndecodableError as error:
+            log.error("A pointer is undecodable and ignored.", origin=str(record.origin), because=str(error))
+            self.pointers.finish(record)
+            return
+        due_in = (pointer.not_before - self.clock()).total_seconds()
+        await self.time.sleep(max(0.0, min(due_in, MOST_AHEAD)))
+        if due_in > MOST_AHEAD:
+            await self._write_pointer(pointer)
+        else:
+            async with places:
+                await self._try_again(pointer)
+        self.pointers.finish(record)
+
+    async def _try_again(self, pointer: RetryPointer) -> None:
+        what = "A record that is due again can't be fetched"
+        found = await patiently(lambda: self.fetcher.fetch(pointer.origin), what, self.time, origin=str(pointer.origin))
+        if found is None:
+            job = Job(target=self.target, origin=pointer.origin, started_at=self.clock())
+            await self._report(_told(job.completion("failed", error_code="expired")))
+        else:
+            await self._report(await self._completion(found, pointer))
+
+    async def _completion(self, record: Record, pointer: RetryPointer | None) -> BatchCompletion:
+        """Decode and deliver; return what came of it, which is `retrying` where a pointer is acknowledged."""
         job = Job(target=self.target, origin=record.origin, started_at=self.clock())
         try:
             batch = await self._decode(record)
@@ -80,26 +151,56 @@ class Runner:
             return _told(job.completion("skipped", error_code="invalid_batch"), because=fault)
         if not self.target.is_meant_by(batch.channels):
             return _told(job.completion("skipped"))
-        return await self._deliver(job, batch)
+        return _told(await self._deliver(job, batch, pointer))
 
     async def _decode(self, record: Record) -> AudienceBatch:
-        """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable."""
         if record.error is not None:
             raise UndecodableError(f"the client can't read it ({record.error})")
-        what = "The schema registry does not answer"
-        return await patiently(
-            lambda: asyncio.to_thread(decode_audience_batch, record.value, self.framing), what, self.time
-        )
+        return await self._decoded(decode_audience_batch, record.value)
 
-    async def _deliver(self, job: Job, batch: AudienceBatch) -> BatchCompletion:
-        async def notice(error: RetryError) -> None:
-            await self._report(job.completion("retrying", error_code=error.code))
+    async def _decoded(self, decode: Callable[[bytes, Framing], T], value: bytes) -> T:
+        """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable."""
+        what = "The schema registry does not answer"
+        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time)
+
+    async def _deliver(self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None) -> BatchCompletion:
+        async def notice(error: PlatformError) -> None:
+            await self._report(job.progress(error))
 
         try:
-            return _told(job.outcome(await self.delivery.deliver(batch, notice)))
+            tally = await self.delivery.deliver(batch, notice, self._history(pointer))
         except Exception as error:
             log.error("Delivery failed by a bug.", at=place_of(error), **_facts(job.completion("failed")))
-            return _told(job.completion("failed", error_code="bug"))
+            return job.completion("failed", error_code="bug")
+        if tally.postponed is None:
+            return job.outcome(tally)
+        await self._write_pointer(self._pointer(job, tally, tally.postponed, pointer))
+        return job.progress(tally.postponed.error, tally.attempts)
+
+    def _history(self, pointer: RetryPointer | None) -> History:
+        if pointer is None:
+            return History()
+        age = (self.clock() - pointer.first_attempt_at).total_seconds() - pointer.waited / 1000
+        return History(attempts=pointer.attempt, age=max(0.0, age))
+
+    def _pointer(self, job: Job, tally: Tally, postponed: PostponedError, before: RetryPointer | None) -> RetryPointer:
+        error = postponed.error
+        return RetryPointer(
+            origin=job.origin,
+            attempt=tally.attempts,
+            not_before=self.clock() + timedelta(seconds=postponed.seconds),
+            first_attempt_at=before.first_attempt_at if before else job.started_at,
+            first_failure=before.first_failure if before else error.code,
+            first_platform_code=before.first_platform_code if before else error.platform_code,
+            waited=(before.waited if before else 0) + int(tally.excused * 1000),
+        )
+
+    async def _write_pointer(self, pointer: RetryPointer) -> None:
+        async def write() -> None:
+            value = await asyncio.to_thread(encode_retry_pointer, pointer, self.framing)
+            await self.writer.send(self.topics.retry, str(pointer.origin), value, RETRY_HEADERS)
+
+        await patiently(write, "A pointer is not acknowledged", self.time, origin=str(pointer.origin))
 
     async def _report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes."""
@@ -107,7 +208,7 @@ class Runner:
 
         async def write() -> None:
             value = await asyncio.to_thread(encode_batch_completion, told, self.framing)
-            await self.writer.send(self.completions, told.key, value, HEADERS)
+            await self.writer.send(self.topics.completions, told.key, value, HEADERS)
 
         await patiently(write, "A completion is not acknowledged", self.time, **_facts(told))
 

@@ -1,35 +1,45 @@
 """Put a consumer group together, run it, and end it in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 
-from consumer.attempts import REAL_TIME, Time
 from consumer.audiences import Audiences
 from consumer.delivery import Delivery
+from consumer.gate import Gate
 from consumer.health import serve_health
+from consumer.patience import patiently
 from consumer.retry import RetryPolicy
-from consumer.runner import Runner
+from consumer.runner import Runner, Topics
 from consumer.settings import ConsumerSettings
+from consumer.time import REAL_TIME, Time
 from providers.base import AnyProvider
+from providers.errors import PlatformError
 from providers.pace import Pace
 from providers.settings import AccountSettings
 from providers.table import open_account, open_session, rates_of
 from schemas.framing import Framing
+from schemas.records import AccountRegistration, AccountState
 from schemas.target import Target
 from streams.accounts import register
 from streams.directory import Directory, Owner, followed
+from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
+from streams.states import write_state
 from streams.topics import TopicNames
 from streams.writer import Writer
 
 log = structlog.get_logger()
+
+MOST_POINTERS = 20_000
+"""Pointers to later attempts that are kept in memory, some hundred bytes each."""
 
 
 def now() -> datetime:
@@ -60,19 +70,37 @@ async def consume(
     Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group.
     Raises StreamError where Kafka can't be worked with.
     """
-    async with _open(account, settings, kafka, names, framing, time) as (runner, directory):
-        running = asyncio.create_task(runner.run())
+    async with _open(account, settings, kafka, names, framing, time) as parts:
+        running = asyncio.create_task(parts.runner.run())
+        watched = {running, parts.directory.following, parts.watching}
         try:
-            await asyncio.wait({running, directory.following}, return_when=asyncio.FIRST_COMPLETED)
-            await (directory.following if directory.following.done() else running)
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
         except asyncio.CancelledError:
-            await runner.reader.stop_reading()
-            await asyncio.wait({running}, timeout=settings.shutdown_timeout)
+            await parts.runner.reader.stop_reading()
+            await _finish(running, parts.runner.delivery.gate, settings.shutdown_timeout)
             raise
         finally:
             if running.cancel():
-                log.warning("The time to end is over: the next start repeats what is unfinished.", action="stop")
+                log.warning("The next start repeats what is unfinished.", action="stop")
                 await asyncio.gather(running, return_exceptions=True)
+
+
+async def _finish(running: "asyncio.Task[None]", gate: Gate, timeout: float) -> None:
+    """Wait for what is in hand, within the limit; while the account is parked nothing would come of it."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    while not running.done() and not gate.is_closed and asyncio.get_running_loop().time() < deadline:
+        await asyncio.wait({running}, timeout=0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What makes up a consumer."""
+
+    runner: Runner
+    directory: Directory
+    watching: "asyncio.Task[None]"
 
 
 @asynccontextmanager
@@ -83,7 +111,7 @@ async def _open(
     names: TopicNames,
     framing: Framing,
     time: Time,
-) -> AsyncIterator[tuple[Runner, Directory]]:
+) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
         registered = (await register(kafka, writer, names, [account.target], now, framing))[account.target]
@@ -92,28 +120,85 @@ async def _open(
         provider = open_account(account.kind, account.settings, session, pace)
         following = followed(kafka, writer, names.directory, _owner(account, provider), framing)
         directory = await stack.enter_async_context(following)
-        reader = GroupReader(
-            kafka,
-            group_id=account.target.group_id(names.prefix),
-            topic=names.batches,
-            first_offset=registered.first_offset,
-            max_in_hand_bytes=settings.in_hand,
-        )
+        gate = Gate(probe=_probe(provider), announce=_announcer(account, writer, names, framing, time), time=time)
+        watching = await stack.enter_async_context(_running(gate.watch()))
+        reader, pointers = _readers(account, settings, kafka, names, registered)
         await stack.enter_async_context(reader)
+        await stack.enter_async_context(pointers)
         await stack.enter_async_context(_health(settings, reader))
         runner = Runner(
             target=account.target,
-            delivery=_delivery(provider, directory, pace, settings, time),
+            delivery=_delivery(provider, directory, pace, gate, settings, time),
             reader=reader,
+            pointers=pointers,
+            fetcher=Fetcher(kafka),
             writer=writer,
-            completions=names.completions,
+            topics=Topics(completions=names.completions, retry=names.retry(account.target.group_id(names.prefix))),
             framing=framing,
             time=time,
             clock=now,
             partitions=len(registered.first_offsets),
             at_once=account.settings.slots,
         )
-        yield runner, directory
+        yield _Parts(runner, directory, watching)
+
+
+def _readers(
+    account: Account,
+    settings: ConsumerSettings,
+    kafka: KafkaSettings,
+    names: TopicNames,
+    registered: AccountRegistration,
+) -> tuple[GroupReader, GroupReader]:
+    """Return the readers of the log and of the pointers to later attempts."""
+    group = account.target.group_id(names.prefix)
+    log_reader = GroupReader(
+        kafka,
+        group_id=group,
+        topic=names.batches,
+        first_offset=registered.first_offset,
+        max_in_hand_bytes=settings.in_hand,
+    )
+    retry = names.retry(group)
+    pointers = GroupReader(
+        kafka, group_id=retry, topic=retry, first_offset=lambda _: 0, max_in_hand_records=MOST_POINTERS
+    )
+    return log_reader, pointers
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
+    """Return what asks the platform whether the account works: a look-up, which changes nothing."""
+    name = provider.platform_name("probe", disable_prefix=False)
+    return lambda: provider.find_audience(name)
+
+
+def _announcer(
+    account: Account, writer: Writer, names: TopicNames, framing: Framing, time: Time
+) -> Callable[[PlatformError | None], Awaitable[None]]:
+    async def announce(error: PlatformError | None) -> None:
+        state = AccountState(
+            provider=account.target.provider,
+            account=account.target.account or None,
+            state="running" if error is None else "blocked",
+            error_code=error.code if error else None,
+            platform_code=error.platform_code if error else None,
+            request_id=error.request_id if error else None,
+            changed_at=now(),
+        )
+        what = "The account's state is not acknowledged"
+        await patiently(lambda: write_state(writer, names.accounts, state, framing), what, time)
+
+    return announce
 
 
 def _health(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncContextManager[None]:
@@ -124,11 +209,12 @@ def _health(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncCon
 
 
 def _delivery(
-    provider: AnyProvider, directory: Directory, pace: Pace, settings: ConsumerSettings, time: Time
+    provider: AnyProvider, directory: Directory, pace: Pace, gate: Gate, settings: ConsumerSettings, time: Time
 ) -> Delivery:
     return Delivery(
         provider=provider,
         pace=pace,
+        gate=gate,
         policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         time=time,
         audiences=Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry),

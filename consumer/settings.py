@@ -13,12 +13,12 @@ class ConsumerSettings(BaseModel):
     retry_attempts: Annotated[int, Field(ge=1)] = Field(
         default=8,
         alias="AUDIENCE_RETRY_ATTEMPTS",
-        description="Attempts of one platform call before it fails.",
+        description="Attempts of one platform call in place; further ones are made later.",
     )
     retry_age: Annotated[float, Field(gt=0)] = Field(
-        default=600,
+        default=86_400,
         alias="AUDIENCE_RETRY_AGE",
-        description="Seconds after which a record is not tried again.",
+        description="Seconds from its first attempt for which a record is tried again; throttles do not count.",
     )
     in_hand: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import msgspec
 
+from consumer.attempts import PostponedError
 from providers.base import Rejection, Sent
 from providers.errors import PlatformError
 from providers.rows import RowGroup
@@ -30,6 +31,8 @@ class Tally:
     attempts: int = 0
     audience_id: str | None = None
     error: PlatformError | None = None
+    postponed: PostponedError | None = None
+    excused: float = 0.0
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     request_ids: list[str] = field(default_factory=list)
@@ -55,6 +58,11 @@ class Tally:
         """Note why users were left behind; the first reason stays."""
         self.error = self.error or error
 
+    def postpone(self, postponed: PostponedError) -> None:
+        """Note that some calls are better made later; the longest wait stays."""
+        if self.postponed is None or postponed.seconds > self.postponed.seconds:
+            self.postponed = postponed
+
     @property
     def status(self) -> Status:
         """How the delivery ended."""
@@ -75,6 +83,15 @@ class Job:
     origin: Origin
     started_at: datetime
     batch: AudienceBatch | None = None
+
+    def progress(self, error: PlatformError, attempts: int = 0) -> BatchCompletion:
+        """Return the completion that says why the record is tried again."""
+        return msgspec.structs.replace(
+            self.completion("retrying", error_code=error.code),
+            platform_code=error.platform_code,
+            request_id=error.request_id,
+            attempts=attempts,
+        )
 
     def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
         """Return a completion that says no more than how the record stands."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -10,9 +10,10 @@ import structlog
 
 from schemas.codec import decode_batch_completion
 from schemas.framing import Framing, RegistryUnavailableError, UndecodableError
-from schemas.records import TERMINAL, BatchCompletion, Origin
+from schemas.records import TERMINAL, AccountState, BatchCompletion, Origin
 from schemas.target import Target
 from streams.settings import KafkaSettings
+from streams.states import States
 from streams.tail import Tail
 from streams.thread import Record
 
@@ -28,6 +29,8 @@ class Result:
     target: Target
     parts: list[BatchCompletion]
     is_complete: bool
+    blocked: AccountState | None = None
+    """How the account stands, where it is parked and not through with all parts."""
 
     @property
     def accepted(self) -> int:
@@ -41,8 +44,8 @@ class Result:
 
     @property
     def is_failure(self) -> bool:
-        """A part failed, or all is over and nobody was accepted."""
-        return self.failed is not None or (self.is_complete and self.accepted == 0)
+        """A part failed, the account is parked, or all is over and nobody was accepted."""
+        return self.failed is not None or self.blocked is not None or (self.is_complete and self.accepted == 0)
 
     @property
     def failed(self) -> BatchCompletion | None:
@@ -59,6 +62,8 @@ class Result:
         """One word for all parts."""
         if self.failed is not None:
             return self.failed.status
+        if self.blocked is not None:
+            return "blocked"
         if not self.is_complete:
             return "waiting"
         return "partial" if self.reasons else "delivered"
@@ -66,15 +71,15 @@ class Result:
     def why(self) -> str:
         """Say why a failure is one, without a value of any user."""
         if self.failed is not None:
-            request = self.failed.request_id and f"request {self.failed.request_id}"
-            facts = ", ".join(fact for fact in (self.failed.platform_code, request) if fact)
-            return f"{self.failed.error_code or self.failed.status}" + (f" ({facts})" if facts else "")
+            return f"{self.failed.error_code or self.failed.status}{_facts(self.failed)}"
+        if self.blocked is not None:
+            return f"blocked: {self.blocked.error_code}{_facts(self.blocked)}"
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
         return f"no user was accepted ({listed})"
 
     def as_json(self) -> dict[str, object]:
         """Return the result for `detail=true`."""
-        failed = self.failed
+        failed = self.failed or self.blocked
         return {
             "provider": self.target.provider,
             "account": self.target.account or None,
@@ -89,11 +94,19 @@ class Result:
         }
 
 
+def _facts(told: BatchCompletion | AccountState) -> str:
+    """Return the platform's code and request id in brackets, nothing where it gave none."""
+    request = told.request_id and f"request {told.request_id}"
+    facts = ", ".join(fact for fact in (told.platform_code, request) if fact)
+    return f" ({facts})" if facts else ""
+
+
 @dataclass(slots=True)
 class Waiter:
     """The completions of one batch so far: for each record and target a success, else the latest failure."""
 
     targets: Sequence[Target]
+    blocked: Callable[[Target], AccountState | None]
     _latest: dict[tuple[Origin, Target], BatchCompletion] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -106,20 +119,26 @@ class Waiter:
             self._latest[place] = completion
             self._changed.set()
 
+    def wake(self) -> None:
+        """Look again, as an account's state has changed."""
+        self._changed.set()
+
     def results(self, origins: Iterable[Origin]) -> list[Result]:
         """Return what each target did with these records."""
         wanted = list(origins)
         results = []
         for target in self.targets:
             parts = [self._latest[o, target] for o in wanted if (o, target) in self._latest]
-            results.append(Result(target, parts, len(parts) == len(wanted)))
+            is_complete = len(parts) == len(wanted)
+            blocked = None if is_complete else self.blocked(target)
+            results.append(Result(target, parts, is_complete, blocked))
         return results
 
     async def wait(self, origins: Sequence[Origin], timeout: float) -> list[Result]:
-        """Return when every target is through with every record, or the time is over."""
+        """Return when every target is through with every record or parked, or the time is over."""
         try:
             async with asyncio.timeout(timeout):
-                while not all(result.is_complete for result in self.results(origins)):
+                while not all(result.is_complete or result.blocked for result in self.results(origins)):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -130,14 +149,24 @@ class Waiter:
 class Completions:
     """Hands completions to whoever waits for their batch; the others are dropped."""
 
-    def __init__(self, framing: Framing) -> None:
+    def __init__(self, framing: Framing, states: States) -> None:
         self._framing = framing
+        self._states = states
         self._waiters: dict[str, Waiter] = {}
+        states.listen(lambda _: self._wake())
+
+    def _wake(self) -> None:
+        for waiter in self._waiters.values():
+            waiter.wake()
+
+    def _blocked(self, target: Target) -> AccountState | None:
+        state = self._states.of(target)
+        return state if state and state.state == "blocked" else None
 
     @contextmanager
     def expect(self, batch_id: str, targets: Sequence[Target]) -> Iterator[Waiter]:
         """Collect completions of a batch until the block is left; enter it before the batch is written."""
-        waiter = Waiter(targets)
+        waiter = Waiter(targets, self._blocked)
         self._waiters[batch_id] = waiter
         try:
             yield waiter

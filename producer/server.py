@@ -22,6 +22,7 @@ from schemas.target import Target
 from streams.accounts import register
 from streams.groups import groups_with_members
 from streams.settings import KafkaSettings
+from streams.states import followed_states
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -33,10 +34,10 @@ SHUTDOWN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that listens. `following` is the task that reads completions: where it ends, so must we."""
+    """A server that listens. `following` reads completions and states: where that ends, so must we."""
 
     address: Address
-    following: "asyncio.Task[None]"
+    following: "tuple[asyncio.Task[None], asyncio.Task[None]]"
 
 
 def create_app(uploads: Uploads) -> web.Application:
@@ -99,7 +100,8 @@ async def serving(
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
-        completions = Completions(framing)
+        states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
+        completions = Completions(framing, states)
         following = await stack.enter_async_context(completions.following(kafka, names.completions))
         uploads = Uploads(
             settings=settings,
@@ -118,4 +120,4 @@ async def serving(
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
         host, port = runner.addresses[0][:2]
-        yield Server(Address(host=host, port=port), following)
+        yield Server(Address(host=host, port=port), (following, states.following))

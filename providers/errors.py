@@ -63,11 +63,22 @@ VOCABULARY: Mapping[str, Meaning] = {
     ),
     # One record of the log.
     "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
+    "expired": Meaning("reject", "record", "The record left the log before it was delivered.", "Upload it again."),
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
     # Rows that a call held.
-    "request_refused": Meaning("reject", "row", "The platform calls the request wrong.", "Report it to us."),
+    "request_refused": Meaning(
+        "reject", "row", "The platform refuses rows; halves of the call find out which.", "Correct them."
+    ),
     "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
-    "partly_taken": Meaning("reject", "row", "Some rows were taken; which is not said.", "See the platform."),
+    "not_isolated": Meaning(
+        "reject",
+        "row",
+        "Among these users are some that the platform refuses; which could not be found out.",
+        "Send fewer.",
+    ),
+    "partly_taken": Meaning(
+        "reject", "row", "Some rows were taken; which is not said.", "Nothing: parts are sent again."
+    ),
     "refused_by_platform": Meaning("reject", "row", "The platform did not take this user.", "Correct the field."),
     "bug": Meaning("reject", "row", "Our code failed; the log has its frames.", "Report it to us."),
     # Users that make no row.
@@ -113,6 +124,11 @@ class PlatformError(Exception):
         self.request_id = request_id
         self.wait = wait
         self.operation = operation
+
+    @property
+    def scope(self) -> Scope:
+        """How far the error reaches."""
+        return VOCABULARY[self.code].scope
 
     @property
     def is_ambiguous(self) -> bool:

@@ -12,7 +12,15 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
 from schemas.framing import SINGLE_OBJECT, Framing, Schema, UndecodableError, reader_schema
-from schemas.records import AccountRegistration, AudienceBatch, AudienceUser, BatchCompletion, DirectoryEntry
+from schemas.records import (
+    AccountRegistration,
+    AccountState,
+    AudienceBatch,
+    AudienceUser,
+    BatchCompletion,
+    DirectoryEntry,
+    RetryPointer,
+)
 
 MAX_RECORD = 900_000
 """Bytes of a record before compression; a broker's default limit is 1,048,588, the client's 1,000,000."""
@@ -22,7 +30,12 @@ USERS_PER_BLOCK = 500
 
 _NATIVE = (bytes, date, datetime)
 
-Record = TypeVar("Record", AudienceBatch, BatchCompletion, AccountRegistration, DirectoryEntry)
+Small = BatchCompletion | AccountRegistration | AccountState | DirectoryEntry | RetryPointer
+"""Records that are encoded in one go."""
+
+Record = TypeVar(
+    "Record", AudienceBatch, BatchCompletion, AccountRegistration, AccountState, DirectoryEntry, RetryPointer
+)
 
 
 class UserBlock(msgspec.Struct, frozen=True):
@@ -74,6 +87,26 @@ def encode_directory_entry(entry: DirectoryEntry, framing: Framing = SINGLE_OBJE
 def decode_directory_entry(value: bytes, framing: Framing = SINGLE_OBJECT) -> DirectoryEntry:
     """Decode an entry of the directory. Raises UndecodableError, RegistryUnavailableError."""
     return _decode(DirectoryEntry, value, framing)
+
+
+def encode_account_state(state: AccountState, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an account's state."""
+    return _encode(state, framing)
+
+
+def decode_account_state(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountState:
+    """Decode an account's state. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AccountState, value, framing)
+
+
+def encode_retry_pointer(pointer: RetryPointer, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a pointer to a record that is tried again later."""
+    return _encode(pointer, framing)
+
+
+def decode_retry_pointer(value: bytes, framing: Framing = SINGLE_OBJECT) -> RetryPointer:
+    """Decode a pointer. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(RetryPointer, value, framing)
 
 
 def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_RECORD // 8) -> Iterator[UserBlock]:
@@ -161,7 +194,7 @@ def join_blocks(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Fram
     return buffer.getvalue()
 
 
-def _encode(record: BatchCompletion | AccountRegistration | DirectoryEntry, framing: Framing) -> bytes:
+def _encode(record: Small, framing: Framing) -> bytes:
     name = type(record).__name__
     buffer = io.BytesIO()
     buffer.write(framing.header(name))

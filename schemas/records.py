@@ -145,6 +145,31 @@ class DirectoryEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     written_at: datetime
 
 
+class AccountState(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an account stands: a throttle ends by itself, a block is probed and may wait for a person."""
+
+    provider: str
+    account: str | None = None
+    state: Literal["running", "throttled", "blocked"]
+    until: datetime | None = None
+    error_code: str | None = None
+    platform_code: str | None = None
+    request_id: str | None = None
+    changed_at: datetime
+
+
+class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A record of the log that a group tries again later; `waited` is in milliseconds."""
+
+    origin: Origin
+    attempt: int
+    not_before: datetime
+    first_attempt_at: datetime
+    first_failure: str
+    first_platform_code: str | None = None
+    waited: int = 0
+
+
 class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):
     """Where the group of an account starts in the log: an offset for each partition."""
 

@@ -68,7 +68,9 @@ class TopicNames:
             "AudienceBatch": self.batches,
             "BatchCompletion": self.completions,
             "AccountRegistration": self.accounts,
+            "AccountState": f"{self.accounts}.state",  # two kinds of records on one topic need two subjects
             "DirectoryEntry": self.directory,
+            "RetryPointer": f"{self.prefix}.retry",
         }
 
     def retry(self, group_id: str) -> str:

@@ -58,7 +58,7 @@ async def test_one_account_that_is_not_let_in_harms_no_other(kafka: KafkaSetting
         status, body, _ = await found.upload(make_users(2), "?sync=true")
         assert status == 400
         assert len(body["errors"]) == 1
-        assert body["errors"][0].startswith("facebook/eu: token_invalid (190, request ")
+        assert body["errors"][0].startswith("facebook/eu: blocked: token_invalid (190, request ")
         assert await found.members("facebook") == hashes(0, 1)
 
 
@@ -141,3 +141,24 @@ async def test_a_consumer_that_is_killed_between_creating_an_audience_and_noting
         async with asyncio.timeout(60), consumer_process(found, tmp_path):
             await found.completions(1)
         assert [audience["members"] for audience in await audiences(found, "facebook")] == [3]
+
+
+async def test_a_second_signal_ends_a_consumer_at_once_and_nothing_is_lost(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        await found.inject(provider="facebook", fault="stall", operation="upload", untilCleared=True)
+        async with asyncio.timeout(60), consumer_process(found, tmp_path) as process:
+            assert (await found.upload(make_users(3)))[0] == 200
+            while not (await found.counters())["facebook"]["byOperation"]["upload"]:
+                await asyncio.sleep(0.02)
+            process.terminate()
+            await asyncio.sleep(1)
+            assert process.returncode is None  # it finishes what is in hand
+            process.terminate()
+            async with asyncio.timeout(5):
+                assert await process.wait() == 130
+        await found.clear_faults()
+        async with asyncio.timeout(60), consumer_process(found, tmp_path):
+            await found.completions(1)
+        assert await found.members("facebook") == hashes(0, 1, 2)

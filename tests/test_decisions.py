@@ -1,14 +1,18 @@
 """Pure decisions: when to try again, how fast to call, what a text means."""
 
+import asyncio
 import json
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.attempts import Attempts, Time
-from consumer.retry import RetryPolicy
+from consumer.attempts import Attempts, History, PostponedError
+from consumer.gate import FEWEST, LONGEST_PROBE, Circuit, Gate
+from consumer.retry import InPlace, Later, RetryPolicy
+from consumer.time import Time
 from producer.numbers import number_text
 from producer.settings import ServerSettings
 from producer.users_json import PayloadError, parse_users
@@ -31,12 +35,17 @@ policies = st.builds(
 def test_a_wait_is_bounded_and_never_shorter_than_the_platform_asks(
     policy: RetryPolicy, attempt: int, age: float, asked: float | None, chance: float
 ) -> None:
-    wait = policy.wait(attempt, age=age, asked=asked, chance=chance)
-    if wait is None:
-        assert attempt >= policy.attempts or age + max(policy.cap, asked or 0) > policy.max_age
+    decision = policy.decide(attempt, age=age, asked=asked, chance=chance)
+    if decision is None:
+        assert age + max(policy.cap, asked or 0) > policy.max_age
     else:
-        assert (asked or 0) <= wait <= max(policy.cap, asked or 0)
-        assert age + wait <= policy.max_age
+        assert (asked or 0) <= decision.seconds <= max(policy.cap, asked or 0)
+        assert age + decision.seconds <= policy.max_age
+        if isinstance(decision, InPlace):
+            assert attempt < policy.attempts
+            assert decision.seconds <= policy.longest_in_place
+        else:
+            assert isinstance(decision, Later)
 
 
 class Clock:
@@ -52,27 +61,121 @@ class Clock:
         self.now += seconds
 
 
-async def ignore(error: RetryError) -> None:
+async def ignore(error: PlatformError | None) -> None:
     del error
 
 
-def make_attempts(clock: Clock, **policy: object) -> Attempts:
+async def pass_probe() -> None:
+    """Answer a probe as a platform that works."""
+
+
+def make_attempts(clock: Clock, history: History | None = None, gate: Gate | None = None, **policy: Any) -> Attempts:
     time = Time(clock=clock, sleep=clock.sleep, chance=lambda: 1.0)
-    pace = Pace({}, clock, clock.sleep)
-    return Attempts(policy=RetryPolicy(**policy), pace=pace, time=time, notice=ignore, context={})  # type: ignore[arg-type] # any setting
+    return Attempts(
+        policy=RetryPolicy(**policy),
+        pace=Pace({}, clock, clock.sleep),
+        gate=gate or Gate(probe=pass_probe, announce=ignore, time=time),
+        time=time,
+        notice=ignore,
+        context={},
+        history=history or History(),
+    )
 
 
-async def test_a_call_is_given_up_after_so_many_attempts() -> None:
+async def test_a_call_is_tried_so_often_in_place_and_then_later() -> None:
     clock, calls = Clock(), 0
 
     async def fail() -> None:
         nonlocal calls
         calls += 1
-        raise platform_error("unreachable")
+        raise platform_error("busy")
 
-    with pytest.raises(RetryError):
+    with pytest.raises(PostponedError) as raised:
         await make_attempts(clock, attempts=4).run(fail)
     assert calls == 4
+    assert raised.value.error.code == "busy"
+
+
+async def test_a_long_wait_is_not_sat_out_in_place() -> None:
+    async def fail() -> None:
+        raise platform_error("busy", wait=300)
+
+    clock = Clock()
+    with pytest.raises(PostponedError) as raised:
+        await make_attempts(clock).run(fail)
+    assert (clock.now, raised.value.seconds) == (0, 300)
+
+
+async def test_age_and_attempts_go_on_where_a_pointer_left_them_and_end_at_the_limit() -> None:
+    async def fail() -> None:
+        raise platform_error("busy")
+
+    attempts = make_attempts(Clock(), History(attempts=11, age=90), max_age=1000)
+    with pytest.raises(PostponedError):
+        await attempts.run(fail)
+    assert attempts.most == 12
+    with pytest.raises(RetryError):
+        await make_attempts(Clock(), History(attempts=11, age=990), max_age=1000).run(fail)
+
+
+async def test_a_stop_parks_the_account_and_the_call_goes_on_when_a_probe_has_passed() -> None:
+    said: list[str | None] = []
+    probes = iter([platform_error("token_invalid"), platform_error("terms_not_accepted"), None])
+
+    async def announce(error: PlatformError | None) -> None:
+        said.append(error.code if error else None)
+
+    async def probe() -> None:
+        if error := next(probes):
+            raise error
+
+    clock, refusals = Clock(), iter([platform_error("token_invalid"), None])
+
+    async def call() -> str:
+        if error := next(refusals):
+            raise error
+        return "done"
+
+    gate = Gate(probe=probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
+    watching = asyncio.create_task(gate.watch())
+    attempts = make_attempts(clock, gate=gate, max_age=1)
+    assert await attempts.run(call) == "done"
+    await asyncio.sleep(0)
+    watching.cancel()
+    assert said == [None, "token_invalid", "terms_not_accepted", None]
+    assert attempts.most == 1
+    assert attempts.excused == clock.now == 2 + 4 + 8
+
+
+async def test_of_many_that_wait_one_tries_and_the_others_go_when_it_has_passed() -> None:
+    clock, calls, is_good = Clock(), 0, False
+    gate = Gate(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
+    watching = asyncio.create_task(gate.watch())
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.001)
+        if not is_good:
+            raise platform_error("permission_missing")
+
+    tasks = [asyncio.create_task(make_attempts(clock, gate=gate).run(call)) for _ in range(20)]
+    while calls < 30:
+        await asyncio.sleep(0.001)
+    assert clock.now > 5 * LONGEST_PROBE  # ten tries alone after the first twenty, ever rarer
+    is_good = True
+    async with asyncio.timeout(5):
+        await asyncio.gather(*tasks)
+    watching.cancel()
+    assert calls <= 30 + 2 + 20
+
+
+def test_a_circuit_opens_by_share_and_not_by_count() -> None:
+    circuit = Circuit()
+    assert not any(circuit.note(0, is_failure=number % 2 == 0) for number in range(1000))
+    circuit = Circuit()
+    assert [circuit.note(0, is_failure=True) for _ in range(FEWEST)] == [False] * (FEWEST - 1) + [True]
+    assert not circuit.note(100, is_failure=True)
 
 
 async def test_a_throttle_is_waited_out_and_is_neither_attempt_nor_age() -> None:
@@ -91,7 +194,7 @@ async def test_a_throttle_is_waited_out_and_is_neither_attempt_nor_age() -> None
     assert attempts.most == 1
 
 
-@pytest.mark.parametrize("code", ["token_invalid", "request_refused"])
+@pytest.mark.parametrize("code", ["audience_refused", "request_refused"])
 async def test_what_will_never_pass_is_not_tried_again(code: str) -> None:
     async def refuse() -> None:
         raise platform_error(code)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.attempts import Time
 from consumer.audiences import Audiences
+from consumer.time import Time
 from providers.base import AnyProvider, Rejection, Sent
 from providers.errors import PlatformError, platform_error
 from providers.settings import AccountSettings

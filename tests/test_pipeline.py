@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import json
-import re
 import shutil
 import subprocess
 import uuid
@@ -16,6 +15,7 @@ from confluent_kafka import Producer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from world import ALL, UNLIMITED, World, consuming_one, make_batch, make_users, sandbox_account, world
 
+from consumer.time import Time
 from providers.base import Rejection
 from providers.tiktok import TikTok
 from sandbox import SandboxOptions
@@ -101,16 +101,66 @@ async def test_a_stalled_platform_delays_nobody_else_and_is_named_to_the_sync_ca
         assert await found.members("facebook") == hashes(*range(5))
 
 
-async def test_a_permanent_refusal_fails_that_target_with_the_vocabulary_s_word(
+async def test_an_account_that_is_refused_is_parked_and_goes_on_by_itself_with_nothing_lost(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
     async with world(kafka, topic_prefix) as found:
         await found.inject(provider="tiktok", fault="auth", untilCleared=True)
-        status, body, _ = await found.upload(make_users(1), "?sync=true")
-        assert status == 400
-        assert re.fullmatch(r"tiktok: token_invalid \(40102, request \w+\)", body["errors"][0])
-        failed = next(c for c in await found.completions(3) if c.provider == "tiktok")
-        assert (failed.status, failed.error_code, failed.platform_code) == ("failed", "token_invalid", "40102")
+        for start in (0, 5):
+            begun = asyncio.get_running_loop().time()
+            status, body, _ = await found.upload(make_users(5, start), "?sync=true&detail=true")
+            assert status == 400
+            assert len(body["errors"]) == 1
+            assert body["errors"][0].startswith("tiktok: blocked: token_invalid")
+            assert asyncio.get_running_loop().time() - begun < 5
+            ended = {result["provider"]: result["status"] for result in body["results"]}
+            assert ended == {"facebook": "delivered", "tiktok": "blocked", "klaviyo": "delivered"}
+        assert await found.members("tiktok") == set()
+        await found.clear_faults()
+        assert {c.status for c in await found.completions(6)} == {"delivered"}
+        assert await found.members("tiktok") == hashes(*range(10))
+        assert (await found.upload(make_users(1), "?sync=true"))[0] == 200
+
+
+async def test_a_platform_that_is_down_is_parked_and_goes_on_when_it_is_back(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found:
+        await found.inject(provider="facebook", fault="server_error", untilCleared=True)
+        uploads = [found.upload(make_users(2, start), "?sync=true") for start in range(0, 24, 2)]
+        answers = await asyncio.gather(*uploads)
+        assert {status for status, _, _ in answers} == {400}
+        assert {body["errors"][0].partition(" (")[0] for _, body, _ in answers} == {"facebook: blocked: platform_error"}
+        await found.clear_faults()
+        assert {c.status for c in await found.completions(12)} == {"delivered"}
+        assert len(await found.members("facebook")) == 24
+
+
+async def test_a_wait_of_minutes_goes_by_a_pointer_and_holds_up_nobody(kafka: KafkaSettings, topic_prefix: str) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        served = sandbox_account(Target("facebook"), found.sandbox_url, slots="1")
+        busy = {"error": {"code": 2650, "error_subcode": 1870145, "fbtrace_id": "r"}}
+        await found.inject(provider="facebook", fault="custom", operation="upload", status=400, body=busy, calls=3)
+        naps: list[float] = []
+        is_due = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            naps.append(seconds)
+            await (is_due.wait() if seconds > 100 else asyncio.sleep(seconds))
+
+        async with consuming_one(served, kafka, found.names, time=Time(sleep=sleep)):
+            for start in range(3):
+                assert (await found.upload(make_users(2, start * 2), name=f"VIP {start}"))[0] == 200
+            async with asyncio.timeout(20):
+                while sum(seconds > 100 for seconds in naps) < 3:
+                    await asyncio.sleep(0.05)
+            assert (await found.upload(make_users(2, 8), "?sync=true", name="other"))[0] == 200
+        async with consuming_one(served, kafka, found.names, time=Time(sleep=sleep)):
+            is_due.set()
+            ended = await found.completions(4)
+        assert [(c.status, c.attempts) for c in ended if c.attempts == 2] == [("delivered", 2)] * 3
+        for start in range(3):
+            assert len(await found.members("facebook", f"blotout_VIP_{start}")) == 2
 
 
 @pytest.mark.parametrize("fault", ["server_error", "html", "drop", "drop_after", "not_found", "throttled"])

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 from world import UNLIMITED, World, consuming_one, make_users, sandbox_account, world
 
-from consumer.attempts import Time
+from consumer.delivery import BISECTION_CALLS
+from consumer.time import Time
+from providers.base import Rejection
 from providers.errors import VOCABULARY
-from providers.facebook_answers import LATE
 from providers.table import installed
+from providers.tiktok import TikTok
 from schemas.codec import decode_batch_completion
-from schemas.records import BatchCompletion
+from schemas.records import AudienceUser, BatchCompletion
 from schemas.target import Target
 from streams.settings import KafkaSettings
 from streams.tail import read_to_end
@@ -88,28 +90,34 @@ async def check_end(
 ) -> None:
     """Compare an answer and the completions with what the class of a word promises."""
     status, body = answer
-    told = await completions_of(found, str(body["batchId"]))
-    action = "retry" if word == "too_much_data" else VOCABULARY[word].action
+    meaning = VOCABULARY[word]
     platform_code = f"HTTP {code}" if name == "klaviyo" else code
+    facts = f"{word} ({platform_code}, request request-1)"
+    told = await completions_of(found, str(body["batchId"]))
+    if meaning.action == "stop":
+        async with asyncio.timeout(10):
+            while told[-1].status != "delivered":
+                told = await completions_of(found, str(body["batchId"]))
+        assert status == 200 or body["errors"] == [f"{name}: blocked: {facts}"]
     assert QUOTED not in repr(told) + repr(body)
-    if action in ("reject", "stop"):
-        assert status == 400, (code, body)
-        assert body["errors"] == [f"{name}: {word} ({platform_code}, request request-1)"]
+    if meaning.action == "reject" and meaning.scope != "row":
+        assert (status, body["errors"]) == (400, [f"{name}: {facts}"])
         assert [(one.status, one.error_code) for one in told] == [("failed", word)]
         assert (told[0].platform_code, told[0].request_id) == (platform_code, "request-1")
         assert not clock.sleeps
         return
-    assert status == 200, (code, body)
-    assert told[-1].status == "delivered"
+    assert told[-1].status == "delivered", (code, told)
     assert told[-1].counts.accepted == 2
-    if action == "throttle":
-        assert told[-1].attempts == 1
-        assert clock.sleeps[0] >= 1
-    elif word != "too_much_data":
+    if meaning.action in ("stop", "retry"):
+        before = [(one.status, one.error_code, one.platform_code) for one in told[:-1]]
+        assert before[0] == ("retrying", word, platform_code)
+    if meaning.action == "retry":
+        assert status == 200
         assert told[-1].attempts == 2
-        assert [(one.status, one.error_code) for one in told[:-1]] == [("retrying", word)]
-        is_late = word in ("restricted", "maintenance") or (name, word) == ("facebook", "busy")
-        assert (max(clock.sleeps) >= LATE) == is_late
+    else:
+        assert told[-1].attempts == 1
+    if meaning.action == "throttle":
+        assert clock.sleeps[0] >= 1
 
 
 async def test_an_error_that_meta_calls_transient_is_tried_again_whatever_its_code(
@@ -138,4 +146,60 @@ async def test_an_unknown_audience_is_not_an_unknown_account(kafka: KafkaSetting
         await found.inject(provider="facebook", fault="not_found", operation="find")
         status, body, _ = await found.upload(make_users(1), "?sync=true")
         assert status == 400
-        assert re.fullmatch(r"facebook: account_not_found \(100/33, request \w+\)", body["errors"][0])
+        assert re.fullmatch(r"facebook: blocked: account_not_found \(100/33, request \w+\)", body["errors"][0])
+
+
+@pytest.mark.parametrize(("bad", "rows"), [((3,), 40), ((0, 17, 39), 40)])
+async def test_rows_that_a_platform_refuses_are_found_and_the_others_get_through(
+    kafka: KafkaSettings, topic_prefix: str, bad: tuple[int, ...], rows: int
+) -> None:
+    """TikTok refuses a whole call for one id that it does not like."""
+
+    class Unliked(TikTok):
+        def row(self, user: AudienceUser) -> list[str] | Rejection:
+            row = super().row(user)
+            is_bad = user.email in {f"person{number}@example.com" for number in bad}
+            return ["no hash", ""] if is_bad else row
+
+    async with world(kafka, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        served = sandbox_account(Target("tiktok"), found.sandbox_url)
+        unlike = type(served)(target=served.target, kind=Unliked, settings=served.settings)
+        async with consuming_one(unlike, kafka, found.names):
+            status, body, _ = await found.upload(make_users(rows), "?sync=true&detail=true")
+        assert status == 200
+        assert body["results"][0]["reasons"] == {"refused_by_platform": len(bad)}
+        told = (await found.completions(1))[0]
+        assert sorted(user.index for user in told.rejected_users) == list(bad)
+        assert len(await found.members("tiktok")) == rows - len(bad)
+
+
+async def test_a_search_for_refused_rows_is_bounded_and_says_what_it_did_not_find(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    class Unliked(TikTok):
+        def row(self, user: AudienceUser) -> list[str] | Rejection:
+            row = super().row(user)
+            number = int((user.email or "0").removeprefix("person").partition("@")[0])
+            return ["no hash", ""] if number % 10 == 3 else row
+
+    async with world(kafka, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        served = sandbox_account(Target("tiktok"), found.sandbox_url)
+        unlike = type(served)(target=served.target, kind=Unliked, settings=served.settings)
+        async with consuming_one(unlike, kafka, found.names):
+            _, body, _ = await found.upload(make_users(1000), "?sync=true&detail=true")
+        result = body["results"][0]
+        assert (await found.counters())["tiktok"]["byOperation"]["upload"] == BISECTION_CALLS
+        assert result["reasons"]["not_isolated"] > 0
+        assert result["accepted"] + result["rejected"] == 1000
+        assert len(await found.members("tiktok")) == result["accepted"] > 0
+
+
+async def test_a_request_that_is_refused_whatever_it_holds_fails_and_rejects_nobody(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found:
+        await found.inject(provider="facebook", fault="invalid", operation="upload", untilCleared=True)
+        status, body, _ = await found.upload(make_users(30), "?sync=true&detail=true")
+        assert status == 400
+        assert body["errors"][0].startswith("facebook: request_refused (100, request ")
+        assert body["results"][0]["rejected"] == 0

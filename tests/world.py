@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 
 import sandbox
-from consumer.attempts import REAL_TIME, Time
 from consumer.service import Account, consume
 from consumer.settings import ConsumerSettings
+from consumer.time import REAL_TIME, Time
 from producer.server import serving
 from producer.settings import ServerSettings
 from providers.settings import account_values, variable
@@ -140,7 +140,7 @@ async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
     """Run ingestion for `providers`, consumers for those in `consuming` (all), and the sandbox."""
     names = TopicNames(prefix)
     targets = [parse_target(provider) for provider in providers]
-    await ensure_topics(kafka, layout(names))
+    await ensure_topics(kafka, layout(names, [target.group_id(prefix) for target in targets]))
     async with AsyncExitStack() as stack:
         sandbox_url = await stack.enter_async_context(sandbox_running(options))
         server_settings = ServerSettings.model_validate({"AUDIENCE_LISTEN": "127.0.0.1:0", **(settings or {})})

@@ -1,0 +1,76 @@
+"""Fetch one record of a topic by where it stands."""
+
+import asyncio
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from schemas.records import Origin
+from streams.errors import KafkaUnreachableError
+from streams.intake import take_in, watermarks
+from streams.reader import DEFAULTS
+from streams.settings import KafkaSettings
+from streams.thread import Record
+
+LIMIT = 30.0
+
+_REQUIRED: dict[str, Any] = {
+    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+}
+
+
+class Fetcher:
+    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._config = DEFAULTS | kafka.client(**_REQUIRED)
+        self._turn = asyncio.Lock()
+
+    async def fetch(self, origin: Origin) -> Record | None:
+        """Return a record, None where it is not on the topic any more. Raises KafkaUnreachableError."""
+        async with self._turn:
+            return await asyncio.to_thread(_fetch, self._config, origin)
+
+
+class _One:
+    """Takes the record of one offset."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self.is_gone = False
+
+    def next_offset(self, partition: int) -> int | None:
+        return self._origin.offset if partition == self._origin.partition else None
+
+    def accept(self, record: Record) -> bool:
+        self.is_gone = record.origin.offset > self._origin.offset
+        return record.origin == self._origin
+
+    def find_back(self, consumer: Consumer, partition: int) -> None:
+        del consumer, partition
+        self.is_gone = True
+
+
+def _fetch(config: dict[str, Any], origin: Origin) -> Record | None:
+    consumer, one, deadline = Consumer(config), _One(origin), time.monotonic() + LIMIT
+    try:
+        low, high = watermarks(consumer, origin.topic, origin.partition)
+        if not low <= origin.offset < high:
+            return None
+        consumer.assign([TopicPartition(origin.topic, origin.partition, origin.offset)])
+        while time.monotonic() < deadline and not one.is_gone:
+            message = consumer.poll(0.2)
+            found = take_in(consumer, [message], one) if message is not None else []
+            if found:
+                return found[0]
+    except KafkaException as error:
+        raise KafkaUnreachableError(f"Kafka does not hand over {origin} ({error.args[0].name()}).") from error
+    finally:
+        consumer.close()
+    if one.is_gone:
+        return None
+    raise KafkaUnreachableError(f"Kafka does not hand over {origin} in time.")

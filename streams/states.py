@@ -1,0 +1,79 @@
+"""How accounts stand, as all processes of a deployment see it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.codec import decode_account_state, encode_account_state
+from schemas.framing import Framing, RegistryUnavailableError, UndecodableError
+from schemas.records import AccountState
+from schemas.target import Target
+from streams.settings import KafkaSettings
+from streams.tail import Tail
+from streams.thread import Record
+from streams.writer import Writer
+
+log = structlog.get_logger()
+
+_KEY = "state:"
+HEADERS = {"content-type": b"application/vnd.audience.account-state+avro"}
+
+
+@dataclass(slots=True)
+class States:
+    """The latest state of each account, as far as the topic was read. Use `followed_states`."""
+
+    framing: Framing
+    following: "asyncio.Task[None]" = field(init=False)
+    _latest: dict[Target, AccountState] = field(default_factory=dict)
+    _listeners: list[Callable[[AccountState], None]] = field(default_factory=list)
+
+    def of(self, target: Target) -> AccountState | None:
+        """Return how an account stands; None where nothing was ever said, so that it runs."""
+        return self._latest.get(target)
+
+    def listen(self, listener: Callable[[AccountState], None]) -> None:
+        """Call a function with every state that comes from now on."""
+        self._listeners.append(listener)
+
+    async def follow(self, tail: Tail) -> None:
+        """Read without end."""
+        async for records in tail.batches():
+            for record in records:
+                if (record.key or b"").startswith(_KEY.encode()) and record.value:
+                    await self._take(record)
+
+    async def _take(self, record: Record) -> None:
+        try:
+            state = await asyncio.to_thread(decode_account_state, record.value, self.framing)
+        except (UndecodableError, RegistryUnavailableError):
+            log.warning("An account's state can't be decoded and is ignored.", origin=str(record.origin))
+            return
+        self._latest[Target(state.provider, state.account or "")] = state
+        for listener in self._listeners:
+            listener(state)
+
+
+@asynccontextmanager
+async def followed_states(kafka: KafkaSettings, topic: str, framing: Framing) -> AsyncIterator[States]:
+    """Follow the accounts' states, old ones included, while the block is entered.
+
+    `states.following` never ends well. Raises KafkaUnreachableError, ReaderFailedError.
+    """
+    states = States(framing)
+    async with Tail(kafka, topic, from_beginning=True) as tail:
+        states.following = asyncio.create_task(states.follow(tail))
+        try:
+            yield states
+        finally:
+            states.following.cancel()
+            await asyncio.gather(states.following, return_exceptions=True)
+
+
+async def write_state(writer: Writer, topic: str, state: AccountState, framing: Framing) -> None:
+    """Write how an account stands. Raises what `Writer.send` raises, RegistryUnavailableError."""
+    value = await asyncio.to_thread(encode_account_state, state, framing)
+    await writer.send(topic, f"{_KEY}{Target(state.provider, state.account or '')}", value, HEADERS)
