@@ -111,13 +111,17 @@ class HttpTransport:
         self._pause_after = pause_after
 
     async def send(self, request: Request) -> Answer:
-        """Wait for a free slot, then for the pace, then call; what the answer says of the use so far slows the pace.
+        """Wait for the pace and a free slot, then call; what the answer says of the use so far slows the pace.
 
-        Raises RetryError: `unreachable`, `no_answer`; StopError: `address_refused`.
+        No slot is held while waiting, as other operations may have their turn. Raises RetryError: `unreachable`,
+        `no_answer`; StopError: `address_refused`; ThrottleError where the pace puts this operation off for long.
         """
-        async with self._slots:
-            await self._pace.acquire(request.operation)
-            answer = await self._answer_to(request)
+        answer = None
+        while answer is None:
+            await self._pace.ready(request.operation)
+            async with self._slots:
+                if self._pace.take(request.operation):
+                    answer = await self._answer_to(request)
         if pause := self._pause_after(answer):
             self._pace.hold(pause.seconds, None if pause.is_account_wide else request.operation)
         return answer

@@ -7,8 +7,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from providers.errors import platform_error
+
 JITTER = 0.1
 """Seconds that every window is longer than the platform's, as some calls travel faster than others."""
+
+LONGEST_WAIT = 120.0
+"""Seconds for which a call waits in place for its operation's turn, as minutes' windows ask; days' are no such wait."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"(\d+)/([smhd])")
@@ -87,9 +92,27 @@ class Pace:
         held_until = max(self._held_until.get(None, 0.0), self._held_until.get(operation, 0.0))
         return max([0.0, held_until - now, *waits])
 
-    async def acquire(self, operation: str) -> None:
-        """Wait for the turn of one call, and count it."""
+    async def unheld(self) -> float:
+        """Wait while the whole account is held; return the seconds that took."""
+        begun = self._clock()
+        while (left := self._held_until.get(None, 0.0) - self._clock()) > 0:
+            await self._sleep(left)
+        return self._clock() - begun
+
+    async def ready(self, operation: str) -> None:
+        """Wait until a call may go out; then `take` the turn, unless another call was faster.
+
+        Raises ThrottleError where this operation, unlike the account, must wait for longer than LONGEST_WAIT.
+        """
         while (wait := self.wait(operation)) > 0:
+            if wait > LONGEST_WAIT and self._held_until.get(None, 0.0) - self._clock() < wait:
+                raise platform_error("throttled", wait=wait, operation=operation)
             await self._sleep(wait)
+
+    def take(self, operation: str) -> bool:
+        """Count a call that goes out now; False, without effect, where it may not."""
+        if self.wait(operation) > 0:
+            return False
         for window in self._windows.get(operation, ()):
             window.calls.append(self._clock())
+        return True
