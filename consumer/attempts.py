@@ -6,18 +6,15 @@ from typing import TypeVar
 
 import structlog
 
-from consumer.gate import Gate
+from consumer.gate import Gate, Ticket
 from consumer.retry import InPlace, RetryPolicy
+from consumer.throttles import Throttles
 from consumer.time import Time
 from providers.errors import PlatformError, RetryError, StopError, ThrottleError
-from providers.pace import Pace
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-DEFAULT_THROTTLE = 60.0
-"""Seconds to wait where a platform throttles without saying for how long."""
 
 Notice = Callable[[PlatformError], Awaitable[None]]
 
@@ -25,7 +22,7 @@ Notice = Callable[[PlatformError], Awaitable[None]]
 class PostponedError(Exception):
     """The call is better tried later: `error` was its last failure, `seconds` how much later."""
 
-    def __init__(self, error: RetryError, seconds: float) -> None:
+    def __init__(self, error: PlatformError, seconds: float) -> None:
         super().__init__(error.code)
         self.error = error
         self.seconds = seconds
@@ -40,11 +37,24 @@ class History:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Trying:
+    """One call: the attempt that is next or under way, and what was waited for what is not its own fault."""
+
+    attempt: int
+    since: float
+    excused: float = 0.0
+    noticed: str | None = None
+    """Word of the error that was reported last."""
+    stopped_at: int | None = None
+    """How many calls of the account had passed when a stop met this one."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Attempts:
     """The attempts of one record. `most` is the highest number that one of its calls took."""
 
     policy: RetryPolicy
-    pace: Pace
+    throttles: Throttles
     gate: Gate
     time: Time
     notice: Notice
@@ -55,55 +65,91 @@ class Attempts:
     """Seconds that were spent throttled or parked, of the call where it was most."""
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until it returns; while the account is parked, wait.
+        """Call until it returns; while the account is held or parked, wait.
 
-        Raises RetryError past the policy's age, RejectError, an error of ours, or PostponedError. Throttles and
-        what parks the account are neither attempts nor age.
+        Raises RetryError or StopError past the policy's age, RejectError, an error of ours, or PostponedError.
+        Throttles and what parks the account are neither attempts nor age.
         """
-        attempt, since, excused = self.history.attempts + 1, self.time.clock() - self.history.age, 0.0
-        while True:
-            self.most = max(self.most, attempt)
-            excused += await self.gate.enter()
-            self.excused = max(self.excused, excused)
-            try:
-                result = await call()
-            except ThrottleError as error:
-                self.gate.passed()
-                excused += await self._wait_out(error)
-            except StopError as error:
-                await self.notice(error)
-                self.gate.failed(error)
-            except RetryError as error:
-                self.gate.failed(error)
-                await self._back_off(error, attempt, self.time.clock() - since - excused)
-                attempt += 1
-            except Exception:
-                self.gate.passed()
-                raise
-            else:
-                self.gate.passed()
-                return result
+        trying = _Trying(attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age)
+        try:
+            while True:
+                ticket = await self._enter(trying)
+                try:
+                    result = await call()
+                except PlatformError as error:
+                    await self._see_to(error, trying, ticket)
+                except Exception:
+                    if not self.gate.broke(ticket):
+                        self._count(trying)
+                        raise
+                else:
+                    self.gate.passed(ticket)
+                    self._count(trying)
+                    return result
+        finally:
+            self.excused = max(self.excused, trying.excused)
 
-    async def _wait_out(self, error: ThrottleError) -> float:
-        wait = DEFAULT_THROTTLE if error.wait is None else error.wait
-        self.pace.hold(wait, error.operation)
+    def _count(self, trying: _Trying) -> None:
+        self.most = max(self.most, trying.attempt)
+
+    async def _enter(self, trying: _Trying) -> Ticket:
+        trying.excused += await self.throttles.pace.unheld()
+        ticket = await self.gate.enter()
+        trying.excused += ticket.waited
+        return ticket
+
+    async def _see_to(self, error: PlatformError, trying: _Trying, ticket: Ticket) -> None:
+        """Return when the call is to be tried again, raise where it is not.
+
+        A stop that meets this call again, while others pass, is not the account's but this audience's.
+        """
+        is_lone = trying.stopped_at is not None and self.gate.passes > trying.stopped_at
+        if isinstance(error, ThrottleError):
+            self.gate.passed(ticket)
+            await self._wait_out(error, trying)
+        elif isinstance(error, StopError) and not is_lone:
+            trying.stopped_at = self.gate.passes
+            self.gate.failed(ticket, error)
+            await self._tell(error, trying)
+        else:
+            self._count(trying)
+            (self.gate.passed(ticket) if is_lone else self.gate.failed(ticket, error))
+            if not isinstance(error, RetryError | StopError):
+                raise error
+            await self._back_off(error, trying)
+            trying.attempt += 1
+
+    async def _wait_out(self, error: ThrottleError, trying: _Trying) -> None:
+        """Wait in place, unless others need not: one operation may be held for a day."""
+        wait = await self.throttles.hold(error)
         log.warning("The platform throttles: waiting.", seconds=wait, action="throttle", **self._facts(error))
-        await self.time.sleep(wait)
-        return wait
+        if error.operation is not None:
+            trying.excused += wait
+            if wait > self.policy.longest_in_place:
+                raise PostponedError(error, wait)
+            await self.time.sleep(wait)
 
-    async def _back_off(self, error: RetryError, attempt: int, age: float) -> None:
-        decision = self.policy.decide(attempt, age=age, asked=error.wait, chance=self.time.chance())
+    async def _back_off(self, error: PlatformError, trying: _Trying) -> None:
+        age = self.time.clock() - trying.since - trying.excused
+        decision = self.policy.decide(
+            trying.attempt, age=age, asked=error.wait, chance=self.time.chance(), is_shared=error.scope == "account"
+        )
         if decision is None:
             raise error
         is_now = isinstance(decision, InPlace)
         text = "A platform call failed: trying again." if is_now else "A platform call failed: trying again later."
-        facts = {"attempt": attempt, "seconds": round(decision.seconds, 2), "action": "retry", **self._facts(error)}
-        log.warning(text, **facts)
+        facts = {"attempt": trying.attempt, "seconds": round(decision.seconds, 2), **self._facts(error)}
+        log.warning(text, action="retry", **facts)
         if not is_now:
             raise PostponedError(error, decision.seconds)
-        if attempt == self.history.attempts + 1:
-            await self.notice(error)
+        await self._tell(error, trying)
         await self.time.sleep(decision.seconds)
+
+    async def _tell(self, error: PlatformError, trying: _Trying) -> None:
+        """Report why the record is tried again, once for each reason."""
+        if trying.noticed != error.code:
+            trying.noticed = error.code
+            await self.notice(error)
 
     def _facts(self, error: PlatformError) -> dict[str, object]:
         facts = {"error": error.code, "platform_code": error.platform_code, "request_id": error.request_id}

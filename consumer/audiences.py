@@ -19,6 +19,9 @@ from streams.directory import Directory
 
 log = structlog.get_logger()
 
+PATIENCE = 5.0
+"""Seconds for which a record waits for its audience; longer ones would hold up those of other audiences."""
+
 LOOK_AGAIN = 5.0
 """Seconds between look-ups for an audience that may have been created and does not show yet."""
 
@@ -39,6 +42,35 @@ class Audiences:
     """What this process's claims are known by."""
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _names: dict[str, "_Name"] = field(default_factory=dict)
+    _asked: dict[tuple[str, AudienceType], "_Asked"] = field(default_factory=dict)
+
+    async def ask(self, platform_name: str, audience_type: AudienceType) -> str:
+        """Return what `id_of` returns, shared by all who ask meanwhile, or raise what it raises.
+
+        Raises RetryError(`audience_pending`) once that takes longer than PATIENCE; it goes on all the same.
+        """
+        key = platform_name, audience_type
+        asked = self._asked.get(key)
+        if asked is None:
+            task = asyncio.create_task(self.id_of(platform_name, audience_type))
+            task.add_done_callback(lambda done: self._answered(key, done))
+            asked = self._asked[key] = _Asked(task, self.time.clock())
+        await asyncio.wait({asked.task}, timeout=max(0.0, asked.since + PATIENCE - self.time.clock()))
+        if not asked.task.done():
+            raise platform_error("audience_pending", wait=PATIENCE)
+        return asked.task.result()
+
+    def _answered(self, key: tuple[str, AudienceType], task: "asyncio.Task[str]") -> None:
+        self._asked.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # whoever still waits is told; nobody may
+
+    async def close(self) -> None:
+        """End what goes on without anybody waiting; its claims end by themselves."""
+        tasks = [asked.task for asked in self._asked.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def id_of(self, platform_name: str, audience_type: AudienceType) -> str:
         """Return the id of an audience, creating it where the platform has none.
@@ -56,6 +88,14 @@ class Audiences:
         """Note that the platform no longer knows an id; the next one who asks makes another."""
         if platform_name in self._names:
             self._names[platform_name].stale = audience_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An id that is being found out, and since when."""
+
+    task: "asyncio.Task[str]"
+    since: float
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from consumer.audiences import Audiences
 from consumer.gate import Gate
 from consumer.retry import RetryPolicy
 from consumer.tally import Tally
+from consumer.throttles import Throttles
 from consumer.time import Time
 from providers.base import AnyProvider, Rejection, Sent
 from providers.errors import AudienceGoneError, PlatformError, RejectError
-from providers.pace import Pace
 from providers.rows import RowGroup, Rows, group_rows, make_rows, place_of
 from schemas.records import AudienceBatch, AudienceUser
 
@@ -26,12 +26,8 @@ BISECTION_CALLS = 60
 FRESH = History()
 
 
-class RowsRefusedError(Exception):
+class RowsRefusedError(RejectError):
     """The platform refused a call for what its rows hold."""
-
-    def __init__(self, error: RejectError) -> None:
-        super().__init__(error.code)
-        self.error = error
 
 
 @dataclass(slots=True)
@@ -53,7 +49,7 @@ class Delivery:
     """One account's way to its platform. Records may be delivered at the same time."""
 
     provider: AnyProvider
-    pace: Pace
+    throttles: Throttles
     gate: Gate
     policy: RetryPolicy
     time: Time
@@ -69,7 +65,7 @@ class Delivery:
         context: dict[str, object] = {"batch_id": batch.batch_id, "provider": self.provider.name}
         attempts = Attempts(
             policy=self.policy,
-            pace=self.pace,
+            throttles=self.throttles,
             gate=self.gate,
             time=self.time,
             notice=notice,
@@ -138,7 +134,7 @@ class _Sending:
             self.tally.add(group, await self.attempts.run(lambda: self._send_once(group)))
             search.is_anything_taken = True
         except RowsRefusedError as refused:
-            search.error = refused.error
+            search.error = refused
             if len(group.rows) == 1:
                 return search.give_up(group, "refused_by_platform")
             for half in group.halves():
@@ -149,7 +145,7 @@ class _Sending:
         return None
 
     async def _send_once(self, group: RowGroup) -> Sent:
-        audience_id = await self.delivery.audiences.id_of(self.name, self.batch.type)
+        audience_id = await self.delivery.audiences.ask(self.name, self.batch.type)
         self.tally.audience_id = audience_id
         try:
             return await self.delivery.provider.send(audience_id, group.rows)
@@ -158,5 +154,7 @@ class _Sending:
             raise
         except RejectError as error:
             if error.scope == "row":
-                raise RowsRefusedError(error) from error
+                raise RowsRefusedError(
+                    error.code, platform_code=error.platform_code, request_id=error.request_id
+                ) from error
             raise

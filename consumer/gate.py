@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
 from consumer.time import REAL_TIME, Time
-from providers.errors import PlatformError, RetryError, StopError
+from providers.errors import PlatformError, RetryError, StopError, platform_error
+from providers.rows import place_of
 
 log = structlog.get_logger()
 
@@ -19,7 +21,7 @@ LONGEST_PROBE = 60.0
 WINDOW = 30.0
 FEWEST = 10
 SHARE = 0.8
-"""An account is closed when this share of its calls of the last WINDOW seconds failed on the platform's side."""
+"""An account is closed when this share of its calls of the last WINDOW seconds failed, be it the platform or we."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,15 @@ class Circuit:
         return is_failure and len(self.calls) >= FEWEST and failed >= SHARE * len(self.calls)
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Leave for one call. What a call says that began before the latest closing says nothing about what is now."""
+
+    closings: int
+    waited: float
+    """Seconds that the gate was closed."""
+
+
 @dataclass(slots=True)
 class Gate:
     """The one way to the platform of an account in this process.
@@ -50,18 +61,26 @@ class Gate:
     """Tell all processes that the account is closed, or None that it is open."""
     time: Time = REAL_TIME
     closed_by: PlatformError | None = None
+    passes: int = 0
+    """Calls that passed so far."""
+    _told: str | None = None
+    """Word of what was told last to park the account, None for nothing."""
+    _is_adopted: bool = False
+    _closings: int = 0
+    _without_registry: int = 0
     _is_trying: bool = False
     _interval: float = FIRST_PROBE
     _waiting: int = 0
-    _circuit: Circuit = field(default_factory=Circuit)
+    _platform: Circuit = field(default_factory=Circuit)
+    _bugs: Circuit = field(default_factory=Circuit)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._open.set()
 
-    async def enter(self) -> float:
-        """Return when a call may go out, with the seconds that took. Say how it ends by `passed` or `failed`."""
+    async def enter(self) -> Ticket:
+        """Return when a call may go out. Say how it ends by `passed`, `failed` or `broke`."""
         begun = self.time.clock()
         self._waiting += 1
         try:
@@ -73,56 +92,103 @@ class Gate:
             self._waiting -= 1
         if self._is_trying:
             self._open.clear()  # the others wait for how this one ends
-        return self.time.clock() - begun
+        return Ticket(self._closings, self.time.clock() - begun)
 
     @property
     def is_closed(self) -> bool:
         """Whether calls are held."""
         return self.closed_by is not None
 
-    def passed(self) -> None:
+    def passed(self, ticket: Ticket) -> None:
         """Note that a call passed, or failed for a reason that is not the account's."""
-        self._circuit.note(self.time.clock(), is_failure=False)
-        if self.closed_by is not None:
-            self.closed_by, self._is_trying, self._interval = None, False, FIRST_PROBE
-            self._circuit.calls.clear()
-            self._open.set()
-            self._work.set()
+        if not self._is_stale(ticket):
+            self.passes += 1
+            self._platform.note(self.time.clock(), is_failure=False)
+            self._bugs.note(self.time.clock(), is_failure=False)
+            self._reopen()
 
-    def failed(self, error: PlatformError) -> None:
+    def failed(self, ticket: Ticket, error: PlatformError) -> None:
         """Note that a call failed; close where the account is at fault, or the platform down."""
+        if self._is_stale(ticket):
+            return
         if isinstance(error, StopError):
             self._close(error)
         elif not (isinstance(error, RetryError) and error.scope == "account"):
-            self.passed()
-        elif self._circuit.note(self.time.clock(), is_failure=True) or self.is_closed:
+            self.passed(ticket)
+        elif self._platform.note(self.time.clock(), is_failure=True) or self.is_closed:
             self._close(self.closed_by or error)
+
+    def broke(self, ticket: Ticket) -> bool:
+        """Note that our own code failed; True where so much does that the account is closed, and the call may wait."""
+        if self._is_stale(ticket):
+            return self.is_closed
+        is_trial_of_bugs = self.closed_by is not None and self.closed_by.code == "provider_broken"
+        if self._bugs.note(self.time.clock(), is_failure=True) or is_trial_of_bugs:
+            self._close(platform_error("provider_broken"))
+            return True
+        self._reopen()
+        return False
+
+    @contextmanager
+    def without_registry(self) -> Iterator[None]:
+        """Let the account count as parked while the block is entered: records can't be decoded or reported."""
+        self._without_registry += 1
+        self._work.set()
+        try:
+            yield
+        finally:
+            self._without_registry -= 1
+            self._work.set()
+
+    def adopt(self, error: PlatformError | None) -> None:
+        """Begin as another process left the account, which need not be told again; parked, it is probed at once."""
+        self._is_adopted = True
+        if error is not None:
+            self._close(error)
+            self._told, self._interval = error.code, 0.0
+
+    def _is_stale(self, ticket: Ticket) -> bool:
+        return ticket.closings != self._closings
+
+    def _reopen(self) -> None:
+        if self.closed_by is not None:
+            self.closed_by, self._is_trying, self._interval = None, False, FIRST_PROBE
+            self._platform.calls.clear()
+            self._bugs.calls.clear()
+            self._open.set()
+            self._work.set()
 
     def _close(self, error: PlatformError) -> None:
         if self.closed_by is None:
+            self._closings += 1
             log.error("The account is parked: nothing is lost.", error=error.code, platform_code=error.platform_code)
         self.closed_by, self._is_trying = error, False
         self._open.clear()
         self._work.set()
 
     async def watch(self) -> None:
-        """Say that the account is open, as an earlier process may have said otherwise; then announce and probe."""
-        announced: str | None = None
-        await self.announce(None)
+        """Say that the account is open, unless more was said before; then tell what changes, and probe while closed."""
+        if not self._is_adopted:
+            await self.announce(None)
         while True:
+            await self._tell()
+            while self.closed_by is not None and not self._is_trying:
+                await self.time.sleep(self._interval)
+                self._interval = min(LONGEST_PROBE, max(FIRST_PROBE, self._interval * 2))
+                await self._try()
+                await self._tell()
             await self._work.wait()
             self._work.clear()
-            while self.closed_by is not None and not self._is_trying:
-                if announced != self.closed_by.code:
-                    announced = self.closed_by.code
-                    await self.announce(self.closed_by)
-                await self.time.sleep(self._interval)
-                self._interval = min(LONGEST_PROBE, self._interval * 2)
-                await self._try()
-            if self.closed_by is None and announced is not None:
-                announced = None
+
+    async def _tell(self) -> None:
+        """Tell what parks the account, or that nothing does, unless that was told before."""
+        block = self.closed_by or (platform_error("registry_unreachable") if self._without_registry else None)
+        code = block.code if block else None
+        if code != self._told:
+            self._told = code
+            if block is None:
                 log.info("The account is open again.")
-                await self.announce(None)
+            await self.announce(block)
 
     async def _try(self) -> None:
         try:
@@ -131,9 +197,14 @@ class Gate:
             log.info("The account stays parked.", error=error.code, platform_code=error.platform_code)
             if isinstance(error, StopError):
                 self.closed_by = error
-            return
+        except Exception as error:
+            log.error("The account stays parked: a probe failed by a bug.", at=place_of(error))
+        else:
+            self._let_one_try()
+
+    def _let_one_try(self) -> None:
         if self._waiting:
             self._is_trying = True
             self._open.set()
         else:
-            self.passed()
+            self._reopen()

@@ -27,18 +27,23 @@ class RetryPolicy:
     cap: float = 900.0
     max_age: float = 86_400.0
     longest_in_place: float = 10.0
+    longest_alone: float = 2.0
+    """The same for what is wrong with one audience: the records of others need the place."""
 
-    def decide(self, attempt: int, *, age: float, asked: float | None, chance: float) -> InPlace | Later | None:
+    def decide(
+        self, attempt: int, *, age: float, asked: float | None, chance: float, is_shared: bool
+    ) -> InPlace | Later | None:
         """Return what to do after a failed attempt, None to give up.
 
         `attempt` counts from 1 over all of a record's attempts; `age` is the time since the first one, without
         what was spent parked or throttled; `asked` is the platform's own wait, which is always kept; `chance` is a
-        random number from 0 to 1.
+        random number from 0 to 1; `is_shared` tells whether the failure is the account's, not one audience's.
         """
         wait = max(asked or 0.0, chance * self.backoff(attempt))
         if age + wait > self.max_age:
             return None
-        is_short = attempt < self.attempts and wait <= self.longest_in_place
+        longest = self.longest_in_place if is_shared else self.longest_alone
+        is_short = attempt < self.attempts and wait <= longest
         return InPlace(wait) if is_short else Later(wait)
 
     def backoff(self, attempt: int) -> float:

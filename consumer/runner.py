@@ -12,9 +12,12 @@ import structlog
 from consumer.attempts import History, PostponedError
 from consumer.delivery import Delivery
 from consumer.patience import patiently
+from consumer.places import Places
+from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
 from consumer.time import Time
 from providers.errors import PlatformError
+from providers.pace import Pace
 from providers.rows import place_of
 from schemas.codec import (
     decode_audience_batch,
@@ -37,6 +40,9 @@ log = structlog.get_logger()
 
 HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
 
+
+FETCHED = 1_000_000
+"""Bytes that a place is taken for before a record is fetched: what brokers take by default."""
 
 MOST_AHEAD = 600.0
 """Seconds for which a pointer is kept in memory; one that is due later is written to the end of its topic again."""
@@ -69,66 +75,96 @@ class Runner:
     clock: Callable[[], datetime]
     partitions: int
     """Partitions of the log."""
-    at_once: int
-    """Records that may be under way at once."""
+    pace: Pace
+    places: Places
 
     async def run(self) -> None:
         """Handle records until the readers are told to stop, then finish those that are under way.
 
         An error that is neither the platform's nor the provider's ends the run loudly.
         """
-        places = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as tasks:
-            later = tasks.create_task(self._run_pointers(places))
+            later = tasks.create_task(self._run_pointers())
             async for records in self.reader.batches():
-                self.delivery.pace.share = max(1, len(self.reader.partitions)) / self.partitions
+                self.pace.share = max(1, len(self.reader.partitions)) / self.partitions
                 for record in records:
-                    tasks.create_task(self._handle(record, places))
+                    tasks.create_task(self._handle(record))
             await self.pointers.stop_reading()
             await later
 
-    async def _run_pointers(self, places: asyncio.Semaphore) -> None:
+    async def _run_pointers(self) -> None:
         """Handle pointers; those that are not due when reading stops are left for the next start."""
-        waiting: set[asyncio.Task[None]] = set()
-        async for records in self.pointers.batches():
-            for record in records:
-                task = asyncio.create_task(self._handle_pointer(record, places))
-                waiting.add(task)
-                task.add_done_callback(waiting.discard)
-            for task in waiting:
-                if task.done() and not task.cancelled():
-                    task.result()
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        schedule, added = Schedule(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(self._follow(schedule, added, tasks))
+            async for records in self.pointers.batches():
+                for record in records:
+                    await self._note(schedule, record)
+                added.set()
+            following.cancel()
 
-    async def _handle(self, record: Record, places: asyncio.Semaphore) -> None:
-        """Handle one record of the log.
-
-        1. Decode it. 2. Deliver it to the platform. 3. Have its completion, or a pointer to a later attempt,
-        acknowledged by Kafka. 4. Mark its offset finished; the reader commits the lowest contiguous one.
-        """
-        async with places:
-            if self.reader.holds(record):
-                await self._report(await self._completion(record, None))
-                self.reader.finish(record)
-
-    async def _handle_pointer(self, record: Record, places: asyncio.Semaphore) -> None:
-        """Handle one pointer: wait until it is due, fetch its record, and do as with any other."""
+    async def _note(self, schedule: Schedule, record: Record) -> None:
         try:
             pointer = await self._decoded(decode_retry_pointer, record.value)
         except UndecodableError as error:
             log.error("A pointer is undecodable and ignored.", origin=str(record.origin), because=str(error))
             self.pointers.finish(record)
             return
-        due_in = (pointer.not_before - self.clock()).total_seconds()
-        await self.time.sleep(max(0.0, min(due_in, MOST_AHEAD)))
-        if due_in > MOST_AHEAD:
-            await self._write_pointer(pointer)
-        else:
-            async with places:
-                await self._try_again(pointer)
-        self.pointers.finish(record)
+        due_in = max(0.0, (pointer.not_before - self.clock()).total_seconds())
+        seen_to = self.time.clock() + min(due_in, MOST_AHEAD)
+        schedule.add(seen_to, record, pointer, is_put_off=due_in > MOST_AHEAD)
+
+    async def _follow(self, schedule: Schedule, added: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
+        """See to each pointer at its time, as far as there are places."""
+        while True:
+            added.clear()
+            at = schedule.next_at()
+            is_time = at is not None and await self._sleep(at - self.time.clock(), added)
+            if not is_time:
+                await added.wait()
+                continue
+            entry = schedule.take()
+            if self.pointers.holds(entry.record):
+                await self.places.take(FETCHED)
+                tasks.create_task(self._handle_pointer(entry))
+
+    async def _sleep(self, seconds: float, added: asyncio.Event) -> bool:
+        """Sleep; False where a pointer was added meanwhile, which may be due sooner."""
+        if seconds <= 0:
+            return True
+        sleeping, adding = asyncio.ensure_future(self.time.sleep(seconds)), asyncio.ensure_future(added.wait())
+        try:
+            await asyncio.wait({sleeping, adding}, return_when=asyncio.FIRST_COMPLETED)
+            return not adding.done()
+        finally:
+            sleeping.cancel()
+            adding.cancel()
+
+    async def _handle(self, record: Record) -> None:
+        """Handle one record of the log.
+
+        1. Decode it. 2. Deliver it to the platform. 3. Have its completion, or a pointer to a later attempt,
+        acknowledged by Kafka. 4. Mark its offset finished; the reader commits the lowest contiguous one.
+        """
+        size = len(record.value)
+        await self.places.take(size)
+        try:
+            if self.reader.holds(record):
+                await self._report(await self._completion(record, None))
+                self.reader.finish(record)
+        finally:
+            self.places.give_back(size)
+
+    async def _handle_pointer(self, entry: Entry) -> None:
+        """Handle one pointer at its time: fetch its record, and do as with any other. Its place is taken."""
+        try:
+            if entry.is_put_off:
+                await self._write_pointer(entry.pointer)
+            else:
+                await self._try_again(entry.pointer)
+            self.pointers.finish(entry.record)
+        finally:
+            self.places.give_back(FETCHED)
 
     async def _try_again(self, pointer: RetryPointer) -> None:
         what = "A record that is due again can't be fetched"
@@ -160,8 +196,8 @@ class Runner:
 
     async def _decoded(self, decode: Callable[[bytes, Framing], T], value: bytes) -> T:
         """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable."""
-        what = "The schema registry does not answer"
-        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time)
+        what, gate = "The schema registry does not answer", self.delivery.gate
+        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time, gate)
 
     async def _deliver(self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None) -> BatchCompletion:
         async def notice(error: PlatformError) -> None:
@@ -200,7 +236,9 @@ class Runner:
             value = await asyncio.to_thread(encode_retry_pointer, pointer, self.framing)
             await self.writer.send(self.topics.retry, str(pointer.origin), value, RETRY_HEADERS)
 
-        await patiently(write, "A pointer is not acknowledged", self.time, origin=str(pointer.origin))
+        await patiently(
+            write, "A pointer is not acknowledged", self.time, self.delivery.gate, origin=str(pointer.origin)
+        )
 
     async def _report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes."""
@@ -210,7 +248,7 @@ class Runner:
             value = await asyncio.to_thread(encode_batch_completion, told, self.framing)
             await self.writer.send(self.topics.completions, told.key, value, HEADERS)
 
-        await patiently(write, "A completion is not acknowledged", self.time, **_facts(told))
+        await patiently(write, "A completion is not acknowledged", self.time, self.delivery.gate, **_facts(told))
 
 
 def _facts(completion: BatchCompletion) -> dict[str, object]:

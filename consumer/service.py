@@ -10,17 +10,19 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from consumer.announcer import Announcer
 from consumer.audiences import Audiences
 from consumer.delivery import Delivery
 from consumer.gate import Gate
 from consumer.health import serve_health
-from consumer.patience import patiently
+from consumer.places import Places
 from consumer.retry import RetryPolicy
 from consumer.runner import Runner, Topics
 from consumer.settings import ConsumerSettings
+from consumer.throttles import Throttles
 from consumer.time import REAL_TIME, Time
 from providers.base import AnyProvider
-from providers.errors import PlatformError
+from providers.errors import VOCABULARY, platform_error
 from providers.pace import Pace
 from providers.settings import AccountSettings
 from providers.table import open_account, open_session, rates_of
@@ -32,14 +34,17 @@ from streams.directory import Directory, Owner, followed
 from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
-from streams.states import write_state
+from streams.states import followed_states
 from streams.topics import TopicNames
 from streams.writer import Writer
 
 log = structlog.get_logger()
 
 MOST_POINTERS = 20_000
-"""Pointers to later attempts that are kept in memory, some hundred bytes each."""
+"""Pointers to later attempts that are kept in memory, about a kilobyte each."""
+
+SPARE = 8
+"""Records that are prepared and reported while as many as there are slots are with the platform."""
 
 
 def now() -> datetime:
@@ -72,7 +77,7 @@ async def consume(
     """
     async with _open(account, settings, kafka, names, framing, time) as parts:
         running = asyncio.create_task(parts.runner.run())
-        watched = {running, parts.directory.following, parts.watching}
+        watched = {running, *parts.background}
         try:
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -99,8 +104,8 @@ class _Parts:
     """What makes up a consumer."""
 
     runner: Runner
-    directory: Directory
-    watching: "asyncio.Task[None]"
+    background: "tuple[asyncio.Task[None], ...]"
+    """What never ends well."""
 
 
 @asynccontextmanager
@@ -120,15 +125,22 @@ async def _open(
         provider = open_account(account.kind, account.settings, session, pace)
         following = followed(kafka, writer, names.directory, _owner(account, provider), framing)
         directory = await stack.enter_async_context(following)
-        gate = Gate(probe=_probe(provider), announce=_announcer(account, writer, names, framing, time), time=time)
+        states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
+        says = Announcer(account.target, writer, names.accounts, framing, time, now)
+        gate = Gate(probe=_probe(provider), announce=says.block, time=time)
+        throttles = Throttles(pace=pace, tell=says.throttle, now=now)
+        states.listen(lambda state: throttles.hear(state) if says.is_about(state) else None)
+        _resume(states.of(account.target), gate, throttles)
         watching = await stack.enter_async_context(_running(gate.watch()))
         reader, pointers = _readers(account, settings, kafka, names, registered)
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         await stack.enter_async_context(_health(settings, reader))
+        delivery = _delivery(provider, directory, throttles, gate, settings, time)
+        stack.push_async_callback(delivery.audiences.close)
         runner = Runner(
             target=account.target,
-            delivery=_delivery(provider, directory, pace, gate, settings, time),
+            delivery=delivery,
             reader=reader,
             pointers=pointers,
             fetcher=Fetcher(kafka),
@@ -138,9 +150,22 @@ async def _open(
             time=time,
             clock=now,
             partitions=len(registered.first_offsets),
-            at_once=account.settings.slots,
+            pace=pace,
+            places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, directory, watching)
+        yield _Parts(runner, (directory.following, states.following, watching))
+
+
+def _resume(state: AccountState | None, gate: Gate, throttles: Throttles) -> None:
+    """Begin as the account stands, by what its last process said."""
+    if state is None:
+        return
+    throttles.hear(state)
+    code = state.error_code or ""
+    if state.state != "blocked":
+        gate.adopt(None)
+    elif code in VOCABULARY and code != "registry_unreachable":
+        gate.adopt(platform_error(code, platform_code=state.platform_code, request_id=state.request_id))
 
 
 def _readers(
@@ -182,25 +207,6 @@ def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
     return lambda: provider.find_audience(name)
 
 
-def _announcer(
-    account: Account, writer: Writer, names: TopicNames, framing: Framing, time: Time
-) -> Callable[[PlatformError | None], Awaitable[None]]:
-    async def announce(error: PlatformError | None) -> None:
-        state = AccountState(
-            provider=account.target.provider,
-            account=account.target.account or None,
-            state="running" if error is None else "blocked",
-            error_code=error.code if error else None,
-            platform_code=error.platform_code if error else None,
-            request_id=error.request_id if error else None,
-            changed_at=now(),
-        )
-        what = "The account's state is not acknowledged"
-        await patiently(lambda: write_state(writer, names.accounts, state, framing), what, time)
-
-    return announce
-
-
 def _health(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncContextManager[None]:
     if settings.health_listen is None:
         return nullcontext()
@@ -209,11 +215,16 @@ def _health(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncCon
 
 
 def _delivery(
-    provider: AnyProvider, directory: Directory, pace: Pace, gate: Gate, settings: ConsumerSettings, time: Time
+    provider: AnyProvider,
+    directory: Directory,
+    throttles: Throttles,
+    gate: Gate,
+    settings: ConsumerSettings,
+    time: Time,
 ) -> Delivery:
     return Delivery(
         provider=provider,
-        pace=pace,
+        throttles=throttles,
         gate=gate,
         policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         time=time,

@@ -123,7 +123,8 @@ class Uploads:
             blocks.append(block)
             await asyncio.sleep(0)
         hashed = await asyncio.to_thread(content_hash, batch, blocks)
-        return split(msgspec.structs.replace(batch, content_hash=hashed), blocks, self.framing)
+        hashed_batch = msgspec.structs.replace(batch, content_hash=hashed)
+        return await asyncio.to_thread(split, hashed_batch, blocks, self.framing)  # may ask the registry
 
     async def _send(self, batch: AudienceBatch, record: bytes, request: web.Request, room: Reservation) -> Origin:
         headers = {"content-type": b"application/vnd.audience.batch+avro", "audience-source": b"http"}

@@ -48,8 +48,16 @@ VOCABULARY: Mapping[str, Meaning] = {
         "stop", "account", "The account does not exist, or is not the token's.", "Correct the account id."
     ),
     "account_blocked": Meaning("stop", "account", "The platform has blocked us.", "Ask the platform's support."),
+    # The account, by what is ours.
+    "provider_broken": Meaning(
+        "stop", "account", "Our code failed on nearly every call; the log has its frames.", "Report it to us; update."
+    ),
+    "registry_unreachable": Meaning(
+        "stop", "account", "The schema registry does not answer.", "Nothing on the platform: see to the registry."
+    ),
     # One audience.
     "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
+    "audience_pending": Meaning("retry", "audience", "The audience is still being found or created.", "Nothing."),
     "audience_refused": Meaning("reject", "audience", "The audience can't be made or used.", "See the platform."),
     "audience_limit": Meaning("reject", "audience", "The account is full of audiences.", "Delete unused ones."),
     "audience_kind": Meaning(

@@ -155,6 +155,7 @@ class AccountState(Struct, frozen=True, kw_only=True, rename="camel"):
     error_code: str | None = None
     platform_code: str | None = None
     request_id: str | None = None
+    operation: str | None = None
     changed_at: datetime
 
 

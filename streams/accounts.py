@@ -1,5 +1,6 @@
 """Where the group of an account starts: registered once, by whoever sees the account first."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -68,14 +69,14 @@ class _Registrations:
 
     async def write(self, target: Target, registration: AccountRegistration) -> None:
         """Write a registration, and return when it is acknowledged."""
-        value = encode_account_registration(registration, self._framing)
+        value = await asyncio.to_thread(encode_account_registration, registration, self._framing)
         await self._writer.send(self._topic, f"{_KEY}{target}", value)
 
     async def read(self) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
         """Return the first and the last registration of each account."""
         found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
         for record in await read_to_end(self._kafka, self._topic):
-            registration = self._decoded(record)
+            registration = await asyncio.to_thread(self._decoded, record)
             if registration is not None:
                 target = Target(registration.provider, registration.account or "")
                 first, _ = found.get(target, (registration, registration))

@@ -1,7 +1,7 @@
 """How accounts stand, as all processes of a deployment see it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from schemas.framing import Framing, RegistryUnavailableError, UndecodableError
 from schemas.records import AccountState
 from schemas.target import Target
 from streams.settings import KafkaSettings
-from streams.tail import Tail
+from streams.tail import Tail, read_to_end
 from streams.thread import Record
 from streams.writer import Writer
 
@@ -42,9 +42,13 @@ class States:
     async def follow(self, tail: Tail) -> None:
         """Read without end."""
         async for records in tail.batches():
-            for record in records:
-                if (record.key or b"").startswith(_KEY.encode()) and record.value:
-                    await self._take(record)
+            await self.take(records)
+
+    async def take(self, records: Iterable[Record]) -> None:
+        """Note what records of the topic say of accounts."""
+        for record in records:
+            if (record.key or b"").startswith(_KEY.encode()) and record.value:
+                await self._take(record)
 
     async def _take(self, record: Record) -> None:
         try:
@@ -59,12 +63,13 @@ class States:
 
 @asynccontextmanager
 async def followed_states(kafka: KafkaSettings, topic: str, framing: Framing) -> AsyncIterator[States]:
-    """Follow the accounts' states, old ones included, while the block is entered.
+    """Follow the accounts' states while the block is entered, which begins when all that stands was read.
 
     `states.following` never ends well. Raises KafkaUnreachableError, ReaderFailedError.
     """
     states = States(framing)
-    async with Tail(kafka, topic, from_beginning=True) as tail:
+    async with Tail(kafka, topic) as tail:
+        await states.take(await read_to_end(kafka, topic))
         states.following = asyncio.create_task(states.follow(tail))
         try:
             yield states

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from consumer.attempts import Attempts, History, PostponedError
 from consumer.gate import FEWEST, LONGEST_PROBE, Circuit, Gate
 from consumer.retry import InPlace, Later, RetryPolicy
+from consumer.throttles import Throttles
 from consumer.time import Time
 from producer.numbers import number_text
 from producer.settings import ServerSettings
 from producer.users_json import PayloadError, parse_users
 from providers.base import Limits
-from providers.errors import PlatformError, RetryError, platform_error
+from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.pace import Pace, Rate, parse_rates
 from providers.rows import Rows, group_rows
 from providers.settings import account_values, variables
@@ -31,11 +33,11 @@ policies = st.builds(
 )
 
 
-@given(policies, st.integers(1, 30), st.floats(0, 1e4), st.none() | st.floats(0, 1e3), st.floats(0, 1))
+@given(policies, st.integers(1, 30), st.floats(0, 1e4), st.none() | st.floats(0, 1e3), st.floats(0, 1), st.booleans())
 def test_a_wait_is_bounded_and_never_shorter_than_the_platform_asks(
-    policy: RetryPolicy, attempt: int, age: float, asked: float | None, chance: float
+    policy: RetryPolicy, attempt: int, age: float, asked: float | None, chance: float, is_shared: bool
 ) -> None:
-    decision = policy.decide(attempt, age=age, asked=asked, chance=chance)
+    decision = policy.decide(attempt, age=age, asked=asked, chance=chance, is_shared=is_shared)
     if decision is None:
         assert age + max(policy.cap, asked or 0) > policy.max_age
     else:
@@ -43,7 +45,7 @@ def test_a_wait_is_bounded_and_never_shorter_than_the_platform_asks(
         assert age + decision.seconds <= policy.max_age
         if isinstance(decision, InPlace):
             assert attempt < policy.attempts
-            assert decision.seconds <= policy.longest_in_place
+            assert decision.seconds <= (policy.longest_in_place if is_shared else policy.longest_alone)
         else:
             assert isinstance(decision, Later)
 
@@ -69,11 +71,19 @@ async def pass_probe() -> None:
     """Answer a probe as a platform that works."""
 
 
+async def tell_nobody(error: ThrottleError, until: datetime) -> None:
+    del error, until
+
+
+def make_throttles(clock: Clock) -> Throttles:
+    return Throttles(pace=Pace({}, clock, clock.sleep), tell=tell_nobody, now=lambda: datetime.now(UTC))
+
+
 def make_attempts(clock: Clock, history: History | None = None, gate: Gate | None = None, **policy: Any) -> Attempts:
     time = Time(clock=clock, sleep=clock.sleep, chance=lambda: 1.0)
     return Attempts(
         policy=RetryPolicy(**policy),
-        pace=Pace({}, clock, clock.sleep),
+        throttles=make_throttles(clock),
         gate=gate or Gate(probe=pass_probe, announce=ignore, time=time),
         time=time,
         notice=ignore,
@@ -213,7 +223,8 @@ async def test_no_window_sees_more_calls_than_its_rate(pauses: list[float], shar
     calls = []
     for pause in pauses:
         clock.now += pause
-        await pace.acquire("upload")
+        await pace.ready("upload")
+        assert pace.take("upload")
         calls.append(clock.now)
     for rate in (Rate(5, 1), Rate(20, 10)):
         for call in calls:
@@ -225,7 +236,7 @@ async def test_a_hold_stops_every_operation() -> None:
     pace = Pace({"upload": []}, clock, clock.sleep)
     pace.hold(30)
     pace.hold(10)
-    await pace.acquire("find")
+    await pace.ready("find")
     assert clock.now == 30
 
 

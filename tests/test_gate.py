@@ -1,0 +1,198 @@
+"""When an account is parked, for whom, and by what it goes on."""
+
+import asyncio
+
+import pytest
+from test_decisions import Clock, ignore, make_attempts, pass_probe
+
+from consumer.attempts import PostponedError
+from consumer.gate import FEWEST, Gate
+from consumer.time import Time
+from providers.errors import PlatformError, RetryError, platform_error
+
+
+def make_gate(clock: Clock) -> Gate:
+    return Gate(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
+
+
+async def test_a_call_that_began_before_the_account_was_parked_does_not_open_it() -> None:
+    gate = make_gate(Clock())
+    early, late = await gate.enter(), await gate.enter()
+    gate.failed(late, platform_error("token_invalid"))
+    gate.passed(early)
+    assert gate.is_closed
+    early_failure = platform_error("platform_error")
+    gate.failed(early, early_failure)
+    assert gate.closed_by is not None
+    assert gate.closed_by.code == "token_invalid"
+
+
+async def test_a_stop_of_one_audience_is_put_off_and_the_account_goes_on_for_the_others() -> None:
+    clock = Clock()
+    gate = make_gate(clock)
+    watching = asyncio.create_task(gate.watch())
+    passed = 0
+
+    async def forbidden() -> None:
+        await asyncio.sleep(0)
+        raise platform_error("permission_missing")
+
+    async def allowed() -> None:
+        nonlocal passed
+        await asyncio.sleep(0)
+        passed += 1
+
+    async def many() -> None:
+        for _ in range(50):
+            await make_attempts(clock, gate=gate).run(allowed)
+
+    others = asyncio.create_task(many())
+    async with asyncio.timeout(5):
+        with pytest.raises(PostponedError) as raised:
+            await make_attempts(clock, gate=gate, attempts=1).run(forbidden)
+        await others
+    watching.cancel()
+    assert raised.value.error.code == "permission_missing"
+    assert passed == 50
+    assert not gate.is_closed
+
+
+async def test_a_stop_that_everybody_meets_puts_off_nobody() -> None:
+    clock = Clock()
+    gate = make_gate(clock)
+    watching = asyncio.create_task(gate.watch())
+    is_good = False
+
+    async def call() -> None:
+        await asyncio.sleep(0)
+        if not is_good:
+            raise platform_error("token_invalid")
+
+    waiting = [asyncio.create_task(make_attempts(clock, gate=gate, attempts=1, max_age=1).run(call)) for _ in range(5)]
+    while clock.now < 10_000:
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    is_good = True
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+    watching.cancel()
+
+
+async def test_a_bug_fails_its_call_and_many_bugs_park_the_account_and_fail_nothing_more() -> None:
+    clock = Clock()
+    gate = make_gate(clock)
+    watching = asyncio.create_task(gate.watch())
+    is_mended = False
+
+    async def call() -> str:
+        await asyncio.sleep(0)
+        if not is_mended:
+            raise KeyError("person1@example.com")
+        return "done"
+
+    for _ in range(FEWEST - 1):
+        with pytest.raises(KeyError):
+            await make_attempts(clock, gate=gate).run(call)
+    assert not gate.is_closed
+    waiting = [asyncio.create_task(make_attempts(clock, gate=gate).run(call)) for _ in range(3)]
+    while clock.now < 10_000:
+        await asyncio.sleep(0)
+    assert gate.closed_by is not None
+    assert gate.closed_by.code == "provider_broken"
+    assert not any(task.done() for task in waiting)
+    is_mended = True
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*waiting) == ["done"] * 3
+    watching.cancel()
+    assert not gate.is_closed
+
+
+async def test_a_few_bugs_among_many_calls_that_pass_park_nobody() -> None:
+    gate = make_gate(Clock())
+    for number in range(100):
+        ticket = await gate.enter()
+        if number % 2:
+            assert not gate.broke(ticket)
+        else:
+            gate.passed(ticket)
+    assert not gate.is_closed
+
+
+async def test_an_account_that_was_left_parked_begins_parked_says_nothing_new_and_is_probed_at_once() -> None:
+    clock, said = Clock(), []
+
+    async def announce(error: PlatformError | None) -> None:
+        said.append(error.code if error else None)
+
+    gate = Gate(probe=pass_probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
+    gate.adopt(platform_error("token_invalid"))
+    watching = asyncio.create_task(gate.watch())
+    async with asyncio.timeout(5):
+        gate.passed(await gate.enter())
+        while said != [None]:
+            await asyncio.sleep(0)
+    watching.cancel()
+    assert clock.now == 0
+
+
+async def test_without_a_registry_an_account_is_told_to_be_parked_once_until_the_last_one_has_it_back() -> None:
+    said: list[str | None] = []
+
+    async def announce(error: PlatformError | None) -> None:
+        said.append(error.code if error else None)
+
+    async def told(count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(said) < count:
+                await asyncio.sleep(0)
+
+    gate = Gate(probe=pass_probe, announce=announce)
+    watching = asyncio.create_task(gate.watch())
+    with gate.without_registry():
+        with gate.without_registry():
+            await told(2)
+        await gate.enter()  # calls that need no registry go on
+    await told(3)
+    watching.cancel()
+    assert said == [None, "registry_unreachable", None]
+
+
+async def test_one_operation_s_long_throttle_puts_the_record_off_and_is_neither_attempt_nor_age() -> None:
+    async def throttled() -> None:
+        raise platform_error("throttled", wait=80_000, operation="create")
+
+    clock = Clock()
+    attempts = make_attempts(clock, attempts=1, max_age=10)
+    with pytest.raises(PostponedError) as raised:
+        await attempts.run(throttled)
+    assert (raised.value.seconds, attempts.most, attempts.excused, clock.now) == (80_000, 0, 80_000, 0)
+
+
+async def test_while_the_whole_account_is_held_no_call_is_made_and_no_age_is_counted() -> None:
+    clock, calls = Clock(), 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        assert clock.now >= 5000
+        if calls < 3:
+            raise platform_error("no_answer")
+
+    attempts = make_attempts(clock, max_age=100)
+    attempts.throttles.pace.hold(5000)
+    await attempts.run(call)
+    assert (calls, attempts.most, attempts.excused) == (3, 3, 5000)
+
+
+async def test_an_audience_s_failure_waits_less_in_place_than_the_account_s() -> None:
+    async def busy() -> None:
+        raise platform_error("busy", wait=5)
+
+    with pytest.raises(PostponedError):
+        await make_attempts(Clock()).run(busy)
+
+    async def no_answer() -> None:
+        raise platform_error("no_answer", wait=5)
+
+    with pytest.raises(RetryError):
+        await make_attempts(Clock(), max_age=6).run(no_answer)
