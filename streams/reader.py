@@ -13,12 +13,13 @@ from streams.thread import ConsumerThread, Record
 MEGABYTE = 1024 * 1024
 
 DEFAULTS: dict[str, Any] = {
-    "queued.max.messages.kbytes": 8192,
-    "fetch.max.bytes": 8 * MEGABYTE,
-    "fetch.queue.backoff.ms": 10,
-    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 8192,  # a small prefetch, as pausing throws it away
+    "fetch.max.bytes": 8 * MEGABYTE,  # of one answer; a topic's larger record still comes, alone
+    "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
+    "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
+    "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
 }
-"""A small prefetch, as pausing throws it away; users may choose others."""
+"""How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
 
 _COOPERATIVE: dict[str, Any] = {
     "session.timeout.ms": 10_000,
