@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,9 +21,12 @@ import sandbox
 from cli.arguments import ARGUMENTS
 from cli.check import Finding, check
 from cli.config import SANDBOXED, Config, ConfigError, account, describe, load
+from cli.dead_letters import NoSuchLetterError, Post, list_letters, show_letters
 from cli.demo import DemoFailedError, demo
 from cli.environment import Environment, read_environment
 from cli.errors_page import errors_page
+from cli.letter_lines import Shown
+from cli.letters import Wanted
 from cli.logs import configure_logs
 from cli.preview import preview
 from cli.supervisor import PartFailedError
@@ -59,6 +63,7 @@ EXPECTED = (
     PartFailedError,
     DemoFailedError,
     CheckFailedError,
+    NoSuchLetterError,
     RegistryUnavailableError,
     ProviderLoadError,
     OSError,
@@ -203,6 +208,22 @@ async def _check(options: argparse.Namespace, environment: Environment) -> None:
         raise CheckFailedError(f"{len(bad)} of {len(targets)} accounts can't be used")
 
 
+async def _dead_letters(options: argparse.Namespace, environment: Environment) -> None:
+    config = load(environment)
+    post = Post(kafka=config.kafka, names=config.names, framing=config.framing)
+    if options.action == "show":
+        shown = Shown(users=options.users, is_masked=not options.unmasked)
+        await show_letters(post, options.place, shown, as_json=options.json)
+        return
+    wanted = Wanted(
+        providers=[str(target) for target in options.provider or ()],
+        reasons=options.reason or (),
+        session_id=options.session,
+        age=options.age,
+    )
+    await list_letters(post, wanted, datetime.now(UTC), as_json=options.json)
+
+
 async def _errors(options: argparse.Namespace, environment: Environment) -> None:
     del options, environment
     sys.stdout.write(errors_page(installed()))
@@ -283,6 +304,14 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Ask each platform whether it lets us in. Makes the look-up call with the account's token, says in the words "
         "of `audience errors` what is wrong and what to do, and exits 1 if anything is. Creates nothing.",
+    ),
+    (
+        "dead-letters",
+        _dead_letters,
+        False,
+        "List what could not be delivered, and show why. Reads the topic of completions to its end and keeps nothing; "
+        "the users are fetched from the log, where they stand for 30 days. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or "
+        "the one of a running `audience up`.",
     ),
     (
         "errors",

@@ -1,8 +1,9 @@
 """Read a topic without a group: from its end on, or whole."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -44,6 +45,7 @@ class Tail:
         from_beginning: bool = False,
         max_waiting_bytes: int = 32 * MEGABYTE,
     ) -> None:
+        self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
         self._reading = _Reading(topic, self._waiting, from_beginning=from_beginning)
         self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=_on_error)
@@ -56,7 +58,7 @@ class Tail:
         except BaseException as error:
             await self._thread.close()
             if isinstance(error, ReaderFailedError) and isinstance(error.__cause__, KafkaException):
-                raise _unreachable(error.__cause__) from error
+                raise _unreachable(error.__cause__, self._topic) from error
             raise
         return self
 
@@ -127,11 +129,23 @@ class _Reading:
 
 
 async def read_to_end(kafka: KafkaSettings, topic: str, timeout: float = 30.0) -> list[Record]:
-    """Return all records of a topic up to its end as it is now.
+    """Return all records of a topic up to its end as it is now. For small topics; raises as `scan` does."""
+    records: list[Record] = []
+    await scan(kafka, topic, records.append, timeout)
+    return records
 
-    Raises KafkaUnreachableError where that takes longer than `timeout` seconds.
+
+async def scan(kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float = 30.0) -> None:
+    """Hand over all records of a topic up to its end as it is now, one by one and keeping none.
+
+    Those of a partition come in their order. `take` is called on another thread; what it raises ends the scan.
+    Raises KafkaUnreachableError where nothing comes for `timeout` seconds.
     """
-    return await asyncio.to_thread(_read_to_end, kafka, topic, time.monotonic() + timeout)
+    is_left = threading.Event()
+    try:
+        await asyncio.to_thread(_scan, kafka, topic, take, timeout, is_left)
+    finally:
+        is_left.set()
 
 
 async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -144,44 +158,49 @@ def _end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
     try:
         return [watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)]
     except KafkaException as error:
-        raise _unreachable(error) from error
+        raise _unreachable(error, topic) from error
     finally:
         consumer.close()
 
 
-def _read_to_end(kafka: KafkaSettings, topic: str, deadline: float) -> list[Record]:
+def _scan(
+    kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
+) -> None:
     required = _REQUIRED | {"enable.partition.eof": True, "error_cb": _on_error}
     consumer = Consumer(DEFAULTS | kafka.client(**required))
     reading = _Reading(topic, Budget(0, 0), from_beginning=True)
     try:
         ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
         reading.open(consumer)
-        records = _read_until(consumer, reading, ends, deadline)
+        for records in _read_until(consumer, reading, ends, timeout):
+            if is_left.is_set():
+                return
+            for record in records:
+                if record.origin.offset < ends[record.origin.partition]:
+                    take(record)
     except KafkaException as error:
-        raise _unreachable(error) from error
+        raise _unreachable(error, topic) from error
     finally:
         consumer.close()
-    return [record for record in records if record.origin.offset < ends[record.origin.partition]]
 
 
-def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], deadline: float) -> list[Record]:
+def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], timeout: float) -> Iterator[list[Record]]:
     """Read each partition up to an end; the client tells where the last offsets are no records."""
-    records: list[Record] = []
-    unread = set(ends)
+    unread, deadline = set(ends), time.monotonic() + timeout
     while unread := {number for number in unread if (reading.next_offset(number) or 0) < ends[number]}:
-        if time.monotonic() > deadline:
-            raise KafkaUnreachableError("Kafka did not hand over a whole topic in time; try again later.")
         message = consumer.poll(0.2)
-        if message is None:
-            continue
-        if message.error() is not None and message.error().code() == KafkaError._PARTITION_EOF:
+        if message is not None and message.error() is not None and message.error().code() == KafkaError._PARTITION_EOF:
             unread.discard(message.partition())
-        records += reading.take(consumer, [message])
-    return records
+        records = reading.take(consumer, [message] if message is not None else [])
+        yield records
+        if records:
+            deadline = time.monotonic() + timeout
+        elif time.monotonic() > deadline:
+            raise KafkaUnreachableError("Kafka did not hand over a whole topic in time; try again later.")
 
 
-def _unreachable(error: KafkaException) -> KafkaUnreachableError:
-    return KafkaUnreachableError(f"Kafka does not say what a topic holds ({error.args[0].name()}).")
+def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:
+    return KafkaUnreachableError(f"Kafka does not say what {topic} holds ({error.args[0].name()}).")
 
 
 def _on_error(error: KafkaError) -> None:

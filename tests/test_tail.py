@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError
 from streams.settings import KafkaSettings
-from streams.tail import Tail, end_offsets, read_to_end
+from streams.tail import Tail, end_offsets, read_to_end, scan
 from streams.thread import Record
 from streams.topics import TopicSpec, ensure_topics
 from streams.writer import Writer
@@ -110,6 +110,23 @@ async def test_a_topic_is_read_to_its_end(kafka: KafkaSettings, topic_prefix: st
     assert numbers(records) == list(range(200))
     ends = await end_offsets(kafka, topic_prefix)
     assert (len(ends), sum(ends)) == (4, 200)
+
+
+async def test_what_takes_the_records_of_a_scan_ends_it_by_an_error(kafka: KafkaSettings, topic_prefix: str) -> None:
+    await make_topic(kafka, topic_prefix, partitions=1)
+    async with Writer(kafka) as writer:
+        for number in range(9):
+            await send(writer, topic_prefix, [number])
+    taken: list[Record] = []
+
+    def take(record: Record) -> None:
+        taken.append(record)
+        if len(taken) == 3:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        await scan(kafka, topic_prefix, take)
+    assert numbers(taken) == [0, 1, 2]
 
 
 async def test_a_topic_whose_records_are_all_deleted_is_read_as_empty(kafka: KafkaSettings, topic_prefix: str) -> None:

@@ -1,0 +1,160 @@
+"""`audience dead-letters`: what failed, why, and what it was."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import IO
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.letter_lines import (
+    COLUMNS,
+    Content,
+    Shown,
+    cells,
+    counted,
+    left_out,
+    lines_of,
+    object_of,
+    plain,
+    printable,
+    summary,
+)
+from cli.letters import Letters, Wanted, target_of
+from schemas.codec import decode_audience_batch, decode_batch_completion
+from schemas.framing import Framing, UndecodableError
+from schemas.records import BatchCompletion, Origin
+from schemas.validity import is_uuid
+from streams.errors import KafkaUnreachableError
+from streams.fetch import Fetcher
+from streams.settings import KafkaSettings
+from streams.tail import scan
+from streams.thread import Record
+from streams.topics import TopicNames
+
+_ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
+
+MOST_COLUMNS = 10_000
+"""A terminal that is never too narrow."""
+
+
+class NoSuchLetterError(Exception):
+    """No dead letter is where one was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Where letters and the records that they point at are read."""
+
+    kafka: KafkaSettings
+    names: TopicNames
+    framing: Framing
+
+    async def letters(self) -> Letters:
+        """Read all completions and fold them. Raises KafkaUnreachableError, RegistryUnavailableError."""
+        letters = Letters()
+
+        def take(record: Record) -> None:
+            try:
+                letters.take(decode_batch_completion(record.value, self.framing), record.timestamp)
+            except UndecodableError:
+                letters.undecodable += 1
+
+        await scan(self.kafka, self.names.completions, take)
+        return letters
+
+    async def content(self, origin: Origin) -> Content:
+        """Fetch the record of a letter. Raises RegistryUnavailableError."""
+        try:
+            record = await Fetcher(self.kafka).fetch(origin)
+        except KafkaUnreachableError as error:
+            return Content(str(error))
+        if record is None:
+            return Content("The record has left the log, and its users with it.")
+        if record.error is not None:
+            return Content(f"The client can't read the record ({record.error}).")
+        try:
+            return Content(batch=decode_audience_batch(record.value, self.framing))
+        except UndecodableError as error:
+            return Content(f"The record has {len(record.value)} bytes and can't be decoded: {error}.")
+
+
+async def list_letters(post: Post, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
+    """Print the letters that are wanted, the newest first, and how many they are on standard error."""
+    letters = await post.letters()
+    standing = letters.standing()
+    chosen = [letter for letter in standing if wanted.has(letter, now)]
+    if as_json:
+        _print_objects(map(summary, chosen))
+    elif chosen:
+        print_rows(list(map(cells, chosen)), Console())
+    sys.stdout.flush()
+    _print(left_out(letters.undecodable), sys.stderr)
+    _print(counted(chosen, len(standing)), sys.stderr)
+
+
+async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -> None:
+    """Print the letters of an origin or of a batch, and the records that they point at.
+
+    Raises NoSuchLetterError, KafkaUnreachableError, RegistryUnavailableError.
+    """
+    is_meant = _meant(place, post.names.batches)
+    letters = await post.letters()
+    _print(left_out(letters.undecodable), sys.stderr)
+    found = sorted(filter(is_meant, letters.standing()), key=lambda letter: (letter.origin, target_of(letter)))
+    if not found:
+        raise NoSuchLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
+    for origin, group in groupby(found, key=lambda letter: letter.origin):
+        its, content = list(group), await post.content(origin)
+        if as_json:
+            _print_objects([object_of(its, content, shown)])
+        else:
+            _print(lines_of(its, content, shown))
+
+
+def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
+    """Return what tells the letters of a place. Raises NoSuchLetterError where the text is none."""
+    if is_uuid(place):
+        return lambda letter: (letter.batch_id or "").lower() == place.lower()
+    match = _ORIGIN.fullmatch(place)
+    if match is None:
+        raise NoSuchLetterError(f"write where the record stands, such as {topic}-3@17, or a batch id")
+    origin = Origin(topic=match[1], partition=int(match[2]), offset=int(match[3]))
+    if origin.topic != topic:
+        raise NoSuchLetterError(f"the log is {topic}, and dead letters point at nothing else, such as {topic}-3@17")
+    return lambda letter: letter.origin == origin
+
+
+def print_rows(rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Print a table where it fits a terminal, else lines: nothing is cut off, and an origin can be copied."""
+    if console.is_terminal and _width(table := _table(rows), console) <= console.width:
+        console.print(table)
+    else:
+        _print(plain([COLUMNS, *rows]), console.file)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table
+
+
+def _width(table: Table, console: Console) -> int:
+    return console.measure(table, options=console.options.update_width(MOST_COLUMNS)).maximum
+
+
+def _print_objects(objects: Iterable[object]) -> None:
+    for one in objects:
+        sys.stdout.write(msgspec.json.encode(one).decode() + "\n")
+
+
+def _print(lines: Iterable[str], to: IO[str] | None = None) -> None:
+    for line in lines:
+        (to or sys.stdout).write(printable(line) + "\n")
