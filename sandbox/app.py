@@ -6,7 +6,8 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
   once, sorted; of Meta the filled cells without values and options, of TikTok the ids, of Klaviyo e-mail address,
   phone number and external id. `DELETE` empties the audiences; without a name they are gone as well.
 - `GET /_sandbox/audiences?provider=…[&account=ID]`: `{"audiences": [{"id", "name", "account", "members"}]}`
-- `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `byOperation`; `DELETE` begins again
+- `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `refusedByLimits`,
+  `byOperation`; `DELETE` begins again
 - `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.control.Fault`; `GET` lists those that wait,
   `DELETE` ends them and lets stalled calls go on
 - `GET /healthz`: `ok`
@@ -22,7 +23,7 @@ from sandbox.facebook import Facebook
 from sandbox.inside import Inside
 from sandbox.klaviyo import Klaviyo
 from sandbox.options import SandboxOptions
-from sandbox.platform import Call, Refusal, Route, StandIn, Surroundings, json_answer
+from sandbox.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer
 from sandbox.tiktok import TikTok
 
 STALL = 3600.0
@@ -117,6 +118,7 @@ class _Stage:
             answer = self._stand_in.refusal(fault) if fault and refused else route.handler(call)
         except Refusal as refusal:
             answer = refusal.answer
+            self._control.counters[self._name].refused_by_limits += isinstance(refusal, LimitReached)
         self._stand_in.dress(call, answer)
         return answer
 

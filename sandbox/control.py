@@ -88,6 +88,8 @@ class Counters:
     calls: int = 0
     in_flight: int = 0
     highest_in_flight: int = 0
+    refused_by_limits: int = 0
+    """Calls that a rate limit refused; throttles that were asked for by a fault are none."""
     by_operation: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
@@ -106,6 +108,7 @@ class Counters:
         """Begin again; calls under way stay counted as such."""
         self.calls = 0
         self.highest_in_flight = self.in_flight
+        self.refused_by_limits = 0
         self.by_operation.clear()
 
     def as_json(self) -> dict[str, Any]:
@@ -114,6 +117,7 @@ class Counters:
             "calls": self.calls,
             "inFlight": self.in_flight,
             "highestInFlight": self.highest_in_flight,
+            "refusedByLimits": self.refused_by_limits,
             "byOperation": {operation: self.by_operation[operation] for operation in (*OPERATIONS, "other")},
         }
 

@@ -13,7 +13,7 @@ from sandbox.control import Fault
 from sandbox.credentials import CREDENTIALS
 from sandbox.klaviyo_errors import KIND, klaviyo_error
 from sandbox.klaviyo_imports import IDENTIFIERS, Import, Imports, Profile, failures
-from sandbox.platform import Call, Refusal, Route, Surroundings, decode, json_answer, whole
+from sandbox.platform import Call, LimitReached, Refusal, Route, Surroundings, decode, json_answer, whole
 from sandbox.store import Audience, letters
 from sandbox.windows import Limit
 
@@ -188,7 +188,7 @@ class Klaviyo:
             if self._around.options.limits:
                 wait = self._around.windows.enter(_endpoint(call), (*limits, *more))
                 if wait is not None:
-                    raise Refusal(klaviyo_error("throttled", wait=wait))
+                    raise LimitReached(klaviyo_error("throttled", wait=wait))
             return handler(call)
 
         return answer

@@ -99,6 +99,10 @@ class Refusal(Exception):  # noqa: N818 -- an answer of the platform, not an err
         self.answer = answer
 
 
+class LimitReached(Refusal):
+    """A rate limit refuses the call."""
+
+
 def json_answer(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None, kind: str = "application/json"
 ) -> web.Response:

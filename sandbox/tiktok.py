@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox.control import Fault
 from sandbox.credentials import CREDENTIALS
-from sandbox.platform import HASH, Call, Refusal, Route, Surroundings, decode, json_answer, trace, whole
+from sandbox.platform import HASH, Call, LimitReached, Refusal, Route, Surroundings, decode, json_answer, trace, whole
 from sandbox.store import Audience, Member, digits
 from sandbox.windows import Limit
 
@@ -162,7 +162,7 @@ class TikTok:
         account = accounts[0] if isinstance(accounts, list) and accounts else given.get("advertiser_id")
         key = f"{call.request.path} {account}"
         if self._around.options.limits and self._around.windows.enter(key, (BASIC,)) is not None:
-            raise _refused(40100, _throttled(str(account), 1))
+            raise LimitReached(_error(40100, _throttled(str(account), 1)))
 
 
 def _unknown(call: Call) -> web.Response:

@@ -179,11 +179,24 @@ async def test_calls_are_counted_by_platform_and_operation_but_not_those_to_the_
         "calls": 5,
         "inFlight": 0,
         "highestInFlight": 1,
+        "refusedByLimits": 0,
         "byOperation": {"find": 1, "create": 1, "upload": 1, "job": 1, "other": 1},
     }
     assert (await client.counters("tiktok"))["calls"] == 0
     assert (await client.control("DELETE", "counters"))[0] == 204
     assert (await client.counters("klaviyo"))["calls"] == 0
+
+
+@pytest.mark.parametrize(("provider", "allowed"), [("tiktok", 10), ("klaviyo", 75)])
+async def test_calls_that_a_limit_refuses_are_counted_but_not_throttles_on_demand(provider: str, allowed: int) -> None:
+    async with opened(limits=True, clock=lambda: 1000.0) as client:
+        for _ in range(allowed + 3):
+            await client.ask(provider, FIND[provider])
+        assert (await client.counters(provider))["refusedByLimits"] == 3
+        assert (await client.control("DELETE", "counters"))[0] == 204
+        await client.fail(provider, "throttled")
+        await client.ask(provider, FIND[provider])
+        assert (await client.counters(provider))["refusedByLimits"] == 0
 
 
 async def test_a_call_takes_its_latency_and_is_in_flight_meanwhile() -> None:
