@@ -1,4 +1,4 @@
-"""A real Apache Kafka of our own: one KRaft process, started and ended as a child."""
+"""A real Apache Kafka of our own: a KRaft process, started and ended as a child."""
 
 import asyncio
 import base64
@@ -59,6 +59,11 @@ rootLogger.appenderRef.file.ref=file
 """
 
 
+def new_cluster_id() -> str:
+    """Return an id of the kind that Kafka wants."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
     """Wait for work on a thread even when cancelled, as what it starts must be known to be ended."""
     task = asyncio.ensure_future(work)
@@ -79,6 +84,10 @@ class LocalBroker:
 
     data: Path
     port: int | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Kafka's own, over those of a lone node."""
+    cluster: str = field(default_factory=new_cluster_id)
+    """Id that all nodes of a cluster share; counts when the data folder is new."""
     report: Report = print
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
@@ -88,6 +97,11 @@ class LocalBroker:
     def bootstrap_servers(self) -> str:
         """Where clients connect."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def guard(self) -> int | None:
+        """Process id of the guard, whose only child Kafka is; None where it is not running."""
+        return None if self._process is None else self._process.pid
 
     @property
     def log(self) -> Path:
@@ -164,7 +178,8 @@ class LocalBroker:
         self.data.mkdir(parents=True, exist_ok=True)
         properties = self.data / "server.properties"
         values = {"host": HOST, "port": self.port, "controller": free_port(HOST), "log": self.data / "log"}
-        properties.write_text(_PROPERTIES.format(**values), encoding="utf-8")
+        ours = "".join(f"{name}={value}\n" for name, value in self.properties.items())  # of two, the last one counts
+        properties.write_text(_PROPERTIES.format(**values) + ours, encoding="utf-8")
         logging = _LOGGING.format(file=self.log)
         (self.data / "log4j2.properties").write_text(logging, encoding="utf-8")
         return properties
@@ -172,17 +187,8 @@ class LocalBroker:
     def _format(self, java: str, path: str, properties: Path) -> None:
         if (self.data / "log" / "meta.properties").exists():
             return
-        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        tool = [
-            java,
-            "-cp",
-            path,
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster}",
-            "-c",
-            str(properties),
-        ]
+        tool = [java, "-cp", path, "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}"]
+        tool += ["-c", str(properties)]
         ran = subprocess.run(tool, capture_output=True, check=False, env=java_environ(self.environ))  # noqa: S603
         if ran.returncode:
             self.log.write_bytes(ran.stdout + ran.stderr)

@@ -27,7 +27,7 @@ from streams.broker import LocalBroker
 
 async def own():
     async with LocalBroker(data=Path(sys.argv[1]), port=int(sys.argv[2])) as broker:
-        print(broker._process.pid, flush=True)
+        print(broker.guard, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(own())
