@@ -1,39 +1,36 @@
 """Who is at work: consumer groups and their members."""
 
 import asyncio
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Collection
 
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError
 from streams.settings import KafkaSettings
 
+_WITHOUT_MEMBERS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
-async def groups_with_members(kafka: KafkaSettings, group_ids: Iterable[str], timeout: float = 5.0) -> set[str]:
+
+async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], timeout: float = 5.0) -> set[str]:
     """Return those of the groups that have a member now; one that does not exist has none.
 
+    Asks all brokers which groups there are. To describe groups would ask their coordinators, which aborts the
+    process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
+    brokers are away.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    return await asyncio.to_thread(_groups_with_members, kafka, list(group_ids), timeout)
-
-
-def _groups_with_members(kafka: KafkaSettings, group_ids: list[str], timeout: float) -> set[str]:
-    if not group_ids:
-        return set()
+    wanted = set(group_ids)
     admin = AdminClient(kafka.client())
-    futures = admin.describe_consumer_groups(group_ids, request_timeout=timeout)
-    return {group_id for group_id, future in futures.items() if _has_members(future)}
-
-
-def _has_members(future: "Future[ConsumerGroupDescription]") -> bool:
     try:
-        found = future.result()
+        found = await asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return False
-        raise KafkaUnreachableError(
-            f"Kafka does not say who is in a group ({error.args[0].name()}); try again later."
-        ) from error
-    return found.state != ConsumerGroupState.DEAD and bool(found.members)
+        raise _unknown(error.args[0]) from error
+    active = {group.group_id for group in found.valid if group.state not in _WITHOUT_MEMBERS} & wanted
+    if found.errors and active != wanted:
+        raise _unknown(found.errors[0])
+    return active
+
+
+def _unknown(error: KafkaError) -> KafkaUnreachableError:
+    return KafkaUnreachableError(f"Kafka does not say who is in a group ({error.name()}); try again later.")
