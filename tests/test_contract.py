@@ -13,6 +13,7 @@ from world import World, make_batch, make_form, make_users, world
 from streams.broker import LocalBroker
 from streams.ports import free_port
 from streams.settings import KafkaSettings
+from streams.tail import read_to_end
 
 CORRUPTED = "Payload is corrupted or missing. Please send JSON string. "
 MALFORMED = "Malformed request body, must be form data ("
@@ -354,3 +355,21 @@ async def test_without_kafka_nothing_is_accepted_until_it_is_back(tmp_path: Path
             async with asyncio.timeout(30):
                 while (await server.upload(make_users(1)))[0] != 200:
                     await asyncio.sleep(0.1)
+
+
+@pytest.mark.kafka
+async def test_a_sync_caller_is_told_to_look_later_where_kafka_goes_while_it_waits(
+    tmp_path: Path, topic_prefix: str
+) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        settings = {"AUDIENCE_SYNC_TIMEOUT": 2}
+        async with world(kafka, topic_prefix, providers=["tiktok"], consuming=(), settings=settings) as server:
+            upload = asyncio.create_task(server.upload(make_users(1), "?sync=true"))
+            async with asyncio.timeout(20):
+                while not await read_to_end(kafka, server.names.batches):
+                    await asyncio.sleep(0.05)
+            await broker.stop()
+            status, body, headers = await upload
+    assert status == 504
+    assert body["errors"] == [f"tiktok: still in progress; see batch {headers['X-Batch-Id']}"]
