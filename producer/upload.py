@@ -24,7 +24,7 @@ from schemas.codec import content_hash, split, user_blocks
 from schemas.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch, Origin
 from schemas.target import Target
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.errors import KafkaStalledError, KafkaUnreachableError, NotAcknowledgedError, QueueFullError
 from streams.topics import TopicNames
 from streams.writer import Reservation, Writer
 
@@ -100,6 +100,8 @@ class Uploads:
             with self.writer.reserve(sum(map(len, records))) as room:
                 writes = [self._send(upload.batch, record, request, room) for record in records]
                 origins = await asyncio.gather(*writes)
+        except KafkaStalledError:
+            raise no_room("Kafka acknowledges nothing") from None
         except (KafkaUnreachableError, RegistryUnavailableError):
             raise no_room("Kafka can't be reached") from None
         except QueueFullError:

@@ -12,6 +12,10 @@ class KafkaUnreachableError(StreamError):
     """No broker answers: nothing was sent, try again later."""
 
 
+class KafkaStalledError(KafkaUnreachableError):
+    """Brokers answer and acknowledge nothing: nothing was sent, try again later."""
+
+
 class QueueFullError(StreamError):
     """The queue towards Kafka has no room: nothing was sent, try again in a moment."""
 

@@ -12,7 +12,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.records import Origin
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.errors import KafkaStalledError, KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.progress import Progress
 from streams.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 POLL = 0.1
 PROBE = 1.0
 FLUSH_LIMIT = 10.0
+MESSAGE_TIMEOUT = 20.0
+"""Seconds until a record counts as not acknowledged: longer than an election, less than clients of ours wait."""
 
 _DEFAULTS: dict[str, Any] = {"linger.ms": 1, "compression.type": "zstd", "partitioner": "murmur2_random"}
 _REQUIRED: dict[str, Any] = {
@@ -76,11 +79,16 @@ class Writer:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, *, max_queued_bytes: int = 96 * 1024 * 1024, message_timeout: float = 30.0
+        self,
+        kafka: KafkaSettings,
+        *,
+        max_queued_bytes: int = 96 * 1024 * 1024,
+        message_timeout: float = MESSAGE_TIMEOUT,
     ) -> None:
         limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": self._on_error}
         self._config = _DEFAULTS | kafka.client(**_REQUIRED, **limits)
         self._room = _Room(max_queued_bytes)
+        self._progress = Progress()
         self._reports: deque[_Report] = deque()
         self._is_woken = False
         self._is_down = threading.Event()
@@ -114,17 +122,23 @@ class Writer:
 
     @property
     def is_reachable(self) -> bool:
-        """False from the moment that all brokers are down until one answers."""
+        """False from the moment that all brokers are down until one answers, and while none acknowledges."""
+        return self._is_open and not self._progress.is_stalled(time.monotonic())
+
+    @property
+    def _is_open(self) -> bool:
         return not self._is_down.is_set() and not self._is_broken and not self._stop.is_set()
 
     def reserve(self, size: int) -> Reservation:
         """Keep room for `size` bytes in the queue; when nothing else is in it, any size fits.
 
         Hand the reservation to `send`, else the bytes of its records count twice meanwhile.
-        Raises KafkaUnreachableError, QueueFullError; nothing was sent then.
+        Raises KafkaUnreachableError, KafkaStalledError, QueueFullError; nothing was sent then.
         """
-        if not self.is_reachable:
+        if not self._is_open:
             raise KafkaUnreachableError
+        if self._progress.is_stalled(time.monotonic()):
+            raise KafkaStalledError
         if not self._room.fits(size):
             raise QueueFullError
         return Reservation(self._room, size)
@@ -161,6 +175,7 @@ class Writer:
         if reservation is not None:
             reservation.release(size)
         self._room.used += size
+        self._progress.sent(time.monotonic())
         return await acknowledged
 
     def _report(
@@ -180,6 +195,7 @@ class Writer:
         while self._reports:
             acknowledged, size, error, origin = self._reports.popleft()
             self._room.used -= size
+            self._note(error)
             if acknowledged.done():
                 continue
             if origin is not None:
@@ -188,6 +204,12 @@ class Writer:
                 failure = NotAcknowledgedError()
                 failure.__cause__ = KafkaException(error)
                 acknowledged.set_exception(failure)
+
+    def _note(self, error: KafkaError | None) -> None:
+        if error is not None and error.code() == KafkaError._MSG_TIMED_OUT:
+            self._progress.timed_out()
+        else:
+            self._progress.answered(time.monotonic())
 
     def _poll(self) -> None:
         while not self._stop.is_set():
