@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 
+from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
 from benchmarks.product import local_kafka
 from benchmarks.sync import measure_sync
@@ -16,6 +17,7 @@ from streams.settings import KafkaSettings
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {"ingest": measure_ingest, "transform": measure_transform}
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,
+    "concurrency": measure_concurrency,
 }
 
 
