@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 
+from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
 from benchmarks.product import local_kafka
@@ -18,6 +19,7 @@ BY_THEMSELVES: Mapping[str, Callable[[], None]] = {"ingest": measure_ingest, "tr
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,
     "concurrency": measure_concurrency,
+    "bulkhead": measure_bulkhead,
 }
 
 
