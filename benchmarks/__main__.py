@@ -10,6 +10,7 @@ import structlog
 from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
+from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
@@ -20,6 +21,7 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,
     "concurrency": measure_concurrency,
     "bulkhead": measure_bulkhead,
+    "memory": measure_memory,
 }
 
 
