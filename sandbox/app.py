@@ -6,10 +6,10 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
   once, sorted; of Meta the filled cells without values and options, of TikTok the ids, of Klaviyo e-mail address,
   phone number and external id. `DELETE` empties the audiences; without a name they are gone as well.
 - `GET /_sandbox/audiences?provider=…[&account=ID]`: `{"audiences": [{"id", "name", "account", "members"}]}`
-- `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `refusedByLimits`,
-  `byOperation`; `DELETE` begins again
+- `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `refusedByLimits`, `byOperation`,
+  `rows` that were taken, `repeatedRows` among them that their audience held already; `DELETE` begins again
 - `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.control.Fault`; `GET` lists those that wait,
-  `DELETE` ends them and lets stalled calls go on
+  `DELETE` ends them and lets stalled calls go on; `DELETE …?provider=…[&fault=…]` ends only those that wait
 - `GET /healthz`: `ok`
 """
 
@@ -30,13 +30,16 @@ STALL = 3600.0
 SLOW = 1.0
 MAX_BODY = 32 * 1024 * 1024
 
+SAYING_PARTLY = frozenset({"tiktok"})
+"""Platforms that have words for an upload of which they took only some."""
+
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(options: SandboxOptions | None = None) -> web.Application:
     """Return the sandbox as an application."""
     chosen, control = options or SandboxOptions(), Control()
-    around = {name: Surroundings(chosen) for name in control.counters}
+    around = {name: Surroundings(chosen, counters) for name, counters in control.counters.items()}
     stand_ins: dict[str, StandIn] = {
         "facebook": Facebook(around["facebook"]),
         "tiktok": TikTok(around["tiktok"]),
@@ -104,7 +107,8 @@ class _Stage:
         answer = self._answer(call, route)
         if kind == "slow":
             await self._control.hold(SLOW if seconds is None else seconds)
-        return _dropped(request) if kind == "drop_after" else answer
+        is_dropped = kind == "drop_after" or (kind == "half" and self._name not in SAYING_PARTLY)
+        return _dropped(request) if is_dropped else answer
 
     def _answer(self, call: Call, route: Route) -> web.Response:
         fault = call.fault

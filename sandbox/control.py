@@ -12,7 +12,9 @@ import msgspec
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
 OPERATIONS = ("find", "create", "upload", "job")
 REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid")
-FAULTS = (*REFUSALS, "html", "partial", "stall", "slow", "drop", "drop_after", "custom")
+FAULTS = (*REFUSALS, "html", "partial", "half", "stall", "slow", "drop", "drop_after", "custom")
+
+OF_UPLOADS = ("partial", "half")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -27,7 +29,8 @@ class Fault(
     """A fault for the next `calls` calls of a provider (one by default), or `"until": "cleared"`.
 
     throttled, auth, terms, server_error, not_found, invalid: refused in the platform's own words.
-    html: what a gateway says. partial: the first row of an upload is refused.
+    html: what a gateway says. partial: the first row of an upload is refused. half: the first half of an upload's
+    rows is taken, a single row whole; then TikTok says that some were taken, of the others the connection ends.
     stall: no answer for `seconds` (an hour), then the call is handled. slow: handled at once, answered after
     `seconds` (one). drop: the connection ends, nothing is done. drop_after: all is done, then the connection ends.
     custom: `status` (500), `headers` and `body` as given.
@@ -53,8 +56,8 @@ class Fault(
         _check_choice("fault", self.fault, FAULTS)
         if self.operation is not None:
             _check_choice("operation", self.operation, OPERATIONS)
-        if self.fault == "partial" and self.operation not in (None, "upload"):
-            raise ValueError("operation: only an upload can be partial")
+        if self.fault in OF_UPLOADS and self.operation not in (None, "upload"):
+            raise ValueError(f"operation: only an upload can be {self.fault}")
         if any(set(name + value) & set("\r\n\0") for name, value in self.headers.items()):
             raise ValueError("headers: expected text of one line")
         self._check_calls()
@@ -71,7 +74,7 @@ class Fault(
 
     def is_for(self, provider: str, operation: str) -> bool:
         """Tell whether a call of this operation meets the fault."""
-        if self.fault == "partial" and operation != "upload":
+        if self.fault in OF_UPLOADS and operation != "upload":
             return False
         return self.provider == provider and self.operation in (None, operation)
 
@@ -91,6 +94,9 @@ class Counters:
     refused_by_limits: int = 0
     """Calls that a rate limit refused; throttles that were asked for by a fault are none."""
     by_operation: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    """Rows that were taken, and below those of them that their audience held already."""
+    repeated_rows: int = 0
 
     @contextmanager
     def counting(self, operation: str) -> Iterator[None]:
@@ -106,7 +112,7 @@ class Counters:
 
     def reset(self) -> None:
         """Begin again; calls under way stay counted as such."""
-        self.calls = 0
+        self.calls = self.rows = self.repeated_rows = 0
         self.highest_in_flight = self.in_flight
         self.refused_by_limits = 0
         self.by_operation.clear()
@@ -119,6 +125,8 @@ class Counters:
             "highestInFlight": self.highest_in_flight,
             "refusedByLimits": self.refused_by_limits,
             "byOperation": {operation: self.by_operation[operation] for operation in (*OPERATIONS, "other")},
+            "rows": self.rows,
+            "repeatedRows": self.repeated_rows,
         }
 
 
@@ -138,6 +146,10 @@ class Control:
             if fault.calls == 0:
                 self.faults.remove(fault)
         return fault
+
+    def end(self, provider: str, fault: str | None) -> None:
+        """End the faults of one provider, all or those of a kind, that wait for calls."""
+        self.faults = [kept for kept in self.faults if kept.provider != provider or fault not in (None, kept.fault)]
 
     def clear(self) -> None:
         """End all faults and let the calls go on that one holds up."""

@@ -162,8 +162,9 @@ class Facebook:
         if not isinstance(session, dict):
             raise Refusal(meta_error(100, blame="session"))
         admitted = self._sessions.admit(session, audience.account, audience.id, payload.schema, self._around.now())
-        sound, unsound = _sorted_out(payload, is_partial=call.is_partial)
-        audience.members.update(sound)
+        taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
+        sound, unsound = _sorted_out(taken, is_partial=call.is_partial)
+        self._around.take(audience, sound)
         audience.options["has_uploads"] = True
         is_last = session["last_batch_flag"] in (True, "true")
         admitted.take(len(payload.rows), len(unsound), is_last=is_last)

@@ -60,7 +60,7 @@ class Klaviyo:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._imports = Imports()
+        self._imports = Imports(around.take)
 
     def routes(self) -> Sequence[Route]:
         """Return the calls that are played, with or without a slash at the end."""
@@ -131,7 +131,7 @@ class Klaviyo:
         if len(call.body) > MAX_BODY:
             raise Refusal(klaviyo_error("payload_too_large"))
         data = _resource(call, "profile-bulk-import-job")
-        profiles = _profiles(data)
+        profiles = call.half_of(_profiles(data))
         begun = Import(
             lists=self._lists(data),
             profiles=profiles,

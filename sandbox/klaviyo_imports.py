@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -85,7 +85,8 @@ class Import:
 class Imports:
     """All imports, and the account's profiles. Profiles are in their lists once an import is complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, take: Callable[[Audience, Iterable[Member]], None]) -> None:
+        self._take = take
         self._imports: dict[str, Import] = {}
         self._pending: list[Import] = []
         self._known: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -133,7 +134,7 @@ class Imports:
         if merged != old:
             self._replace(old, merged, lists)
         for audience in into:
-            audience.members.add(_member(merged))
+            self._take(audience, [_member(merged)])
 
     def _replace(self, old: tuple[str, ...], merged: tuple[str, ...], lists: Sequence[Audience]) -> None:
         for key in zip(IDENTIFIERS, old, strict=True):

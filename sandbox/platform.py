@@ -2,19 +2,21 @@
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from sandbox.control import Fault
+from sandbox.control import Counters, Fault
 from sandbox.options import SandboxOptions
-from sandbox.store import Store
+from sandbox.store import Audience, Member, Store
 from sandbox.windows import Windows
 
 HASH = re.compile(r"[0-9a-f]{64}")
+
+Row = TypeVar("Row")
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Surroundings:
     """What a stand-in lives in."""
 
     options: SandboxOptions
+    counters: Counters
     store: Store = field(default_factory=Store)
     windows: Windows = field(init=False)
 
@@ -31,6 +34,13 @@ class Surroundings:
     def now(self) -> float:
         """Return the sandbox's time."""
         return self.options.clock()
+
+    def take(self, audience: Audience, members: Iterable[Member]) -> None:
+        """Add members to an audience, and count them."""
+        for member in members:
+            self.counters.rows += 1
+            self.counters.repeated_rows += member in audience.members
+            audience.members.add(member)
 
     def listed_until(self) -> float:
         """Return the time up to which audiences must be made to show in look-ups."""
@@ -60,6 +70,11 @@ class Call:
     def is_partial(self) -> bool:
         """Whether the call's first row is to be refused."""
         return self.fault is not None and self.fault.fault == "partial"
+
+    def half_of(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows that are taken where the fault is `half`, else all of them."""
+        is_half = self.fault is not None and self.fault.fault == "half"
+        return rows[: (len(rows) + 1) // 2] if is_half else rows
 
 
 @dataclass(frozen=True, slots=True)

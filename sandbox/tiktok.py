@@ -117,10 +117,14 @@ class TikTok:
         action = given.get("action", "add")
         if action not in ("add", "delete"):
             raise _refused(40002, "action: Invalid value")
-        placed = [place for row in rows[call.is_partial :] for place in self._row(schema, row, accounts)]
+        taken = call.half_of(rows)[call.is_partial :]
+        placed = [place for row in taken for place in self._row(schema, row, accounts)]
         for audience, member in placed:
-            (audience.members.add if action == "add" else audience.members.discard)(member)
-        return _error(20001, "Partial success") if call.is_partial else _answer({})
+            if action == "add":
+                self._around.take(audience, [member])
+            else:
+                audience.members.discard(member)
+        return _answer({}) if len(taken) == len(rows) else _error(20001, "Partial success")
 
     def _row(self, schema: Sequence[str], row: object, accounts: Sequence[Any]) -> list[tuple[Audience, Member]]:
         """Return the audiences of a row, and the ids that each of them gets."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +19,9 @@ from sandbox import CREDENTIALS, SandboxOptions, create_app, serve
 ADA = hashlib.sha256(b"ada@example.com").hexdigest()
 BEA = hashlib.sha256(b"bea@example.com").hexdigest()
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
+SESSIONS = itertools.count(1)
+"""An upload to Meta is a session of its own."""
+
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "facebook": {"Authorization": f"Bearer {CREDENTIALS['facebook']['FACEBOOK_ACCESS_TOKEN']}"},
     "tiktok": {"Access-Token": CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]},
@@ -96,7 +100,7 @@ class Client:
 def an_upload(provider: str, audience: str) -> tuple[str, dict[str, Any]]:
     """Return path and body of an upload of two made-up people."""
     if provider == "facebook":
-        session = {"session_id": 7, "batch_seq": 1, "last_batch_flag": True}
+        session = {"session_id": next(SESSIONS), "batch_seq": 1, "last_batch_flag": True}
         payload = {"schema": ["EMAIL"], "data": [[ADA], [BEA]]}
         return f"/facebook/v26.0/{audience}/users", {"payload": payload, "session": session}
     if provider == "tiktok":
@@ -181,6 +185,8 @@ async def test_calls_are_counted_by_platform_and_operation_but_not_those_to_the_
         "highestInFlight": 1,
         "refusedByLimits": 0,
         "byOperation": {"find": 1, "create": 1, "upload": 1, "job": 1, "other": 1},
+        "rows": 2,
+        "repeatedRows": 0,
     }
     assert (await client.counters("tiktok"))["calls"] == 0
     assert (await client.control("DELETE", "counters"))[0] == 204
@@ -291,6 +297,43 @@ async def test_a_partial_upload_takes_all_but_the_first_row_and_waits_for_an_upl
     assert await client.members("klaviyo") == [["bea@example.com"]]
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_of_half_an_upload_the_first_half_is_taken_which_only_tiktok_can_say(
+    client: Client, provider: str
+) -> None:
+    made = await client.make(provider)
+    await client.fail(provider, "half")
+    await client.ask(provider, FIND[provider])
+    if provider == "tiktok":
+        assert (await client.upload(provider, made))[1]["code"] == 20001
+    else:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.upload(provider, made)
+    assert await client.members(provider) == [["ada@example.com"] if provider == "klaviyo" else [ADA]]
+    await client.upload(provider, made)
+    assert len(await client.members(provider)) == 2
+
+
+async def test_a_row_alone_has_no_half_so_that_it_is_never_the_row_at_fault(client: Client) -> None:
+    path, body = an_upload("tiktok", await client.make("tiktok"))
+    await client.fail("tiktok", "half")
+    assert (await client.ask("tiktok", path, {**body, "batch_data": body["batch_data"][:1]}))[1]["code"] == 0
+    assert await client.members("tiktok") == [[ADA]]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_rows_are_counted_and_those_that_their_audience_held_already(client: Client, provider: str) -> None:
+    made, other = await client.make(provider), await client.make(provider)
+    for audience in (made, made, other):
+        await client.upload(provider, audience)
+    await client.members(provider)
+    counters = await client.counters(provider)
+    assert (counters["rows"], counters["repeatedRows"]) == (6, 2)
+    await client.control("DELETE", "counters")
+    counters = await client.counters(provider)
+    assert (counters["rows"], counters["repeatedRows"]) == (0, 0)
+
+
 async def test_a_fault_hits_its_operation_so_many_times_and_is_listed_meanwhile(client: Client) -> None:
     await client.fail("tiktok", "server_error", calls=2, operation="find")
     assert (await client.ask("tiktok", *CREATE["tiktok"]))[1]["code"] == 0
@@ -312,6 +355,22 @@ async def test_a_fault_may_last_until_it_is_cleared(client: Client, more: dict[s
     assert (await client.ask("tiktok", FIND["tiktok"]))[1]["code"] == 0
 
 
+async def test_faults_of_one_platform_are_ended_all_or_by_kind(client: Client) -> None:
+    for provider, fault in [("tiktok", "auth"), ("tiktok", "html"), ("tiktok", "drop"), ("klaviyo", "auth")]:
+        await client.fail(provider, fault)
+    assert (await client.control("DELETE", "faults?provider=tiktok&fault=auth"))[0] == 204
+    left = (await client.control("GET", "faults"))[1]["faults"]
+    assert [(fault["provider"], fault["fault"]) for fault in left] == [
+        ("tiktok", "html"),
+        ("tiktok", "drop"),
+        ("klaviyo", "auth"),
+    ]
+    await client.control("DELETE", "faults?provider=tiktok")
+    left = (await client.control("GET", "faults"))[1]["faults"]
+    assert [(fault["provider"], fault["fault"]) for fault in left] == [("klaviyo", "auth")]
+    assert (await client.control("DELETE", "faults?provider=myspace"))[0] == 400
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -325,6 +384,7 @@ async def test_a_fault_may_last_until_it_is_cleared(client: Client, more: dict[s
         ({"until": "monday"}, "until"),
         ({"operation": "dance"}, "operation"),
         ({"fault": "partial", "operation": "find"}, "operation"),
+        ({"fault": "half", "operation": "job"}, "operation"),
         ({"seconds": -1}, "seconds"),
         ({"status": 99}, "status"),
         ({"headers": {"a": "b\r\nc: d"}}, "headers"),
