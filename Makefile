@@ -1,9 +1,9 @@
-# Targets: demo, up, test, check, bench, docs, second-opinion. Each installs what it needs into .venv first.
+# Targets: demo, up, test, check, chaos, bench, docs, second-opinion. Each installs what it needs into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test check bench docs second-opinion install
+.PHONY: demo up test check chaos bench docs second-opinion install
 
 demo: .venv/installed
 	$(BIN)/audience demo
@@ -20,6 +20,9 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not kafka" -q -n 2
+
+chaos: .venv/installed
+	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks

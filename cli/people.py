@@ -6,8 +6,14 @@ from dataclasses import dataclass
 
 Member = tuple[str, ...]
 
-_AREAS = (212, 312, 415, 617, 713)
+_AREAS = (
+    *(212, 312, 415, 617, 713, 202, 203, 205, 206, 210, 213, 214, 215, 216, 303, 304, 305, 313, 314, 402),
+    *(404, 405, 406, 408, 410, 412, 502, 503, 504, 505, 510, 512, 602, 603, 612, 614, 702, 703, 704, 801),
+)
 """Area codes; with 555 and four digits behind them numbers that nobody is given."""
+
+MOST_PEOPLE = 10_000 * len(_AREAS)
+"""From this number on phone numbers come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +24,12 @@ class Person:
     members: dict[str, Member]
 
 
-def make_people(count: int) -> Iterator[Person]:
-    """Yield made-up customers: most are clean, some are written untidily, some are of no use to a platform."""
-    for number in range(count):
+def make_people(count: int, start: int = 0) -> Iterator[Person]:
+    """Yield made-up customers from a number on: most are clean, some untidily written, some of no use to a platform.
+
+    Nobody below MOST_PEOPLE shares anything that platforms tell people by.
+    """
+    for number in range(start, start + count):
         kind = _KINDS.get(number % 100, _clean)
         yield kind(number)
 

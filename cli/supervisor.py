@@ -81,6 +81,22 @@ class Part:
             await self.wait()
 
 
+async def until_ready(part: Part) -> None:
+    """Return when a part that was started says that it is ready. Raises PartFailedError."""
+    deadline = time.monotonic() + READY_LIMIT
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        while time.monotonic() < deadline:
+            assert part.process is not None  # noqa: S101 -- only called on a started part
+            if part.process.poll() is not None:
+                raise PartFailedError(f"{part.name} ended at its start; its log says why")
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with session.get(part.ready_url) as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+    raise PartFailedError(f"{part.name} was not ready within {READY_LIMIT:.0f} s")
+
+
 class Supervisor:
     """Keeps parts alive. Ends them in reverse order of their start, when left."""
 
@@ -114,7 +130,7 @@ class Supervisor:
         for part in parts:
             part.start(self._lifeline)
             self._parts.append(part)
-        await asyncio.gather(*(self._until_ready(part) for part in parts))
+        await asyncio.gather(*map(until_ready, parts))
         for part in parts:
             self._tasks.append(asyncio.create_task(self._keep(part.name, part.wait, self._again(part))))
 
@@ -123,20 +139,6 @@ class Supervisor:
             part.start(self._lifeline)
 
         return start
-
-    async def _until_ready(self, part: Part) -> None:
-        deadline = time.monotonic() + READY_LIMIT
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-            while time.monotonic() < deadline:
-                assert part.process is not None  # noqa: S101 -- just started
-                if part.process.poll() is not None:
-                    raise PartFailedError(f"{part.name} ended at its start; its log says why")
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(part.ready_url) as response:
-                        if response.status == 200:
-                            return
-                await asyncio.sleep(0.1)
-        raise PartFailedError(f"{part.name} was not ready within {READY_LIMIT:.0f} s")
 
     async def _keep(self, name: str, wait: Wait, start: Start) -> None:
         """Start a part again whenever it ends, later and later if it ends soon."""

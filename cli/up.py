@@ -68,16 +68,16 @@ async def running(environment: Environment, logs: Path | None = None) -> AsyncIt
     async with Supervisor() as supervisor:
         sandboxed = sandboxed_providers(environment)
         sandbox = chosen_address(environment, "AUDIENCE_SANDBOX_LISTEN", config.sandbox.listen)
-        settings = _settings(environment, config, targets, sandboxed, sandbox)
+        settings = part_settings(environment, config, targets, sandboxed, sandbox)
         _check_accounts(settings, config, targets)
         kafka = await _kafka(supervisor, environment, config)
         settings |= {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "AUDIENCE_LISTEN": str(server)}
         groups = [target.group_id(config.common.prefix) for target in targets]
         await ensure_topics(kafka, layout(config.names, groups), allow_weaker=config.common.allow_weaker_topics)
         if sandboxed:
-            await supervisor.start(_part("sandbox", ["sandbox"], settings, sandbox, "/healthz", logs))
+            await supervisor.start(make_part("sandbox", ["sandbox"], settings, sandbox, "/healthz", logs))
         consumers = [_consumer(target, settings, logs) for target in targets]
-        serve = _part("serve", ["serve"], settings, server, "/readyz", logs)
+        serve = make_part("serve", ["serve"], settings, server, "/readyz", logs)
         await supervisor.start(*consumers, serve)
         state = write_state(environment.data, _public(settings), sandboxed)
         try:
@@ -100,7 +100,7 @@ def sandboxed_providers(environment: Environment) -> list[str]:
     return [provider for provider in CREDENTIALS if f"{provider.upper()}_BASE_URL" not in mine]
 
 
-def _settings(
+def part_settings(
     environment: Environment,
     config: Config,
     targets: tuple[Target, ...],
@@ -167,12 +167,13 @@ def _report(text: str) -> None:
 def _consumer(target: Target, settings: Mapping[str, str], logs: Path | None) -> Part:
     health = Address(host="127.0.0.1", port=free_port())
     mine = {**settings, "AUDIENCE_HEALTH_LISTEN": str(health)}
-    return _part(f"consume {target}", ["consume", "--provider", str(target)], mine, health, "/readyz", logs)
+    return make_part(f"consume {target}", ["consume", "--provider", str(target)], mine, health, "/readyz", logs)
 
 
-def _part(
+def make_part(
     name: str, arguments: list[str], settings: Mapping[str, str], at: Address, path: str, logs: Path | None
 ) -> Part:
+    """Return a process of ours that says at this path of its address whether it is ready."""
     return Part(
         name=name,
         arguments=arguments,

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Coroutine, Mapping
@@ -142,6 +143,21 @@ class LocalBroker:
         while (code := self._process.poll()) is None:
             await asyncio.sleep(0.2)
         return code
+
+    @property
+    def pid(self) -> int:
+        """Process id of Kafka itself, the guard's child; Linux only. Raises ProcessLookupError where it is gone."""
+        guard = self._process.pid if self._process else 0
+        try:
+            children = Path(f"/proc/{guard}/task/{guard}/children").read_text(encoding="ascii").split()
+            return int(children[0])
+        except (OSError, IndexError):
+            raise ProcessLookupError("Kafka is not running.") from None
+
+    async def kill(self) -> None:
+        """End Kafka by SIGKILL and return when it is gone; Linux only. Raises ProcessLookupError where it is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        await self.stop()
 
     async def stop(self) -> None:
         """End Kafka and wait until it is gone. Does nothing where it is not running."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError
 from streams.settings import KafkaSettings
+from streams.tail import end_offsets
 
 _WITHOUT_MEMBERS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
@@ -34,3 +35,25 @@ async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], 
 
 def _unknown(error: KafkaError) -> KafkaUnreachableError:
     return KafkaUnreachableError(f"Kafka does not say who is in a group ({error.name()}); try again later.")
+
+
+async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: float = 5.0) -> int:
+    """Return how many records of a topic come after what a group has committed; without a commit all of a partition.
+
+    Raises KafkaUnreachableError where Kafka does not say.
+    """
+    committed = await asyncio.to_thread(_committed, kafka, group_id, topic, timeout)
+    ends = await end_offsets(kafka, topic)
+    return sum(max(0, end - committed.get(partition, 0)) for partition, end in enumerate(ends))
+
+
+def _committed(kafka: KafkaSettings, group_id: str, topic: str, timeout: float) -> dict[int, int]:
+    admin = AdminClient(kafka.client())
+    asked = [ConsumerGroupTopicPartitions(group_id)]
+    try:
+        found = admin.list_consumer_group_offsets(asked, request_timeout=timeout)[group_id].result()
+    except KafkaException as error:
+        raise KafkaUnreachableError(
+            f"Kafka does not say what a group has committed ({error.args[0].name()}); try again later."
+        ) from error
+    return {at.partition: at.offset for at in found.topic_partitions if at.topic == topic and at.offset >= 0}
