@@ -1,9 +1,9 @@
-"""Who is at work: consumer groups and their members."""
+"""Who is at work: consumer groups, their members, and what they have yet to do."""
 
 import asyncio
 from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError
@@ -18,23 +18,22 @@ async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], 
 
     Asks all brokers which groups there are. To describe groups would ask their coordinators, which aborts the
     process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
-    brokers are away.
-    Raises KafkaUnreachableError where Kafka does not say.
+    brokers are away. Raises KafkaUnreachableError where Kafka does not say.
     """
     wanted = set(group_ids)
     admin = AdminClient(kafka.client())
+    asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
-        found = await asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
+        found = await asyncio.wait_for(asked, timeout + 1)
+    except TimeoutError as error:
+        raise _unsaid("nothing", "who is in a group") from error
     except KafkaException as error:
-        raise _unknown(error.args[0]) from error
+        raise _unsaid(error.args[0].name(), "who is in a group") from error
     active = {group.group_id for group in found.valid if group.state not in _WITHOUT_MEMBERS} & wanted
     if found.errors and active != wanted:
-        raise _unknown(found.errors[0])
+        problem: KafkaError = found.errors[0]
+        raise _unsaid(problem.name(), "who is in a group")
     return active
-
-
-def _unknown(error: KafkaError) -> KafkaUnreachableError:
-    return KafkaUnreachableError(f"Kafka does not say who is in a group ({error.name()}); try again later.")
 
 
 async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: float = 5.0) -> int:
@@ -42,18 +41,21 @@ async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: floa
 
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    committed = await asyncio.to_thread(_committed, kafka, group_id, topic, timeout)
     ends = await end_offsets(kafka, topic)
-    return sum(max(0, end - committed.get(partition, 0)) for partition, end in enumerate(ends))
+    committed = await asyncio.to_thread(_committed, kafka, group_id, topic, len(ends), timeout)
+    return sum(max(0, end - max(0, offset)) for end, offset in zip(ends, committed, strict=True))
 
 
-def _committed(kafka: KafkaSettings, group_id: str, topic: str, timeout: float) -> dict[int, int]:
-    admin = AdminClient(kafka.client())
-    asked = [ConsumerGroupTopicPartitions(group_id)]
+def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int, timeout: float) -> list[int]:
+    consumer = Consumer(kafka.client(**{"group.id": group_id, "enable.auto.commit": False}))
     try:
-        found = admin.list_consumer_group_offsets(asked, request_timeout=timeout)[group_id].result()
+        found = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=timeout)
     except KafkaException as error:
-        raise KafkaUnreachableError(
-            f"Kafka does not say what a group has committed ({error.args[0].name()}); try again later."
-        ) from error
-    return {at.partition: at.offset for at in found.topic_partitions if at.topic == topic and at.offset >= 0}
+        raise _unsaid(error.args[0].name(), "what a group has committed") from error
+    finally:
+        consumer.close()
+    return [partition.offset for partition in found]
+
+
+def _unsaid(reason: str, what: str) -> KafkaUnreachableError:
+    return KafkaUnreachableError(f"Kafka does not say {what} ({reason}); try again later.")

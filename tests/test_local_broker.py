@@ -1,6 +1,7 @@
 """The local Kafka: gets what it needs, says what is wrong, never outlives its parent."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from world import make_users, world
 
 from streams import jars
 from streams.broker import LocalBroker
-from streams.errors import BrokerFailedError, PortTakenError
+from streams.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
+from streams.groups import backlog, groups_with_members
 from streams.ports import free_port
+from streams.reader import GroupReader
 from streams.settings import KafkaSettings
-from streams.tail import read_to_end
+from streams.tail import end_offsets, read_to_end
 from streams.topics import TopicSpec, ensure_topics
 from streams.writer import Writer
 
@@ -94,6 +98,77 @@ async def test_a_restart_keeps_what_was_written(tmp_path: Path) -> None:
             if start == 0:
                 with pytest.raises(BrokerFailedError, match="another Kafka uses"):
                     await LocalBroker(data=tmp_path, port=free_port()).start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_what_was_acknowledged_survives_a_kill_and_nobody_is_left_of_a_kafka_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        await ensure_topics(kafka, [TopicSpec("topic", 1)])
+        async with Writer(kafka) as writer:
+            await writer.send("topic", "key", b"kept")
+        pid = broker.pid
+        os.kill(pid, signal.SIGSTOP)
+        await broker.kill()
+        assert not is_alive(pid)
+        with pytest.raises(ProcessLookupError):
+            await broker.kill()
+        await broker.start()
+        assert [record.value for record in await read_to_end(kafka, "topic")] == [b"kept"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_to_ask_who_is_in_a_group_of_a_kafka_that_dies_ends_no_process(tmp_path: Path) -> None:
+    """librdkafka 2.16 aborts the process that describes groups by its newer call then."""
+
+    async def ask(kafka: KafkaSettings) -> None:
+        for _ in range(6):
+            with contextlib.suppress(KafkaUnreachableError):
+                assert await groups_with_members(kafka, ["one", "another", "a third"], 1) == set()
+
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(6):
+                tasks.create_task(ask(kafka))
+            await broker.kill()
+        with pytest.raises(KafkaUnreachableError):
+            await groups_with_members(kafka, ["one"], 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_a_sync_upload_that_was_accepted_is_told_so_though_kafka_is_gone_by_then(tmp_path: Path) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        settings = {"AUDIENCE_SYNC_TIMEOUT": 4}
+        async with world(kafka, "audience", providers=["tiktok"], consuming=[], settings=settings) as found:
+            upload = asyncio.create_task(found.upload(make_users(1), "?sync=true"))
+            async with asyncio.timeout(3):
+                while not sum(await end_offsets(kafka, found.names.batches)):
+                    await asyncio.sleep(0.02)
+            await broker.kill()
+            status, body, headers = await upload
+    assert (status, body["errors"]) == (504, [f"tiktok: still in progress; see batch {headers['X-Batch-Id']}"])
+
+
+async def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaSettings, topic_prefix: str) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 2)])
+    async with Writer(kafka) as writer:
+        for number in range(5):
+            await writer.send(topic_prefix, str(number), b"record")
+    assert await backlog(kafka, "nobody", topic_prefix) == 5
+    reader = GroupReader(kafka, group_id=topic_prefix, topic=topic_prefix, first_offset=lambda _: 0)
+    async with reader:
+        left = 4
+        async for records in reader.batches():
+            for record in records[:left]:
+                reader.finish(record)
+            left -= len(records)
+            if left < 0:
+                break
+    assert await backlog(kafka, topic_prefix, topic_prefix) == 1
 
 
 async def test_a_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> None:
