@@ -5,12 +5,14 @@ import asyncio
 import os
 import random
 import sys
+import traceback
 
 from rich.console import Console
 from rich.table import Table
 
 from checks.chaos.plan import make_plan
 from checks.chaos.run import Report, chaos_environment, run
+from cli.environment import Environment
 
 DEFAULT_SECONDS = 240.0
 MOST_SECONDS = 240.0
@@ -25,32 +27,33 @@ def main() -> None:
     options = _parser().parse_args()
     seconds = min(options.seconds, MOST_SECONDS)
     console = Console(highlight=False, soft_wrap=True)
-    environment = chaos_environment(os.environ)
-    console.print(f"chaos: SEED={options.seed} SECONDS={seconds:g}; logs are in {environment.data}")
+    environment, report = chaos_environment(os.environ), Report()
+    named = f"chaos: SEED={options.seed} SECONDS={seconds:g}"
+    console.print(f"{named}; logs are in {environment.data}")
     try:
-        report = asyncio.run(_bounded(options.seed, seconds, console))
-    except TimeoutError:
-        report = None
-        console.print(f"chaos: not over after {LIMIT:.0f} s")
+        asyncio.run(_bounded(environment, options.seed, seconds, console, report))
     except KeyboardInterrupt:
+        console.print(f"{named}: ended by Ctrl-C")
         sys.exit(130)
-    if report is not None:
-        console.print(_table(report))
-        for difference in report.differences[:MOST_DETAILS]:
-            console.print(difference, markup=False)
-        if len(report.differences) > MOST_DETAILS:
-            console.print(f"... and {len(report.differences) - MOST_DETAILS} more")
-    is_good = report is not None and not report.differences
-    word = "nothing lost, nothing invented, nobody behind" if is_good else f"FAILED; logs are in {environment.data}"
-    console.print(f"chaos: SEED={options.seed} SECONDS={seconds:g}: {word}")
-    sys.exit(0 if is_good else 1)
+    except Exception as error:
+        traceback.print_exc()
+        report.differences.append(f"the run did not come to its end: {type(error).__name__}")
+    console.print(_table(report))
+    for difference in report.differences[:MOST_DETAILS]:
+        console.print(difference, markup=False)
+    if len(report.differences) > MOST_DETAILS:
+        console.print(f"... and {len(report.differences) - MOST_DETAILS} more")
+    is_bad = bool(report.differences)
+    word = f"FAILED; logs are in {environment.data}" if is_bad else "nothing lost, nothing invented, nobody behind"
+    console.print(f"{named}: {word}")
+    sys.exit(1 if is_bad else 0)
 
 
-async def _bounded(seed: int, seconds: float, console: Console) -> Report:
-    environment = chaos_environment(os.environ)
-    plan = make_plan(random.Random(seed), seconds)  # noqa: S311 -- to be repeated by its seed
+async def _bounded(environment: Environment, seed: int, seconds: float, console: Console, report: Report) -> None:
+    chance = random.Random(seed)  # noqa: S311 -- to be repeated by its seed
+    plan = make_plan(chance, seconds)
     async with asyncio.timeout(LIMIT):
-        return await run(environment, plan, random.Random(seed), seconds, console.print)  # noqa: S311 -- the same
+        await run(environment, plan, chance, seconds, console.print, report)
 
 
 def _parser() -> argparse.ArgumentParser:

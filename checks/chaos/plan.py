@@ -1,7 +1,7 @@
 """What goes wrong when: drawn from a seed, decided before anything runs."""
 
+import itertools
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
@@ -17,9 +17,9 @@ PROCESS_FAULTS = (
     "remove consumer",
 )
 PLATFORM_FAULTS = ("server_error", "throttled", "html", "drop", "drop_after", "stall", "auth", "half")
-"""As the sandbox names them. Each is drawn twice where a process's fault is drawn once."""
+"""As the sandbox names them. Each comes at every provider where a process's fault comes at one."""
 
-ROUND = 20.0
+ROUND = 25.0
 """Seconds in which every kind of fault comes at least once."""
 
 LONG_PAUSES = 0.3
@@ -48,20 +48,10 @@ def make_plan(chance: random.Random, seconds: float) -> list[Fault]:
     length = seconds / rounds
     faults: list[Fault] = []
     for number in range(rounds):
-        kinds = [*PROCESS_FAULTS, *PLATFORM_FAULTS, *PLATFORM_FAULTS]
-        providers = _dealt(chance, len(kinds))
-        faults += [
-            _drawn(chance, kind, provider, chance.uniform(number, number + 1) * length)
-            for kind, provider in zip(kinds, providers, strict=True)
-        ]
+        dealt = [(kind, chance.choice(PROVIDERS)) for kind in PROCESS_FAULTS]
+        dealt += itertools.product(PLATFORM_FAULTS, PROVIDERS)
+        faults += [_drawn(chance, *what, chance.uniform(number, number + 1) * length) for what in dealt]
     return sorted(faults, key=lambda fault: fault.at)
-
-
-def _dealt(chance: random.Random, count: int) -> Sequence[str]:
-    """Return that many providers, each about as often as the others."""
-    dealt = [PROVIDERS[number % len(PROVIDERS)] for number in range(count)]
-    chance.shuffle(dealt)
-    return dealt
 
 
 def _drawn(chance: random.Random, kind: str, provider: str, at: float) -> Fault:

@@ -153,6 +153,7 @@ class Fleet:
     processes: list[Process] = field(default_factory=list)
     ended: list[Process] = field(default_factory=list)
     _starts: int = 0
+    _is_broker_down: bool = False
     _pausers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     async def __aenter__(self) -> "Fleet":
@@ -220,12 +221,13 @@ class Fleet:
 
     async def kill_broker(self, down: float) -> bool:
         """End Kafka by SIGKILL and start it again after so many seconds; False where it is down."""
-        try:
-            await self.broker.kill()
-        except ProcessLookupError:
+        if self._is_broker_down:
             return False
+        self._is_broker_down = True
+        await self.broker.kill()
         await asyncio.sleep(down)
         await self._start_broker()
+        self._is_broker_down = False
         return True
 
     async def _start_broker(self) -> None:
