@@ -11,26 +11,22 @@ from pathlib import Path
 
 import aiohttp
 
+from checks.chaos.judge import READ_LIMIT, Books, judge
 from checks.chaos.plan import PROVIDERS, Fault
 from checks.chaos.processes import Fleet
+from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
 from checks.chaos.uploads import Clients
-from checks.chaos.verdict import Place, Upload, compare, faults_of, fold, longest_stall
 from cli.config import SANDBOXED, Config, load
 from cli.demo import demo_environment
 from cli.environment import DATA, Environment
 from cli.up import make_part, part_settings
 from producer.settings import Address
-from schemas.codec import decode_batch_completion
-from schemas.records import TERMINAL, BatchCompletion
-from schemas.target import Target
 from streams.broker import HOST, LocalBroker
 from streams.errors import KafkaUnreachableError
-from streams.groups import backlog
 from streams.ports import is_free
 from streams.settings import KafkaSettings
-from streams.tail import end_offsets, read_to_end
-from streams.topics import TopicNames, ensure_topics, layout
+from streams.topics import ensure_topics, layout
 
 SERVERS = 2
 MOST_CONSUMERS = 3
@@ -41,7 +37,8 @@ CALM = 3.0
 SETTLE = 120.0
 """Seconds that all may take to come to rest once nothing fails any more."""
 
-READ_LIMIT = 60.0
+AT_REST = 3
+"""How often in a row all must be found at rest, a second apart: what a server did not get to yet may follow."""
 
 SETTINGS: Mapping[str, str] = {
     "AUDIENCE_RETRY_ATTEMPTS": "3",
@@ -72,26 +69,6 @@ def _port() -> int:
     return next(port for port in candidates if is_free(HOST, port))
 
 
-@dataclass(slots=True)
-class Report:
-    """What came of a run."""
-
-    injected: Counter[str] = field(default_factory=Counter)
-    answers: Counter[str] = field(default_factory=Counter)
-    uploads: int = 0
-    users: int = 0
-    records: int = 0
-    sent: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Rows that a platform took, and how many of them it had."""
-    audiences: Counter[str] = field(default_factory=Counter)
-    extra_audiences: Counter[str] = field(default_factory=Counter)
-    stall: float = 0.0
-    settled: float = 0.0
-    peaks: dict[str, int] = field(default_factory=dict)
-    alone: Counter[str] = field(default_factory=Counter)
-    differences: list[str] = field(default_factory=list)
-
-
 @dataclass(slots=True, kw_only=True)
 class World:
     """What a run acts on."""
@@ -100,8 +77,7 @@ class World:
     sandbox: SandboxClient
     clients: Clients
     settings: Mapping[str, str]
-    kafka: KafkaSettings
-    names: TopicNames
+    books: Books
     logs: Path
     report: Report
     _consumers: Counter[str] = field(default_factory=Counter)
@@ -121,9 +97,10 @@ class World:
         verb, _, what = fault.kind.partition(" ")
         if not what:
             await self._fail_platform(fault)
-        elif what == "broker":
-            is_done = self.fleet.pause_broker(fault.seconds) if verb == "pause" else None
-            self._count(fault, await self.fleet.kill_broker(fault.seconds) if is_done is None else is_done)
+        elif fault.kind == "pause broker":
+            self._count(fault, self.fleet.pause_broker(fault.seconds))
+        elif fault.kind == "kill broker":
+            self._count(fault, await self.fleet.kill_broker(fault.seconds))
         else:
             await self._act(verb, "ingestion" if what == "ingestion" else f"consumer {fault.provider}", fault)
 
@@ -172,96 +149,23 @@ class World:
             self.fleet.wake()
 
     async def settle(self) -> None:
-        """Return when all is at rest: every record ended, every group at its end. Note what is not, in time."""
-        loop = asyncio.get_running_loop()
+        """Return when all is at rest, and still is a moment later. Note what is not after a time."""
+        loop, seen = asyncio.get_running_loop(), 0
         begun, left = loop.time(), ["nothing is known"]
-        while left and loop.time() - begun < SETTLE:
+        while seen < AT_REST and loop.time() - begun < SETTLE:
             await asyncio.sleep(1)
             try:
-                left = [text async for text in self._unsettled()]
+                left = [text async for text in self.books.unsettled()]
             except KafkaUnreachableError as error:
                 left = [str(error)]
+            seen = 0 if left else seen + 1
         self.report.settled = loop.time() - begun
         self.report.differences += [f"not at rest after {SETTLE:.0f} s: {text}" for text in left]
-
-    async def _unsettled(self) -> AsyncIterator[str]:
-        for target in SANDBOXED:
-            group = target.group_id(self.names.prefix)
-            retry = self.names.retry(group)
-            for group_id, topic in ((group, self.names.batches), (retry, retry)):
-                if behind := await backlog(self.kafka, group_id, topic):
-                    yield f"{group_id} is {behind} records behind"
-        wanted = sum(await end_offsets(self.kafka, self.names.batches)) * len(SANDBOXED)
-        ended = len(fold([completion for completion, _ in await self._completions()]))
-        if ended < wanted:
-            yield f"{wanted - ended} of {wanted} completions are missing"
-
-    async def _completions(self) -> list[tuple[BatchCompletion, float]]:
-        """Return all completions and when Kafka took them."""
-        records = await read_to_end(self.kafka, self.names.completions, READ_LIMIT)
-        return [(decode_batch_completion(r.value), r.timestamp.timestamp()) for r in records if r.timestamp]
 
     async def end_in_order(self) -> None:
         """End every process of ours but the sandbox by SIGTERM."""
         ours = [process for process in self.fleet.processes if process.kind != "sandbox"]
         await asyncio.gather(*map(self.fleet.remove, ours))
-
-    async def judge(self) -> None:
-        """Compare what was uploaded with what is reported and held."""
-        report, uploads = self.report, self.clients.uploads
-        report.answers, report.uploads, report.users = self.clients.answers, len(uploads), self.clients.users
-        report.differences += self.clients.wrong
-        completions = await self._completions()
-        folded = fold(completion for completion, _ in completions)
-        log = await read_to_end(self.kafka, self.names.batches, READ_LIMIT)
-        report.records = len(log)
-        report.differences += faults_of(folded, [record.origin for record in log], SANDBOXED)
-        begun = {(r.origin, target): r.timestamp.timestamp() for r in log if r.timestamp for target in SANDBOXED}
-        report.stall = longest_stall(begun, _first_ends(completions))
-        for provider in PROVIDERS:
-            await self._compare(provider, uploads, folded)
-        counters = await self.sandbox.counters()
-        report.sent = {name: (its["rows"], its["repeatedRows"]) for name, its in counters.items()}
-
-    async def _compare(self, provider: str, uploads: Sequence[Upload], folded: Mapping[Place, BatchCompletion]) -> None:
-        found = await self.sandbox.audiences(provider)
-        names = {upload.audience for upload in uploads}
-        wanted = {name: f"blotout_{name.replace(' ', '_')}" for name in names}
-        self.report.audiences[provider] = found.total()
-        self.report.extra_audiences[provider] = found.total() - len(found)
-        for name in sorted(found.keys() - set(wanted.values())):
-            self.report.differences.append(f"{provider}: holds an audience that nobody uploaded: {name!r}")
-        for name, held_as in sorted(wanted.items()):
-            mine = [upload for upload in uploads if upload.audience == name]
-            holding = compare(await self.sandbox.members(provider, held_as), mine, provider)
-            if holding.others:
-                self.report.differences.append(f"{provider}: {name} holds {holding.others} that nobody uploaded")
-            for what, by_upload in (("lacks", holding.lacking), ("holds though refused", holding.refused)):
-                for number, count in by_upload.items():
-                    self.report.differences.append(
-                        f"{provider}: {name} {what} {count} of {_told(mine[number], folded)}"
-                    )
-
-
-def _told(upload: Upload, folded: Mapping[Place, BatchCompletion]) -> str:
-    """Return what is known of an upload: its size, its batches and how their records ended."""
-    ended = [
-        f"{target} {origin} {completion.status} accepted {completion.counts.accepted}"
-        for (origin, target), completion in sorted(folded.items(), key=lambda item: str(item[0]))
-        if completion.batch_id in upload.batch_ids
-    ]
-    told = "; ".join(ended) or "no completion"
-    return f"{upload.count} users from {upload.start} on, batches {upload.batch_ids}: {told}"
-
-
-def _first_ends(completions: Sequence[tuple[BatchCompletion, float]]) -> dict[Place, float]:
-    """Return when each record first ended at each account."""
-    ends: dict[Place, float] = {}
-    for completion, at in completions:
-        if completion.status in TERMINAL:
-            place = completion.origin, Target(completion.provider, completion.account or "")
-            ends[place] = min(at, ends.get(place, at))
-    return ends
 
 
 @asynccontextmanager
@@ -289,8 +193,7 @@ async def world(environment: Environment, chance: random.Random, report: Report)
             sandbox=SandboxClient(session, f"http://{sandbox}"),
             clients=Clients([f"http://{server}" for server in servers], PROVIDERS, chance),
             settings=settings,
-            kafka=kafka,
-            names=config.names,
+            books=Books(kafka, config.names),
             logs=logs,
             report=report,
         )
@@ -324,7 +227,7 @@ async def run(
         await found.play(plan, seconds)
         say("No more faults; waiting until all is at rest.")
         await found.settle()
-        await found.judge()
+        await judge(found.books, found.sandbox, found.clients, report)
         await found.end_in_order()
         for process in (*found.fleet.processes, *found.fleet.ended):
             report.differences += process.troubles()

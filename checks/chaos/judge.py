@@ -1,0 +1,113 @@
+"""The judgement of a run: reads what Kafka and the platforms hold and compares it with what was uploaded."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from checks.chaos.plan import PROVIDERS
+from checks.chaos.report import Report
+from checks.chaos.sandbox_client import SandboxClient
+from checks.chaos.uploads import Clients
+from checks.chaos.verdict import Holding, Place, Upload, compare, faults_of, fold, longest_stall
+from cli.config import SANDBOXED
+from schemas.codec import decode_batch_completion
+from schemas.records import TERMINAL, BatchCompletion
+from schemas.target import Target
+from streams.groups import backlog
+from streams.settings import KafkaSettings
+from streams.tail import end_offsets, read_to_end
+from streams.topics import TopicNames
+
+READ_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What Kafka knows of a run."""
+
+    kafka: KafkaSettings
+    names: TopicNames
+
+    async def completions(self) -> list[tuple[BatchCompletion, float]]:
+        """Return all completions and when Kafka took them."""
+        records = await read_to_end(self.kafka, self.names.completions, READ_LIMIT)
+        return [(decode_batch_completion(r.value), r.timestamp.timestamp()) for r in records if r.timestamp]
+
+    async def begun(self) -> dict[Place, float]:
+        """Return when each record of the log was there for each account."""
+        records = await read_to_end(self.kafka, self.names.batches, READ_LIMIT)
+        return {(r.origin, target): r.timestamp.timestamp() for r in records if r.timestamp for target in SANDBOXED}
+
+    async def unsettled(self) -> AsyncIterator[str]:
+        """Yield what is not at rest: groups that are behind, records that have not ended."""
+        for target in SANDBOXED:
+            group = target.group_id(self.names.prefix)
+            retry = self.names.retry(group)
+            for group_id, topic in ((group, self.names.batches), (retry, retry)):
+                if behind := await backlog(self.kafka, group_id, topic):
+                    yield f"{group_id} is {behind} records behind"
+        wanted = sum(await end_offsets(self.kafka, self.names.batches)) * len(SANDBOXED)
+        ended = len(fold(completion for completion, _ in await self.completions()))
+        if ended < wanted:
+            yield f"{wanted - ended} of {wanted} completions are missing"
+
+
+async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: Report) -> None:
+    """Compare what was uploaded with what is reported and held; the report takes it down."""
+    report.answers, report.uploads, report.users = clients.answers, len(clients.uploads), clients.users
+    report.differences += clients.wrong
+    completions, begun = await books.completions(), await books.begun()
+    folded = fold(completion for completion, _ in completions)
+    origins = sorted({origin for origin, _ in begun})
+    report.records, report.stall = len(origins), longest_stall(begun, _first_ends(completions))
+    report.differences += faults_of(folded, origins, SANDBOXED)
+    for provider in PROVIDERS:
+        found = await sandbox.audiences(provider)
+        report.audiences[provider], report.extra_audiences[provider] = found.total(), found.total() - len(found)
+        report.differences += _strangers(provider, found, clients.uploads)
+        for audience in sorted({upload.audience for upload in clients.uploads}):
+            mine = [upload for upload in clients.uploads if upload.audience == audience]
+            held = await sandbox.members(provider, _platform_name(audience))
+            report.differences += _held_differently(provider, mine, compare(held, mine, provider), folded)
+    counters = await sandbox.counters()
+    report.sent = {name: (its["rows"], its["repeatedRows"]) for name, its in counters.items()}
+
+
+def _platform_name(audience: str) -> str:
+    return f"blotout_{audience.replace(' ', '_')}"
+
+
+def _strangers(provider: str, found: Mapping[str, int], uploads: Sequence[Upload]) -> Iterator[str]:
+    wanted = {_platform_name(upload.audience) for upload in uploads}
+    for name in sorted(found.keys() - wanted):
+        yield f"{provider}: there is an audience that nobody uploaded: {name!r}"
+
+
+def _held_differently(
+    provider: str, uploads: Sequence[Upload], holding: Holding, folded: Mapping[Place, BatchCompletion]
+) -> Iterator[str]:
+    if holding.others:
+        yield f"{provider}: {uploads[0].audience} holds {holding.others} that nobody uploaded"
+    for what, by_upload in (("lacks", holding.lacking), ("holds though refused", holding.refused)):
+        for number, count in by_upload.items():
+            yield f"{provider}: {uploads[number].audience} {what} {count} of {_told(uploads[number], folded)}"
+
+
+def _told(upload: Upload, folded: Mapping[Place, BatchCompletion]) -> str:
+    """Return what is known of an upload: its size, its batches and how their records ended."""
+    ended = [
+        f"{target} {origin} {completion.status} accepted {completion.counts.accepted}"
+        for (origin, target), completion in sorted(folded.items(), key=lambda item: str(item[0]))
+        if completion.batch_id in upload.batch_ids
+    ]
+    told = "; ".join(ended) or "no completion"
+    return f"{upload.count} users from {upload.start} on, batches {upload.batch_ids}: {told}"
+
+
+def _first_ends(completions: Sequence[tuple[BatchCompletion, float]]) -> dict[Place, float]:
+    """Return when each record first ended at each account."""
+    ends: dict[Place, float] = {}
+    for completion, at in completions:
+        if completion.status in TERMINAL:
+            place = completion.origin, Target(completion.provider, completion.account or "")
+            ends[place] = min(at, ends.get(place, at))
+    return ends

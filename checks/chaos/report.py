@@ -1,0 +1,47 @@
+"""What came of a run, and its table."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    uploads: int = 0
+    users: int = 0
+    records: int = 0
+    sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Rows that a platform took, and how many of them it had."""
+    audiences: Counter[str] = field(default_factory=Counter)
+    extra_audiences: Counter[str] = field(default_factory=Counter)
+    stall: float = 0.0
+    settled: float = 0.0
+    peaks: dict[str, int] = field(default_factory=dict)
+    alone: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+
+def as_table(report: Report) -> Table:
+    """Return the report as one table."""
+    table = Table("what", "how much", show_header=False)
+    faults = ", ".join(f"{kind} {count}" for kind, count in sorted(report.injected.items()))
+    table.add_row("faults injected", f"{report.injected.total()}: {faults}")
+    answers = ", ".join(f"{answer} {count}" for answer, count in sorted(report.answers.items()))
+    table.add_row("uploads, and answers to them", f"{report.uploads}: {answers}")
+    table.add_row("users uploaded, records of the log", f"{report.users:,}, {report.records:,}")
+    for provider, (rows, repeated) in report.sent.items():
+        share = 100 * repeated / rows if rows else 0
+        table.add_row(f"{provider}: rows taken, of which it had", f"{rows:,}, {repeated:,} ({share:.1f} %)")
+    made = ", ".join(f"{name} {n} (+{report.extra_audiences[name]})" for name, n in report.audiences.items())
+    table.add_row("audiences (of them made twice)", made)
+    table.add_row("longest stall", f"{report.stall:.1f} s")
+    table.add_row("at rest after", f"{report.settled:.1f} s")
+    peaks = ", ".join(f"{kind} {peak / 1e6:.0f} MB" for kind, peak in sorted(report.peaks.items()))
+    table.add_row("peak memory of a process", peaks)
+    table.add_row("ended by themselves", ", ".join(f"{k} {n}" for k, n in sorted(report.alone.items())) or "none")
+    return table
