@@ -88,6 +88,8 @@ class Process:
             return
         if self._is_wanted:
             self.notes.alone[f"{self.kind} ({code})"] += 1
+            if code < 0:
+                self.notes.faults.append(f"{self.part.name} was ended by signal {-code}, which is none of ours")
         elif code and not (code == -signal.SIGTERM and self._log_size() == self._spoken_before):
             # Before its first words a process has nothing to put in order, and SIGTERM just ends it.
             self.notes.faults.append(f"{self.part.name} ended with {code} on SIGTERM")
