@@ -17,7 +17,6 @@ from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
 from consumer.time import Time
 from providers.errors import PlatformError
-from providers.pace import Pace
 from providers.rows import place_of
 from schemas.codec import (
     decode_audience_batch,
@@ -73,9 +72,6 @@ class Runner:
     framing: Framing
     time: Time
     clock: Callable[[], datetime]
-    partitions: int
-    """Partitions of the log."""
-    pace: Pace
     places: Places
 
     async def run(self) -> None:
@@ -86,7 +82,6 @@ class Runner:
         async with asyncio.TaskGroup() as tasks:
             later = tasks.create_task(self._run_pointers())
             async for records in self.reader.batches():
-                self.pace.share = max(1, len(self.reader.partitions)) / self.partitions
                 for record in records:
                     tasks.create_task(self._handle(record))
             await self.pointers.stop_reading()

@@ -121,7 +121,10 @@ async def _open(
         writer = await stack.enter_async_context(Writer(kafka))
         registered = (await register(kafka, writer, names, [account.target], now, framing))[account.target]
         session = await stack.enter_async_context(open_session(account.settings))
-        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep)
+        reader, pointers = _readers(account, settings, kafka, names, registered)
+        partitions = len(registered.first_offsets)
+        rates = rates_of(account.kind, account.settings)
+        pace = Pace(rates, time.clock, time.sleep, lambda: max(1, len(reader.partitions)) / partitions)
         provider = open_account(account.kind, account.settings, session, pace)
         following = followed(kafka, writer, names.directory, _owner(account, provider), framing)
         directory = await stack.enter_async_context(following)
@@ -132,7 +135,6 @@ async def _open(
         states.listen(lambda state: throttles.hear(state) if says.is_about(state) else None)
         _resume(states.of(account.target), gate, throttles)
         watching = await stack.enter_async_context(_running(gate.watch()))
-        reader, pointers = _readers(account, settings, kafka, names, registered)
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         await stack.enter_async_context(_health(settings, reader))
@@ -149,8 +151,6 @@ async def _open(
             framing=framing,
             time=time,
             clock=now,
-            partitions=len(registered.first_offsets),
-            pace=pace,
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
         yield _Parts(runner, (directory.following, states.following, watching))

@@ -12,6 +12,9 @@ from providers.errors import platform_error
 JITTER = 0.1
 """Seconds that every window is longer than the platform's, as some calls travel faster than others."""
 
+GROWTH = 1.0 + JITTER
+"""Seconds until a larger share counts: the shortest window that platforms count in."""
+
 LONGEST_WAIT = 120.0
 """Seconds for which a call waits in place for its operation's turn, as minutes' windows ask; days' are no such wait."""
 
@@ -65,8 +68,9 @@ class _Window:
 class Pace:
     """The pace of one account in this process.
 
-    Each operation has rates of its own, as platforms count by endpoint. `share` is the part of the account's
-    limits that this process may use. A hold stops one operation or every call of the account.
+    Each operation has rates of its own, as platforms count by endpoint. `share` returns the part of the account's
+    limits that this process may use, by what it has to do now; a larger one counts after GROWTH, as the calls of who
+    had it before still count at the platform. A hold stops one operation or every call of the account.
     """
 
     def __init__(
@@ -74,8 +78,11 @@ class Pace:
         rates: Mapping[str, Iterable[Rate]],
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        self.share = 1.0
+        self.share = share
+        self._granted = share()
+        self._grown: tuple[float, float] | None = None
         self._windows = {operation: [_Window(rate) for rate in of] for operation, of in rates.items()}
         self._clock = clock
         self._sleep = sleep
@@ -88,9 +95,20 @@ class Pace:
     def wait(self, operation: str) -> float:
         """Return the seconds until a call may go out, 0 if now."""
         now = self._clock()
-        waits = [window.wait(now, self.share) for window in self._windows.get(operation, ())]
+        self._grant(now)
+        waits = [window.wait(now, self._granted) for window in self._windows.get(operation, ())]
         held_until = max(self._held_until.get(None, 0.0), self._held_until.get(operation, 0.0))
         return max([0.0, held_until - now, *waits])
+
+    def _grant(self, now: float) -> None:
+        """Take a smaller share at once, a larger one when it has been ours for a while."""
+        share = self.share()
+        if share <= self._granted:
+            self._granted, self._grown = share, None
+        elif self._grown is None or self._grown[0] != share:
+            self._grown = share, now
+        elif now - self._grown[1] >= GROWTH:
+            self._granted, self._grown = share, None
 
     async def unheld(self) -> float:
         """Wait while the whole account is held; return the seconds that took."""

@@ -218,8 +218,7 @@ async def test_what_will_never_pass_is_not_tried_again(code: str) -> None:
 @given(st.lists(st.floats(0, 2), max_size=80), st.floats(0.05, 1))
 async def test_no_window_sees_more_calls_than_its_rate(pauses: list[float], share: float) -> None:
     clock = Clock()
-    pace = Pace({"upload": [Rate(5, 1), Rate(20, 10)]}, clock, clock.sleep)
-    pace.share = share
+    pace = Pace({"upload": [Rate(5, 1), Rate(20, 10)]}, clock, clock.sleep, lambda: share)
     calls = []
     for pause in pauses:
         clock.now += pause
@@ -229,6 +228,26 @@ async def test_no_window_sees_more_calls_than_its_rate(pauses: list[float], shar
     for rate in (Rate(5, 1), Rate(20, 10)):
         for call in calls:
             assert sum(call <= other < call + rate.seconds * 0.999 for other in calls) <= rate.calls
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.7), st.integers(0, 12)), max_size=200))
+async def test_two_processes_that_hand_over_partitions_never_exceed_the_account_s_limit(
+    steps: list[tuple[float, int]],
+) -> None:
+    """What one gives up it gives up first; whoever gets it was told later, and waits for the window to pass."""
+    clock, held, calls = Clock(), [12, 0], list[float]()
+    paces = [
+        Pace({"upload": [Rate(24, 1)]}, clock, clock.sleep, lambda mine=mine: max(0.01, held[mine]) / 12)  # type: ignore[misc]
+        for mine in (0, 1)
+    ]
+    for pause, wanted in steps:
+        clock.now += pause
+        for mine, new in sorted(((0, wanted), (1, 12 - wanted)), key=lambda one: one[1] - held[one[0]]):
+            held[mine] = new
+            while paces[mine].take("upload"):
+                calls.append(clock.now)
+    for call in calls:
+        assert sum(call <= other < call + 1 for other in calls) <= 24 + 1  # a share below one call is still one
 
 
 async def test_a_hold_stops_every_operation() -> None:
