@@ -28,6 +28,10 @@ class PostponedError(Exception):
         self.seconds = seconds
 
 
+class GivenUpError(Exception):
+    """The record is another process's by now: nothing is to be said of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What was tried of a record before: attempts, and how old the first one is, without what does not count."""
@@ -60,6 +64,8 @@ class Attempts:
     notice: Notice
     context: dict[str, object]
     history: History
+    is_wanted: Callable[[], bool]
+    """Whether the record is still ours."""
     most: int = field(default=0, init=False)
     excused: float = field(default=0.0, init=False)
     """Seconds that were spent throttled or parked, of the call where it was most."""
@@ -67,7 +73,8 @@ class Attempts:
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it returns; while the account is held or parked, wait.
 
-        Raises RetryError or StopError past the policy's age, RejectError, an error of ours, or PostponedError.
+        Raises RetryError or StopError past the policy's age, RejectError, an error of ours, PostponedError, or
+        GivenUpError before a call of a record that is no longer ours.
         Throttles and what parks the account are neither attempts nor age.
         """
         trying = _Trying(attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age)
@@ -94,6 +101,8 @@ class Attempts:
 
     async def _enter(self, trying: _Trying) -> Ticket:
         trying.excused += await self.throttles.pace.unheld()
+        if not self.is_wanted():
+            raise GivenUpError
         ticket = await self.gate.enter()
         trying.excused += ticket.waited
         return ticket

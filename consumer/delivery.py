@@ -1,12 +1,12 @@
 """Bring the users of one record to one platform account."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.attempts import Attempts, History, Notice, PostponedError
+from consumer.attempts import Attempts, GivenUpError, History, Notice, PostponedError
 from consumer.audiences import Audiences
 from consumer.gate import Gate
 from consumer.retry import RetryPolicy
@@ -56,11 +56,18 @@ class Delivery:
     audiences: Audiences
     preparing: asyncio.Lock
 
-    async def deliver(self, batch: AudienceBatch, notice: Notice, history: History = FRESH) -> Tally:
+    async def deliver(
+        self,
+        batch: AudienceBatch,
+        notice: Notice,
+        history: History = FRESH,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Tally:
         """Deliver a batch and return what happened to each user; the platform's errors are in there.
 
         1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
-        at once, as slots and pace allow. `notice` is awaited when a call is to be tried again.
+        at once, as slots and pace allow. `notice` is awaited when a call is to be tried again. Before each call
+        `is_wanted` is asked whether the record is still ours; the tally of one that is not says so.
         """
         context: dict[str, object] = {"batch_id": batch.batch_id, "provider": self.provider.name}
         attempts = Attempts(
@@ -71,6 +78,7 @@ class Delivery:
             notice=notice,
             context=context,
             history=history,
+            is_wanted=is_wanted,
         )
         tally = Tally(received=len(batch.users))
         made = await self._make_rows(batch.users, batch.first_index)
@@ -117,6 +125,8 @@ class _Sending:
             self.tally.fail(error)
         except PostponedError as postponed:
             self.tally.postpone(postponed)
+        except GivenUpError:
+            self.tally.is_given_up = True
         except Exception as error:
             log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
             self.tally.fail(RejectError("bug"))

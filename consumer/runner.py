@@ -144,34 +144,45 @@ class Runner:
         size = len(record.value)
         await self.places.take(size)
         try:
-            if self.reader.holds(record):
-                await self._report(await self._completion(record, None))
-                self.reader.finish(record)
+            completion = await self._completion(record, None, lambda: self.reader.holds(record))
         finally:
             self.places.give_back(size)
+        if completion is not None:
+            await self._report(completion)  # without a place: the platform would be idle meanwhile
+            self.reader.finish(record)
 
     async def _handle_pointer(self, entry: Entry) -> None:
         """Handle one pointer at its time: fetch its record, and do as with any other. Its place is taken."""
+        completion = None
         try:
             if entry.is_put_off:
                 await self._write_pointer(entry.pointer)
             else:
-                await self._try_again(entry.pointer)
-            self.pointers.finish(entry.record)
+                completion = await self._try_again(entry)
         finally:
             self.places.give_back(FETCHED)
+        if completion is not None:
+            await self._report(completion)
+        if completion is not None or entry.is_put_off:
+            self.pointers.finish(entry.record)
 
-    async def _try_again(self, pointer: RetryPointer) -> None:
-        what = "A record that is due again can't be fetched"
-        found = await patiently(lambda: self.fetcher.fetch(pointer.origin), what, self.time, origin=str(pointer.origin))
+    async def _try_again(self, entry: Entry) -> BatchCompletion | None:
+        what, origin = "A record that is due again can't be fetched", entry.pointer.origin
+        found = await patiently(lambda: self.fetcher.fetch(origin), what, self.time, origin=str(origin))
         if found is None:
-            job = Job(target=self.target, origin=pointer.origin, started_at=self.clock())
-            await self._report(_told(job.completion("failed", error_code="expired")))
-        else:
-            await self._report(await self._completion(found, pointer))
+            job = Job(target=self.target, origin=origin, started_at=self.clock())
+            return _told(job.completion("failed", error_code="expired"))
+        return await self._completion(found, entry.pointer, lambda: self.pointers.holds(entry.record))
 
-    async def _completion(self, record: Record, pointer: RetryPointer | None) -> BatchCompletion:
-        """Decode and deliver; return what came of it, which is `retrying` where a pointer is acknowledged."""
+    async def _completion(
+        self, record: Record, pointer: RetryPointer | None, is_held: Callable[[], bool]
+    ) -> BatchCompletion | None:
+        """Decode and deliver; return what came of it, which is `retrying` where a pointer is acknowledged.
+
+        None where the record is another process's by now.
+        """
+        if not is_held():
+            return None
         job = Job(target=self.target, origin=record.origin, started_at=self.clock())
         try:
             batch = await self._decode(record)
@@ -182,7 +193,8 @@ class Runner:
             return _told(job.completion("skipped", error_code="invalid_batch"), because=fault)
         if not self.target.is_meant_by(batch.channels):
             return _told(job.completion("skipped"))
-        return _told(await self._deliver(job, batch, pointer))
+        completion = await self._deliver(job, batch, pointer, is_held)
+        return completion and _told(completion)
 
     async def _decode(self, record: Record) -> AudienceBatch:
         if record.error is not None:
@@ -194,15 +206,19 @@ class Runner:
         what, gate = "The schema registry does not answer", self.delivery.gate
         return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time, gate)
 
-    async def _deliver(self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None) -> BatchCompletion:
+    async def _deliver(
+        self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None, is_held: Callable[[], bool]
+    ) -> BatchCompletion | None:
         async def notice(error: PlatformError) -> None:
             await self._report(job.progress(error))
 
         try:
-            tally = await self.delivery.deliver(batch, notice, self._history(pointer))
+            tally = await self.delivery.deliver(batch, notice, self._history(pointer), is_held)
         except Exception as error:
             log.error("Delivery failed by a bug.", at=place_of(error), **_facts(job.completion("failed")))
             return job.completion("failed", error_code="bug")
+        if tally.is_given_up:
+            return None
         if tally.postponed is None:
             return job.outcome(tally)
         await self._write_pointer(self._pointer(job, tally, tally.postponed, pointer))

@@ -135,6 +135,7 @@ async def _open(
         states.listen(lambda state: throttles.hear(state) if says.is_about(state) else None)
         _resume(states.of(account.target), gate, throttles)
         watching = await stack.enter_async_context(_running(gate.watch()))
+        failing = await stack.enter_async_context(_running(writer.failure()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         await stack.enter_async_context(_health(settings, reader))
@@ -153,7 +154,7 @@ async def _open(
             clock=now,
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, (directory.following, states.following, watching))
+        yield _Parts(runner, (directory.following, states.following, watching, failing))
 
 
 def _resume(state: AccountState | None, gate: Gate, throttles: Throttles) -> None:

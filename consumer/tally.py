@@ -32,6 +32,8 @@ class Tally:
     audience_id: str | None = None
     error: PlatformError | None = None
     postponed: PostponedError | None = None
+    is_given_up: bool = False
+    """Whether the record is another process's by now, so that nothing is to be said of it."""
     excused: float = 0.0
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -34,10 +34,10 @@ SHUTDOWN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that listens. `following` reads completions and states: where that ends, so must we."""
+    """A server that listens. `following` is what never ends well, such as reading completions: we must end with it."""
 
     address: Address
-    following: "tuple[asyncio.Task[None], asyncio.Task[None]]"
+    following: "tuple[asyncio.Task[None], ...]"
 
 
 def create_app(uploads: Uploads) -> web.Application:
@@ -120,4 +120,6 @@ async def serving(
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
         host, port = runner.addresses[0][:2]
-        yield Server(Address(host=host, port=port), (following, states.following))
+        failing = asyncio.create_task(writer.failure())
+        stack.callback(failing.cancel)
+        yield Server(Address(host=host, port=port), (following, states.following, failing))

@@ -3,7 +3,7 @@
 import json
 import struct
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Protocol, cast
 
@@ -65,6 +65,7 @@ def _fingerprint_header(text: str) -> bytes:
     return SINGLE_OBJECT_MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
+@lru_cache(maxsize=256)
 def _parse(text: str) -> Schema:
     return cast(Schema, parse_schema(json.loads(text)))
 

@@ -36,6 +36,10 @@ class ReaderFailedError(StreamError):
     """The reader's thread ended by an error: nothing more will be read, start the process again."""
 
 
+class ProducerFailedError(StreamError):
+    """The producer failed for good: nothing more can be written, start the process again."""
+
+
 class BrokerFailedError(StreamError):
     """The local Kafka did not start."""
 

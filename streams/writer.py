@@ -12,7 +12,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.records import Origin
-from streams.errors import KafkaStalledError, KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.errors import (
+    KafkaStalledError,
+    KafkaUnreachableError,
+    NotAcknowledgedError,
+    ProducerFailedError,
+    QueueFullError,
+)
 from streams.progress import Progress
 from streams.settings import KafkaSettings
 
@@ -92,7 +98,7 @@ class Writer:
         self._reports: deque[_Report] = deque()
         self._is_woken = False
         self._is_down = threading.Event()
-        self._is_broken = False
+        self._broken = threading.Event()
         self._stop = threading.Event()
         self._next_probe = 0.0
 
@@ -120,6 +126,12 @@ class Writer:
         self._producer.purge()
         self._producer.flush(1)
 
+    async def failure(self) -> None:
+        """Wait until the client fails for good, without end where it does not. Raises ProducerFailedError."""
+        while not self._broken.is_set():
+            await asyncio.sleep(PROBE)
+        raise ProducerFailedError
+
     @property
     def is_reachable(self) -> bool:
         """False from the moment that all brokers are down until one answers, and while none acknowledges."""
@@ -127,7 +139,7 @@ class Writer:
 
     @property
     def _is_open(self) -> bool:
-        return not self._is_down.is_set() and not self._is_broken and not self._stop.is_set()
+        return not self._is_down.is_set() and not self._broken.is_set() and not self._stop.is_set()
 
     def reserve(self, size: int) -> Reservation:
         """Keep room for `size` bytes in the queue; when nothing else is in it, any size fits.
@@ -229,7 +241,7 @@ class Writer:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._is_down.set()
         elif error.code() == KafkaError._FATAL or error.fatal():
-            self._is_broken = True
             log.error("The producer failed for good; the process must be started again.", error=error.name())
+            self._broken.set()
         else:
             log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())

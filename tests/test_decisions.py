@@ -89,6 +89,7 @@ def make_attempts(clock: Clock, history: History | None = None, gate: Gate | Non
         notice=ignore,
         context={},
         history=history or History(),
+        is_wanted=lambda: True,
     )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
 from streams.broker import LocalBroker
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.errors import KafkaUnreachableError, NotAcknowledgedError, ProducerFailedError, QueueFullError
 from streams.ports import free_port
 from streams.settings import KafkaSettings
 from streams.tail import read_to_end
@@ -180,3 +181,18 @@ async def until(condition: Callable[[], bool]) -> None:
             if condition():
                 return
             await asyncio.sleep(0.01)
+
+
+async def test_a_producer_that_failed_for_good_says_so_and_takes_nothing_more(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await make_topic(kafka, topic_prefix)
+    async with Writer(kafka) as writer:
+        watching = asyncio.create_task(writer.failure())
+        await writer.send(topic_prefix, "a", b"x")
+        assert not watching.done()
+        writer._on_error(KafkaError(KafkaError._FATAL, "made up", True))  # the client has no way to make it happen
+        with pytest.raises(ProducerFailedError):
+            await asyncio.wait_for(watching, 5)
+        with pytest.raises(KafkaUnreachableError):
+            writer.reserve(1)
