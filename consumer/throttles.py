@@ -37,8 +37,8 @@ class Throttles:
         return wait
 
     def hear(self, state: AccountState) -> None:
-        """Hold calls for as long as a process of this account was told."""
-        if state.state == "throttled" and state.until is not None:
-            known = self._told.get(state.operation)
-            self._told[state.operation] = max(known, state.until) if known else state.until
+        """Hold calls for as long as another process of this account was told; our own word comes back, too."""
+        known = self._told.get(state.operation)
+        if state.state == "throttled" and state.until is not None and (known is None or state.until > known):
+            self._told[state.operation] = state.until
             self.pace.hold((state.until - self.now()).total_seconds(), state.operation)
