@@ -12,7 +12,7 @@ up: .venv/installed
 	$(BIN)/audience up
 
 test: .venv/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import secrets
 import signal
@@ -218,12 +219,16 @@ class LocalBroker:
         while True:
             if self._process.poll() is not None:
                 raise BrokerFailedError(self._why("Kafka ended while it started"))
-            try:
-                await asyncio.to_thread(admin.list_topics, timeout=1)
-            except KafkaException:
-                await asyncio.sleep(0.1)
-            else:
-                return
+            with contextlib.suppress(KafkaException):
+                found = await asyncio.to_thread(admin.list_topics, timeout=1)
+                if found.cluster_id == self._cluster_id():
+                    return
+            await asyncio.sleep(0.1)
+
+    def _cluster_id(self) -> str:
+        """Return our cluster's id: another Kafka that took the port in the same moment may answer in our place."""
+        text = (self.data / "log" / "meta.properties").read_text(encoding="utf-8")
+        return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("cluster.id=")), "")
 
     def _why(self, what: str) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""

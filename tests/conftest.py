@@ -13,6 +13,7 @@ import structlog
 
 from streams.broker import LocalBroker
 from streams.jars import KAFKA_VERSION
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 
 
@@ -29,7 +30,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
 
 @asynccontextmanager
 async def _local(data: Path) -> AsyncIterator[KafkaSettings]:
-    async with LocalBroker(data=data, report=structlog.get_logger().info) as broker:
+    async with LocalBroker(data=data, port=free_port(), report=structlog.get_logger().info) as broker:
         yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
 
 
@@ -43,8 +44,6 @@ async def _in_container() -> AsyncIterator[KafkaSettings]:
     """Run the image that docker-compose.yml names, on a port that it can advertise."""
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 -- only where an engine answers
     from testcontainers.core.waiting_utils import wait_for_logs  # noqa: PLC0415 -- the same
-
-    from streams.ports import free_port  # noqa: PLC0415 -- the same
 
     port = free_port()
     container = DockerContainer(f"apache/kafka:{KAFKA_VERSION}").with_bind_ports(9092, port)

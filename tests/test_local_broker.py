@@ -150,7 +150,7 @@ async def test_a_sync_upload_that_was_accepted_is_told_so_though_kafka_is_gone_b
                     await asyncio.sleep(0.02)
             await broker.kill()
             status, body, headers = await upload
-    assert (status, body["errors"]) == (504, [f"tiktok: still in progress; see batch {headers['X-Batch-Id']}"])
+    assert (status, body["errors"]) == (504, [f"tiktok: still in progress; see {found.url}{headers['Location']}"])
 
 
 async def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaSettings, topic_prefix: str) -> None:
@@ -169,6 +169,18 @@ async def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaSettin
             if left < 0:
                 break
     assert await backlog(kafka, topic_prefix, topic_prefix) == 1
+
+
+async def test_two_that_start_at_the_same_moment_never_take_each_other_s_kafka_for_their_own(tmp_path: Path) -> None:
+    port = free_port()
+    brokers = [LocalBroker(data=tmp_path / name, port=port) for name in ("a", "b")]
+    outcomes = await asyncio.gather(*(broker.start() for broker in brokers), return_exceptions=True)
+    try:
+        failed = [outcome for outcome in outcomes if outcome is not None]
+        assert len(failed) == 1
+        assert isinstance(failed[0], BrokerFailedError | PortTakenError)
+    finally:
+        await asyncio.gather(*(broker.stop() for broker in brokers))
 
 
 async def test_a_port_that_is_asked_for_and_taken_is_an_error(tmp_path: Path) -> None:
