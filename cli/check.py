@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumer.service import Account
-from providers.errors import VOCABULARY, PlatformError
+from consumer.way import Account
+from providers.errors import PlatformError
 from providers.pace import Pace
 from providers.rows import place_of
 from providers.table import open_account, open_session, rates_of
 from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
 
 NAME = "audience check"
 """Name that is looked for; nothing is created."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from providers.base import AnyProvider
-from providers.errors import VOCABULARY
+from schemas.vocabulary import VOCABULARY
 
 HEAD = """# Errors
 

@@ -17,11 +17,12 @@ from world import sandbox_running
 
 from cli.errors_page import errors_page
 from providers.addresses import is_public
-from providers.errors import VOCABULARY, PlatformError
+from providers.errors import PlatformError
 from providers.pace import Pace
 from providers.table import installed, open_account, open_session
 from providers.webhook import Webhook, WebhookSettings
 from sandbox import CREDENTIALS
+from schemas.vocabulary import VOCABULARY
 from streams.ports import free_port
 
 ROOT = Path(__file__).parent.parent

@@ -14,12 +14,13 @@ from world import UNLIMITED, sandbox_account, sandbox_running
 
 from providers import facebook_answers, klaviyo, normalise, tiktok
 from providers.base import AnyProvider, Rejection
-from providers.errors import VOCABULARY, AudienceGoneError, PlatformError, platform_error
+from providers.errors import AudienceGoneError, PlatformError, platform_error
 from providers.http import Answer
 from providers.pace import Pace
 from providers.table import installed, open_account
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
 
 ALL = ("facebook", "klaviyo", "tiktok")
 

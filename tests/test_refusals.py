@@ -11,12 +11,12 @@ from world import UNLIMITED, World, consuming_one, make_users, sandbox_account, 
 from consumer.delivery import BISECTION_CALLS
 from consumer.time import Time
 from providers.base import Rejection
-from providers.errors import VOCABULARY
 from providers.table import installed
 from providers.tiktok import TikTok
 from schemas.codec import decode_batch_completion
 from schemas.records import AudienceUser, BatchCompletion
 from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
 from streams.settings import KafkaSettings
 from streams.tail import read_to_end
 

@@ -1,0 +1,109 @@
+"""The words for what goes wrong, which completions, answers and logs use: what each means, and what to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["retry", "throttle", "reject", "stop"]
+Scope = Literal["row", "record", "audience", "account"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A row of the vocabulary: what we do, how far it reaches, what it means and what a person can do."""
+
+    action: Action
+    scope: Scope
+    meaning: str
+    remedy: str
+    is_ambiguous: bool = False
+    """Whether the platform may have done what it was asked all the same."""
+
+
+# `audience errors` renders this into docs/errors.md.
+VOCABULARY: Mapping[str, Meaning] = {
+    # No answer, or none that says anything.
+    "unreachable": Meaning("retry", "account", "No connection could be made.", "Check the base URL and the network."),
+    "no_answer": Meaning("retry", "account", "The connection ended, or its time, without an answer.", "Wait.", True),
+    "gateway_error": Meaning("retry", "account", "Something in front of the platform answered.", "Wait.", True),
+    "unexpected_answer": Meaning(
+        "retry", "account", "The answer is not of the documented form.", "Wait; if it stays, report it to us.", True
+    ),
+    "address_refused": Meaning(
+        "stop", "account", "The base URL leads to a private address.", "Correct it, or set <NAME>_ALLOW_PRIVATE=true."
+    ),
+    # The platform asks for time.
+    "platform_error": Meaning("retry", "account", "The platform failed on its side.", "Wait."),
+    "maintenance": Meaning("retry", "account", "The platform is being maintained.", "Wait."),
+    "restricted": Meaning("retry", "account", "The platform forbids such calls for a time.", "See its messages; wait."),
+    "throttled": Meaning("throttle", "account", "Too many calls.", "Wait, or set a slower <NAME>_PACE."),
+    "busy": Meaning("retry", "audience", "The audience is being processed.", "Wait."),
+    "session_lost": Meaning("retry", "audience", "The upload session is over; the next one is opened.", "Nothing."),
+    # A person has to act on the account.
+    "token_invalid": Meaning("stop", "account", "The token is missing, wrong or expired.", "Set a new token."),
+    "permission_missing": Meaning("stop", "account", "The token may not do this.", "Grant it the permission."),
+    "terms_not_accepted": Meaning("stop", "account", "Terms wait for acceptance.", "Accept them on the platform."),
+    "not_admitted": Meaning("stop", "account", "The app is not admitted to this API.", "Ask the platform to admit it."),
+    "account_not_found": Meaning(
+        "stop", "account", "The account does not exist, or is not the token's.", "Correct the account id."
+    ),
+    "account_blocked": Meaning("stop", "account", "The platform has blocked us.", "Ask the platform's support."),
+    # The account, by what is ours.
+    "provider_broken": Meaning(
+        "stop", "account", "Our code failed on nearly every call; the log has its frames.", "Report it to us; update."
+    ),
+    "registry_unreachable": Meaning(
+        "stop", "account", "The schema registry does not answer.", "Nothing on the platform: see to the registry."
+    ),
+    # One audience.
+    "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
+    "audience_pending": Meaning("retry", "audience", "The audience is still being found or created.", "Nothing."),
+    "audience_refused": Meaning("reject", "audience", "The audience can't be made or used.", "See the platform."),
+    "audience_limit": Meaning("reject", "audience", "The account is full of audiences.", "Delete unused ones."),
+    "audience_kind": Meaning(
+        "reject",
+        "audience",
+        "An audience of this name is of another kind, with values or without.",
+        "Use another name, or delete it on the platform.",
+    ),
+    "name_taken": Meaning(
+        "reject", "audience", "The name belongs to an audience of the other type.", "Use another name, or that type."
+    ),
+    # One record of the log.
+    "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
+    "expired": Meaning("reject", "record", "The record left the log before it was delivered.", "Upload it again."),
+    "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
+    # Rows that a call held.
+    "request_refused": Meaning(
+        "reject", "row", "The platform refuses rows; halves of the call find out which.", "Correct them."
+    ),
+    "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
+    "not_isolated": Meaning(
+        "reject",
+        "row",
+        "Among these users are some that the platform refuses; which could not be found out.",
+        "Send fewer.",
+    ),
+    "partly_taken": Meaning(
+        "reject", "row", "Some rows were taken; which is not said.", "Nothing: parts are sent again."
+    ),
+    "refused_by_platform": Meaning("reject", "row", "The platform did not take this user.", "Correct the field."),
+    "bug": Meaning("reject", "row", "Our code failed; the log has its frames.", "Report it to us."),
+    # Users that make no row.
+    "no_identifier": Meaning(
+        "reject",
+        "row",
+        "The user has nothing that this platform can match.",
+        "Add an e-mail address or a phone number.",
+    ),
+    "not_an_email": Meaning("reject", "row", "The e-mail address is none.", "Correct it."),
+    "not_a_phone": Meaning(
+        "reject", "row", "The phone number can't be read.", "Write +, country code and number, or add the country."
+    ),
+    "hashed": Meaning("reject", "row", "The value is hashed; this platform takes it plain.", "Send it plain."),
+    "too_long": Meaning("reject", "row", "The value is longer than the platform allows.", "Shorten it."),
+    "too_large": Meaning("reject", "row", "The user is larger than the platform allows.", "Leave out what is long."),
+    "other_currency": Meaning(
+        "reject", "row", "The purchase is not in the audience's one currency.", "Convert it before uploading."
+    ),
+}
