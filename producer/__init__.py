@@ -1,1 +1,31 @@
-"""`POST /audience`: validates an upload, writes it to the log, and waits for what the platforms did if asked."""
+"""`POST /audience` validates an upload and writes it to the log; `AudiencePublisher` does the same without HTTP."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from producer.publisher import (
+        AudiencePublisher,
+        InvalidBatchError,
+        NotConfirmedError,
+        NothingWrittenError,
+        Published,
+        PublishError,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import what is exported when it is asked for; importing this package takes no time."""
+        if name in __all__:
+            return getattr(import_module("producer.publisher"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "AudiencePublisher",
+    "InvalidBatchError",
+    "NotConfirmedError",
+    "NothingWrittenError",
+    "PublishError",
+    "Published",
+]

@@ -22,6 +22,10 @@ class ConfluentRegistry:
         self._ids: dict[str, int] = {}
         self._texts: dict[int, str] = {}
 
+    def close(self) -> None:
+        """Close the connections; what was learned stays."""
+        self._client.close()
+
     def schema_id(self, record: str, schema: str) -> int:
         """Return the id of a record's schema, registering it once. Raises RegistryUnavailableError."""
         if record not in self._ids:

@@ -1,0 +1,258 @@
+"""Publish batches to the log from a Python program, under the rules of the endpoint."""
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from producer.numbers import number_text
+from producer.records import encode, write
+from producer.users_json import PayloadError, Users, parse_users
+from schemas.framing import Framing, RegistryUnavailableError
+from schemas.records import MAX_TEXT, AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
+from schemas.target import parse_target
+from schemas.validity import MAX_NAME, MAX_WHOLE, invalidity
+from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.registry import ConfluentRegistry
+from streams.settings import KafkaSettings
+from streams.tail import end_offsets
+from streams.topics import TopicNames
+from streams.writer import Writer
+
+User = AudienceUser | Mapping[str, object]
+"""A user, typed or as a JSON object of the API."""
+
+Whole = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
+
+_FIELD = re.compile(r"`\$\.(\w+)")
+_WHOLE = "a whole number from 0 to 2^53"
+_EXPECTED = {
+    "batchId": "a UUID",
+    "sessionId": f"a number, or a text of 1 to {MAX_TEXT} characters",
+    "sequence": _WHOLE,
+    "totalBatches": _WHOLE,
+    "totalUsers": _WHOLE,
+    "pullDate": "a date as YYYY-MM-DD",
+    "name": f"1 to {MAX_NAME} characters",
+    "type": "custom or primary",
+    "disablePrefix": "true or false",
+    "channels": "a list of targets such as facebook or tiktok/eu; leave it out for all",
+}
+
+
+class PublishError(Exception):
+    """A batch was not published; the class says what to do next."""
+
+
+class InvalidBatchError(PublishError):
+    """The batch breaks a rule: nothing was written, mend what the message names."""
+
+
+class NothingWrittenError(PublishError):
+    """Kafka or the schema registry is away or busy: nothing was written, publish the same again later."""
+
+
+class NotConfirmedError(PublishError):
+    """Kafka did not confirm every record: publish the same again with the same `batch_id`."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"Kafka did not confirm every record: publish the same again with the batch id {batch_id}.")
+        self.batch_id = batch_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A batch that all in-sync replicas have.
+
+    `origins` are the places of its records, part by part; `ignored` counts members of users that nobody knows.
+    """
+
+    batch_id: str
+    origins: tuple[Origin, ...]
+    ignored: int = 0
+
+
+class _Batch(AudienceBatch, frozen=True, kw_only=True, rename="camel"):
+    """A batch as narrow as the endpoint's; what others write may be wider."""
+
+    session_id: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)] | None = None
+    sequence: Whole | None = None
+    total_batches: Whole | None = None
+    total_users: Whole | None = None
+    channels: Annotated[list[str], Meta(min_length=1)] | None = None
+
+
+class AudiencePublisher:
+    """Writes batches to `<prefix>.batches`, in Confluent framing where a registry's URL is given.
+
+    An async context manager, to be used in one event loop; batches may be published at the same time.
+    `timeout` is for how many seconds Kafka may leave records unconfirmed.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings | str,
+        *,
+        prefix: str = "audience",
+        registry: str | None = None,
+        source: str = "direct",
+        timeout: float = 30.0,
+    ) -> None:
+        self._kafka = KafkaSettings(bootstrap_servers=kafka) if isinstance(kafka, str) else kafka
+        self._names = TopicNames(prefix)
+        self._topic = self._names.batches
+        self._registry = registry
+        self._headers = {"audience-source": source.encode()}
+        self._timeout = timeout
+
+    async def __aenter__(self) -> "AudiencePublisher":
+        """Return when the log is found. Raises NothingWrittenError where it is not."""
+        async with AsyncExitStack() as stack:
+            self._framing = stack.enter_context(self._opened_framing())
+            try:
+                await end_offsets(self._kafka, self._topic)
+                self._writer = await stack.enter_async_context(Writer(self._kafka, message_timeout=self._timeout))
+                await self._first_contact()
+            except KafkaUnreachableError as error:
+                raise NothingWrittenError(self._not_found(error)) from error
+            self._opened = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Return when what is under way is confirmed or given up."""
+        await self._opened.aclose()
+
+    @contextmanager
+    def _opened_framing(self) -> Iterator[Framing]:
+        if self._registry is None:
+            yield Framing()
+            return
+        with closing(ConfluentRegistry(self._registry, self._names.of_records)) as registry:
+            yield Framing(registry)
+
+    async def _first_contact(self) -> None:
+        """Wait until the writer has met a broker, which may take longer than its own patience at the start."""
+        deadline = time.monotonic() + self._timeout
+        while not self._writer.is_reachable:
+            if time.monotonic() > deadline:
+                raise KafkaUnreachableError
+            await asyncio.sleep(0.05)
+
+    def _not_found(self, error: Exception) -> str:
+        return (
+            f"{self._topic} is not found at {self._kafka.bootstrap_servers}; see that Kafka runs there and that "
+            f"`audience serve` has made its topics. {error}"
+        )
+
+    async def publish(  # noqa: PLR0913 -- the fields of a request
+        self,
+        users: Iterable[User] | bytes,
+        *,
+        name: str,
+        type: AudienceType = "custom",  # noqa: A002 -- the name of the field
+        disable_prefix: bool = False,
+        channels: Sequence[str] | None = None,
+        session_id: float | str | None = None,
+        sequence: int | None = None,
+        total_batches: int | None = None,
+        total_users: int | None = None,
+        pull_date: date | str | None = None,
+        batch_id: str | None = None,
+    ) -> Published:
+        """Write a batch in as many records as it takes; return once all in-sync replicas have all of them.
+
+        Bytes as users are a JSON array. Without a `batch_id` it gets a new one; publishing the same again is
+        harmless, as an audience is a set. Raises InvalidBatchError, NothingWrittenError, NotConfirmedError.
+        """
+        batch = _checked(
+            batchId=str(uuid.uuid4()) if batch_id is None else batch_id,
+            name=name,
+            type=type,
+            disablePrefix=disable_prefix,
+            channels=channels,
+            sessionId=_session_text(session_id),
+            sequence=sequence,
+            totalBatches=total_batches,
+            totalUsers=total_users,
+            pullDate=pull_date,
+        )
+        given = await asyncio.to_thread(_parsed, users)
+        batch = msgspec.structs.replace(batch, users=given.users, accepted_at=datetime.now(UTC))
+        if fault := invalidity(batch):
+            raise InvalidBatchError(fault)
+        return Published(batch_id=batch.batch_id, origins=await self._write(batch), ignored=given.ignored)
+
+    async def _write(self, batch: AudienceBatch) -> tuple[Origin, ...]:
+        try:
+            parts = await encode(batch, self._framing)
+            return tuple(await write(self._writer, self._topic, parts, self._headers))
+        except (KafkaUnreachableError, QueueFullError) as error:
+            raise NothingWrittenError(str(error)) from error
+        except RegistryUnavailableError as error:
+            raise NothingWrittenError(f"{error}: nothing was written, publish the same again later.") from error
+        except NotAcknowledgedError as error:
+            raise NotConfirmedError(batch.batch_id) from error
+
+
+def _checked(**fields: object) -> AudienceBatch:
+    """Return a batch without users. Raises InvalidBatchError, which names the field and no value."""
+    try:
+        batch = msgspec.convert({**fields, "users": []}, _Batch)
+        msgspec.json.encode(batch)  # half a surrogate pair is a text to Python only
+        channels = batch.channels and [str(parse_target(channel)) for channel in batch.channels]
+    except msgspec.ValidationError as error:
+        found = _FIELD.search(str(error))
+        field = found[1] if found else "batch"
+        raise InvalidBatchError(f"{field}: expected {_EXPECTED.get(field, 'other fields')}") from None
+    except UnicodeEncodeError:
+        raise InvalidBatchError("name, sessionId, channels: expected text that UTF-8 can hold") from None
+    except ValueError as error:
+        raise InvalidBatchError(f"channels: {error}") from None
+    return msgspec.structs.replace(batch, batch_id=batch.batch_id.lower(), channels=channels)
+
+
+def _session_text(value: float | str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return number_text(value)
+    except ValueError:
+        raise InvalidBatchError(f"sessionId: expected {_EXPECTED['sessionId']}") from None
+
+
+def _parsed(users: Iterable[User] | bytes) -> Users:
+    """Parse users as the endpoint does, by way of JSON, so that there is one set of rules."""
+    try:
+        return parse_users(users if isinstance(users, bytes) else b"[%b]" % b",".join(_json_objects(users)))
+    except PayloadError as error:
+        raise InvalidBatchError(str(error)) from None
+
+
+def _json_objects(users: Iterable[User]) -> Iterable[bytes]:
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
+    for index, user in enumerate(users):
+        try:
+            yield encoder.encode(user).encode()
+        except (TypeError, ValueError, RecursionError):
+            raise PayloadError(f"users[{index}]: expected only what JSON can hold") from None
+
+
+def _plain(value: object) -> object:
+    """Return a typed user, or a mapping that is no dict, as JSON knows it. Raises TypeError for anything else."""
+    if isinstance(value, AudienceUser | Purchase):
+        return msgspec.to_builtins(value, builtin_types=(bytes,))
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError

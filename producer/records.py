@@ -1,0 +1,39 @@
+"""From a batch to acknowledged records of the log."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from schemas.codec import Part, content_hash, split, user_blocks
+from schemas.framing import Framing
+from schemas.records import AudienceBatch, Origin
+from streams.writer import Writer
+
+CONTENT_TYPE = {"content-type": b"application/vnd.audience.batch+avro"}
+
+
+async def encode(batch: AudienceBatch, framing: Framing) -> list[Part]:
+    """Encode a batch into records of an allowed size, with its content hash; others get their turn meanwhile.
+
+    Raises RegistryUnavailableError.
+    """
+    blocks = []
+    for block in user_blocks(batch.users):
+        blocks.append(block)
+        await asyncio.sleep(0)
+    hashed = await asyncio.to_thread(content_hash, batch, blocks)
+    hashed_batch = msgspec.structs.replace(batch, content_hash=hashed)
+    return await asyncio.to_thread(split, hashed_batch, blocks, framing)  # may ask the registry
+
+
+async def write(writer: Writer, topic: str, parts: Sequence[Part], headers: Mapping[str, bytes]) -> list[Origin]:
+    """Write all records of a batch; return where each part stands, once all in-sync replicas have all of them.
+
+    1. Keep room in the queue for all records. 2. Send them. Raises KafkaUnreachableError, QueueFullError, after
+    which nothing is written, and NotAcknowledgedError, after which some records may be.
+    """
+    with writer.reserve(sum(len(part.value) for part in parts)) as room:
+        every = {**CONTENT_TYPE, **headers}
+        sends = [writer.send(topic, part.batch.key, part.value, every, reservation=room) for part in parts]
+        return await asyncio.gather(*sends)
