@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +17,7 @@ import aiohttp
 
 from cli.demo import demo_environment
 from cli.supervisor import Part, Supervisor
-from consumer.service import now
+from consumer.way import now
 from producer.settings import Address
 from sandbox import CREDENTIALS
 from schemas.codec import decode_batch_completion
@@ -92,14 +94,16 @@ class Product:
         await self._supervisor.start(*parts)
         return [part.process.pid for part in parts if part.process is not None]
 
-    async def serve(self) -> str:
-        """Start ingestion; return its URL."""
-        part = self._part(["serve"], "AUDIENCE_LISTEN", {})
+    async def serve(self, at: Address | None = None) -> str:
+        """Start ingestion, at an address or wherever it is; return its URL once it is ready."""
+        part = self._part(["serve"], "AUDIENCE_LISTEN", {}, at)
         await self._supervisor.start(part)
         return part.ready_url.removesuffix("/readyz")
 
-    def _part(self, arguments: list[str], listen: str, settings: Mapping[str, str]) -> Part:
-        at = Address(host="127.0.0.1", port=free_port())
+    def _part(
+        self, arguments: list[str], listen: str, settings: Mapping[str, str], address: Address | None = None
+    ) -> Part:
+        at = address or Address(host="127.0.0.1", port=free_port())
         return Part(
             name=" ".join(arguments),
             arguments=arguments,
@@ -107,6 +111,21 @@ class Product:
             ready_url=f"http://{at}/readyz",
             output=self._logs,
         )
+
+    @asynccontextmanager
+    async def command(self, *arguments: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run another command while the block is entered."""
+        with self._logs.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "cli.entry", *arguments, env={**self._environment, **settings},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+            try:
+                yield process
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
 
     async def inject(self, **fault: object) -> None:
         """Make calls to a platform fail."""
@@ -204,9 +223,10 @@ def _environment(kafka: KafkaSettings, names: TopicNames, providers: Sequence[st
 
 
 def make_form(name: str, users: Sequence[Mapping[str, object]]) -> aiohttp.FormData:
-    """Return an upload of users."""
+    """Return an upload of users, in a session of its own: the same one again would be taken for a retry."""
+    batch = {"sessionId": secrets.randbits(48), "sequence": 1, "totalBatches": 1, "totalUsers": len(users)}
     form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("name", name)
-    form.add_field("batch", f'{{"sessionId":1,"sequence":1,"totalBatches":1,"totalUsers":{len(users)}}}')
+    form.add_field("batch", json.dumps(batch))
     form.add_field("users", json.dumps(users))
     return form

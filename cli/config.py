@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from cli.environment import Environment
-from consumer.service import Account
 from consumer.settings import ConsumerSettings
+from consumer.way import Account
 from producer.settings import Address, ServerSettings, parse_address
 from providers.settings import AccountSettings, account_values, variables
 from providers.table import installed

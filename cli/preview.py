@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from yarl import URL
 
-from consumer.service import Account
+from consumer.way import Account
 from providers.base import AnyProvider, Rejection, Surroundings
 from providers.http import Answer, Request
 from providers.rows import Rows, group_rows, make_rows
@@ -66,7 +66,7 @@ async def preview(batch: AudienceBatch, accounts: Sequence[Account], write: Call
     The batch is split into records as the endpoint does, and each becomes rows, groups and calls as in a consumer.
     The same input gives the same lines: time stands still, and chance begins anew for each account.
     """
-    records = [decode_audience_batch(value) for value in split(batch, list(user_blocks(batch.users)))]
+    records = [decode_audience_batch(part.value) for part in split(batch, list(user_blocks(batch.users)))]
     summaries: dict[str, Summary] = {}
     for account in accounts:
         recorder, summary = _Recorder(), Summary()
@@ -107,7 +107,7 @@ async def _requests(
 
 def _rows(provider: AnyProvider, record: AudienceBatch) -> Rows:
     made = Rows()
-    for grown in make_rows(provider, record.users, record.first_index):
+    for grown in make_rows(provider, enumerate(record.users, start=record.first_index)):
         made = grown
     return made
 

@@ -76,7 +76,8 @@ async def running(environment: Environment, logs: Path | None = None) -> AsyncIt
         await ensure_topics(kafka, layout(config.names, groups), allow_weaker=config.common.allow_weaker_topics)
         if sandboxed:
             await supervisor.start(make_part("sandbox", ["sandbox"], settings, sandbox, "/healthz", logs))
-        consumers = [_consumer(target, settings, logs) for target in targets]
+        consumers = [_consumer(str(target), ["--provider", str(target)], settings, logs) for target in targets]
+        consumers.append(_consumer("ledger", ["--ledger"], settings, logs))
         serve = make_part("serve", ["serve"], settings, server, "/readyz", logs)
         await supervisor.start(*consumers, serve)
         state = write_state(environment.data, _public(settings), sandboxed)
@@ -164,10 +165,10 @@ def _report(text: str) -> None:
     os.write(2, f"{text}\n".encode())
 
 
-def _consumer(target: Target, settings: Mapping[str, str], logs: Path | None) -> Part:
+def _consumer(name: str, what: list[str], settings: Mapping[str, str], logs: Path | None) -> Part:
     health = Address(host="127.0.0.1", port=free_port())
     mine = {**settings, "AUDIENCE_HEALTH_LISTEN": str(health)}
-    return make_part(f"consume {target}", ["consume", "--provider", str(target)], mine, health, "/readyz", logs)
+    return make_part(f"consume {name}", ["consume", *what], mine, health, "/readyz", logs)
 
 
 def make_part(

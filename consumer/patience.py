@@ -1,20 +1,12 @@
-"""Wait for Kafka and the registry: without them nothing can be said, so nothing is given up."""
+"""Wait for Kafka and the registry by a consumer's clock; without the registry its account counts as parked."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import TypeVar
 
-import structlog
-
 from consumer.gate import Gate
-from consumer.retry import RetryPolicy
 from consumer.time import Time
-from schemas.framing import RegistryUnavailableError
-from streams.errors import StreamError
-
-log = structlog.get_logger()
-
-PATIENCE = RetryPolicy(base=0.5, cap=10.0)
+from streams.patience import patiently as _patiently
 
 T = TypeVar("T")
 
@@ -22,19 +14,6 @@ T = TypeVar("T")
 async def patiently(
     call: Callable[[], Awaitable[T]], what: str, time: Time, gate: Gate | None = None, **facts: object
 ) -> T:
-    """Call until it returns, however long Kafka or the registry take; `what` failed is the line of the log.
-
-    While the registry is away the account of the gate counts as parked.
-    """
-    attempt, is_parked = 1, False
-    with ExitStack() as parked:
-        while True:
-            try:
-                return await call()
-            except (StreamError, RegistryUnavailableError) as error:
-                log.warning(f"{what}: trying again.", why=str(error), action="retry", **facts)
-                if gate is not None and not is_parked and isinstance(error, RegistryUnavailableError):
-                    is_parked = True
-                    parked.enter_context(gate.without_registry())
-            await time.sleep(time.chance() * PATIENCE.backoff(attempt))
-            attempt += 1
+    """Call until it returns, however long Kafka or the registry take; `what` failed is the line of the log."""
+    away = gate.without_registry if gate is not None else nullcontext
+    return await _patiently(call, what, sleep=time.sleep, chance=time.chance, without_registry=away, **facts)

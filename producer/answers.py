@@ -6,6 +6,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from ledger.sessions import Contradiction
+
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds; long enough for a queue to drain, short enough for a client to stay."""
 
@@ -43,6 +45,16 @@ def refused(status: int, *errors: str, headers: Mapping[str, str] | None = None)
 def no_room(why: str) -> Refused:
     """Return 503: nothing was accepted."""
     return refused(503, f"{why}; nothing was accepted, send the request again", headers=RETRY_AFTER)
+
+
+def contradicted(by: Contradiction) -> Refused:
+    """Return 409: the sequence came a moment ago with something else."""
+    return refused(
+        409,
+        f"batch.sequence: batch {by.batch.batch_id} came at {by.batch.at:%Y-%m-%dT%H:%M:%SZ} with this sequence and "
+        f"differs in {', '.join(by.fields)}; send the next sequence, or another sessionId",
+        headers={"X-Batch-Id": by.batch.batch_id},
+    )
 
 
 def malformed(details: str) -> Refused:

@@ -5,17 +5,22 @@ import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from ledger.following import followed_view
+from ledger.queries import Queries
 from producer.access import check_access
+from producer.accounts import Accounts
 from producer.answers import Refused, failure, from_http
 from producer.body import Budget
-from producer.completions import Completions
+from producer.results import Outcomes
 from producer.settings import Address, ServerSettings
+from producer.status import Statuses
 from producer.upload import Uploads
 from schemas.framing import Framing
 from schemas.target import Target
@@ -40,7 +45,7 @@ class Server:
     following: "tuple[asyncio.Task[None], ...]"
 
 
-def create_app(uploads: Uploads) -> web.Application:
+def create_app(uploads: Uploads, statuses: Statuses, accounts: Accounts) -> web.Application:
     """Return the application."""
 
     async def health(request: web.Request) -> web.Response:
@@ -49,9 +54,12 @@ def create_app(uploads: Uploads) -> web.Application:
 
     async def ready(request: web.Request) -> web.Response:
         del request
-        if uploads.writer.is_reachable:
-            return web.Response(text="ready")
-        return web.Response(text="Kafka can't be reached", status=503)
+        if not uploads.writer.is_reachable:
+            return web.Response(text="Kafka can't be reached", status=503)
+        if not uploads.following.is_ready:
+            text = f"the view is being built, {uploads.following.progress:.0%} is done"
+            return web.Response(text=text, status=503)
+        return web.Response(text="ready")
 
     app = web.Application(middlewares=[_guarded(uploads.settings)])
     app.add_routes(
@@ -59,6 +67,8 @@ def create_app(uploads: Uploads) -> web.Application:
             web.post("/audience", uploads.post),
             web.get("/healthz", health),
             web.get("/readyz", ready),
+            *statuses.routes(),
+            *accounts.routes(),
         ]
     )
     return app
@@ -91,30 +101,44 @@ async def serving(
     targets: Sequence[Target],
     names: TopicNames,
     framing: Framing,
+    view: Path,
 ) -> AsyncIterator[Server]:
-    """Listen while the block is entered; the topics exist.
+    """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
-    1. Open the writer. 2. Register the accounts. 3. Stand at the end of the completions. 4. Listen. On leaving,
+    1. Open the writer. 2. Register the accounts. 3. Begin to follow the view. 4. Listen. On leaving,
     in reverse: no new requests, finish those under way, flush. Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
-        completions = Completions(framing, states)
-        following = await stack.enter_async_context(completions.following(kafka, names.completions))
+        following = await stack.enter_async_context(followed_view(view, kafka, names, framing))
+        states.listen(lambda _: following.changes.tell_all())
+        queries = Queries(
+            view=following.view,
+            targets=targets,
+            state_of=states.of,
+            now=lambda: datetime.now(UTC),
+            window=timedelta(seconds=settings.retry_window),
+        )
         uploads = Uploads(
             settings=settings,
             targets=targets,
             names=names,
             writer=writer,
-            completions=completions,
+            following=following,
+            queries=queries,
+            outcomes=Outcomes(view=following.view, state_of=states.of),
             framing=framing,
             budget=Budget(settings.body_budget),
             groups_with_members=lambda groups: groups_with_members(kafka, groups),
         )
+        accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names)
         runner = web.AppRunner(
-            create_app(uploads), access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=SHUTDOWN
+            create_app(uploads, Statuses(following=following, queries=queries), accounts),
+            access_log=None,
+            keepalive_timeout=KEEPALIVE,
+            shutdown_timeout=SHUTDOWN,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -122,4 +146,4 @@ async def serving(
         host, port = runner.addresses[0][:2]
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
-        yield Server(Address(host=host, port=port), (following, states.following, failing))
+        yield Server(Address(host=host, port=port), (*following.tasks, states.following, failing))

@@ -71,6 +71,11 @@ class ServerSettings(BaseModel):
         alias="AUDIENCE_SYNC_TIMEOUT",
         description="Seconds that sync=true waits for the platforms.",
     )
+    retry_window: Annotated[float, Field(ge=0)] = Field(
+        default=600,
+        alias="AUDIENCE_RETRY_WINDOW",
+        description="Seconds in which the same sequence of a session is a batch sent again, or a contradiction.",
+    )
     max_body: Annotated[int, Field(gt=0)] = Field(
         default=64 * MIB, alias="AUDIENCE_MAX_BODY", description="Bytes of a request."
     )

@@ -3,34 +3,41 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import web
 
-from producer.answers import RETRY_AFTER, corrupted, failure, no_room, no_users, refused, success
+from ledger.following import Following
+from ledger.queries import Queries
+from ledger.receipts import receipt_of
+from ledger.sessions import Contradiction, SeenBatch
+from ledger.view import SessionKey
+from producer.answers import RETRY_AFTER, contradicted, corrupted, failure, no_room, no_users, refused, success
 from producer.batch_form import BatchForm, parse_batch
 from producer.body import Budget, Form, read_form, size_to_hold
-from producer.completions import Completions, Result
+from producer.records import encode, write
 from producer.request_form import RequestForm, parse_request
+from producer.results import Outcomes, Result
 from producer.settings import ServerSettings
+from producer.under_way import Stands, UnderWay, Writing
 from producer.users_json import PayloadError, Users, parse_users
-from schemas.codec import content_hash, split, user_blocks
+from schemas.codec import Part
 from schemas.framing import Framing, RegistryUnavailableError
-from schemas.records import AudienceBatch, Origin
+from schemas.records import AudienceBatch
 from schemas.target import Target
 from streams.errors import KafkaStalledError, KafkaUnreachableError, NotAcknowledgedError, QueueFullError
 from streams.topics import TopicNames
-from streams.writer import Reservation, Writer
+from streams.writer import Writer
 
 log = structlog.get_logger()
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+SOURCE = "http"
 
 MembersOf = Callable[[Collection[str]], Coroutine[Any, Any, set[str]]]
 
@@ -52,30 +59,34 @@ class Uploads:
     targets: Sequence[Target]
     names: TopicNames
     writer: Writer
-    completions: Completions
+    following: Following
+    queries: Queries
+    outcomes: Outcomes
     framing: Framing
     budget: Budget
     groups_with_members: MembersOf
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer an upload.
 
-        1. Hold room for the body. 2. Read and check it. 3. Register who waits. 4. Write it, with room for all of
-        it. 5. Answer once all in-sync replicas have it, or once the platforms are through with it.
+        1. Hold room for the body. 2. Read and check it. 3. Judge it beside what its session had before. 4. Write
+        it, with room for all of it, and note that in the view. 5. Answer once all in-sync replicas have it, or
+        once the platforms are through with it.
         """
-        with ExitStack() as waiting:
-            with self.budget.hold(size_to_hold(request, self.settings)):
-                upload = self._checked(await read_form(request, self.settings), request)
-                targets = [t for t in self.targets if t.is_meant_by(upload.request.channels)]
-                waiter = waiting.enter_context(self.completions.expect(upload.batch.batch_id, targets))
-                origins = await self._write(upload, request)
-            wanted, batch_id = upload.request, upload.batch.batch_id
-            del upload  # its users need not be held while the platforms work
-            if not wanted.sync:
-                extra = {"batchId": batch_id} if wanted.detail else {}
-                return success(extra, {"X-Batch-Id": batch_id})
-            results = await waiter.wait(origins, self.settings.sync_timeout)
-        return await self._finished(wanted, batch_id, results)
+        with self.budget.hold(size_to_hold(request, self.settings)):
+            upload = self._checked(await read_form(request, self.settings), request)
+            parts = await self._encoded(upload)
+            stands = await self._accepted(upload, parts, request)
+        wanted = upload.request
+        del upload, parts  # its users need not be held while the platforms work
+        headers = {"X-Batch-Id": stands.batch_id, "Location": f"/audience/batches/{stands.batch_id}"}
+        if not wanted.sync:
+            return success({"batchId": stands.batch_id} if wanted.detail else {}, headers)
+        targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
+        with self.following.changes.watched([stands.batch_id]) as changed:
+            results = await self.outcomes.wait(stands.origins, targets, changed, self.settings.sync_timeout)
+        return await self._finished(wanted, stands.batch_id, results, headers, str(request.url.origin()))
 
     def _checked(self, form: Form, request: web.Request) -> Upload:
         """Check in the documented order. Raises Refused."""
@@ -93,51 +104,68 @@ class Uploads:
             raise refused(413, f"users: send at most {self.settings.max_users} in a batch")
         return Upload(request=parsed, batch=_record(parsed, batch, users), ignored=unknown + users.ignored)
 
-    async def _write(self, upload: Upload, request: web.Request) -> list[Origin]:
-        """Write all records of an upload. Raises Refused."""
+    async def _encoded(self, upload: Upload) -> list[Part]:
+        """Encode an upload. Raises Refused."""
         try:
-            records = await self._encode(upload.batch)
-            with self.writer.reserve(sum(map(len, records))) as room:
-                writes = [self._send(upload.batch, record, request, room) for record in records]
-                origins = await asyncio.gather(*writes)
+            return await encode(upload.batch, self.framing)
+        except RegistryUnavailableError:
+            raise no_room("the schema registry can't be reached") from None
+
+    async def _accepted(self, upload: Upload, parts: Sequence[Part], request: web.Request) -> Stands:
+        """Return where an upload stands: written now, or before where the same came a moment ago. Raises Refused."""
+        batch = parts[0].batch
+        with self.under_way.entered(_session_of(batch), _seen(batch, parts)) as (mine, before):
+            stands = await self._known(_session_of(batch), mine.batch, before)
+            stands = stands or await self._written(upload, parts, request)
+            mine.outcome.set_result(stands)
+            return stands
+
+    async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> Stands | None:
+        """Return where the same batch stands already, None where it is to be written.
+
+        Raises Refused where its sequence came a moment ago with something else. A view that is not up to date
+        judges nobody.
+        """
+        if not self.following.is_ready:
+            return None
+        others = [writing.batch for writing in before.values()]
+        verdict = await asyncio.to_thread(self.queries.judge, key, batch, others)
+        if isinstance(verdict, Contradiction):
+            raise contradicted(verdict)
+        if verdict is None:
+            return None
+        batch_id = verdict.batch.batch_id
+        if batch_id in before:
+            return await asyncio.shield(before[batch_id].outcome)
+        known = await asyncio.to_thread(self.queries.view.records_of, batch_id)
+        log.info("Upload repeated: nothing is written.", batch_id=batch_id)
+        return Stands(batch_id, tuple(record.origin for record in known))
+
+    async def _written(self, upload: Upload, parts: Sequence[Part], request: web.Request) -> Stands:
+        """Write all records of an upload. Raises Refused."""
+        batch_id = upload.batch.batch_id
+        try:
+            origins = await write(self.writer, self.names.batches, parts, _record_headers(request))
         except KafkaStalledError:
             raise no_room("Kafka acknowledges nothing") from None
-        except (KafkaUnreachableError, RegistryUnavailableError):
+        except KafkaUnreachableError:
             raise no_room("Kafka can't be reached") from None
         except QueueFullError:
             raise no_room("the queue towards Kafka is full") from None
         except NotAcknowledgedError:
             message = "Kafka: not confirmed; send the same request again"
-            headers = RETRY_AFTER | {"X-Batch-Id": upload.batch.batch_id}
-            raise refused(503, message, headers=headers) from None
-        log.info(
-            "Upload accepted.",
-            batch_id=upload.batch.batch_id,
-            users=len(upload.batch.users),
-            parts=len(origins),
-            ignored_members=upload.ignored,
-        )
-        return origins
+            raise refused(503, message, headers=RETRY_AFTER | {"X-Batch-Id": batch_id}) from None
+        at = datetime.now(UTC)
+        told = zip(parts, origins, strict=True)
+        await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
+        facts = {"users": len(upload.batch.users), "parts": len(parts), "ignored_members": upload.ignored}
+        log.info("Upload accepted.", batch_id=batch_id, **facts)
+        return Stands(batch_id, tuple(origins))
 
-    async def _encode(self, batch: AudienceBatch) -> list[bytes]:
-        blocks = []
-        for block in user_blocks(batch.users):
-            blocks.append(block)
-            await asyncio.sleep(0)
-        hashed = await asyncio.to_thread(content_hash, batch, blocks)
-        hashed_batch = msgspec.structs.replace(batch, content_hash=hashed)
-        return await asyncio.to_thread(split, hashed_batch, blocks, self.framing)  # may ask the registry
-
-    async def _send(self, batch: AudienceBatch, record: bytes, request: web.Request, room: Reservation) -> Origin:
-        headers = {"content-type": b"application/vnd.audience.batch+avro", "audience-source": b"http"}
-        parent = request.headers.get("traceparent", "")
-        if _TRACEPARENT.fullmatch(parent):
-            headers["traceparent"] = parent.encode()
-        return await self.writer.send(self.names.batches, batch.key, record, headers, reservation=room)
-
-    async def _finished(self, wanted: RequestForm, batch_id: str, results: list[Result]) -> web.Response:
+    async def _finished(
+        self, wanted: RequestForm, batch_id: str, results: list[Result], headers: Mapping[str, str], server: str
+    ) -> web.Response:
         """Answer a sync request."""
-        headers: dict[str, str] = {"X-Batch-Id": batch_id}
         extra: dict[str, object] = {}
         if wanted.detail:
             extra = {"batchId": batch_id, "results": [result.as_json() for result in results]}
@@ -147,10 +175,11 @@ class Uploads:
         if not failed and not waiting:
             return success(extra, headers)
         errors = [f"{result.target}: {result.why()}" for result in failed]
-        errors += await self._unfinished(batch_id, [result.target for result in waiting])
+        place = f"{server}{headers['Location']}"
+        errors += await self._unfinished(place, [result.target for result in waiting])
         return failure(400 if failed else 504, errors, headers, **extra)
 
-    async def _unfinished(self, batch_id: str, targets: list[Target]) -> list[str]:
+    async def _unfinished(self, place: str, targets: list[Target]) -> list[str]:
         if not targets:
             return []
         groups = {target: target.group_id(self.names.prefix) for target in targets}
@@ -159,7 +188,37 @@ class Uploads:
         except KafkaUnreachableError:  # the batch is accepted all the same
             active = set(groups.values())
         words = {True: "still in progress", False: "no consumer is running"}
-        return [f"{target}: {words[groups[target] in active]}; see batch {batch_id}" for target in targets]
+        return [f"{target}: {words[groups[target] in active]}; see {place}" for target in targets]
+
+
+def _record_headers(request: web.Request) -> dict[str, bytes]:
+    """Return what the records say of where they come from."""
+    headers = {"audience-source": SOURCE.encode()}
+    parent = request.headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(parent):
+        headers["traceparent"] = parent.encode()
+    return headers
+
+
+def _session_of(batch: AudienceBatch) -> SessionKey:
+    return SessionKey(batch.session_id or "", batch.name, batch.type)
+
+
+def _seen(batch: AudienceBatch, parts: Sequence[Part]) -> SeenBatch:
+    """Return a batch that just came as its session will see it."""
+    return SeenBatch(
+        batch_id=batch.batch_id,
+        sequence=batch.sequence or 0,
+        total_batches=batch.total_batches,
+        total_users=batch.total_users,
+        users=sum(part.users for part in parts),
+        parts=len(parts),
+        parts_seen=len(parts),
+        content_hash=batch.content_hash,
+        disable_prefix=batch.disable_prefix,
+        channels=None if batch.channels is None else tuple(batch.channels),
+        at=datetime.now(UTC),
+    )
 
 
 def _required(name: str, form: Form) -> bytes:

@@ -13,11 +13,13 @@ from fastavro.schema import parse_schema
 
 from schemas.framing import SINGLE_OBJECT, Framing, Schema, UndecodableError, reader_schema
 from schemas.records import (
+    AccountLoss,
     AccountRegistration,
     AccountState,
     AudienceBatch,
     AudienceUser,
     BatchCompletion,
+    BatchReceipt,
     DirectoryEntry,
     RetryPointer,
 )
@@ -30,11 +32,21 @@ USERS_PER_BLOCK = 500
 
 _NATIVE = (bytes, date, datetime)
 
-Small = BatchCompletion | AccountRegistration | AccountState | DirectoryEntry | RetryPointer
+Small = (
+    AccountLoss | BatchCompletion | BatchReceipt | AccountRegistration | AccountState | DirectoryEntry | RetryPointer
+)
 """Records that are encoded in one go."""
 
 Record = TypeVar(
-    "Record", AudienceBatch, BatchCompletion, AccountRegistration, AccountState, DirectoryEntry, RetryPointer
+    "Record",
+    AudienceBatch,
+    BatchCompletion,
+    BatchReceipt,
+    AccountRegistration,
+    AccountState,
+    AccountLoss,
+    DirectoryEntry,
+    RetryPointer,
 )
 
 
@@ -69,6 +81,16 @@ def decode_batch_completion(value: bytes, framing: Framing = SINGLE_OBJECT) -> B
     return _decode(BatchCompletion, value, framing)
 
 
+def encode_batch_receipt(receipt: BatchReceipt, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a receipt."""
+    return _encode(receipt, framing)
+
+
+def decode_batch_receipt(value: bytes, framing: Framing = SINGLE_OBJECT) -> BatchReceipt:
+    """Decode a receipt. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(BatchReceipt, value, framing)
+
+
 def encode_account_registration(registration: AccountRegistration, framing: Framing = SINGLE_OBJECT) -> bytes:
     """Encode a registration."""
     return _encode(registration, framing)
@@ -97,6 +119,16 @@ def encode_account_state(state: AccountState, framing: Framing = SINGLE_OBJECT) 
 def decode_account_state(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountState:
     """Decode an account's state. Raises UndecodableError, RegistryUnavailableError."""
     return _decode(AccountState, value, framing)
+
+
+def encode_account_loss(loss: AccountLoss, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an account's loss."""
+    return _encode(loss, framing)
+
+
+def decode_account_loss(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountLoss:
+    """Decode an account's loss. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AccountLoss, value, framing)
 
 
 def encode_retry_pointer(pointer: RetryPointer, framing: Framing = SINGLE_OBJECT) -> bytes:
@@ -151,23 +183,32 @@ def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
     return digest.digest()
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One record of a request: its bytes, the batch that it says without the users, and how many those are."""
+
+    batch: AudienceBatch
+    users: int
+    value: bytes
+
+
 def split(
     batch: AudienceBatch,
     blocks: Sequence[UserBlock],
     framing: Framing = SINGLE_OBJECT,
     max_record: int = MAX_RECORD,
-) -> list[bytes]:
+) -> list[Part]:
     """Encode a request into as many records as it takes to keep each under `max_record` bytes.
 
     `batch.users` is not looked at: the blocks are its users. Part, parts and first index are filled in.
     """
     packed = _packed(blocks, max_record - len(join_blocks(batch, [], framing)) - 64)
-    records, first = [], batch.first_index
+    parts, first = [], batch.first_index
     for part, group in enumerate(packed, start=1):
-        header = msgspec.structs.replace(batch, part=part, parts=len(packed), first_index=first)
-        records.append(join_blocks(header, group, framing))
-        first += sum(block.count for block in group)
-    return records
+        header = msgspec.structs.replace(batch, part=part, parts=len(packed), first_index=first, users=[])
+        users = sum(block.count for block in group)
+        parts.append(Part(header, users, join_blocks(header, group, framing)))
+        first += users
+    return parts
 
 
 def _packed(blocks: Sequence[UserBlock], room: int) -> list[list[UserBlock]]:

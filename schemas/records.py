@@ -6,12 +6,16 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 AudienceType = Literal["custom", "primary"]
+Verdict = Literal["valid", "invalid", "undecodable"]
 Status = Literal["retrying", "delivered", "partial", "failed", "skipped"]
 
 MAX_TEXT = 1024
 """Characters that a field of a user may have: far above any real value, so that one user always fits a record."""
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+
+LIVE = "live"
+"""What completions call a delivery that is no replay."""
 
 TERMINAL: frozenset[Status] = frozenset({"delivered", "partial", "failed", "skipped"})
 
@@ -98,7 +102,7 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     part: int | None = None
     parts: int | None = None
     origin: Origin
-    delivery: str = "live"
+    delivery: str = LIVE
     session_id: str | None = None
     sequence: int | None = None
     provider: str
@@ -120,6 +124,34 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     def key(self) -> str:
         """Key of the record on the completions topic."""
         return self.batch_id or str(self.origin)
+
+
+class BatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the ledger knows of one record of the log; of an undecodable one no more than where and when."""
+
+    batch_id: str | None = None
+    part: int | None = None
+    parts: int | None = None
+    session_id: str | None = None
+    sequence: int | None = None
+    total_batches: int | None = None
+    total_users: int | None = None
+    name: str | None = None
+    type: AudienceType | None = None
+    disable_prefix: bool | None = None
+    channels: list[str] | None = None
+    users: int = 0
+    content_hash: bytes | None = None
+    source: str | None = None
+    origin: Origin
+    timestamp: datetime
+    verdict: Verdict
+    reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of the record on the receipts topic: that of the audience."""
+        return f"{self.type}:{self.name}" if self.name is not None else str(self.origin)
 
 
 class Claim(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -157,6 +189,18 @@ class AccountState(Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None = None
     operation: str | None = None
     changed_at: datetime
+
+
+class AccountLoss(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Records that left the log before an account had read them: the offsets from `first_offset` to `end_offset`."""
+
+    provider: str
+    account: str | None = None
+    partition: int
+    first_offset: int
+    end_offset: int
+    records: int
+    reported_at: datetime
 
 
 class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +33,7 @@ _REQUIRED: dict[str, Any] = {
 class Tail:
     """What comes to a topic after this was entered: its end is known by then, so nothing is missed.
 
+    With `start` it reads from these offsets on instead, partitions that it does not name from their beginning.
     All partitions that exist on entering are read, and none that are added later. Records wait for whoever
     reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are taken.
     """
@@ -43,11 +44,12 @@ class Tail:
         topic: str,
         *,
         from_beginning: bool = False,
+        start: Mapping[int, int] | None = None,
         max_waiting_bytes: int = 32 * MEGABYTE,
     ) -> None:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
-        self._reading = _Reading(topic, self._waiting, from_beginning=from_beginning)
+        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start)
         self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=_on_error)
 
     async def __aenter__(self) -> "Tail":
@@ -67,6 +69,11 @@ class Tail:
     ) -> None:
         await self._thread.close()
 
+    @property
+    def spans(self) -> Mapping[int, tuple[int, int]]:
+        """For each partition the offset that was read first and the end, both on entering."""
+        return self._reading.spans
+
     async def batches(self) -> AsyncIterator[list[Record]]:
         """Yield records as they come, without end. Raises ReaderFailedError."""
         async for records in self._thread.batches():
@@ -78,10 +85,11 @@ class Tail:
 class _Reading:
     """What a reader without a group does on its consumer's thread."""
 
-    def __init__(self, topic: str, waiting: Budget, *, from_beginning: bool) -> None:
+    def __init__(self, topic: str, waiting: Budget, start: Mapping[int, int] | None) -> None:
         self._topic = topic
         self._waiting = waiting
-        self._from_beginning = from_beginning
+        self._start = start
+        self.spans: dict[int, tuple[int, int]] = {}
         self._next: dict[int, int] = {}
         self._is_paused = False
 
@@ -89,7 +97,8 @@ class _Reading:
         """Take all partitions."""
         for number in _partitions(consumer, self._topic):
             low, high = watermarks(consumer, self._topic, number)
-            self._next[number] = low if self._from_beginning else high
+            self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
+            self.spans[number] = self._next[number], high
         consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
@@ -148,15 +157,35 @@ async def scan(kafka: KafkaSettings, topic: str, take: Callable[[Record], object
         is_left.set()
 
 
-async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
-    """Return the end of each partition of a topic. Raises KafkaUnreachableError."""
-    return await asyncio.to_thread(_end_offsets, kafka, topic)
+async def cluster_id(kafka: KafkaSettings) -> str:
+    """Return what a cluster is known by. Raises KafkaUnreachableError."""
+    return await asyncio.to_thread(_cluster_id, kafka)
 
 
-def _end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
+def _cluster_id(kafka: KafkaSettings) -> str:
     consumer = Consumer(kafka.client(**_REQUIRED, error_cb=_on_error))
     try:
-        return [watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)]
+        return str(consumer.list_topics(timeout=BROKER_LIMIT).cluster_id)
+    except KafkaException as error:
+        raise _unreachable(error, "a cluster") from error
+    finally:
+        consumer.close()
+
+
+async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
+    """Return the first offset of each partition of a topic. Raises KafkaUnreachableError."""
+    return [low for low, _ in await asyncio.to_thread(_bounds, kafka, topic)]
+
+
+async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
+    """Return the end of each partition of a topic. Raises KafkaUnreachableError."""
+    return [high for _, high in await asyncio.to_thread(_bounds, kafka, topic)]
+
+
+def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
+    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=_on_error))
+    try:
+        return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
     except KafkaException as error:
         raise _unreachable(error, topic) from error
     finally:
@@ -168,7 +197,7 @@ def _scan(
 ) -> None:
     required = _REQUIRED | {"enable.partition.eof": True, "error_cb": _on_error}
     consumer = Consumer(DEFAULTS | kafka.client(**required))
-    reading = _Reading(topic, Budget(0, 0), from_beginning=True)
+    reading = _Reading(topic, Budget(0, 0), start={})
     try:
         ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
         reading.open(consumer)

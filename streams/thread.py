@@ -21,6 +21,9 @@ POLL = 0.05
 
 MOST_AT_ONCE = 200
 
+MOST_HANDED_OVER = 1_000
+"""Records that the event loop takes at once, so that it soon turns to others again."""
+
 JOIN_LIMIT = 15.0
 
 
@@ -98,7 +101,9 @@ class ConsumerThread:
             await self._ready.wait()
             self._ready.clear()
             self._is_woken = False  # before draining: a record that comes from here on wakes us again
-            records = [self._records.popleft() for _ in range(len(self._records))]
+            records = [self._records.popleft() for _ in range(min(MOST_HANDED_OVER, len(self._records)))]
+            if self._records:
+                self._ready.set()
             if self._failure is not None:
                 raise ReaderFailedError from self._failure
             if self._is_ended:

@@ -67,11 +67,18 @@ class TopicNames:
         return {
             "AudienceBatch": self.batches,
             "BatchCompletion": self.completions,
+            "BatchReceipt": self.receipts,
             "AccountRegistration": self.accounts,
-            "AccountState": f"{self.accounts}.state",  # two kinds of records on one topic need two subjects
+            "AccountState": f"{self.accounts}.state",  # kinds of records on one topic need subjects of their own
+            "AccountLoss": f"{self.accounts}.lost",
             "DirectoryEntry": self.directory,
             "RetryPointer": f"{self.prefix}.retry",
         }
+
+    @property
+    def ledger_group(self) -> str:
+        """Id of the group that writes receipts."""
+        return f"{self.prefix}.ledger"
 
     def retry(self, group_id: str) -> str:
         """Return the topic of a group's pointers to records that it tries again later."""

@@ -97,7 +97,7 @@ def test_a_split_request_keeps_every_user_in_order_and_every_record_small(
 ) -> None:
     batch = AudienceBatch(batch_id="b", name="VIP", users=people)
     blocks = list(user_blocks(people, 200))
-    values = split(batch, blocks, max_record=limit)
+    values = [part.value for part in split(batch, blocks, max_record=limit)]
     parts = [decode_audience_batch(value) for value in values]
     assert [user for part in parts for user in part.users] == people
     assert [part.part for part in parts] == list(range(1, len(parts) + 1))
@@ -116,7 +116,7 @@ def test_a_user_with_every_field_at_its_longest_fits_into_a_record() -> None:
         postal_code=longest, purchase=Purchase(currency=longest),
     )  # fmt: skip
     batch = AudienceBatch(batch_id="b", name="n" * 255, users=[user] * 200)
-    assert all(len(value) <= MAX_RECORD for value in split(batch, list(user_blocks(batch.users))))
+    assert all(len(part.value) <= MAX_RECORD for part in split(batch, list(user_blocks(batch.users))))
 
 
 @given(st.lists(users, min_size=1, max_size=30), st.integers(100, 2000))

@@ -232,7 +232,7 @@ async def test_other_booleans_are_refused(server: World, value: str) -> None:
 async def test_a_sync_upload_that_no_consumer_reads_is_told_so(server: World) -> None:
     status, body, headers = await server.upload(make_users(1), "?sync=true&channels=tiktok")
     assert status == 504
-    assert body["errors"] == [f"tiktok: no consumer is running; see batch {headers['X-Batch-Id']}"]
+    assert body["errors"] == [f"tiktok: no consumer is running; see {server.url}{headers['Location']}"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -372,4 +372,4 @@ async def test_a_sync_caller_is_told_to_look_later_where_kafka_goes_while_it_wai
             await broker.stop()
             status, body, headers = await upload
     assert status == 504
-    assert body["errors"] == [f"tiktok: still in progress; see batch {headers['X-Batch-Id']}"]
+    assert body["errors"] == [f"tiktok: still in progress; see {server.url}{headers['Location']}"]

@@ -19,11 +19,13 @@ from consumer.time import Time
 from providers.base import Rejection
 from providers.tiktok import TikTok
 from sandbox import SandboxOptions
+from schemas.codec import decode_batch_completion
 from schemas.framing import Framing
 from schemas.records import AudienceUser
 from schemas.target import Target
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
+from streams.tail import read_to_end
 from streams.topics import TopicNames
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "AudienceBatch.avsc"
@@ -93,7 +95,7 @@ async def test_a_stalled_platform_delays_nobody_else_and_is_named_to_the_sync_ca
         await found.inject(provider="facebook", fault="stall", untilCleared=True)
         status, body, headers = await found.upload(make_users(5), "?sync=true&detail=true")
         assert status == 504
-        assert body["errors"] == [f"facebook: still in progress; see batch {headers['X-Batch-Id']}"]
+        assert body["errors"] == [f"facebook: still in progress; see {found.url}{headers['Location']}"]
         ended = {result["provider"]: result["status"] for result in body["results"]}
         assert ended == {"facebook": "waiting", "tiktok": "delivered", "klaviyo": "delivered"}
         await found.clear_faults()
@@ -136,6 +138,12 @@ async def test_a_platform_that_is_down_is_parked_and_goes_on_when_it_is_back(
         assert len(await found.members("facebook")) == 24
 
 
+async def put_off(found: World) -> int:
+    """Return how many records wait for a later attempt, by what was reported of them."""
+    told = [decode_batch_completion(record.value) for record in await read_to_end(found.kafka, found.names.completions)]
+    return sum(completion.status == "retrying" and completion.attempts == 1 for completion in told)
+
+
 async def test_a_wait_of_minutes_goes_by_a_pointer_and_holds_up_nobody(kafka: KafkaSettings, topic_prefix: str) -> None:
     async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
         served = sandbox_account(Target("facebook"), found.sandbox_url, slots="1")
@@ -152,8 +160,9 @@ async def test_a_wait_of_minutes_goes_by_a_pointer_and_holds_up_nobody(kafka: Ka
             for start in range(3):
                 assert (await found.upload(make_users(2, start * 2), name=f"VIP {start}"))[0] == 200
             async with asyncio.timeout(20):
-                while sum(seconds > 100 for seconds in naps) < 3:
+                while await put_off(found) < 3:
                     await asyncio.sleep(0.05)
+            assert any(seconds > 100 for seconds in naps)
             assert (await found.upload(make_users(2, 8), "?sync=true", name="other"))[0] == 200
         async with consuming_one(served, kafka, found.names, time=Time(sleep=sleep)):
             is_due.set()
@@ -312,7 +321,8 @@ async def test_a_consumer_that_ends_in_the_middle_leaves_nothing_out(kafka: Kafk
         await found.inject(provider="facebook", fault="stall", operation="upload", untilCleared=True)
         async with consuming_one(served, kafka, found.names):
             for start in range(5):
-                assert (await found.upload(make_users(10, start * 10), batch=make_batch(totalBatches=5)))[0] == 200
+                batch = make_batch(totalBatches=5, sequence=start + 1)
+                assert (await found.upload(make_users(10, start * 10), batch=batch))[0] == 200
             async with asyncio.timeout(20):
                 while (await found.counters())["facebook"]["byOperation"].get("upload", 0) < 1:
                     await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ import pytest
 from streams.jars import KAFKA_VERSION, locked_jars
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("cli", "consumer", "producer", "providers", "sandbox", "schemas", "streams")
+ROOMS = ("cli", "consumer", "ledger", "producer", "providers", "sandbox", "schemas", "streams")
 
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":

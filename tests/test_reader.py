@@ -118,7 +118,6 @@ async def reading(
         first_offset=first_offset,
         max_in_hand_bytes=max_in_hand_bytes,
         max_in_hand_records=max_in_hand_records,
-        commit_interval=0.05,
     )
     async with reader, asyncio.TaskGroup() as tasks:
         read = Reading(reader, on_record)

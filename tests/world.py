@@ -3,17 +3,20 @@
 import asyncio
 import io
 import json
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 import sandbox
-from consumer.service import Account, consume
+from consumer.service import consume
 from consumer.settings import ConsumerSettings
 from consumer.time import REAL_TIME, Time
+from consumer.way import Account
 from producer.server import serving
 from producer.settings import ServerSettings
 from providers.settings import account_values, variable
@@ -144,7 +147,8 @@ async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
     async with AsyncExitStack() as stack:
         sandbox_url = await stack.enter_async_context(sandbox_running(options))
         server_settings = ServerSettings.model_validate({"AUDIENCE_LISTEN": "127.0.0.1:0", **(settings or {})})
-        server = await stack.enter_async_context(serving(server_settings, kafka, targets, names, framing))
+        view = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "view.sqlite"
+        server = await stack.enter_async_context(serving(server_settings, kafka, targets, names, framing, view))
         for target in targets if consuming is None else map(parse_target, consuming):
             served = sandbox_account(target, sandbox_url, **(account or {}))
             await stack.enter_async_context(consuming_one(served, kafka, names, framing))

@@ -1,0 +1,140 @@
+"""Write a receipt for every record of the log, whoever published it."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from schemas.codec import decode_audience_batch, encode_batch_receipt
+from schemas.framing import Framing, UndecodableError
+from schemas.records import AudienceBatch, BatchReceipt, Origin
+from schemas.validity import invalidity
+from streams.patience import patiently
+from streams.reader import GroupReader
+from streams.settings import KafkaSettings
+from streams.thread import Record
+from streams.topics import TopicNames
+from streams.writer import Writer
+
+HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
+
+_SOURCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+
+END_LIMIT = 10.0
+"""Seconds to finish what is in hand; it takes milliseconds unless Kafka is away."""
+
+AT_ONCE = 8
+"""Records that are judged at once: decoded, each takes some ten times its bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipts:
+    """The ledger's group at work: one receipt for each record, by the rules that the endpoint goes by."""
+
+    reader: GroupReader
+    writer: Writer
+    topic: str
+    framing: Framing
+
+    async def run(self) -> None:
+        """Write receipts until the reader is told to stop, then finish those that are under way.
+
+        Raises ReaderFailedError.
+        """
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            async for records in self.reader.batches():
+                for record in records:
+                    tasks.create_task(self._handle(record, places))
+
+    async def _handle(self, record: Record, places: asyncio.Semaphore) -> None:
+        """1. Judge the record. 2. Have its receipt acknowledged. 3. Let its offset be committed."""
+        async with places:
+            if not self.reader.holds(record):
+                return
+            what, origin = "A receipt is not acknowledged", str(record.origin)
+            receipt = await patiently(lambda: asyncio.to_thread(judge, record, self.framing), what, origin=origin)
+            await patiently(lambda: self._write(receipt), what, origin=origin)
+            self.reader.finish(record)
+
+    async def _write(self, receipt: BatchReceipt) -> None:
+        value = await asyncio.to_thread(encode_batch_receipt, receipt, self.framing)
+        await self.writer.send(self.topic, receipt.key, value, HEADERS)
+
+
+def judge(record: Record, framing: Framing) -> BatchReceipt:
+    """Return the receipt of a record of the log. Raises RegistryUnavailableError."""
+    at, source = record.timestamp or datetime.now(UTC), _source(record)
+    try:
+        batch = decode_audience_batch(record.value, framing) if record.error is None else None
+        reason = f"the client can't read it ({record.error})"
+    except UndecodableError as error:
+        batch, reason = None, str(error)
+    if batch is None:
+        return BatchReceipt(origin=record.origin, timestamp=at, source=source, verdict="undecodable", reason=reason)
+    receipt = receipt_of(batch, len(batch.users), record.origin, at, source)
+    fault = invalidity(batch)
+    return msgspec.structs.replace(receipt, verdict="invalid", reason=fault) if fault else receipt
+
+
+def receipt_of(batch: AudienceBatch, users: int, origin: Origin, at: datetime, source: str | None) -> BatchReceipt:
+    """Return the receipt of a valid batch that holds so many users, whoever has them, as it stands in the log."""
+    return BatchReceipt(
+        batch_id=batch.batch_id,
+        part=batch.part,
+        parts=batch.parts,
+        session_id=batch.session_id,
+        sequence=batch.sequence,
+        total_batches=batch.total_batches,
+        total_users=batch.total_users,
+        name=batch.name,
+        type=batch.type,
+        disable_prefix=batch.disable_prefix,
+        channels=batch.channels,
+        users=users,
+        content_hash=batch.content_hash,
+        source=source,
+        origin=origin,
+        timestamp=at,
+        verdict="valid",
+    )
+
+
+def _source(record: Record) -> str | None:
+    """Return who published a record by its header, if that is a word; anybody may write there whatever they like."""
+    word = record.headers.get("audience-source", b"").decode("ascii", "replace")
+    return word if _SOURCE.fullmatch(word) else None
+
+
+async def keep_receipts(
+    kafka: KafkaSettings,
+    names: TopicNames,
+    framing: Framing,
+    is_open: Callable[[GroupReader], AbstractAsyncContextManager[None]],
+) -> None:
+    """Write receipts until cancelled; then finish what is in hand, commit and leave. The topics exist.
+
+    The group begins at the log's first record. `is_open` is entered while the group is read.
+    Raises StreamError where Kafka can't be worked with.
+    """
+    async with (
+        Writer(kafka) as writer,
+        GroupReader(kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None) as reader,
+        is_open(reader),
+    ):
+        running = asyncio.create_task(
+            Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing).run()
+        )
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await reader.stop_reading()
+            await asyncio.wait({running}, timeout=END_LIMIT)
+            raise
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,437 @@
+"""What became of batches and sessions, as the status endpoints tell it: pure functions over the view's rows."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from ledger.sessions import Mark, Run
+from ledger.view import EndRow, RecordRow
+from schemas.records import AccountLoss, AccountState, AudienceType
+from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
+
+TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]
+State = Literal["incomplete", "in_progress", "blocked", "delivered", "partial", "failed"]
+
+TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed"})
+
+BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
+"""Reasons by which users are rejected that were sent; all others keep a user from being sent."""
+
+StateOf = Callable[[Target], AccountState | None]
+
+
+class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says."""
+
+    in_log: int
+    sent: int
+    accepted: int
+    rejected: int
+    matched: int | None
+
+
+class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last error, in words of the vocabulary, with the platform's own code and request id."""
+
+    code: str
+    meaning: str
+    remedy: str
+    platform_code: str | None
+    request_id: str | None
+
+
+class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a replay did with the same records."""
+
+    replay_id: str
+    state: TargetState
+    users: UserCounts
+
+
+class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far one account is."""
+
+    provider: str
+    account: str | None
+    state: TargetState
+    users: UserCounts
+    reasons: dict[str, int]
+    attempts: int
+    error: ErrorTold | None
+    finished_at: datetime | None
+    seconds_to_go: float | None
+    replays: list[ReplayTold]
+
+
+class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One batch: what was uploaded, and how far each account is with it."""
+
+    batch_id: str
+    name: str
+    type: AudienceType
+    session_id: str | None
+    sequence: int | None
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    parts: int
+    parts_in_log: int
+    accepted_at: datetime
+    source: str | None
+    verdict: str
+    reason: str | None
+    state: State
+    targets: list[TargetStatus]
+
+
+class BatchOfRun(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One batch of a run, in short."""
+
+    batch_id: str
+    sequence: int
+    users: int
+    at: datetime
+    mark: Mark | None
+    state: State
+
+
+class RunStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One pass through a session."""
+
+    name: str
+    type: AudienceType
+    state: State
+    started_at: datetime
+    last_at: datetime
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    missing: list[int]
+    are_totals_right: bool
+    batches: list[BatchOfRun]
+    targets: list[TargetStatus]
+
+
+class SessionStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """All runs under a session's id, the newest first."""
+
+    session_id: str
+    runs: list[RunStatus]
+
+
+class SessionSummary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A session in a list: its newest run, in short."""
+
+    session_id: str
+    name: str
+    type: AudienceType
+    state: State
+    runs: int
+    started_at: datetime
+    last_at: datetime
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    missing: list[int]
+    targets: dict[str, TargetState]
+
+
+class SessionPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sessions, the newest first; `next` is the cursor of the following page."""
+
+    sessions: list[SessionSummary]
+    next: str | None
+
+
+class LossTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Records that left the log before the account had read them."""
+
+    partition: int
+    first_offset: int
+    end_offset: int
+    records: int
+    at: datetime
+
+
+class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an account stands. `behind` counts records of the log, null where Kafka does not say."""
+
+    provider: str
+    account: str | None
+    state: Literal["running", "throttled", "blocked"]
+    since: datetime | None
+    until: datetime | None
+    behind: int | None
+    has_consumer: bool | None
+    error: ErrorTold | None
+    lost: list[LossTold]
+
+
+class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Every account that is configured here."""
+
+    accounts: list[AccountStatus]
+
+
+class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user that was rejected: by which account, its index in the request, the field, why, and what to do."""
+
+    provider: str
+    account: str | None
+    replay_id: str | None
+    index: int
+    field: str | None
+    reason: str
+    remedy: str
+
+
+class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Rejected users of a batch; `unlisted` counts those that completions have no room for."""
+
+    batch_id: str
+    rejected: list[RejectedTold]
+    unlisted: int
+
+
+def target_status(
+    target: Target,
+    records: Sequence[RecordRow],
+    ends: Iterable[EndRow],
+    state_of: StateOf,
+    seconds_to_go: float | None = None,
+) -> TargetStatus:
+    """Return how far an account is with records, all of which are meant for it."""
+    mine = [end for end in ends if end.target == str(target)]
+    live = [end for end in mine if end.delivery == "live"]
+    account = state_of(target)
+    block = account if account is not None and account.state == "blocked" else None
+    state = _state_of(live, len(records), block is not None)
+    return TargetStatus(
+        provider=target.provider,
+        account=target.account or None,
+        state=state,
+        users=_counts(records, live),
+        reasons=dict(_reasons(live)),
+        attempts=max((end.attempts for end in live), default=0),
+        error=_error(live, block if state == "blocked" else None),
+        finished_at=_finished(live, len(records)),
+        seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
+        replays=_replays(records, mine),
+    )
+
+
+def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetState:
+    """Return one word for all records of an account; a failure is told as soon as there is one."""
+    statuses = Counter(end.status for end in ends)
+    if statuses["failed"]:
+        return "failed"
+    if len(ends) - statuses["retrying"] < records:
+        return "blocked" if is_blocked else "retrying" if statuses["retrying"] else "waiting"
+    if statuses["skipped"] == records:
+        return "skipped"
+    if not any(end.accepted for end in ends):
+        return "failed"
+    return "partial" if any(end.rejected for end in ends) else "delivered"
+
+
+def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
+    accepted = sum(end.accepted for end in ends)
+    by_platform = sum(count for reason, count in _reasons(ends).items() if reason.rpartition(": ")[2] in BY_PLATFORM)
+    matched = [end.matched for end in ends if end.matched is not None]
+    return UserCounts(
+        in_log=sum(record.users for record in records),
+        sent=accepted + by_platform,
+        accepted=accepted,
+        rejected=sum(end.rejected for end in ends),
+        matched=sum(matched) if matched else None,
+    )
+
+
+def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
+    return sum((Counter(end.reasons) for end in ends), Counter[str]())
+
+
+def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorTold | None:
+    """Return what blocks the account, else the error of a failure, else of what is tried again."""
+    told = sorted((end for end in ends if end.error_code), key=lambda end: end.status != "failed")
+    found: AccountState | EndRow | None = block or (told[0] if told else None)
+    if found is None or found.error_code is None:
+        return None
+    word = VOCABULARY.get(found.error_code)
+    return ErrorTold(
+        code=found.error_code,
+        meaning=word.meaning if word else "",
+        remedy=word.remedy if word else "",
+        platform_code=found.platform_code,
+        request_id=found.request_id,
+    )
+
+
+def account_status(
+    target: Target,
+    state: AccountState | None,
+    losses: Iterable[AccountLoss],
+    now: datetime,
+    *,
+    behind: int | None,
+    has_consumer: bool | None,
+) -> AccountStatus:
+    """Return how an account stands; a throttle that is over is none."""
+    is_over = state is not None and state.state == "throttled" and (state.until is None or state.until <= now)
+    word = "running" if state is None or is_over else state.state
+    return AccountStatus(
+        provider=target.provider,
+        account=target.account or None,
+        state=word,
+        since=state.changed_at if state else None,
+        until=state.until if state and word == "throttled" else None,
+        behind=behind,
+        has_consumer=has_consumer,
+        error=_error((), state) if state and word != "running" else None,
+        lost=[
+            LossTold(
+                partition=loss.partition,
+                first_offset=loss.first_offset,
+                end_offset=loss.end_offset,
+                records=loss.records,
+                at=loss.reported_at,
+            )
+            for loss in losses
+        ],
+    )
+
+
+def _finished(ends: Sequence[EndRow], records: int) -> datetime | None:
+    over = [end.finished_at for end in ends if end.status != "retrying" and end.finished_at]
+    return max(over) if over and len(over) == records else None
+
+
+def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[ReplayTold]:
+    by_id: dict[str, list[EndRow]] = {}
+    for end in ends:
+        if end.delivery != "live":
+            by_id.setdefault(end.delivery, []).append(end)
+    origins = {record.origin: record for record in records}
+    return [
+        ReplayTold(
+            replay_id=replay_id,
+            state=_state_of(some, len(some), False),
+            users=_counts([origins[end.origin] for end in some if end.origin in origins], some),
+        )
+        for replay_id, some in by_id.items()
+    ]
+
+
+def state_of_targets(targets: Sequence[TargetStatus]) -> State:
+    """Return one word for all accounts: what is over, by the worst of them, else what is under way."""
+    states = {target.state for target in targets} - {"skipped"}
+    open_states = states & {"waiting", "retrying", "blocked"}
+    if open_states:
+        return "blocked" if open_states == {"blocked"} else "in_progress"
+    if "failed" in states:
+        return "failed"
+    return "partial" if "partial" in states else "delivered"
+
+
+def batch_status(
+    records: Sequence[RecordRow], targets: Sequence[Target], tell: Callable[[Target, Sequence[RecordRow]], TargetStatus]
+) -> BatchStatus:
+    """Return the status of a batch from its records, which are at least one."""
+    first = records[0]
+    told = [tell(target, records) for target in meant(targets, first)] if first.verdict == "valid" else []
+    parts_in_log = len({record.part for record in records})
+    state: State = "failed" if first.verdict != "valid" else state_of_targets(told)
+    return BatchStatus(
+        batch_id=first.batch_id,
+        name=first.name,
+        type=first.type,
+        session_id=first.session_id,
+        sequence=first.sequence,
+        total_batches=first.total_batches,
+        total_users=first.total_users,
+        users=sum({record.part: record.users for record in records}.values()),
+        parts=first.parts,
+        parts_in_log=parts_in_log,
+        accepted_at=first.at,
+        source=first.source,
+        verdict=first.verdict,
+        reason=first.reason,
+        state="incomplete" if first.verdict == "valid" and parts_in_log < first.parts else state,
+        targets=told,
+    )
+
+
+def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
+    """Return the targets that a record is meant for."""
+    return [target for target in targets if target.is_meant_by(record.channels)]
+
+
+def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping[str, BatchStatus]) -> RunStatus:
+    """Return the status of a run from that of its batches, by their ids."""
+    told = [batches[batch.batch_id] for batch in run.batches]
+    targets = _added_up([target for batch in told for target in batch.targets])
+    is_whole = run.is_whole or run.total_batches is None
+    return RunStatus(
+        name=key_name,
+        type=key_type,
+        state=state_of_targets(targets) if is_whole else "incomplete",
+        started_at=run.batches[0].at,
+        last_at=run.batches[-1].at,
+        total_batches=run.total_batches,
+        total_users=run.total_users,
+        users=run.users,
+        missing=run.missing,
+        are_totals_right=run.are_totals_right,
+        batches=[
+            BatchOfRun(
+                batch_id=batch.batch_id,
+                sequence=batch.sequence,
+                users=batch.users,
+                at=batch.at,
+                mark=run.marks.get(batch.batch_id),
+                state=batches[batch.batch_id].state,
+            )
+            for batch in run.batches
+        ],
+        targets=targets,
+    )
+
+
+_WORST = ("failed", "blocked", "retrying", "waiting", "partial", "delivered", "skipped")
+
+
+def _added_up(statuses: Iterable[TargetStatus]) -> list[TargetStatus]:
+    """Return one status for each account over several batches: counts added up, the worst state and its error."""
+    by_target: dict[tuple[str, str | None], list[TargetStatus]] = {}
+    for status in statuses:
+        by_target.setdefault((status.provider, status.account), []).append(status)
+    return [_sum(some) for some in by_target.values()]
+
+
+def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
+    worst = min(some, key=lambda status: _WORST.index(status.state))
+    matched = [status.users.matched for status in some if status.users.matched is not None]
+    finished = [status.finished_at for status in some if status.finished_at is not None]
+    to_go = [status.seconds_to_go for status in some if status.seconds_to_go is not None]
+    return TargetStatus(
+        provider=worst.provider,
+        account=worst.account,
+        state=worst.state,
+        users=UserCounts(
+            in_log=sum(status.users.in_log for status in some),
+            sent=sum(status.users.sent for status in some),
+            accepted=sum(status.users.accepted for status in some),
+            rejected=sum(status.users.rejected for status in some),
+            matched=sum(matched) if matched else None,
+        ),
+        reasons=dict(sum((Counter(status.reasons) for status in some), Counter[str]())),
+        attempts=max(status.attempts for status in some),
+        error=worst.error,
+        finished_at=max(finished) if len(finished) == len(some) else None,
+        seconds_to_go=max(to_go, default=None),
+        replays=[replay for status in some for replay in status.replays],
+    )

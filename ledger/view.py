@@ -1,0 +1,462 @@
+"""The view: what receipts and completions fold into, in a local SQLite file that can be thrown away at any time."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ledger.sessions import SeenBatch, merged
+from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Origin
+
+log = structlog.get_logger()
+
+VERSION = "1"
+"""Of the tables below; another one in the file makes the view be built anew."""
+
+MOST_RECORDS = 2_000
+"""Newest records of a session that are looked at; a client that always names the same session has ever more."""
+
+MOST_AHEAD = 20_000
+"""Newest records that are looked at to tell how much an account has before it."""
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE positions (topic TEXT, partition INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, partition));
+CREATE TABLE records (
+    partition INTEGER, offset INTEGER, batch_id TEXT, part INTEGER, parts INTEGER, session_id TEXT, sequence INTEGER,
+    total_batches INTEGER, total_users INTEGER, name TEXT, type TEXT, disable_prefix INTEGER, channels TEXT,
+    users INTEGER, content_hash BLOB, source TEXT, at INTEGER, verdict TEXT, reason TEXT,
+    receipt_partition INTEGER, receipt_offset INTEGER, PRIMARY KEY (partition, offset)
+) WITHOUT ROWID;
+CREATE INDEX records_by_batch ON records (batch_id);
+CREATE INDEX records_by_session ON records (session_id, name, type, at) WHERE session_id IS NOT NULL;
+CREATE INDEX records_by_time ON records (at);
+CREATE INDEX records_by_receipt ON records (receipt_partition, receipt_offset);
+CREATE TABLE sessions (
+    name TEXT, type TEXT, session_id TEXT, first INTEGER, last INTEGER, PRIMARY KEY (session_id, name, type)
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_time ON sessions (last);
+CREATE TABLE ends (
+    partition INTEGER, offset INTEGER, target TEXT, delivery TEXT, rank INTEGER, finished INTEGER, status TEXT,
+    received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, error_code TEXT, platform_code TEXT,
+    request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT, rejected_users TEXT,
+    completion_partition INTEGER, completion_offset INTEGER, PRIMARY KEY (partition, offset, target, delivery)
+) WITHOUT ROWID;
+CREATE INDEX ends_by_time ON ends (target, finished);
+CREATE INDEX ends_by_completion ON ends (completion_partition, completion_offset);
+"""
+
+_RECORD_COLUMNS = (
+    "partition, offset, batch_id, part, parts, session_id, sequence, total_batches, total_users, name, type,"
+    " disable_prefix, channels, users, content_hash, source, at, verdict, reason, receipt_partition, receipt_offset"
+)
+_END_COLUMNS = (
+    "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, error_code,"
+    " platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, completion_partition,"
+    " completion_offset"
+)
+
+_RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
+"""A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One record of the log as its receipt told it."""
+
+    origin: Origin
+    batch_id: str
+    part: int
+    parts: int
+    session_id: str | None
+    sequence: int | None
+    total_batches: int | None
+    total_users: int | None
+    name: str
+    type: AudienceType
+    disable_prefix: bool
+    channels: tuple[str, ...] | None
+    users: int
+    content_hash: bytes | None
+    source: str | None
+    at: datetime
+    verdict: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndRow:
+    """The last word of one account on one record, live or of a replay."""
+
+    origin: Origin
+    target: str
+    delivery: str
+    status: str
+    received: int
+    accepted: int
+    rejected: int
+    matched: int | None
+    error_code: str | None
+    platform_code: str | None
+    request_id: str | None
+    audience_id: str | None
+    attempts: int
+    finished_at: datetime | None
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionKey:
+    """A session is known by its id together with the audience that it fills."""
+
+    session_id: str
+    name: str
+    type: AudienceType
+
+
+class View:
+    """The file and what is asked of it. Safe to use from any thread: one writes at a time, all may read meanwhile.
+
+    `identity` names the topics that it is of; a file of other ones, of another version or broken is thrown away.
+    """
+
+    def __init__(self, path: Path, identity: str, topic: str) -> None:
+        self._path = path
+        self._identity = identity
+        self._topic = topic
+        self._writing = threading.Lock()
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._is_sound():
+            self._make()
+
+    def _is_sound(self) -> bool:
+        if not self._path.exists():
+            return False
+        try:
+            found = dict(self._connection().execute("SELECT name, value FROM meta").fetchall())
+            is_whole = self._connection().execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        except sqlite3.DatabaseError:
+            found, is_whole = {}, False
+        is_ours = found == {"version": VERSION, "identity": self._identity}
+        if not (is_ours and is_whole):
+            log.warning("The view is broken or of other topics or another version: it is built anew.")
+        return is_ours and is_whole
+
+    def _make(self) -> None:
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        connection = self._connection()
+        connection.executescript(_TABLES)
+        meta = [("version", VERSION), ("identity", self._identity)]
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+            found.execute("PRAGMA journal_mode=WAL")
+            found.execute("PRAGMA synchronous=OFF")  # what a power cut breaks is built anew
+            self._local.connection = found
+            self._opened.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close all connections; nobody may use the view any more."""
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+        self._local = threading.local()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def forget_all(self) -> None:
+        """Begin anew, as the topics did."""
+        with self._transaction() as connection:
+            for table in ("positions", "records", "sessions", "ends"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
+
+    def positions(self, topic: str) -> dict[int, int]:
+        """Return for each partition of a topic the offset that is to be read next."""
+        rows = self._connection().execute("SELECT partition, next FROM positions WHERE topic = ?", (topic,))
+        return dict(rows.fetchall())
+
+    def fold_receipts(
+        self, receipts: Iterable[tuple[BatchReceipt, Origin | None]], read: Mapping[int, int], topic: str
+    ) -> None:
+        """Fold receipts in, each with where it stands itself, None if it is our own word before the ledger's."""
+        with self._transaction() as connection:
+            for receipt, place in receipts:
+                _put_record(connection, receipt, place)
+            _put_positions(connection, topic, read)
+
+    def fold_completions(
+        self, completions: Iterable[tuple[BatchCompletion, Origin]], read: Mapping[int, int], topic: str
+    ) -> None:
+        """Fold completions in, each with where it stands; in any order the outcome is the same."""
+        with self._transaction() as connection:
+            for completion, place in completions:
+                _put_end(connection, completion, place)
+            _put_positions(connection, topic, read)
+
+    def drop_before(self, receipts: Mapping[int, int], completions: Mapping[int, int]) -> int:
+        """Drop what left the topics: all before these offsets by partition. Return how many records that were."""
+        with self._transaction() as connection:
+            dropped = 0
+            for partition, low in receipts.items():
+                where = "receipt_partition = ? AND receipt_offset < ?"
+                dropped += connection.execute(f"DELETE FROM records WHERE {where}", (partition, low)).rowcount  # noqa: S608 -- our own names
+            for partition, low in completions.items():
+                where = "completion_partition = ? AND completion_offset < ?"
+                connection.execute(f"DELETE FROM ends WHERE {where}", (partition, low))  # noqa: S608 -- our own names
+            if dropped:
+                connection.execute(
+                    "DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.session_id ="
+                    " sessions.session_id AND r.name = sessions.name AND r.type = sessions.type)"
+                )
+        return dropped
+
+    def records_of(self, batch_id: str) -> list[RecordRow]:
+        """Return the records of a batch in the order of the log."""
+        return self._records("batch_id = ? ORDER BY at, partition, offset", (batch_id,))
+
+    def invalid_records(self, most: int) -> list[RecordRow]:
+        """Return the newest records that are not valid, so many at most."""
+        return self._records("verdict != 'valid' ORDER BY at DESC LIMIT ?", (most,))
+
+    def session_records(self, key: SessionKey) -> list[RecordRow]:
+        """Return the valid records of a session in the order of the log, the newest MOST_RECORDS of them."""
+        where = "session_id = ? AND name = ? AND type = ? AND verdict = 'valid'"
+        newest = f"{where} ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
+        return self._records(newest, (key.session_id, key.name, key.type, MOST_RECORDS))[::-1]
+
+    def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
+        query = f"SELECT {_RECORD_COLUMNS} FROM records WHERE {where}"  # noqa: S608 -- our own names
+        return [self._record(row) for row in self._connection().execute(query, values)]
+
+    def _record(self, row: Sequence[Any]) -> RecordRow:
+        return RecordRow(
+            origin=Origin(topic=self._topic, partition=row[0], offset=row[1]),
+            batch_id=row[2] or "",
+            part=row[3] or 1,
+            parts=row[4] or 1,
+            session_id=row[5],
+            sequence=row[6],
+            total_batches=row[7],
+            total_users=row[8],
+            name=row[9] or "",
+            type=row[10] or "custom",
+            disable_prefix=bool(row[11]),
+            channels=tuple(json.loads(row[12])) if row[12] else None,
+            users=row[13],
+            content_hash=row[14],
+            source=row[15],
+            at=_time(row[16]),
+            verdict=row[17],
+            reason=row[18],
+        )
+
+    def ends_of(self, origins: Iterable[Origin]) -> list[EndRow]:
+        """Return the last words of all accounts on these records."""
+        found: list[EndRow] = []
+        query = f"SELECT {_END_COLUMNS} FROM ends WHERE partition = ? AND offset = ?"  # noqa: S608 -- our own names
+        for origin in origins:
+            rows = self._connection().execute(query, (origin.partition, origin.offset))
+            found += [_end(origin, row) for row in rows]
+        return found
+
+    def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[str, str, int, str | None, str]]:
+        """Yield target, delivery, index in the request, field and reason of each rejected user that is listed."""
+        query = "SELECT target, delivery, rejected_users FROM ends WHERE partition = ? AND offset = ?"
+        for origin in origins:
+            for target, delivery, listed in self._connection().execute(query, (origin.partition, origin.offset)):
+                for index, field_name, reason in json.loads(listed):
+                    yield target, delivery, index, field_name, reason
+
+    def speed(self, target: str, since: datetime) -> int:
+        """Return how many users an account was through with since a time."""
+        query = "SELECT coalesce(sum(received), 0) FROM ends WHERE target = ? AND finished >= ? AND rank > 0"
+        return int(self._connection().execute(query, (target, _millis(since))).fetchone()[0])
+
+    def users_ahead(self, target: str, until: datetime) -> int:
+        """Return how many users an account is not through with, of the newest MOST_AHEAD records up to a time."""
+        query = (
+            "SELECT coalesce(sum(users), 0) FROM (SELECT * FROM records WHERE at <= ? AND verdict = 'valid'"
+            " ORDER BY at DESC LIMIT ?) r WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.partition = r.partition"
+            " AND e.offset = r.offset AND e.target = ? AND e.delivery = 'live' AND e.rank > 0)"
+        )
+        return int(self._connection().execute(query, (_millis(until), MOST_AHEAD, target)).fetchone()[0])
+
+    def keys_of(self, session_id: str) -> list[SessionKey]:
+        """Return the sessions that bear an id, newest first."""
+        query = "SELECT session_id, name, type FROM sessions WHERE session_id = ? ORDER BY last DESC"
+        return [SessionKey(*row) for row in self._connection().execute(query, (session_id,))]
+
+    def newest_sessions(
+        self,
+        before: tuple[int, str, str, str] | None,
+        name: str | None,
+        kind: str | None,
+        since: datetime | None,
+        most: int,
+    ) -> list[tuple[int, SessionKey]]:
+        """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only."""
+        where, values = ["1"], list[object]()
+        for condition, value in (("name = ?", name), ("type = ?", kind), ("last >= ?", since and _millis(since))):
+            if value is not None:
+                where.append(condition)
+                values.append(value)
+        if before is not None:
+            where.append("(last, session_id, name, type) < (?, ?, ?, ?)")
+            values += before
+        order = "ORDER BY last DESC, session_id DESC, name DESC, type DESC LIMIT ?"
+        query = f"SELECT last, session_id, name, type FROM sessions WHERE {' AND '.join(where)} {order}"  # noqa: S608 -- our own names
+        return [(row[0], SessionKey(*row[1:])) for row in self._connection().execute(query, (*values, most))]
+
+
+def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Origin | None) -> None:
+    values = (
+        receipt.origin.partition,
+        receipt.origin.offset,
+        receipt.batch_id and receipt.batch_id.lower(),
+        receipt.part,
+        receipt.parts,
+        receipt.session_id,
+        receipt.sequence,
+        receipt.total_batches,
+        receipt.total_users,
+        receipt.name,
+        receipt.type,
+        receipt.disable_prefix,
+        None if receipt.channels is None else json.dumps(receipt.channels),
+        receipt.users,
+        receipt.content_hash,
+        receipt.source,
+        _millis(receipt.timestamp),
+        receipt.verdict,
+        receipt.reason,
+        place.partition if place else None,
+        place.offset if place else None,
+    )
+    verb = "INSERT OR REPLACE" if place else "INSERT OR IGNORE"
+    marks = ", ".join("?" * len(values))
+    connection.execute(f"{verb} INTO records ({_RECORD_COLUMNS}) VALUES ({marks})", values)
+    if receipt.session_id is not None and receipt.verdict == "valid":
+        at = _millis(receipt.timestamp)
+        connection.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " first = min(first, excluded.first), last = max(last, excluded.last)",
+            (receipt.name, receipt.type, receipt.session_id, at, at),
+        )
+
+
+def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origin) -> None:
+    """Put a completion in its place. Of two successes the first counts, of anything else the last."""
+    values = (
+        told.origin.partition,
+        told.origin.offset,
+        f"{told.provider}/{told.account}" if told.account else told.provider,
+        told.delivery,
+        _RANKS[told.status],
+        _millis(told.finished_at) if told.finished_at else 0,
+        told.status,
+        told.counts.received,
+        told.counts.accepted,
+        told.counts.rejected,
+        told.counts.matched,
+        told.error_code,
+        told.platform_code,
+        told.request_id,
+        told.audience_id,
+        told.attempts,
+        _millis(told.started_at) if told.started_at else None,
+        json.dumps(told.rejected_reasons),
+        json.dumps([(user.index, user.field, user.reason) for user in told.rejected_users]),
+        place.partition,
+        place.offset,
+    )
+    columns = _END_COLUMNS.replace(" ", "").split(",")
+    updates = ", ".join(f"{column} = excluded.{column}" for column in columns[4:])
+    # Offsets order what came at one moment; all completions of a batch stand in one partition.
+    newer = "(excluded.finished, excluded.completion_offset) > (finished, completion_offset)"
+    wins = f"excluded.rank > rank OR (excluded.rank = rank AND ((rank = 2) != ({newer})))"
+    connection.execute(
+        f"INSERT INTO ends ({_END_COLUMNS}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 -- our own names
+        f" ON CONFLICT DO UPDATE SET {updates} WHERE {wins}",
+        values,
+    )
+
+
+def _put_positions(connection: sqlite3.Connection, topic: str, read: Mapping[int, int]) -> None:
+    rows = [(topic, partition, following) for partition, following in read.items()]
+    connection.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
+
+
+def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
+    return EndRow(
+        origin=origin,
+        target=row[2],
+        delivery=row[3],
+        status=row[6],
+        received=row[7],
+        accepted=row[8],
+        rejected=row[9],
+        matched=row[10],
+        error_code=row[11],
+        platform_code=row[12],
+        request_id=row[13],
+        audience_id=row[14],
+        attempts=row[15],
+        finished_at=_time(row[5]) if row[5] else None,
+        reasons=json.loads(row[17]),
+    )
+
+
+def seen_batches(records: Iterable[RecordRow]) -> list[SeenBatch]:
+    """Return the batches of a session's records, which stand in the order of the log; a part counts once."""
+    parts = {(record.batch_id, record.part): record for record in reversed(list(records))}
+    return list(merged(_seen(record) for record in reversed(parts.values())))
+
+
+def _seen(record: RecordRow) -> SeenBatch:
+    return SeenBatch(
+        batch_id=record.batch_id,
+        sequence=record.sequence or 0,
+        total_batches=record.total_batches,
+        total_users=record.total_users,
+        users=record.users,
+        parts=record.parts,
+        parts_seen=1,
+        content_hash=record.content_hash,
+        disable_prefix=record.disable_prefix,
+        channels=record.channels,
+        at=record.at,
+    )
+
+
+def _millis(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _time(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

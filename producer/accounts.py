@@ -1,0 +1,59 @@
+"""How the accounts stand: what they say of themselves, and what Kafka knows of their groups."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from aiohttp import web
+
+from ledger.status import AccountPage, AccountStatus, account_status
+from schemas.target import Target
+from streams.errors import KafkaUnreachableError
+from streams.groups import backlog, groups_with_members
+from streams.settings import KafkaSettings
+from streams.states import States
+from streams.topics import TopicNames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Handler of `GET /audience/accounts`."""
+
+    targets: Sequence[Target]
+    states: States
+    kafka: KafkaSettings
+    names: TopicNames
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the path and its handler."""
+        return [web.get("/audience/accounts", self.accounts, allow_head=False)]
+
+    async def accounts(self, request: web.Request) -> web.Response:
+        """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
+        del request
+        groups = [target.group_id(self.names.prefix) for target in self.targets]
+        active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
+        told = [
+            self._told(target, lag, None if active is None else group in active)
+            for target, group, lag in zip(self.targets, groups, behind, strict=True)
+        ]
+        body = msgspec.json.encode(AccountPage(accounts=told))
+        return web.Response(body=body, content_type="application/json")
+
+    def _told(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
+        state, losses = self.states.of(target), self.states.losses_of(target)
+        return account_status(target, state, losses, datetime.now(UTC), behind=behind, has_consumer=has_consumer)
+
+    async def _active(self, groups: Sequence[str]) -> set[str] | None:
+        try:
+            return await groups_with_members(self.kafka, groups)
+        except KafkaUnreachableError:
+            return None
+
+    async def _behind(self, group: str) -> int | None:
+        try:
+            return await backlog(self.kafka, group, self.names.batches)
+        except KafkaUnreachableError:
+            return None

@@ -1,0 +1,128 @@
+"""What the platforms did with an upload, as its sync answer tells it."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ledger.status import StateOf
+from ledger.view import EndRow, View
+from schemas.records import TERMINAL, AccountState, Origin
+from schemas.target import Target
+
+SUCCESSES = frozenset({"delivered", "partial"})
+
+
+@dataclass(slots=True)
+class Result:
+    """What one target did with all parts of a request."""
+
+    target: Target
+    parts: list[EndRow]
+    is_complete: bool
+    blocked: AccountState | None = None
+    """How the account stands, where it is parked and not through with all parts."""
+
+    @property
+    def accepted(self) -> int:
+        """Users that the platform took."""
+        return sum(part.accepted for part in self.parts)
+
+    @property
+    def is_success(self) -> bool:
+        """Every part is over, none failed, and somebody was accepted."""
+        return self.is_complete and self.failed is None and self.accepted > 0
+
+    @property
+    def is_failure(self) -> bool:
+        """A part failed, the account is parked, or all is over and nobody was accepted."""
+        return self.failed is not None or self.blocked is not None or (self.is_complete and self.accepted == 0)
+
+    @property
+    def failed(self) -> EndRow | None:
+        """The first part that came to no success."""
+        return next((part for part in self.parts if part.status not in SUCCESSES), None)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many users were rejected for which reason."""
+        return sum((Counter(part.reasons) for part in self.parts), Counter())
+
+    @property
+    def status(self) -> str:
+        """One word for all parts."""
+        if self.failed is not None:
+            return self.failed.status
+        if self.blocked is not None:
+            return "blocked"
+        if not self.is_complete:
+            return "waiting"
+        return "partial" if self.reasons else "delivered"
+
+    def why(self) -> str:
+        """Say why a failure is one, without a value of any user."""
+        if self.failed is not None:
+            return f"{self.failed.error_code or self.failed.status}{_facts(self.failed)}"
+        if self.blocked is not None:
+            return f"blocked: {self.blocked.error_code}{_facts(self.blocked)}"
+        listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
+        return f"no user was accepted ({listed})"
+
+    def as_json(self) -> dict[str, object]:
+        """Return the result for `detail=true`."""
+        failed = self.failed or self.blocked
+        return {
+            "provider": self.target.provider,
+            "account": self.target.account or None,
+            "status": self.status,
+            "received": sum(part.received for part in self.parts),
+            "accepted": self.accepted,
+            "rejected": sum(part.rejected for part in self.parts),
+            "reasons": dict(self.reasons),
+            "error": failed.error_code if failed else None,
+            "platformCode": failed.platform_code if failed else None,
+            "requestId": failed.request_id if failed else None,
+        }
+
+
+def _facts(told: EndRow | AccountState) -> str:
+    """Return the platform's code and request id in brackets, nothing where it gave none."""
+    request = told.request_id and f"request {told.request_id}"
+    facts = ", ".join(fact for fact in (told.platform_code, request) if fact)
+    return f" ({facts})" if facts else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What the targets did with records, as the view has it."""
+
+    view: View
+    state_of: StateOf
+
+    def of(self, origins: Sequence[Origin], targets: Sequence[Target]) -> list[Result]:
+        """Return what each target did with these records."""
+        ends = [end for end in self.view.ends_of(origins) if end.delivery == "live" and end.status in TERMINAL]
+        return [self._result(target, [end for end in ends if end.target == str(target)], origins) for target in targets]
+
+    def _result(self, target: Target, parts: list[EndRow], origins: Sequence[Origin]) -> Result:
+        is_complete = len(parts) == len(origins)
+        state = None if is_complete else self.state_of(target)
+        return Result(target, parts, is_complete, state if state and state.state == "blocked" else None)
+
+    async def wait(
+        self, origins: Sequence[Origin], targets: Sequence[Target], changed: asyncio.Event, timeout: float
+    ) -> list[Result]:
+        """Return when every target is through with every record or parked, or the time is over.
+
+        `changed` is set whenever the view has something new of them; what is over already is told at once.
+        """
+        until = asyncio.get_running_loop().time() + timeout
+        while True:
+            changed.clear()
+            results = await asyncio.to_thread(self.of, origins, targets)
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0 or all(result.is_complete or result.blocked for result in results):
+                return results
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)

@@ -1,0 +1,165 @@
+"""The status endpoints: what became of batches and sessions, read from the view."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar, get_args
+
+import msgspec
+from aiohttp import web
+
+from ledger.following import Following
+from ledger.queries import CursorError, Filters, Queries
+from ledger.status import TERMINAL, BatchStatus, SessionStatus, State
+from producer.answers import RETRY_AFTER, refused
+from producer.numbers import number_text
+from schemas.records import AudienceType
+from schemas.when import parse_when
+
+LONGEST_WAIT = 300.0
+PAGE = 20
+LARGEST_PAGE = 100
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statuses:
+    """Handlers of `GET /audience/sessions` and `/audience/batches`."""
+
+    following: Following
+    queries: Queries
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the paths and their handlers."""
+        return [
+            web.get("/audience/sessions", self.sessions, allow_head=False),
+            web.get("/audience/sessions/{session_id}", self.session, allow_head=False),
+            web.get("/audience/batches/{batch_id}", self.batch, allow_head=False),
+            web.get("/audience/batches/{batch_id}/rejected", self.rejected, allow_head=False),
+        ]
+
+    async def batch(self, request: web.Request) -> web.Response:
+        """Tell how a batch stands; `wait` returns earlier once all is over."""
+        batch_id = request.match_info["batch_id"].lower()
+
+        def is_over(status: BatchStatus) -> bool:
+            return status.state in TERMINAL
+
+        return await self._answer(request, lambda: self.queries.batch(batch_id), is_over, [batch_id])
+
+    async def session(self, request: web.Request) -> web.Response:
+        """Tell how all runs of a session stand; `wait` returns earlier once all of the newest is over."""
+        session_id = _session_id(request.match_info["session_id"])
+
+        def is_over(status: SessionStatus) -> bool:
+            return status.runs[0].state in TERMINAL
+
+        return await self._answer(request, lambda: self.queries.session(session_id), is_over, None)
+
+    async def rejected(self, request: web.Request) -> web.Response:
+        """List the rejected users of a batch by index, field, reason and remedy."""
+        batch_id = request.match_info["batch_id"].lower()
+        return await self._answer(request, lambda: self.queries.rejected(batch_id), lambda _: True, [batch_id])
+
+    async def sessions(self, request: web.Request) -> web.Response:
+        """List sessions, the newest first."""
+        filters, faults = _filters(request)
+        most = _number(request, "limit", PAGE, LARGEST_PAGE, faults)
+        if faults:
+            raise refused(400, *faults)
+        cursor = request.query.get("cursor")
+        self._check_ready()
+        try:
+            page = await asyncio.to_thread(self.queries.sessions, filters, cursor, int(most))
+        except CursorError:
+            raise refused(400, "cursor: leave it out to begin, or send the one that `next` named") from None
+        return _json(page)
+
+    def _check_ready(self) -> None:
+        if not self.following.is_ready:
+            share = f"{self.following.progress:.0%}"
+            raise refused(503, f"status: the view is being built, {share} is done; come again", headers=RETRY_AFTER)
+
+    async def _answer(
+        self,
+        request: web.Request,
+        read: Callable[[], T | None],
+        is_over: Callable[[T], bool],
+        batch_ids: Collection[str] | None,
+    ) -> web.Response:
+        """Answer with what `read` returns, with `wait` not before it is over or the time is. Raises Refused."""
+        faults: list[str] = []
+        wait = _number(request, "wait", 0, LONGEST_WAIT, faults)
+        if faults:
+            raise refused(400, *faults)
+        self._check_ready()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        with self.following.changes.watched(batch_ids) as changed:
+            while True:
+                changed.clear()
+                found = await asyncio.to_thread(read)
+                left = until - loop.time()
+                if left <= 0 or (found is not None and is_over(found)):
+                    break
+                try:
+                    await asyncio.wait_for(changed.wait(), left)
+                except TimeoutError:
+                    until = loop.time()
+        if found is None:
+            raise refused(404, "path: nothing is known of that id, which may have left the log")
+        return _json(found)
+
+
+def _json(body: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+
+def _session_id(text: str) -> str:
+    """Return a session's id as it is kept: `5.0` is `5`."""
+    try:
+        return number_text(float(text)) if "." in text or "e" in text.lower() else text
+    except (ValueError, OverflowError):
+        return text
+
+
+def _number(request: web.Request, name: str, default: float, most: float, faults: list[str]) -> float:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= most:
+        faults.append(f"{name}: send a number from 0 to {most:g}")
+    return number
+
+
+def _filters(request: web.Request) -> tuple[Filters, list[str]]:
+    faults: list[str] = []
+    kind = _choice(request, "type", get_args(AudienceType), faults)
+    state = _choice(request, "state", get_args(State), faults)
+    known_type: AudienceType | None = "primary" if kind == "primary" else "custom" if kind else None
+    filters = Filters(name=request.query.get("name"), type=known_type, state=state, since=_since(request, faults))
+    return filters, faults
+
+
+def _choice(request: web.Request, name: str, allowed: tuple[str, ...], faults: list[str]) -> str | None:
+    text = request.query.get(name)
+    if text is not None and text not in allowed:
+        faults.append(f"{name}: send one of {', '.join(allowed)}")
+    return text
+
+
+def _since(request: web.Request, faults: list[str]) -> datetime | None:
+    text = request.query.get("since")
+    if text is None:
+        return None
+    try:
+        return parse_when(text, datetime.now(UTC))
+    except ValueError as error:
+        faults.append(f"since: {error}")
+        return None

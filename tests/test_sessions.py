@@ -1,0 +1,148 @@
+"""What batches of a session amount to, and what a new one is beside them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.sessions import Contradiction, Retry, SeenBatch, differences, judge_arrival, runs_of
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def batch(sequence: int, minutes: float = 0, content: str = "", **changes: object) -> SeenBatch:
+    """Return a batch of a session of three batches with ten users each."""
+    given_fields = {
+        "batch_id": f"{sequence}@{minutes}{content}",
+        "sequence": sequence,
+        "total_batches": 3,
+        "total_users": 30,
+        "users": 10,
+        "parts": 1,
+        "parts_seen": 1,
+        "content_hash": f"{sequence}{content}".encode(),
+        "disable_prefix": False,
+        "channels": None,
+        "at": START + minutes * MINUTE,
+        **changes,
+    }
+    return SeenBatch(**given_fields)  # type: ignore[arg-type] # a builder takes any field
+
+
+@pytest.mark.parametrize("sequences", [(0, 1, 2), (1, 2, 3), (3, 1, 2), (2, 0, 1)])
+def test_a_series_from_0_or_from_1_in_any_order_is_whole(sequences: Sequence[int]) -> None:
+    (run,) = runs_of([batch(number, minute) for minute, number in enumerate(sequences)])
+    assert (run.is_whole, run.missing, run.users) == (True, [], 30)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "missing"), [((1, 3), [2]), ((0, 2), [1]), ((1,), [2, 3]), ((0,), [1, 2]), ((2,), [1, 3])]
+)
+def test_what_is_missing_is_named(sequences: Sequence[int], missing: list[int]) -> None:
+    (run,) = runs_of([batch(number) for number in sequences])
+    assert (run.is_whole, run.missing) == (False, missing)
+
+
+def test_of_very_many_missing_batches_the_first_are_named() -> None:
+    (run,) = runs_of([batch(2, total_batches=2**53)])
+    assert run.missing == [1, *range(3, 102)]
+    assert not run.has_all
+
+
+def test_a_batch_with_missing_parts_is_missing() -> None:
+    (run,) = runs_of([batch(1), batch(2, parts=2, parts_seen=1), batch(3)])
+    assert run.missing == [2]
+
+
+def test_a_missing_batch_that_comes_late_makes_the_session_whole_and_is_marked() -> None:
+    (run,) = runs_of([batch(1), batch(3, 1), batch(2, 30)])
+    assert run.is_whole
+    assert run.marks == {"2@30": "late"}
+
+
+def test_the_same_batch_within_the_window_is_repeated_and_counts_once() -> None:
+    (run,) = runs_of([batch(1), batch(1, 1), batch(2, 2), batch(3, 3)])
+    assert (run.is_whole, run.users, run.marks) == (True, 30, {"1@1": "repeated"})
+
+
+def test_another_batch_of_the_same_sequence_within_the_window_is_contradictory_while_the_run_lacks_some() -> None:
+    (run,) = runs_of([batch(1), batch(1, 1, "other")])
+    assert run.marks == {"1@1other": "contradictory"}
+
+
+def test_a_sequence_that_comes_again_after_the_window_begins_a_new_run() -> None:
+    runs = runs_of([batch(1), batch(2), batch(1, 11), batch(2, 11), batch(3, 11)])
+    assert [run.is_whole for run in runs] == [False, True]
+
+
+def test_a_whole_run_is_followed_by_a_new_one_whatever_its_content() -> None:
+    one = {"total_batches": 1, "total_users": 10}
+    runs = runs_of([batch(1, 0, "a", **one), batch(1, 1, "b", **one), batch(1, 2, "c", **one)])
+    assert [run.is_whole for run in runs] == [True, True, True]
+
+
+def test_a_client_whose_totals_are_wrong_is_let_in_once_it_has_sent_every_sequence() -> None:
+    one = {"total_batches": 1, "total_users": 9}
+    assert arrival(batch(1, 1, "b", **one), batch(1, 0, "a", **one)) is None
+    runs = runs_of([batch(1, 0, "a", **one), batch(1, 1, "b", **one)])
+    assert [(run.has_all, run.is_whole) for run in runs] == [(True, False)] * 2
+
+
+def test_totals_that_do_not_agree_make_no_whole_session() -> None:
+    (run,) = runs_of([batch(1), batch(2), batch(3, users=9)])
+    assert (run.missing, run.are_totals_right, run.is_whole) == ([], False, False)
+    (run,) = runs_of([batch(1), batch(2, total_batches=4)])
+    assert not run.are_totals_right
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 30), st.sampled_from("ab")), max_size=30))
+def test_every_batch_is_in_one_run_in_the_order_of_the_log(steps: list[tuple[int, float, str]]) -> None:
+    ordered = [batch(number, at, f"{content}{place}") for place, (number, at, content) in enumerate(steps)]
+    runs = runs_of(ordered)
+    assert [one for run in runs for one in run.batches] == ordered
+    for run in runs:
+        taken = [one.sequence for one in run.batches if run.marks.get(one.batch_id) in (None, "late")]
+        assert len(taken) == len(set(taken))
+
+
+def arrival(new: SeenBatch, *before: SeenBatch, is_good: bool = True) -> object:
+    runs = runs_of(before)
+    return judge_arrival(new, runs[-1] if runs else None, lambda _: is_good)
+
+
+def test_the_same_batch_within_the_window_is_a_retry_unless_it_failed_or_lacks_parts() -> None:
+    assert arrival(batch(1, 9), batch(1)) == Retry(batch(1))
+    assert arrival(batch(1, 9), batch(1), is_good=False) is None
+    assert arrival(batch(1, 9), batch(1, parts=2)) is None
+    assert arrival(batch(1, 11), batch(1)) is None
+    assert arrival(batch(1, 9), batch(1), batch(2), batch(3)) == Retry(batch(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"content_hash": b"other"}, "users"),
+        ({"total_users": 31}, "totalUsers"),
+        ({"total_batches": 4}, "totalBatches"),
+        ({"disable_prefix": True, "content_hash": b"other"}, "disablePrefix"),
+        ({"channels": ("facebook",), "content_hash": b"other"}, "channels"),
+    ],
+)
+def test_other_content_for_a_sequence_of_a_moment_ago_is_a_contradiction_that_names_the_field(
+    changes: dict[str, object], field: str
+) -> None:
+    new = batch(1, 5, "", **changes)
+    assert arrival(new, batch(1)) == Contradiction(batch(1), [field])
+    assert arrival(batch(1, 11, "", **changes), batch(1)) is None
+
+
+def test_clients_that_always_send_the_same_session_and_sequence_are_let_in() -> None:
+    one = {"total_batches": 1, "total_users": 10}
+    assert arrival(batch(1, 1, "b", **one), batch(1, 0, "a", **one)) is None
+
+
+def test_without_a_content_hash_nothing_is_the_same() -> None:
+    assert differences(batch(1, content_hash=None), batch(1, content_hash=None)) == ["users"]

@@ -1,0 +1,22 @@
+"""The README's examples of the status resources are what the types say."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ledger.status import AccountPage, BatchStatus, RejectedPage, SessionPage, SessionStatus
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLES = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    list(zip(EXAMPLES, (BatchStatus, RejectedPage, SessionStatus, SessionPage, AccountPage), strict=True)),
+)
+def test_an_example_of_the_readme_is_the_resource_to_the_letter(text: str, kind: type[msgspec.Struct]) -> None:
+    decoded = msgspec.json.decode(text, type=kind)
+    assert json.loads(msgspec.json.encode(decoded)) == json.loads(text)

@@ -1,0 +1,177 @@
+"""The view: the same whatever the order, thrown away when it is not ours, bounded by what the topics hold."""
+
+import sqlite3
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.view import EndRow, SessionKey, View, seen_batches
+from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+BATCH = "00000000-0000-0000-0000-000000000001"
+KEY = SessionKey("7", "VIP", "custom")
+
+
+def origin(offset: int) -> Origin:
+    return Origin(topic="audience.batches", partition=3, offset=offset)
+
+
+def place(offset: int) -> Origin:
+    return Origin(topic="audience.receipts", partition=1, offset=offset)
+
+
+def receipt(offset: int, **changes: object) -> BatchReceipt:
+    given_fields = {
+        "batch_id": BATCH,
+        "part": 1,
+        "parts": 1,
+        "session_id": "7",
+        "sequence": 1,
+        "total_batches": 2,
+        "total_users": 4,
+        "name": "VIP",
+        "type": "custom",
+        "disable_prefix": False,
+        "users": 2,
+        "content_hash": b"x" * 32,
+        "origin": origin(offset),
+        "timestamp": START + timedelta(seconds=offset),
+        "verdict": "valid",
+        **changes,
+    }
+    return BatchReceipt(**given_fields)  # type: ignore[arg-type] # a builder takes any field
+
+
+def completion(offset: int, status: str, finished: float, **changes: object) -> BatchCompletion:
+    given_fields = {
+        "batch_id": BATCH,
+        "origin": origin(offset),
+        "provider": "facebook",
+        "status": status,
+        "finished_at": START + timedelta(seconds=finished),
+        **changes,
+    }
+    return BatchCompletion(**given_fields)  # type: ignore[arg-type] # a builder takes any field
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> View:
+    return View(tmp_path / "view.sqlite", "cluster/audience", "audience.batches")
+
+
+def test_a_record_is_known_from_our_own_word_and_the_receipt_says_the_same_again(view: View) -> None:
+    view.fold_receipts([(receipt(5), None)], {}, "")
+    mine = view.records_of(BATCH)
+    view.fold_receipts([(receipt(5), place(9))], {1: 10}, "audience.receipts")
+    view.fold_receipts([(receipt(5), None)], {}, "")
+    assert view.records_of(BATCH) == mine
+    assert view.positions("audience.receipts") == {1: 10}
+    assert view.keys_of("7") == [KEY]
+
+
+ends = st.tuples(st.sampled_from(["retrying", "failed", "delivered", "partial"]), st.integers(0, 5))
+
+
+@given(st.lists(ends, min_size=1, max_size=8), st.randoms())
+@settings(max_examples=60)
+def test_completions_fold_to_the_same_in_any_order(told: list[tuple[str, int]], chance: object) -> None:
+    numbered = [(completion(1, status, at, attempts=n), place(n)) for n, (status, at) in enumerate(told)]
+    shuffled = list(numbered)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined] # hypothesis's Random
+    found: list[list[EndRow]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, order in (("a", numbered), ("b", shuffled), ("c", shuffled * 2)):
+            view = View(Path(folder) / name, "i", "audience.batches")
+            for one in order:
+                view.fold_completions([one], {}, "t")
+            found.append(view.ends_of([origin(1)]))
+            view.close()
+    assert found[0] == found[1] == found[2]
+    statuses = {status for status, _ in told}
+    (end,) = found[0]
+    best = "success" if statuses & {"delivered", "partial"} else "failed" if "failed" in statuses else "retrying"
+    assert end.status in {"success": ("delivered", "partial")}.get(best, (best,))
+
+
+def test_a_replay_s_word_stands_beside_the_live_one(view: View) -> None:
+    live, replay = completion(1, "failed", 1), completion(1, "delivered", 2, delivery="r1")
+    view.fold_completions([(live, place(1)), (replay, place(2))], {}, "t")
+    assert {end.delivery: end.status for end in view.ends_of([origin(1)])} == {"live": "failed", "r1": "delivered"}
+
+
+def test_rejected_users_are_told_by_index_field_and_reason(view: View) -> None:
+    rejected = [RejectedUser(index=4, field="email", reason="not_an_email"), RejectedUser(index=9, reason="bug")]
+    told = completion(
+        1, "partial", 1, counts=Counts(received=9, accepted=7, rejected=2, matched=5), rejected_users=rejected
+    )
+    view.fold_completions([(told, place(1))], {}, "t")
+    assert list(view.rejected_of([origin(1)])) == [
+        ("facebook", "live", 4, "email", "not_an_email"),
+        ("facebook", "live", 9, None, "bug"),
+    ]
+    (end,) = view.ends_of([origin(1)])
+    assert (end.received, end.accepted, end.rejected, end.matched) == (9, 7, 2, 5)
+
+
+def test_sessions_come_newest_first_page_by_page_and_by_filter(view: View) -> None:
+    for number in range(25):
+        name = "VIP" if number % 2 else "Guests"
+        view.fold_receipts([(receipt(number, session_id=str(number), name=name), place(number))], {}, "t")
+    seen, before = [], None
+    while page := view.newest_sessions(before, None, None, None, 10):
+        seen += [key.session_id for _, key in page]
+        last, key = page[-1]
+        before = (last, key.session_id, key.name, key.type)
+    assert seen == [str(number) for number in range(24, -1, -1)]
+    guests = view.newest_sessions(None, "Guests", "custom", START + timedelta(seconds=20), 100)
+    assert [key.session_id for _, key in guests] == ["24", "22", "20"]
+    assert view.newest_sessions(None, None, "primary", None, 100) == []
+
+
+def test_a_part_that_stands_twice_in_the_log_counts_once(view: View) -> None:
+    for offset, part in ((1, 1), (2, 2), (3, 1)):
+        view.fold_receipts([(receipt(offset, part=part, parts=2), place(offset))], {}, "t")
+    (batch,) = seen_batches(view.session_records(KEY))
+    assert (batch.users, batch.parts_seen, batch.is_whole) == (4, 2, True)
+
+
+def test_what_left_the_topics_leaves_the_view(view: View) -> None:
+    for offset in range(4):
+        view.fold_receipts([(receipt(offset, session_id=str(offset // 2)), place(offset))], {}, "t")
+        view.fold_completions([(completion(offset, "delivered", 1), place(offset))], {}, "t")
+    assert view.drop_before({1: 2}, {1: 3}) == 2
+    assert [record.origin.offset for record in view.records_of(BATCH)] == [2, 3]
+    assert [end.origin.offset for end in view.ends_of(map(origin, range(4)))] == [3]
+    assert [key.session_id for _, key in view.newest_sessions(None, None, None, None, 9)] == ["1"]
+
+
+@pytest.mark.parametrize("harm", ["other topics", "other version", "garbage", "no tables", "truncated"])
+def test_a_view_that_is_not_ours_or_is_broken_begins_anew(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "view.sqlite"
+    first = View(path, "cluster/audience", "audience.batches")
+    first.fold_receipts([(receipt(1), place(1))], {1: 2}, "audience.receipts")
+    first.close()
+    identity = "another/audience" if harm == "other topics" else "cluster/audience"
+    if harm == "garbage":
+        path.write_bytes(b"no database" * 1000)
+    elif harm == "no tables":
+        path.write_bytes(b"")
+    elif harm == "truncated":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif harm == "other version":
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE meta SET value = '0' WHERE name = 'version'")
+        connection.close()
+    again = View(path, identity, "audience.batches")
+    assert again.positions("audience.receipts") == {}
+    assert again.records_of(BATCH) == []
+    again.fold_receipts([(receipt(1), place(1))], {1: 2}, "audience.receipts")
+    again.close()
+    kept = View(path, identity, "audience.batches")
+    assert kept.positions("audience.receipts") == {1: 2}
+    kept.close()
