@@ -1,47 +1,51 @@
 """What a member of a consumer group does on its consumer's thread."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.commits import Commits, committed
 from streams.in_hand import InHand
-from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
+from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
 from streams.offsets import Window
 from streams.thread import Record
 
 log = structlog.get_logger()
 
-ASSIGN_LIMIT = 60.0
-"""Seconds that a broker may leave the questions of an assignment unanswered before the reader gives up."""
 
-LEAVE_LIMIT = 10.0
-"""Seconds that the last commit may take, as long as others' sessions."""
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Offsets of a partition that left the topic before they were read, and how many of them were not finished."""
 
-Answer = TypeVar("Answer")
+    partition: int
+    first_offset: int
+    end_offset: int
+    records: int
+
+
+OnLoss = Callable[[Loss], None]
 
 
 class Member:
-    """What a group reader does on its consumer's thread.
+    """What a group reader does on its consumer's thread."""
 
-    All commits are asynchronous: a synchronous one blocks for as long as the broker does not answer
-    (measured: more than three minutes). The client itself sends them in order, and answers a revocation or
-    leaves the group only after the commits under way.
-    """
-
-    def __init__(self, topic: str, first_offset: Callable[[int], int], commit_interval: float, in_hand: InHand) -> None:
+    def __init__(
+        self,
+        topic: str,
+        first_offset: Callable[[int], int | None],
+        in_hand: InHand,
+        on_loss: OnLoss,
+    ) -> None:
         self._topic = topic
         self._first_offset = first_offset
-        self._commit_interval = commit_interval
         self._in_hand = in_hand
-        self._committed: dict[int, tuple[int, str]] = {}
-        self._unanswered = 0
+        self._on_loss = on_loss
+        self.commits = Commits(topic, in_hand)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
-        self._next_commit = 0.0
         self._fatal: KafkaError | None = None
         self.is_stopping = threading.Event()
         self.is_closing = threading.Event()
@@ -84,25 +88,12 @@ class Member:
         if self._fatal is not None:
             raise KafkaException(self._fatal)
         self._keep_bounds(consumer)
-        if time.monotonic() >= self._next_commit and not self._unanswered:
-            self._next_commit = time.monotonic() + self._commit_interval
-            self._commit(consumer, self._in_hand.partitions())
+        self.commits.tick(consumer)
 
     def close(self, consumer: Consumer) -> None:
-        """1. Commit what is finished. 2. Poll until Kafka has confirmed it, within a limit.
-
-        While the group rebalances Kafka keeps a member's commits back, and refuses them afterwards. Who
-        leaves then gives up those, and holds the others up until its session ends.
-        """
+        """Commit what is finished, and return when Kafka has confirmed it, within a limit."""
         self.is_stopping.set()
-        deadline = time.monotonic() + LEAVE_LIMIT
-        while time.monotonic() < deadline:
-            if not self._unanswered:
-                self._commit(consumer, self._in_hand.partitions())
-            if not self._unanswered:
-                return
-            consumer.poll(0.02)
-        log.warning("Kafka did not confirm the last commit in time; it may be repeated.", action="leave")
+        self.commits.close(consumer)
 
     def _keep_bounds(self, consumer: Consumer) -> None:
         held = self._in_hand.partitions()
@@ -114,34 +105,6 @@ class Member:
         if resume:
             consumer.resume([TopicPartition(self._topic, partition) for partition in resume])
 
-    def _commit(self, consumer: Consumer, partitions: Iterable[int]) -> None:
-        """Commit the lowest contiguous finished offset of each of the partitions where that has changed."""
-        states = self._in_hand.to_commit()
-        changed = {
-            number: states[number]
-            for number in partitions
-            if number in states and self._committed.get(number) != states[number]
-        }
-        if not changed:
-            return
-        self._committed |= changed
-        self._unanswered += 1
-        offsets = [TopicPartition(self._topic, number, *state) for number, state in changed.items()]
-        try:
-            consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:
-            self.on_commit(error.args[0], offsets)
-
-    def on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
-        """Note refusals, so that the next commit of a partition says all again if it is still ours."""
-        self._unanswered -= 1
-        refused = {found.partition: error or found.error for found in offsets if error or found.error}
-        for partition in refused:
-            self._committed.pop(partition, None)
-        if refused:
-            reasons = sorted({reason.name() for reason in refused.values()})
-            log.warning("Kafka refused a commit.", partitions=sorted(refused), errors=reasons, action="repeat")
-
     def on_error(self, error: KafkaError) -> None:
         """Note what the client reports about its connections; only a fatal error ends the reader."""
         if error.code() == KafkaError._FATAL or error.fatal():
@@ -151,7 +114,7 @@ class Member:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin each partition where it was committed, else where its group starts, always on the log."""
         if partitions:
-            for found in self._patiently(lambda: _committed(consumer, partitions)):
+            for found in patiently_asked(self.is_closing, lambda: committed(consumer, partitions, BROKER_LIMIT)):
                 self._begin(consumer, found)
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
             consumer.incremental_assign(starts)
@@ -160,12 +123,13 @@ class Member:
 
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
         partition = found.partition
-        low, high = self._patiently(lambda: watermarks(consumer, self._topic, partition))
+        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
         if found.offset >= 0:
-            self._committed[partition] = (found.offset, found.metadata or "")
+            self.commits.begin(partition, found.offset, found.metadata or "")
             window = Window(found.offset, found.metadata or "")
         else:
-            window = Window(self._first_offset(partition))
+            first = self._first_offset(partition)
+            window = Window(low if first is None else first)
         self._fresh.add(partition)
         self._in_hand.begin(partition, self._on_log(partition, window, low, high))
 
@@ -176,6 +140,7 @@ class Member:
         if wanted < low:
             lost = window.skip_to(low)
             log.error("Records were deleted before they were read.", lost=lost, action="skip", **facts)
+            self._on_loss(Loss(partition, wanted, low, lost))
         elif wanted > high:
             log.error("The log ends before what was read: it is new, and read whole.", action="repeat", **facts)
             return Window(low)
@@ -183,7 +148,7 @@ class Member:
 
     def find_back(self, consumer: Consumer, partition: int) -> None:
         """Go on where the log has records, when retention or a new log has taken away what was to be read."""
-        low, high = self._patiently(lambda: watermarks(consumer, self._topic, partition))
+        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
         with self._in_hand.window(partition) as held:
             moved = None if held is None else self._on_log(partition, held, low, high)
         if moved is not None and moved is not held:
@@ -194,10 +159,8 @@ class Member:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """1. Commit what is finished. 2. Forget what is in hand. 3. Give up; the client commits first."""
-        if self._unanswered:  # may yet be refused, as it is of the time before the rebalance
-            for number in _numbers(partitions):
-                self._committed.pop(number, None)
-        self._commit(consumer, _numbers(partitions))
+        self.commits.forget_doubtful(_numbers(partitions))  # being of the time before the rebalance
+        self.commits.commit(consumer, _numbers(partitions))
         self._give_up(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -207,29 +170,9 @@ class Member:
     def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = _numbers(partitions)
         self._in_hand.give_up(numbers)
-        for number in numbers:
-            self._committed.pop(number, None)
-            self._paused.discard(number)
+        self.commits.forget(numbers)
+        self._paused.difference_update(numbers)
         consumer.incremental_unassign(partitions)
-
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask the broker again while it does not answer, as during an election. Raises KafkaException."""
-        deadline = time.monotonic() + ASSIGN_LIMIT
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                if error.args[0].fatal() or time.monotonic() > deadline or self.is_closing.wait(0.5):
-                    raise
-                log.warning("Kafka does not say where a partition is read on.", error=error.args[0].name())
-
-
-def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-    found: list[TopicPartition] = consumer.committed(partitions, timeout=BROKER_LIMIT)
-    for partition in found:
-        if partition.error is not None:
-            raise KafkaException(partition.error)
-    return found
 
 
 def _numbers(partitions: list[TopicPartition]) -> list[int]:

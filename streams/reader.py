@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.errors import ReaderFailedError
 from streams.in_hand import Budget, InHand
-from streams.member import Member
+from streams.member import Member, OnLoss
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
 
@@ -40,10 +40,10 @@ class GroupReader:
     a pause began is still handed over, so the limits can be exceeded by what the client fetches ahead: a
     queue and one answer of a broker, 8 MiB each.
 
-    A partition without a committed offset starts at `first_offset(partition)`, which is called on another
-    thread. A start before the log's first offset is a loss, which is logged with its count. A start behind
-    the log's end means that the log was made anew, so all of it is read: to repeat is harmless, to leave out
-    is not.
+    A partition without a committed offset starts at `first_offset(partition)`, None for the log's first record;
+    it is called on another thread. A start before the log's first offset is a loss, which is logged with its
+    count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
+    anew, so all of it is read: to repeat is harmless, to leave out is not.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class GroupReader:
         *,
         group_id: str,
         topic: str,
-        first_offset: Callable[[int], int],
+        first_offset: Callable[[int], int | None],
         max_in_hand_bytes: int = 32 * MEGABYTE,
         max_in_hand_records: int = 1000,
-        commit_interval: float = 0.5,
+        on_loss: OnLoss = lambda _: None,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._member = Member(topic, first_offset, commit_interval, self._in_hand)
+        self._member = Member(topic, first_offset, self._in_hand, on_loss)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
@@ -131,5 +131,5 @@ def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[s
     by_client = {} if kafka.properties.get("group.protocol") == "consumer" else _COOPERATIVE
     strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
     strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
-    callbacks = {"on_commit": member.on_commit, "error_cb": member.on_error}
+    callbacks = {"on_commit": member.commits.on_commit, "error_cb": member.on_error}
     return DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **strategy, **callbacks)

@@ -1,0 +1,104 @@
+"""The commits of one consumer: what is finished, said again where Kafka refuses it."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.in_hand import InHand
+
+log = structlog.get_logger()
+
+COMMIT_EVERY = 0.5
+"""Seconds between commits while something is finished."""
+
+LEAVE_LIMIT = 10.0
+"""Seconds that the last commit may take, as long as others' sessions."""
+
+
+class Commits:
+    """Commits the lowest contiguous finished offset of each partition, on the consumer's thread.
+
+    All commits are asynchronous: a synchronous one blocks for as long as the broker does not answer
+    (measured: more than three minutes). The client itself sends them in order, and answers a revocation or
+    leaves the group only after the commits under way.
+    """
+
+    def __init__(self, topic: str, in_hand: InHand) -> None:
+        self._topic = topic
+        self._in_hand = in_hand
+        self._committed: dict[int, tuple[int, str]] = {}
+        self._unanswered = 0
+        self._next = 0.0
+
+    def begin(self, partition: int, offset: int, metadata: str) -> None:
+        """Note what is committed of a partition."""
+        self._committed[partition] = (offset, metadata)
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Know nothing more of partitions, as somebody else may commit them."""
+        for partition in partitions:
+            self._committed.pop(partition, None)
+
+    def forget_doubtful(self, partitions: Iterable[int]) -> None:
+        """Forget partitions whose commits under way may yet be refused."""
+        if self._unanswered:
+            self.forget(partitions)
+
+    def tick(self, consumer: Consumer) -> None:
+        """Commit if it is time."""
+        if time.monotonic() >= self._next and not self._unanswered:
+            self._next = time.monotonic() + COMMIT_EVERY
+            self.commit(consumer, self._in_hand.partitions())
+
+    def commit(self, consumer: Consumer, partitions: Iterable[int]) -> None:
+        """Commit those of the partitions where something has changed."""
+        states = self._in_hand.to_commit()
+        changed = {
+            number: states[number]
+            for number in partitions
+            if number in states and self._committed.get(number) != states[number]
+        }
+        if not changed:
+            return
+        self._committed |= changed
+        self._unanswered += 1
+        offsets = [TopicPartition(self._topic, number, *state) for number, state in changed.items()]
+        try:
+            consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            self.on_commit(error.args[0], offsets)
+
+    def on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        """Note refusals, so that the next commit of a partition says all again if it is still ours."""
+        self._unanswered -= 1
+        refused = {found.partition: error or found.error for found in offsets if error or found.error}
+        self.forget(refused)
+        if refused:
+            reasons = sorted({reason.name() for reason in refused.values()})
+            log.warning("Kafka refused a commit.", partitions=sorted(refused), errors=reasons, action="repeat")
+
+    def close(self, consumer: Consumer) -> None:
+        """1. Commit what is finished. 2. Poll until Kafka has confirmed it, within a limit.
+
+        While the group rebalances Kafka keeps a member's commits back, and refuses them afterwards. Who
+        leaves then gives up those, and holds the others up until its session ends.
+        """
+        deadline = time.monotonic() + LEAVE_LIMIT
+        while time.monotonic() < deadline:
+            if not self._unanswered:
+                self.commit(consumer, self._in_hand.partitions())
+            if not self._unanswered:
+                return
+            consumer.poll(0.02)
+        log.warning("Kafka did not confirm the last commit in time; it may be repeated.", action="leave")
+
+
+def committed(consumer: Consumer, partitions: list[TopicPartition], limit: float) -> list[TopicPartition]:
+    """Return what a consumer's group has committed of partitions. Raises KafkaException."""
+    found: list[TopicPartition] = consumer.committed(partitions, timeout=limit)
+    for partition in found:
+        if partition.error is not None:
+            raise KafkaException(partition.error)
+    return found
