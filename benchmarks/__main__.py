@@ -10,8 +10,10 @@ import structlog
 from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
+from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
+from benchmarks.replay import measure_replay
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
 from streams.settings import KafkaSettings
@@ -22,6 +24,8 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "concurrency": measure_concurrency,
     "bulkhead": measure_bulkhead,
     "memory": measure_memory,
+    "replay": measure_replay,
+    "ledger": measure_ledger,
 }
 
 

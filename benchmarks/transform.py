@@ -51,7 +51,7 @@ def providers() -> Mapping[str, AnyProvider]:
 
 def ours(provider: AnyProvider, users: list[AudienceUser]) -> int:
     """Make rows as a consumer does, encoded as JSON."""
-    *_, made = make_rows(provider, users, 0)
+    *_, made = make_rows(provider, enumerate(users))
     return sum(map(len, made.rows))
 
 

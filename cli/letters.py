@@ -15,8 +15,8 @@ SETTLED: frozenset[Status] = frozenset({"delivered", "partial", "skipped"})
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PAGE = 1024
 
-Lane = tuple[str, int, str, str | None, str]
-"""Topic and partition of an origin, provider, account, delivery."""
+Lane = tuple[str, int, str, str | None]
+"""Topic and partition of an origin, provider, account."""
 
 
 class Offsets:
@@ -37,7 +37,10 @@ class Offsets:
 
 @dataclass(slots=True)
 class Letters:
-    """Folds completions by origin, account and delivery; keeps the failures, and a bit for what is settled."""
+    """Folds completions by origin and account; keeps the failures, and a bit for what is settled.
+
+    Live or replayed is all the same: what a replay got through is no dead letter any more.
+    """
 
     undecodable: int = 0
     """Completions that could not be decoded, as counted by whoever reads them."""
@@ -63,7 +66,7 @@ class Letters:
 
 def _lane(completion: BatchCompletion) -> Lane:
     origin = completion.origin
-    return origin.topic, origin.partition, completion.provider, completion.account, completion.delivery
+    return origin.topic, origin.partition, completion.provider, completion.account
 
 
 def _slim(completion: BatchCompletion, written_at: datetime | None) -> BatchCompletion:

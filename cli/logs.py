@@ -6,8 +6,8 @@ import sys
 import structlog
 
 
-def configure_logs() -> None:
-    """Send our logs, and warnings of libraries, to standard error."""
+def configure_logs(least: int = logging.NOTSET) -> None:
+    """Send our logs from a level on, and warnings of libraries, to standard error."""
     is_terminal = sys.stderr.isatty()
     render = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -17,6 +17,7 @@ def configure_logs() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             render,
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     # The event loop names clean-up trouble in these; a message may quote what was sent, so only errors of ours speak.

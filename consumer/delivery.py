@@ -1,7 +1,7 @@
 """Bring the users of one record to one platform account."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -55,6 +55,8 @@ class Delivery:
     time: Time
     audiences: Audiences
     preparing: asyncio.Lock
+    with_attributes: bool = True
+    """Whether what membership does not need goes to the platform, too."""
 
     async def deliver(
         self,
@@ -62,8 +64,11 @@ class Delivery:
         notice: Notice,
         history: History = FRESH,
         is_wanted: Callable[[], bool] = lambda: True,
+        only: Collection[int] | None = None,
     ) -> Tally:
-        """Deliver a batch and return what happened to each user; the platform's errors are in there.
+        """Deliver a batch, or of its users only those with these indexes in the request.
+
+        Return what happened to each; the platform's errors are in there.
 
         1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
         at once, as slots and pace allow. `notice` is awaited when a call is to be tried again. Before each call
@@ -80,8 +85,10 @@ class Delivery:
             history=history,
             is_wanted=is_wanted,
         )
-        tally = Tally(received=len(batch.users))
-        made = await self._make_rows(batch.users, batch.first_index)
+        numbered = enumerate(batch.users, start=batch.first_index)
+        chosen = [(index, user) for index, user in numbered if only is None or index in only]
+        tally = Tally(received=len(chosen))
+        made = await self._make_rows(chosen)
         for index, rejection in made.rejected:
             tally.reject(index, rejection)
         if made.rows:
@@ -90,11 +97,11 @@ class Delivery:
         tally.attempts, tally.excused = attempts.most, attempts.excused
         return tally
 
-    async def _make_rows(self, users: Sequence[AudienceUser], first_index: int) -> Rows:
+    async def _make_rows(self, users: Sequence[tuple[int, AudienceUser]]) -> Rows:
         """One record after the other, so that the first can be under way while the next is prepared."""
         made = Rows()
         async with self.preparing:
-            for grown in make_rows(self.provider, users, first_index):
+            for grown in make_rows(self.provider, users, with_attributes=self.with_attributes):
                 made = grown
                 await asyncio.sleep(0)
         return made

@@ -3,42 +3,24 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import timedelta
 
-import msgspec
 import structlog
 
 from consumer.attempts import History, PostponedError
-from consumer.delivery import Delivery
+from consumer.handling import Handler, told
 from consumer.patience import patiently
 from consumer.places import Places
 from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
-from consumer.time import Time
-from providers.errors import PlatformError
-from providers.rows import place_of
-from schemas.codec import (
-    decode_audience_batch,
-    decode_retry_pointer,
-    encode_batch_completion,
-    encode_retry_pointer,
-)
-from schemas.framing import Framing, UndecodableError
+from schemas.codec import decode_retry_pointer, encode_retry_pointer
+from schemas.framing import UndecodableError
 from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
-from schemas.target import Target
-from schemas.validity import invalidity
 from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.thread import Record
-from streams.writer import Writer
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
-
-HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
-
 
 FETCHED = 1_000_000
 """Bytes that a place is taken for before a record is fetched: what brokers take by default."""
@@ -50,28 +32,16 @@ RETRY_HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topics:
-    """Where a group reports, and where its pointers to later attempts are."""
-
-    completions: str
-    retry: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """One consumer group at work."""
 
-    target: Target
-    delivery: Delivery
+    handler: Handler
     reader: GroupReader
     pointers: GroupReader
     """Reads the group's retry topic, as a group of its own."""
     fetcher: Fetcher
-    writer: Writer
-    topics: Topics
-    framing: Framing
-    time: Time
-    clock: Callable[[], datetime]
+    retry: str
+    """Topic of pointers to later attempts."""
     places: Places
 
     async def run(self) -> None:
@@ -100,13 +70,13 @@ class Runner:
 
     async def _note(self, schedule: Schedule, record: Record) -> None:
         try:
-            pointer = await self._decoded(decode_retry_pointer, record.value)
+            pointer = await self.handler.decoded(decode_retry_pointer, record.value)
         except UndecodableError as error:
             log.error("A pointer is undecodable and ignored.", origin=str(record.origin), because=str(error))
             self.pointers.finish(record)
             return
-        due_in = max(0.0, (pointer.not_before - self.clock()).total_seconds())
-        seen_to = self.time.clock() + min(due_in, MOST_AHEAD)
+        due_in = max(0.0, (pointer.not_before - self.handler.clock()).total_seconds())
+        seen_to = self.handler.time.clock() + min(due_in, MOST_AHEAD)
         schedule.add(seen_to, record, pointer, is_put_off=due_in > MOST_AHEAD)
 
     async def _follow(self, schedule: Schedule, added: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
@@ -114,7 +84,7 @@ class Runner:
         while True:
             added.clear()
             at = schedule.next_at()
-            is_time = at is not None and await self._sleep(at - self.time.clock(), added)
+            is_time = at is not None and await self._sleep(at - self.handler.time.clock(), added)
             if not is_time:
                 await added.wait()
                 continue
@@ -127,7 +97,7 @@ class Runner:
         """Sleep; False where a pointer was added meanwhile, which may be due sooner."""
         if seconds <= 0:
             return True
-        sleeping, adding = asyncio.ensure_future(self.time.sleep(seconds)), asyncio.ensure_future(added.wait())
+        sleeping, adding = asyncio.ensure_future(self.handler.time.sleep(seconds)), asyncio.ensure_future(added.wait())
         try:
             await asyncio.wait({sleeping, adding}, return_when=asyncio.FIRST_COMPLETED)
             return not adding.done()
@@ -148,7 +118,7 @@ class Runner:
         finally:
             self.places.give_back(size)
         if completion is not None:
-            await self._report(completion)  # without a place: the platform would be idle meanwhile
+            await self.handler.report(completion)  # without a place: the platform would be idle meanwhile
             self.reader.finish(record)
 
     async def _handle_pointer(self, entry: Entry) -> None:
@@ -162,16 +132,15 @@ class Runner:
         finally:
             self.places.give_back(FETCHED)
         if completion is not None:
-            await self._report(completion)
+            await self.handler.report(completion)
         if completion is not None or entry.is_put_off:
             self.pointers.finish(entry.record)
 
     async def _try_again(self, entry: Entry) -> BatchCompletion | None:
         what, origin = "A record that is due again can't be fetched", entry.pointer.origin
-        found = await patiently(lambda: self.fetcher.fetch(origin), what, self.time, origin=str(origin))
+        found = await patiently(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
         if found is None:
-            job = Job(target=self.target, origin=origin, started_at=self.clock())
-            return _told(job.completion("failed", error_code="expired"))
+            return told(self.handler.job(origin).completion("failed", error_code="expired"))
         return await self._completion(found, entry.pointer, lambda: self.pointers.holds(entry.record))
 
     async def _completion(
@@ -183,40 +152,16 @@ class Runner:
         """
         if not is_held():
             return None
-        job = Job(target=self.target, origin=record.origin, started_at=self.clock())
-        try:
-            batch = await self._decode(record)
-        except UndecodableError as error:
-            return _told(job.completion("failed", error_code="undecodable"), because=str(error))
-        job = Job(target=self.target, origin=record.origin, started_at=job.started_at, batch=batch)
-        if fault := invalidity(batch):
-            return _told(job.completion("skipped", error_code="invalid_batch"), because=fault)
-        if not self.target.is_meant_by(batch.channels):
-            return _told(job.completion("skipped"))
-        completion = await self._deliver(job, batch, pointer, is_held)
-        return completion and _told(completion)
-
-    async def _decode(self, record: Record) -> AudienceBatch:
-        if record.error is not None:
-            raise UndecodableError(f"the client can't read it ({record.error})")
-        return await self._decoded(decode_audience_batch, record.value)
-
-    async def _decoded(self, decode: Callable[[bytes, Framing], T], value: bytes) -> T:
-        """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable."""
-        what, gate = "The schema registry does not answer", self.delivery.gate
-        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time, gate)
+        opened = await self.handler.opened(record)
+        if isinstance(opened, BatchCompletion):
+            return opened
+        completion = await self._deliver(*opened, pointer, is_held)
+        return completion and told(completion)
 
     async def _deliver(
         self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None, is_held: Callable[[], bool]
     ) -> BatchCompletion | None:
-        async def notice(error: PlatformError) -> None:
-            await self._report(job.progress(error))
-
-        try:
-            tally = await self.delivery.deliver(batch, notice, self._history(pointer), is_held)
-        except Exception as error:
-            log.error("Delivery failed by a bug.", at=place_of(error), **_facts(job.completion("failed")))
-            return job.completion("failed", error_code="bug")
+        tally = await self.handler.deliver(job, batch, is_held, self._history(pointer))
         if tally.is_given_up:
             return None
         if tally.postponed is None:
@@ -227,7 +172,7 @@ class Runner:
     def _history(self, pointer: RetryPointer | None) -> History:
         if pointer is None:
             return History()
-        age = (self.clock() - pointer.first_attempt_at).total_seconds() - pointer.waited / 1000
+        age = (self.handler.clock() - pointer.first_attempt_at).total_seconds() - pointer.waited / 1000
         return History(attempts=pointer.attempt, age=max(0.0, age))
 
     def _pointer(self, job: Job, tally: Tally, postponed: PostponedError, before: RetryPointer | None) -> RetryPointer:
@@ -235,7 +180,7 @@ class Runner:
         return RetryPointer(
             origin=job.origin,
             attempt=tally.attempts,
-            not_before=self.clock() + timedelta(seconds=postponed.seconds),
+            not_before=self.handler.clock() + timedelta(seconds=postponed.seconds),
             first_attempt_at=before.first_attempt_at if before else job.started_at,
             first_failure=before.first_failure if before else error.code,
             first_platform_code=before.first_platform_code if before else error.platform_code,
@@ -244,48 +189,13 @@ class Runner:
 
     async def _write_pointer(self, pointer: RetryPointer) -> None:
         async def write() -> None:
-            value = await asyncio.to_thread(encode_retry_pointer, pointer, self.framing)
-            await self.writer.send(self.topics.retry, str(pointer.origin), value, RETRY_HEADERS)
+            value = await asyncio.to_thread(encode_retry_pointer, pointer, self.handler.framing)
+            await self.handler.writer.send(self.retry, str(pointer.origin), value, RETRY_HEADERS)
 
         await patiently(
-            write, "A pointer is not acknowledged", self.time, self.delivery.gate, origin=str(pointer.origin)
+            write,
+            "A pointer is not acknowledged",
+            self.handler.time,
+            self.handler.delivery.gate,
+            origin=str(pointer.origin),
         )
-
-    async def _report(self, completion: BatchCompletion) -> None:
-        """Have a completion acknowledged, however long Kafka takes."""
-        told = msgspec.structs.replace(completion, finished_at=self.clock())
-
-        async def write() -> None:
-            value = await asyncio.to_thread(encode_batch_completion, told, self.framing)
-            await self.writer.send(self.topics.completions, told.key, value, HEADERS)
-
-        await patiently(write, "A completion is not acknowledged", self.time, self.delivery.gate, **_facts(told))
-
-
-def _facts(completion: BatchCompletion) -> dict[str, object]:
-    return {
-        "batch_id": completion.batch_id,
-        "provider": completion.provider,
-        "account": completion.account,
-        "origin": str(completion.origin),
-    }
-
-
-def _told(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
-    """Log how a record ended, in one line, and return its completion."""
-    facts = _facts(completion) | {
-        "status": completion.status,
-        "accepted": completion.counts.accepted,
-        "rejected": completion.counts.rejected,
-        "attempts": completion.attempts,
-    }
-    reasons = {
-        "error": completion.error_code,
-        "platform_code": completion.platform_code,
-        "request_id": completion.request_id,
-        "because": because,
-    }
-    facts |= {name: reason for name, reason in reasons.items() if reason}
-    tell = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
-    tell("Record handled.", **facts)
-    return completion

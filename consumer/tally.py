@@ -11,7 +11,7 @@ from consumer.attempts import PostponedError
 from providers.base import Rejection, Sent
 from providers.errors import PlatformError
 from providers.rows import RowGroup
-from schemas.records import AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
+from schemas.records import LIVE, AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
 from schemas.target import Target
 from schemas.validity import is_uuid
 
@@ -84,6 +84,8 @@ class Job:
     target: Target
     origin: Origin
     started_at: datetime
+    delivery: str = LIVE
+    """`live`, or the id of a replay."""
     batch: AudienceBatch | None = None
 
     def progress(self, error: PlatformError, attempts: int = 0) -> BatchCompletion:
@@ -105,6 +107,7 @@ class Job:
             session_id=batch.session_id if batch else None,
             sequence=batch.sequence if batch else None,
             origin=self.origin,
+            delivery=self.delivery,
             provider=self.target.provider,
             account=self.target.account or None,
             status=status,

@@ -107,6 +107,13 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         Pure: the same user gives the same row, whatever came before.
         """
 
+    def bare_row(self, user: AudienceUser) -> RowT | Rejection:
+        """Turn a user into a row as `row` does, without what membership does not need.
+
+        Attributes are last-write-wins: what is sent again later must not bring back old ones.
+        """
+        return self.row(user)
+
     @abstractmethod
     def identifiers(self, row: RowT) -> Iterable[str]:
         """Return the platform's names of the identifiers that a row has."""

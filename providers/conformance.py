@@ -24,13 +24,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from providers.base import PREFIX, AnyProvider, Rejection, Surroundings
-from providers.errors import VOCABULARY, PlatformError, RetryError, StopError, platform_error
+from providers.errors import PlatformError, RetryError, StopError, platform_error
 from providers.http import Answer, Request
 from providers.pace import Pace
 from providers.rows import group_rows, make_rows
 from providers.settings import CREDENTIAL, AccountSettings
 from providers.table import installed, open_account, open_session
 from schemas.records import MAX_TEXT, AudienceUser, Purchase
+from schemas.vocabulary import VOCABULARY
 
 FIELDS = {*AudienceUser.__struct_encode_fields__, "purchase.currency", "purchase.profit", "purchase.total7Days", None}
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
@@ -173,6 +174,16 @@ class ProviderConformance:
             assert EMPTY_HASH.encode() not in encoded
             assert list(provider.identifiers(msgspec.json.decode(encoded))), "a row without identifiers matches nobody"
 
+    @hypothesis_settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
+    @given(USERS)
+    def test_a_bare_row_is_made_of_the_same_users_and_has_the_same_identifiers(self, user: AudienceUser) -> None:
+        provider, _ = self.made()
+        row, bare = provider.row(user), provider.bare_row(user)
+        if isinstance(row, Rejection) or isinstance(bare, Rejection):
+            assert row == bare
+        else:
+            assert list(provider.identifiers(row)) == list(provider.identifiers(bare))
+
     def test_a_user_without_anything_makes_no_row(self) -> None:
         provider, _ = self.made()
         assert isinstance(provider.row(AudienceUser()), Rejection)
@@ -283,7 +294,7 @@ class LiveConformance(ProviderConformance):
             name = provider.platform_name("VIP", disable_prefix=False)
             audience_id = await provider.find_audience(name) or await provider.create_audience(name, "custom")
             users = [full_user(number) for number in range(provider.limits.rows)]
-            *_, made = make_rows(provider, users, 0)
+            *_, made = make_rows(provider, enumerate(users))
             group = next(group_rows(made, provider.limits))
             sent = await provider.send(audience_id, group.rows)
             assert not sent.rejected

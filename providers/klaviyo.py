@@ -143,6 +143,14 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         }
         return {"type": "profile", "attributes": _filled(attributes)}
 
+    def bare_row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
+        """Return a profile of identifiers alone: names, places and purchases are its attributes."""
+        row = self.row(user)
+        if isinstance(row, Rejection):
+            return row
+        kept = {name: value for name, value in row["attributes"].items() if name in IDENTIFIERS}
+        return {**row, "attributes": kept}
+
     def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
         """Return the identifiers that a profile has."""
         return [name for name in IDENTIFIERS if name in row["attributes"]]

@@ -29,6 +29,10 @@ class Rate:
     calls: int
     seconds: float
 
+    def part(self, share: float) -> tuple[int, float]:
+        """Return how many calls in how many seconds a share of this rate is, at least one; then it takes longer."""
+        return max(1, int(self.calls * share)), self.seconds * max(1.0, 1 / (self.calls * share)) + JITTER
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -56,8 +60,7 @@ class _Window:
 
     def wait(self, now: float, share: float) -> float:
         """Return the seconds until one more call keeps the rate; a share below one call stretches the window."""
-        allowed = max(1, int(self.rate.calls * share))
-        seconds = self.rate.seconds * max(1.0, 1 / (self.rate.calls * share)) + JITTER
+        allowed, seconds = self.rate.part(share)
         while self.calls and self.calls[0] <= now - seconds:
             self.calls.popleft()
         if len(self.calls) < allowed:
@@ -92,6 +95,11 @@ class Pace:
         """Let nobody call, or none of an operation, before `seconds` have passed; a longer hold stays."""
         self._held_until[operation] = max(self._held_until.get(operation, 0.0), self._clock() + seconds)
 
+    @property
+    def held(self) -> float:
+        """Seconds for which no call at all may go out, 0 where that is not so."""
+        return max(0.0, self._held_until.get(None, 0.0) - self._clock())
+
     def wait(self, operation: str) -> float:
         """Return the seconds until a call may go out, 0 if now."""
         now = self._clock()
@@ -113,7 +121,7 @@ class Pace:
     async def unheld(self) -> float:
         """Wait while the whole account is held; return the seconds that took."""
         begun = self._clock()
-        while (left := self._held_until.get(None, 0.0) - self._clock()) > 0:
+        while (left := self.held) > 0:
             await self._sleep(left)
         return self._clock() - begun
 

@@ -2,8 +2,9 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -43,31 +44,33 @@ class RowGroup:
 
 
 def make_rows(
-    provider: AnyProvider, users: Sequence[AudienceUser], first_index: int, step: int = 250
+    provider: AnyProvider, users: Iterable[tuple[int, AudienceUser]], *, with_attributes: bool = True, step: int = 250
 ) -> Iterator[Rows]:
     """Turn users into rows; yields the same growing Rows after each `step` users, for others to have a turn.
 
-    A user that makes the row function raise is rejected as `bug`, the others are not touched by it.
+    Each user comes with its index in the request. One that makes the row function raise is rejected as `bug`, the
+    others are not touched by it. Without attributes rows are bare.
     """
     made = Rows()
     bugs: Counter[str] = Counter()
-    numbered = enumerate(users, start=first_index)
+    row_of = provider.row if with_attributes else provider.bare_row
+    numbered = iter(users)
     while some := list(islice(numbered, step)):
         for index, user in some:
-            _add(made, bugs, provider, index, user)
+            _add(made, bugs, provider.limits, index, partial(row_of, user))
         yield made
     for place, count in bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
 
 
-def _add(made: Rows, bugs: Counter[str], provider: AnyProvider, index: int, user: AudienceUser) -> None:
+def _add(made: Rows, bugs: Counter[str], limits: Limits, index: int, make: Callable[[], object]) -> None:
     try:
-        row = provider.row(user)
+        row = make()
         raw = row if isinstance(row, Rejection) else msgspec.Raw(_encoder.encode(row))
     except Exception as error:
         bugs[place_of(error)] += 1
         raw = Rejection(None, "bug")
-    if not isinstance(raw, Rejection) and provider.limits.row is not None and len(raw) > provider.limits.row:
+    if not isinstance(raw, Rejection) and limits.row is not None and len(raw) > limits.row:
         raw = Rejection(None, "too_large")
     if isinstance(raw, Rejection):
         made.rejected.append((index, raw))

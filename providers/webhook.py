@@ -113,6 +113,10 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
             return Rejection("email", "not_an_email")
         return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
 
+    def bare_row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
+        """Return the user's fields without the purchase, which is of its day."""
+        return self.row(msgspec.structs.replace(user, purchase=None))
+
     def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
         """Return the identifiers that a user has."""
         return [name for name in IDENTIFIERS if name in row]

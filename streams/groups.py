@@ -42,8 +42,31 @@ async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: floa
     Raises KafkaUnreachableError where Kafka does not say.
     """
     ends = await end_offsets(kafka, topic)
-    committed = await asyncio.to_thread(_committed, kafka, group_id, topic, len(ends), timeout)
+    committed = await committed_offsets(kafka, group_id, topic, len(ends), timeout)
     return sum(max(0, end - max(0, offset)) for end, offset in zip(ends, committed, strict=True))
+
+
+async def committed_offsets(
+    kafka: KafkaSettings, group_id: str, topic: str, partitions: int, timeout: float = 5.0
+) -> list[int]:
+    """Return what a group has committed of the first partitions of a topic, negative where nothing.
+
+    Raises KafkaUnreachableError where Kafka does not say.
+    """
+    return await asyncio.to_thread(_committed, kafka, group_id, topic, partitions, timeout)
+
+
+async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.0) -> None:
+    """Delete a group without members and what it has committed. Raises KafkaUnreachableError where Kafka does not."""
+    admin = AdminClient(kafka.client())  # which must live for as long as it is asked
+    asked = admin.delete_consumer_groups([group_id], request_timeout=timeout)[group_id]
+    try:
+        await asyncio.wait_for(asyncio.wrap_future(asked), timeout + 1)
+    except TimeoutError as error:
+        raise KafkaUnreachableError(f"Kafka does not delete {group_id}; try again later.") from error
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            raise KafkaUnreachableError(f"Kafka does not delete {group_id} ({error.args[0].name()}).") from error
 
 
 def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int, timeout: float) -> list[int]:

@@ -1,8 +1,9 @@
 """From the client's messages to records, past those that it can't deliver."""
 
+import threading
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -14,6 +15,9 @@ log = structlog.get_logger()
 
 BROKER_LIMIT = 10.0
 """Seconds that one question to the broker may take."""
+
+ASSIGN_LIMIT = 60.0
+"""Seconds that a broker may leave the questions of a beginning unanswered before the reader gives up."""
 
 _UNDELIVERABLE = frozenset(
     {
@@ -28,6 +32,9 @@ _UNDELIVERABLE = frozenset(
 
 _ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 """What brokers say for a moment of a partition that changes hands."""
+
+
+Answer = TypeVar("Answer")
 
 
 class Intake(Protocol):
@@ -109,3 +116,15 @@ def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int
             time.sleep(0.05)
         else:
             return found
+
+
+def patiently_asked(is_closing: threading.Event, ask: Callable[[], Answer]) -> Answer:
+    """Ask the broker again while it does not answer, as during an election. Raises KafkaException."""
+    deadline = time.monotonic() + ASSIGN_LIMIT
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].fatal() or time.monotonic() > deadline or is_closing.wait(0.5):
+                raise
+            log.warning("Kafka does not say where a partition is read on.", error=error.args[0].name())

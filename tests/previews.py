@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cli.preview import preview
-from consumer.service import Account
+from consumer.way import Account
 from providers.table import installed
 from sandbox import CREDENTIALS
 from schemas.records import AudienceBatch, AudienceUser, Purchase

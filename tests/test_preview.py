@@ -98,7 +98,7 @@ async def test_the_sandbox_takes_every_row_that_the_preview_calls_usable(name: s
         async with open_session(served.settings) as session:
             provider = open_account(served.kind, served.settings, session, Pace({}))
             audience_id = await provider.create_audience("VIP", "custom")
-            *_, made = make_rows(provider, AWKWARD, 0)
+            *_, made = make_rows(provider, enumerate(AWKWARD))
             tally = Tally(received=200)
             for group in group_rows(made, provider.limits):
                 tally.add(group, await provider.send(audience_id, group.rows))
@@ -125,7 +125,7 @@ async def test_the_preview_is_what_is_sent(name: str) -> None:
             provider.transport = Listening()
             await provider.find_audience("blotout_VIP_customers")
             audience_id = await provider.create_audience("blotout_VIP_customers", "custom")
-            *_, made = make_rows(provider, AWKWARD, 0)
+            *_, made = make_rows(provider, enumerate(AWKWARD))
             for group in group_rows(made, provider.limits):
                 await provider.send(audience_id, group.rows)
     for line, request in zip(shown, sent, strict=False):

@@ -1,0 +1,139 @@
+"""`audience replay`: send again what is in the log, to the accounts that are to have it."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from cli.replay_lines import plan_lines
+from cli.replay_plan import estimate, planned
+from cli.replay_run import Tools, send
+from cli.replays import Replay, ReplayError, alone, find, new_id, save
+from cli.selection import Choice
+from cli.tables import print_lines
+from consumer.way import Where
+from schemas.target import Target, parse_target
+from streams.tail import cluster_id, end_offsets
+
+DEFAULT_RATE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person asked for. Of a replay that is resumed only its id counts, and a rate that is given anew."""
+
+    choice: Choice
+    targets: Sequence[Target]
+    rate: float | None
+    with_attributes: bool
+    resume: str | None
+    is_dry: bool
+    is_sure: bool
+
+
+def asked_for(options: argparse.Namespace, targets: Sequence[Target]) -> Asked:
+    """Return what the command line asks for. Raises ReplayError where that may be more than somebody meant."""
+    choice = Choice(
+        session_id=options.session,
+        name=options.audience,
+        type=options.type,
+        batch_id=options.batch,
+        since=options.since,
+        until=options.until,
+        only=options.only,
+        reasons=tuple(options.reason or ()),
+    )
+    if options.resume and (choice != Choice() or options.provider or options.with_attributes):
+        raise ReplayError("a replay that is resumed keeps what was chosen: give --resume, --rate, --yes or --dry-run")
+    if not options.resume:
+        _check(choice)
+    return Asked(
+        choice=choice,
+        targets=tuple(dict.fromkeys(targets)),
+        rate=options.rate,
+        with_attributes=options.with_attributes,
+        resume=options.resume,
+        is_dry=options.dry_run,
+        is_sure=options.yes,
+    )
+
+
+def _check(choice: Choice) -> None:
+    if not choice.is_narrow:
+        raise ReplayError(
+            "say what to send again: --since 2h, --session, --audience, --batch, or --only failed; "
+            "all that the log holds is --since 30d"
+        )
+    if choice.type and choice.name is None:
+        raise ReplayError("--type: say which --audience it is of")
+    if choice.since and choice.until and choice.since > choice.until:
+        raise ReplayError("--until: give a time after --since")
+
+
+async def run_replay(asked: Asked, tools: Tools) -> None:
+    """1. Choose, and show what would be sent. 2. Ask. 3. Keep what was asked for. 4. Send. 5. Say what came of it.
+
+    Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError.
+    """
+    found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
+    accounts = [tools.account(parse_target(text)) for text in found.targets]
+    parts = await planned(found, [account.target for account in accounts], tools.where)
+    pairs = [(account, part) for account, part in zip(accounts, parts, strict=True) if part.wishes]
+    print_lines(plan_lines(parts, [estimate(*each, found.rate) for each in zip(accounts, parts, strict=True)]))
+    if asked.resume:
+        print_lines(["Of these, what was finished before is left out."])
+    if not pairs or asked.is_dry:
+        print_lines(["Nothing is sent: this is a dry run." if pairs else "There is nothing to send."])
+        return
+    if not asked.is_sure:
+        await _confirm()
+    with alone(tools.data, found.id):
+        await asyncio.to_thread(save, tools.data, found)
+        await send(found, pairs, tools)
+
+
+async def _begun(asked: Asked, tools: Tools) -> Replay:
+    """Return a new replay, up to the log's end as it is now."""
+    return Replay(
+        id=new_id(),
+        created_at=datetime.now(UTC),
+        log=await _log(tools.where),
+        ends=await end_offsets(tools.where.kafka, tools.where.names.batches),
+        targets=[str(target) for target in asked.targets],
+        choice=asked.choice,
+        rate=asked.rate or DEFAULT_RATE,
+        with_attributes=asked.with_attributes,
+    )
+
+
+async def _resumed(asked: Asked, tools: Tools) -> Replay:
+    found = await asyncio.to_thread(find, tools.data, asked.resume or "")
+    if found.log != await _log(tools.where):
+        raise ReplayError(f"{found.id} is of another Kafka or topic: set what was set at its start")
+    if found.is_done:
+        raise ReplayError(f"{found.id} is complete; send what failed by a new one, with --only failed")
+    return msgspec.structs.replace(found, rate=asked.rate or found.rate)
+
+
+async def _log(where: Where) -> str:
+    return f"{await cluster_id(where.kafka)}/{where.names.batches}"
+
+
+async def _confirm() -> None:
+    """Ask whether to send. Raises ReplayError where nobody says yes."""
+    if not sys.stdin.isatty():
+        raise ReplayError("nothing is sent: there is no terminal to ask on; say --yes")
+    sys.stderr.write("Send this? [y/N] ")
+    sys.stderr.flush()
+    loop, is_typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), is_typed.set)  # a thread that reads would outlive Ctrl-C
+    try:
+        await is_typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ReplayError("nothing is sent")

@@ -1,0 +1,142 @@
+"""From one record of the log to its completion, acknowledged by Kafka."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from consumer.attempts import History
+from consumer.delivery import FRESH, Delivery
+from consumer.patience import patiently
+from consumer.tally import Job, Tally
+from consumer.time import Time
+from providers.errors import PlatformError, RejectError
+from providers.rows import place_of
+from schemas.codec import decode_audience_batch, encode_batch_completion
+from schemas.framing import Framing, UndecodableError
+from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
+from schemas.target import Target
+from schemas.validity import invalidity
+from streams.thread import Record
+from streams.writer import Writer
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """What an account does with one record, live or in a replay."""
+
+    target: Target
+    delivery: Delivery
+    writer: Writer
+    completions: str
+    """Topic of completions."""
+    framing: Framing
+    time: Time
+    clock: Callable[[], datetime]
+    called: str = LIVE
+    """What completions call this delivery: `live`, or the id of a replay."""
+
+    async def opened(self, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
+        """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
+        job = self.job(record.origin)
+        try:
+            batch = await self._decoded_batch(record)
+        except UndecodableError as error:
+            return told(job.completion("failed", error_code="undecodable"), because=str(error))
+        job = dataclasses.replace(job, batch=batch)
+        if fault := invalidity(batch):
+            return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
+        if not self.target.is_meant_by(batch.channels):
+            return told(job.completion("skipped"))
+        return job, batch
+
+    def job(self, origin: Origin) -> Job:
+        """Return the job of a record of which no more is known than where it stands."""
+        return Job(target=self.target, origin=origin, started_at=self.clock(), delivery=self.called)
+
+    async def _decoded_batch(self, record: Record) -> AudienceBatch:
+        if record.error is not None:
+            raise UndecodableError(f"the client can't read it ({record.error})")
+        return await self.decoded(decode_audience_batch, record.value)
+
+    async def decoded(self, decode: Callable[[bytes, Framing], T], value: bytes) -> T:
+        """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable.
+
+        Raises UndecodableError.
+        """
+        what, gate = "The schema registry does not answer", self.delivery.gate
+        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time, gate)
+
+    async def deliver(
+        self,
+        job: Job,
+        batch: AudienceBatch,
+        is_held: Callable[[], bool],
+        history: History = FRESH,
+        only: Collection[int] | None = None,
+    ) -> Tally:
+        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
+
+        async def notice(error: PlatformError) -> None:
+            await self.report(job.progress(error))
+
+        try:
+            return await self.delivery.deliver(batch, notice, history, is_held, only)
+        except Exception as error:
+            log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
+            return Tally(received=len(batch.users), error=RejectError("bug"))
+
+    async def report(self, completion: BatchCompletion) -> None:
+        """Have a completion acknowledged, however long Kafka takes."""
+        ended = msgspec.structs.replace(completion, finished_at=self.clock())
+
+        async def write() -> None:
+            value = await asyncio.to_thread(encode_batch_completion, ended, self.framing)
+            await self.writer.send(self.completions, ended.key, value, HEADERS)
+
+        await self.acknowledged(write, "A completion is not acknowledged", **facts_of(ended))
+
+    async def acknowledged(self, write: Callable[[], Awaitable[None]], what: str, **facts: object) -> None:
+        """Write until Kafka has it, however long that takes; `what` failed is the line of the log."""
+        await patiently(write, what, self.time, self.delivery.gate, **facts)
+
+
+def facts_of(completion: BatchCompletion) -> dict[str, object]:
+    """Return which record a line of the log is about."""
+    return {
+        "batch_id": completion.batch_id,
+        "provider": completion.provider,
+        "account": completion.account,
+        "origin": str(completion.origin),
+    }
+
+
+def told(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
+    """Log how a record ended, in one line, and return its completion."""
+    facts = facts_of(completion) | {
+        "status": completion.status,
+        "accepted": completion.counts.accepted,
+        "rejected": completion.counts.rejected,
+        "attempts": completion.attempts,
+    }
+    reasons = {
+        "error": completion.error_code,
+        "platform_code": completion.platform_code,
+        "request_id": completion.request_id,
+        "because": because,
+    }
+    facts |= {name: reason for name, reason in reasons.items() if reason}
+    tell = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
+    tell("Record handled.", **facts)
+    return completion

@@ -1,0 +1,206 @@
+"""One account's way to its platform, put together: session, pace, directory, states, gate, delivery."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from consumer.announcer import Announcer
+from consumer.audiences import Audiences
+from consumer.delivery import Delivery
+from consumer.gate import Gate
+from consumer.handling import Handler
+from consumer.retry import RetryPolicy
+from consumer.settings import ConsumerSettings
+from consumer.throttles import Throttles
+from consumer.time import REAL_TIME, Time
+from providers.base import AnyProvider
+from providers.errors import PlatformError, ThrottleError, platform_error
+from providers.pace import Pace
+from providers.settings import AccountSettings
+from providers.table import open_account, open_session, rates_of
+from schemas.framing import Framing
+from schemas.records import LIVE, AccountState
+from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
+from streams.directory import Owner, followed
+from streams.settings import KafkaSettings
+from streams.states import States, followed_states
+from streams.topics import TopicNames
+from streams.writer import Writer
+
+
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A target, the provider that serves it, and its settings."""
+
+    target: Target
+    kind: type[AnyProvider]
+    settings: AccountSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where records are read and reported, and how they are encoded."""
+
+    kafka: KafkaSettings
+    names: TopicNames
+    framing: Framing
+    time: Time = REAL_TIME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How an account is served: the share of its pace, how calls are tried again, what completions call it.
+
+    What is not live does not speak for the account: it never says that the account is parked, and parks where
+    that is said.
+    """
+
+    share: Callable[[], float]
+    policy: RetryPolicy
+    called: str = LIVE
+    with_attributes: bool = True
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this serves the account, and is no replay."""
+        return self.called == LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An account's way to its platform, open."""
+
+    handler: Handler
+    background: "tuple[asyncio.Task[None], ...]"
+    """What never ends well."""
+
+
+@asynccontextmanager
+async def opened_way(
+    account: Account, settings: ConsumerSettings, where: Where, writer: Writer, manner: Manner
+) -> AsyncIterator[Way]:
+    """Open the way of an account while the block is entered. Raises StreamError."""
+    kafka, names, time = where.kafka, where.names, where.time
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(open_session(account.settings))
+        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, manner.share)
+        provider = open_account(account.kind, account.settings, session, pace)
+        following = followed(kafka, writer, names.directory, _owner(account, provider), where.framing)
+        directory = await stack.enter_async_context(following)
+        states = await stack.enter_async_context(followed_states(kafka, names.accounts, where.framing))
+        says = Announcer(account.target, writer, names.accounts, where.framing, time, now)
+        gate = Gate(probe=_probe(provider), announce=says.block if manner.is_live else _silence, time=time)
+        tell = says.throttle if manner.is_live else _unless_blocked(says, states)
+        throttles = Throttles(pace=pace, tell=tell, now=now)
+        hears = _Hearing(gate, throttles, manner.is_live)
+        hears.begin(states.of(account.target))
+        states.listen(lambda state: hears.hear(state) if says.is_about(state) else None)
+        watching = await stack.enter_async_context(running(gate.watch()))
+        failing = await stack.enter_async_context(running(writer.failure()))
+        audiences = Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry)
+        stack.push_async_callback(audiences.close)
+        delivery = Delivery(
+            provider=provider,
+            throttles=throttles,
+            gate=gate,
+            policy=manner.policy,
+            time=time,
+            audiences=audiences,
+            preparing=asyncio.Lock(),
+            with_attributes=manner.with_attributes,
+        )
+        handler = Handler(
+            target=account.target,
+            delivery=delivery,
+            writer=writer,
+            completions=names.completions,
+            framing=where.framing,
+            time=time,
+            clock=now,
+            called=manner.called,
+        )
+        yield Way(handler, (directory.following, states.following, watching, failing))
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run something while the block is entered."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """Goes by what other processes of the account say of it."""
+
+    gate: Gate
+    throttles: Throttles
+    is_live: bool
+
+    def begin(self, state: AccountState | None) -> None:
+        """Begin as the account stands, by what its last process said."""
+        if state is None:
+            return
+        self.throttles.hear(state)
+        block = _block(state)
+        if state.state != "blocked" or block is not None:
+            self.gate.adopt(block)
+
+    def hear(self, state: AccountState) -> None:
+        """Hold calls for as long as a process was told; probe before any other call where one is parked."""
+        self.throttles.hear(state)
+        block = None if self.is_live or self.gate.is_closed else _block(state)
+        if block is not None:
+            self.gate.adopt(block)
+
+
+def _block(state: AccountState) -> PlatformError | None:
+    """Return what parks an account, None for nothing that a probe could end."""
+    code = state.error_code or ""
+    if state.state != "blocked" or code not in VOCABULARY or code == "registry_unreachable":
+        return None
+    return platform_error(code, platform_code=state.platform_code, request_id=state.request_id)
+
+
+async def _silence(error: PlatformError | None) -> None:
+    """Say nothing: what parks us may be ours alone, and whoever serves the account finds out by itself."""
+    del error
+
+
+def _unless_blocked(says: Announcer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
+    """Return what tells of a throttle, unless the account is parked, which says more and is another's to end."""
+
+    async def tell(error: ThrottleError, until: datetime) -> None:
+        state = states.of(says.target)
+        if state is None or state.state != "blocked":
+            await says.throttle(error, until)
+
+    return tell
+
+
+def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
+    """Return what asks the platform whether the account works: a look-up, which changes nothing."""
+    name = provider.platform_name("probe", disable_prefix=False)
+    return lambda: provider.find_audience(name)
+
+
+def _owner(account: Account, provider: AnyProvider) -> Owner:
+    """Return whose audiences they are; of the base URL host, port and path, without credentials."""
+    parts = urlsplit(account.settings.base_url)
+    port = f":{parts.port}" if parts.port else ""
+    host = f"{parts.hostname}{port}{parts.path.rstrip('/')}"
+    return Owner(provider=provider.name, host=host, platform_account_id=provider.account_id)
