@@ -2,16 +2,12 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import IO
 
-import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cli.letter_lines import (
     COLUMNS,
@@ -22,11 +18,10 @@ from cli.letter_lines import (
     left_out,
     lines_of,
     object_of,
-    plain,
-    printable,
     summary,
 )
 from cli.letters import Letters, Wanted, target_of
+from cli.tables import print_lines, print_objects, print_rows
 from schemas.codec import decode_audience_batch, decode_batch_completion
 from schemas.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, Origin
@@ -39,9 +34,6 @@ from streams.thread import Record
 from streams.topics import TopicNames
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
-
-MOST_COLUMNS = 10_000
-"""A terminal that is never too narrow."""
 
 
 class NoSuchLetterError(Exception):
@@ -91,12 +83,12 @@ async def list_letters(post: Post, wanted: Wanted, now: datetime, *, as_json: bo
     standing = letters.standing()
     chosen = [letter for letter in standing if wanted.has(letter, now)]
     if as_json:
-        _print_objects(map(summary, chosen))
+        print_objects(map(summary, chosen))
     elif chosen:
-        print_rows(list(map(cells, chosen)), Console())
+        print_rows(COLUMNS, list(map(cells, chosen)), Console())
     sys.stdout.flush()
-    _print(left_out(letters.undecodable), sys.stderr)
-    _print(counted(chosen, len(standing)), sys.stderr)
+    print_lines(left_out(letters.undecodable), sys.stderr)
+    print_lines(counted(chosen, len(standing)), sys.stderr)
 
 
 async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -> None:
@@ -106,16 +98,16 @@ async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -
     """
     is_meant = _meant(place, post.names.batches)
     letters = await post.letters()
-    _print(left_out(letters.undecodable), sys.stderr)
+    print_lines(left_out(letters.undecodable), sys.stderr)
     found = sorted(filter(is_meant, letters.standing()), key=lambda letter: (letter.origin, target_of(letter)))
     if not found:
         raise NoSuchLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
     for origin, group in groupby(found, key=lambda letter: letter.origin):
         its, content = list(group), await post.content(origin)
         if as_json:
-            _print_objects([object_of(its, content, shown)])
+            print_objects([object_of(its, content, shown)])
         else:
-            _print(lines_of(its, content, shown))
+            print_lines(lines_of(its, content, shown))
 
 
 def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
@@ -129,32 +121,3 @@ def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
     if origin.topic != topic:
         raise NoSuchLetterError(f"the log is {topic}, and dead letters point at nothing else, such as {topic}-3@17")
     return lambda letter: letter.origin == origin
-
-
-def print_rows(rows: Sequence[Sequence[str]], console: Console) -> None:
-    """Print a table where it fits a terminal, else lines: nothing is cut off, and an origin can be copied."""
-    if console.is_terminal and _width(table := _table(rows), console) <= console.width:
-        console.print(table)
-    else:
-        _print(plain([COLUMNS, *rows]), console.file)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(*COLUMNS)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    return table
-
-
-def _width(table: Table, console: Console) -> int:
-    return console.measure(table, options=console.options.update_width(MOST_COLUMNS)).maximum
-
-
-def _print_objects(objects: Iterable[object]) -> None:
-    for one in objects:
-        sys.stdout.write(msgspec.json.encode(one).decode() + "\n")
-
-
-def _print(lines: Iterable[str], to: IO[str] | None = None) -> None:
-    for line in lines:
-        (to or sys.stdout).write(printable(line) + "\n")

@@ -1,23 +1,21 @@
 """Dead letters as text: rows and facts for people, objects for programs; values of users only as they are given."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from cli.letters import target_of
 from cli.mask import masked
-from providers.errors import VOCABULARY
+from cli.tables import Facts, listed, moment_text
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion
+from schemas.vocabulary import VOCABULARY
 
 COLUMNS = ("origin", "account", "reason", "users", "session", "sequence", "batch", "failed at", "attempts")
 
 UNKNOWN = "unknown"
-
-Facts = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,6 @@ class Shown:
         return fields
 
 
-def plain(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield rows with their columns one below the other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def cells(letter: BatchCompletion) -> list[str]:
     """Return a letter as a row of COLUMNS."""
     known = (
@@ -62,7 +53,7 @@ def cells(letter: BatchCompletion) -> list[str]:
         letter.session_id,
         letter.sequence,
         letter.batch_id,
-        _moment(letter.finished_at),
+        moment_text(letter.finished_at),
         letter.attempts,
     )
     return ["-" if fact is None else str(fact) for fact in known]
@@ -71,10 +62,6 @@ def cells(letter: BatchCompletion) -> list[str]:
 def _reason(letter: BatchCompletion) -> str:
     code = letter.error_code or UNKNOWN
     return f"{code} ({letter.platform_code})" if letter.platform_code else code
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
 
 
 def counted(chosen: Sequence[BatchCompletion], standing: int) -> Iterator[str]:
@@ -150,7 +137,7 @@ def lines_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown)
     """Yield the letters of one origin, and what they point at, as lines."""
     for letter in letters:
         yield f"{letter.origin} to {target_of(letter)}"
-        yield from _listed(_facts(letter))
+        yield from listed(_facts(letter))
         yield ""
     if content.trouble:
         yield content.trouble
@@ -160,7 +147,7 @@ def lines_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown)
 
 def _batch_lines(batch: AudienceBatch, users: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "The record in the log"
-    yield from _listed(_batch_facts(batch))
+    yield from listed(_batch_facts(batch))
     for user in users:
         fields = "  ".join(f"{name} {_value(value)}" for name, value in user.items() if name != "index")
         yield f"  {user['index']:>11}  {fields}"
@@ -174,13 +161,6 @@ def _value(value: object) -> str:
     return str(value)
 
 
-def _listed(facts: Facts) -> Iterator[str]:
-    """Yield what is known, a line each."""
-    for name, fact in facts.items():
-        if fact is not None and fact != "":
-            yield f"  {name:<11} {fact}"
-
-
 def _facts(letter: BatchCompletion) -> Facts:
     known, counts = VOCABULARY.get(letter.error_code or ""), letter.counts
     matched = "" if counts.matched is None else f", {counts.matched} known to the platform"
@@ -192,8 +172,8 @@ def _facts(letter: BatchCompletion) -> Facts:
         "request": letter.request_id,
         "requests": ", ".join(letter.request_ids),
         "attempts": letter.attempts,
-        "started": _moment(letter.started_at),
-        "failed": _moment(letter.finished_at),
+        "started": moment_text(letter.started_at),
+        "failed": moment_text(letter.finished_at),
         "audience": letter.audience_id,
         "users": f"{counts.received} received, {counts.accepted} accepted, {counts.rejected} rejected{matched}",
         "rejected": ", ".join(f"{reason}: {count}" for reason, count in letter.rejected_reasons.items()),
@@ -215,11 +195,6 @@ def _batch_facts(batch: AudienceBatch) -> Facts:
         "session": batch.session_id,
         "sequence": None if batch.sequence is None else f"{batch.sequence}{total}",
         "pull date": batch.pull_date,
-        "accepted": _moment(batch.accepted_at),
+        "accepted": moment_text(batch.accepted_at),
         "users": len(batch.users),
     }
-
-
-def printable(text: str) -> str:
-    """Return a text without what would steer a terminal: anybody may write records, and names as they like."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import errno
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,20 +20,29 @@ from rich.console import Console
 from rich.table import Table
 
 import sandbox
-from cli.arguments import ARGUMENTS
+from cli.arguments import ARGUMENTS, UsageError
 from cli.check import Finding, check
 from cli.config import SANDBOXED, Config, ConfigError, account, describe, load
 from cli.dead_letters import NoSuchLetterError, Post, list_letters, show_letters
 from cli.demo import DemoFailedError, demo
 from cli.environment import Environment, read_environment
 from cli.errors_page import errors_page
+from cli.invalid import WantedReceipts, list_invalid
 from cli.letter_lines import Shown
 from cli.letters import Wanted
 from cli.logs import configure_logs
 from cli.preview import preview
+from cli.publish import publish
+from cli.replay import asked_for, run_replay
+from cli.replay_run import Tools
+from cli.replays import ReplayError
+from cli.status import StatusError, status
 from cli.supervisor import PartFailedError
 from cli.up import up
-from consumer.service import consume
+from consumer.service import consume, health_of
+from consumer.way import Where
+from ledger.receipts import keep_receipts
+from producer import PublishError
 from producer.server import serving
 from producer.users_json import PayloadError, parse_users
 from providers.table import ProviderLoadError, installed
@@ -41,6 +52,7 @@ from schemas.target import Target
 from schemas.validity import invalidity
 from streams import lifeline
 from streams.errors import StreamError
+from streams.reader import GroupReader
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
@@ -59,11 +71,15 @@ class CheckFailedError(Exception):
 EXPECTED = (
     ConfigError,
     PayloadError,
+    PublishError,
     StreamError,
     PartFailedError,
     DemoFailedError,
     CheckFailedError,
     NoSuchLetterError,
+    ReplayError,
+    StatusError,
+    UsageError,
     RegistryUnavailableError,
     ProviderLoadError,
     OSError,
@@ -121,13 +137,17 @@ async def _serve(options: argparse.Namespace, environment: Environment) -> None:
     del options
     config = load(environment)
     await _prepare(config, config.targets)
-    async with serving(config.server, config.kafka, config.targets, config.names, config.framing) as server:
+    view = environment.data / "view" / f"{config.server.listen.host}-{config.server.listen.port}.sqlite"
+    async with serving(config.server, config.kafka, config.targets, config.names, config.framing, view) as server:
         log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
         await asyncio.gather(*server.following)
 
 
 async def _consume(options: argparse.Namespace, environment: Environment) -> None:
     config = load(environment)
+    if options.ledger:
+        await _keep_ledger(config)
+        return
     served = account(options.provider, environment, config.common)
     kafka = config.kafka
     await _prepare(config, [served.target])
@@ -135,14 +155,28 @@ async def _consume(options: argparse.Namespace, environment: Environment) -> Non
     await consume(served, config.consumer, kafka, config.names, config.framing)
 
 
+async def _keep_ledger(config: Config) -> None:
+    await _prepare(config, ())
+    log.info("Keeping the ledger.")
+
+    def is_open(reader: GroupReader) -> AbstractAsyncContextManager[None]:
+        return health_of(config.consumer, reader)
+
+    await keep_receipts(config.kafka, config.names, config.framing, is_open)
+
+
 async def _prepare(config: Config, targets: Sequence[Target]) -> None:
     """See to the topics, and say what is odd."""
-    if config.unknown:
-        log.warning("These variables name no property of Kafka's client and are ignored.", names=config.unknown)
+    _warn_of_unknown(config)
     groups = [target.group_id(config.names.prefix) for target in targets]
     specs = layout(config.names, groups)
     for difference in await ensure_topics(config.kafka, specs, allow_weaker=config.common.allow_weaker_topics):
         log.warning("A topic differs from what it should be.", difference=str(difference))
+
+
+def _warn_of_unknown(config: Config) -> None:
+    if config.unknown:
+        log.warning("These variables name no property of Kafka's client and are ignored.", names=config.unknown)
 
 
 async def _sandbox(options: argparse.Namespace, environment: Environment) -> None:
@@ -187,8 +221,17 @@ async def _preview(options: argparse.Namespace, environment: Environment) -> Non
     sys.stdout.flush()
 
 
+async def _publish(options: argparse.Namespace, environment: Environment) -> None:
+    config = load(environment)
+    _warn_of_unknown(config)
+    await publish(await asyncio.to_thread(_read, options.users), options, config)
+
+
 def _read(path: str) -> bytes:
-    return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise PayloadError(f"{path}: {error.strerror}; name a file that holds a JSON array of users") from None
 
 
 async def _check(options: argparse.Namespace, environment: Environment) -> None:
@@ -215,6 +258,9 @@ async def _dead_letters(options: argparse.Namespace, environment: Environment) -
         shown = Shown(users=options.users, is_masked=not options.unmasked)
         await show_letters(post, options.place, shown, as_json=options.json)
         return
+    if options.invalid:
+        await _invalid(options, config)
+        return
     wanted = Wanted(
         providers=[str(target) for target in options.provider or ()],
         reasons=options.reason or (),
@@ -222,6 +268,32 @@ async def _dead_letters(options: argparse.Namespace, environment: Environment) -
         age=options.age,
     )
     await list_letters(post, wanted, datetime.now(UTC), as_json=options.json)
+
+
+async def _replay(options: argparse.Namespace, environment: Environment) -> None:
+    configure_logs(least=logging.WARNING)
+    config = load(environment)
+    asked = asked_for(options, () if options.resume else options.provider or config.targets)
+    await _prepare(config, [])
+    tools = Tools(
+        where=Where(kafka=config.kafka, names=config.names, framing=config.framing),
+        settings=config.consumer,
+        data=environment.data,
+        account=lambda target: account(target, environment, config.common),
+    )
+    await run_replay(asked, tools)
+
+
+async def _invalid(options: argparse.Namespace, config: Config) -> None:
+    if options.provider or options.reason:
+        raise UsageError("records that are not valid concern no account: leave out --provider and --reason")
+    wanted = WantedReceipts(session_id=options.session, age=options.age)
+    now = datetime.now(UTC)
+    await list_invalid(config.kafka, config.names, config.framing, wanted, now, as_json=options.json)
+
+
+async def _status(options: argparse.Namespace, environment: Environment) -> None:
+    await status(options, load(environment))
 
 
 async def _errors(options: argparse.Namespace, environment: Environment) -> None:
@@ -265,8 +337,9 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "consume",
         _consume,
         True,
-        "Serve one account of a platform. Reads the topic as a consumer group of its own and sends users to the "
-        "platform, by the account's credentials, such as FACEBOOK_ACCESS_TOKEN and FACEBOOK_AD_ACCOUNT_ID.",
+        "Serve one account of a platform, or keep the ledger. Reads the topic as a consumer group of its own and sends "
+        "users to the platform, by the account's credentials, such as FACEBOOK_ACCESS_TOKEN and "
+        "FACEBOOK_AD_ACCOUNT_ID; with --ledger it writes a receipt for each record, which status and replay go by.",
     ),
     (
         "sandbox",
@@ -299,11 +372,27 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo.",
     ),
     (
+        "publish",
+        _publish,
+        False,
+        "Write users to the topic without the endpoint. Prints the batch id and where each record stands, once all "
+        "in-sync replicas have them. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or the one of a running `audience up`; "
+        "no account and no server. The same file with the same --batch-id may be published again.",
+    ),
+    (
         "check",
         _check,
         False,
         "Ask each platform whether it lets us in. Makes the look-up call with the account's token, says in the words "
         "of `audience errors` what is wrong and what to do, and exits 1 if anything is. Creates nothing.",
+    ),
+    (
+        "status",
+        _status,
+        False,
+        "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "
+        "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, and "
+        "the accounts; of a session it shows every run, what is missing or odd, and how far each account is.",
     ),
     (
         "dead-letters",
@@ -312,6 +401,16 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "List what could not be delivered, and show why. Reads the topic of completions to its end and keeps nothing; "
         "the users are fetched from the log, where they stand for 30 days. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or "
         "the one of a running `audience up`.",
+    ),
+    (
+        "replay",
+        _replay,
+        False,
+        "Send again what is in the log. Shows what it would send, asks, and sends it to the accounts in a group of its "
+        "own, beside live traffic and slower. Say what by --since, --session, --audience, --batch or --only; all that "
+        "the log holds is --since 30d. Members stay exact however often that is done; attributes such as purchases are "
+        "left out unless --with-attributes. Needs a Kafka and a ledger: those of a running `audience up`, or "
+        "KAFKA_BOOTSTRAP_SERVERS and `audience consume --ledger`.",
     ),
     (
         "errors",

@@ -17,20 +17,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from test_cli import audience
+from test_ledger import ledger, receipts
 from test_pipeline import minimal_record, publish, single_object
 from test_refusals import fault
 from world import World, make_batch, make_users, world
 
 from cli.arguments import _session
-from cli.dead_letters import Post, list_letters, print_rows, show_letters
-from cli.letter_lines import COLUMNS, Shown, cells, printable
+from cli.dead_letters import Post, list_letters, show_letters
+from cli.invalid import COLUMNS as INVALID_COLUMNS
+from cli.letter_lines import COLUMNS, Shown, cells
 from cli.letters import Letters, Offsets, Wanted
 from cli.mask import DOTS, mask, masked
-from providers.errors import VOCABULARY
-from schemas.codec import encode_batch_completion
+from cli.tables import print_rows, printable
+from schemas.codec import encode_batch_completion, encode_batch_receipt
 from schemas.framing import Framing
-from schemas.records import AudienceUser, BatchCompletion, Counts, Origin, Purchase, RejectedUser, Status
+from schemas.records import AudienceUser, BatchCompletion, BatchReceipt, Counts, Origin, Purchase, RejectedUser, Status
 from schemas.target import Target
+from schemas.vocabulary import VOCABULARY
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames, ensure_topics, layout
@@ -99,15 +102,20 @@ def test_the_last_failure_stands_unless_a_delivery_ended_otherwise_in_whatever_o
     assert standing(shuffled) == newest_first
 
 
-def test_each_account_and_each_delivery_is_a_matter_of_its_own() -> None:
+def test_each_account_is_a_matter_of_its_own() -> None:
     others = [
         make_completion(account="eu"),
         make_completion(provider="tiktok"),
-        make_completion(delivery="replay-1"),
         make_completion(origin=Origin(topic="audience.batches", partition=1, offset=0)),
     ]
     left = standing([make_completion(), make_completion("delivered"), *others])
     assert sorted(map(repr, left)) == sorted(map(repr, others))
+
+
+def test_what_a_replay_got_through_is_no_letter_any_more_and_what_it_failed_is_one_letter() -> None:
+    failed, again = make_completion(), make_completion(delivery="r-1", at=1)
+    assert standing([again, failed]) == [again]
+    assert standing([failed, make_completion("delivered", delivery="r-2", at=2), again]) == []
 
 
 def test_a_letter_holds_no_list_of_users_and_the_log_s_time_where_it_has_none() -> None:
@@ -192,7 +200,7 @@ def test_a_masked_user_has_the_same_fields_and_no_value(user: AudienceUser) -> N
 def test_a_terminal_gets_a_table_where_it_fits_and_nothing_is_cut_off_or_steers_it(width: int, is_table: bool) -> None:
     letter = make_completion(session_id="\x1b[31mred[/red]", platform_code="190/463", at=1)
     output = io.StringIO()
-    print_rows([cells(letter)], Console(file=output, width=width, force_terminal=True, color_system=None))
+    print_rows(COLUMNS, [cells(letter)], Console(file=output, width=width, force_terminal=True, color_system=None))
     assert ("│" in output.getvalue()) == is_table
     (line,) = [line for line in output.getvalue().splitlines() if "audience.batches" in line]
     assert re.split(r" {2,}", line.replace("│", "  ").strip()) == [
@@ -405,3 +413,65 @@ async def test_letters_are_read_with_a_schema_registry_too(
     assert Target(letter["provider"], letter["account"] or "") == Target("facebook")
     await show_letters(post, letter["origin"], Shown(users=1, is_masked=True), as_json=True)
     assert json.loads(capsys.readouterr().out)["batch"]["users"][0]["email"] == f"a{DOTS}"
+
+
+async def test_records_that_are_not_valid_are_listed_with_the_reason_whoever_published_them(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found, ledger(found):
+        wrong = {**minimal_record(1), "batchId": "no uuid", "name": "\x1b[31mred", "sessionId": "5"}
+        await asyncio.to_thread(publish, found, single_object(minimal_record(1)), single_object(wrong))
+        await receipts(found, 2)
+        await asyncio.to_thread(publish, found, b"garbage")
+        await receipts(found, 3)
+        environ = settings(found)
+
+        code, output, errors = await audience(tmp_path, "dead-letters", "list", "--invalid", **environ)
+        assert (code, errors) == (0, "Records that are not valid: 2 (invalid: 1, undecodable: 1).\n")
+        header, newest, older = (re.split(r" {2,}", line) for line in output.splitlines())
+        assert header == list(INVALID_COLUMNS)
+        assert newest[1:7] == ["undecodable", "no known framing", "-", "-", "-", "-"]
+        red = "\N{REPLACEMENT CHARACTER}[31mred"
+        assert older[1:7] == ["invalid", "batchId: expected a UUID", "-", red, "5", "no uuid"]
+
+        asked = ["--invalid", "--json", "--session", "5.0", "--age", "1h"]
+        code, output, _ = await audience(tmp_path, "dead-letters", "list", *asked, **environ)
+        (told,) = [json.loads(line) for line in output.splitlines()]
+        assert datetime.fromisoformat(told.pop("at")) < datetime.now(UTC)
+        assert told == {
+            "origin": older[0],
+            "verdict": "invalid",
+            "reason": "batchId: expected a UUID",
+            "source": None,
+            "name": "\x1b[31mred",
+            "type": "custom",
+            "sessionId": "5",
+            "batchId": "no uuid",
+            "users": 1,
+        }
+        answer = await audience(tmp_path, "dead-letters", "list", "--invalid", "--session", "6", **environ)
+        assert answer[1:] == ("", "No record is meant by these filters; without them there are 2 that are not valid.\n")
+        code, _, errors = await audience(tmp_path, "dead-letters", "list", "--invalid", "--reason", "bug", **environ)
+        assert (code, errors.strip().endswith("leave out --provider and --reason")) == (1, True)
+
+
+async def test_a_receipt_that_comes_twice_counts_once_and_one_that_nobody_can_decode_stops_nothing(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    names = TopicNames(topic_prefix)
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "AUDIENCE_TOPIC_PREFIX": topic_prefix}
+    await ensure_topics(kafka, layout(names))
+    answer = await audience(tmp_path, "dead-letters", "list", "--invalid", **environ)
+    assert answer == (0, "", "No record of the log is invalid.\n")
+    origin = Origin(topic=names.batches, partition=3, offset=17)
+    receipt = BatchReceipt(origin=origin, timestamp=NOW, verdict="undecodable", reason="no known framing")
+    async with Writer(kafka) as writer:
+        for value in (encode_batch_receipt(receipt), b"garbage", encode_batch_receipt(receipt)):
+            await writer.send(names.receipts, receipt.key, value)
+    code, output, errors = await audience(tmp_path, "dead-letters", "list", "--invalid", **environ)
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["origin", str(origin)]
+    assert errors.splitlines() == [
+        "Receipts that could not be decoded and are left out: 1.",
+        "Records that are not valid: 1 (undecodable: 1).",
+    ]
