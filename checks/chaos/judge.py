@@ -1,6 +1,6 @@
 """The judgement of a run: reads what Kafka and the platforms hold and compares it with what was uploaded."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.chaos.plan import PROVIDERS
@@ -9,8 +9,8 @@ from checks.chaos.sandbox_client import SandboxClient
 from checks.chaos.uploads import Clients
 from checks.chaos.verdict import Holding, Place, Upload, compare, faults_of, fold, longest_stall
 from cli.config import SANDBOXED
-from schemas.codec import decode_batch_completion
-from schemas.records import TERMINAL, BatchCompletion
+from schemas.codec import decode_batch_completion, decode_batch_receipt
+from schemas.records import TERMINAL, BatchCompletion, Origin
 from schemas.target import Target
 from streams.groups import backlog
 from streams.settings import KafkaSettings
@@ -37,6 +37,12 @@ class Books:
         records = await read_to_end(self.kafka, self.names.batches, READ_LIMIT)
         return {(r.origin, target): r.timestamp.timestamp() for r in records if r.timestamp for target in SANDBOXED}
 
+    async def receipts(self) -> set[Origin]:
+        """Return the records that have a valid receipt."""
+        records = await read_to_end(self.kafka, self.names.receipts, READ_LIMIT)
+        told = [decode_batch_receipt(record.value) for record in records]
+        return {receipt.origin for receipt in told if receipt.verdict == "valid"}
+
     async def unsettled(self) -> AsyncIterator[str]:
         """Yield what is not at rest: groups that are behind, records that have not ended."""
         for target in SANDBOXED:
@@ -45,6 +51,8 @@ class Books:
             for group_id, topic in ((group, self.names.batches), (retry, retry)):
                 if behind := await backlog(self.kafka, group_id, topic):
                     yield f"{group_id} is {behind} records behind"
+        if behind := await backlog(self.kafka, self.names.ledger_group, self.names.batches):
+            yield f"the ledger is {behind} records behind"
         wanted = sum(await end_offsets(self.kafka, self.names.batches)) * len(SANDBOXED)
         ended = len(fold(completion for completion, _ in await self.completions()))
         if ended < wanted:
@@ -68,8 +76,14 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
             mine = [upload for upload in clients.uploads if upload.audience == audience]
             held = await sandbox.members(provider, _platform_name(audience))
             report.differences += _held_differently(provider, mine, compare(held, mine, provider), folded)
+    report.differences += _receipts_differ(await books.receipts(), origins)
     counters = await sandbox.counters()
     report.sent = {name: (its["rows"], its["repeatedRows"]) for name, its in counters.items()}
+
+
+def _receipts_differ(told: Collection[Origin], origins: Sequence[Origin]) -> list[str]:
+    missing = set(origins).symmetric_difference(told)
+    return [f"the ledger: {len(missing)} of {len(origins)} records have no valid receipt"] if missing else []
 
 
 def _platform_name(audience: str) -> str:

@@ -8,9 +8,11 @@ PROVIDERS = ("facebook", "tiktok", "klaviyo")
 
 PROCESS_FAULTS = (
     "kill ingestion",
+    "kill ledger",
     "kill consumer",
     "kill broker",
     "pause ingestion",
+    "pause ledger",
     "pause consumer",
     "pause broker",
     "add consumer",

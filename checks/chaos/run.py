@@ -29,6 +29,9 @@ from streams.settings import KafkaSettings
 from streams.topics import ensure_topics, layout
 
 SERVERS = 2
+SHARED = frozenset({"ingestion", "ledger"})
+"""Kinds of processes that serve every account."""
+
 MOST_CONSUMERS = 3
 CLIENTS = 4
 CALM = 3.0
@@ -86,11 +89,17 @@ class World:
         """Start one more consumer of an account."""
         self._consumers[provider] += 1
         name = f"consume-{provider}-{self._consumers[provider]}"
+        await self._consume(f"consumer {provider}", name, ["--provider", provider], is_awaited=is_awaited)
+
+    async def add_ledger(self) -> None:
+        """Start the ledger, and wait until it is ready."""
+        await self._consume("ledger", "consume-ledger", ["--ledger"], is_awaited=True)
+
+    async def _consume(self, kind: str, name: str, what: Sequence[str], *, is_awaited: bool) -> None:
         at = Address(host=HOST, port=_port())
         mine = {**self.settings, "AUDIENCE_HEALTH_LISTEN": str(at)}
-        arguments = ["consume", "--provider", provider]
-        part = make_part(name, arguments, mine, at, "/readyz", self.logs / f"{name}.log")
-        await self.fleet.add(f"consumer {provider}", part, is_awaited=is_awaited)
+        part = make_part(name, ["consume", *what], mine, at, "/readyz", self.logs / f"{name}.log")
+        await self.fleet.add(kind, part, is_awaited=is_awaited)
 
     async def inject(self, fault: Fault) -> None:
         """Let something go wrong, and count it if it did."""
@@ -102,7 +111,7 @@ class World:
         elif fault.kind == "kill broker":
             self._count(fault, await self.fleet.kill_broker(fault.seconds))
         else:
-            await self._act(verb, "ingestion" if what == "ingestion" else f"consumer {fault.provider}", fault)
+            await self._act(verb, what if what in SHARED else f"consumer {fault.provider}", fault)
 
     async def _act(self, verb: str, kind: str, fault: Fault) -> None:
         found = self.fleet.of(kind)
@@ -203,6 +212,7 @@ async def world(environment: Environment, chance: random.Random, report: Report)
             is_awaited=True,
         )
         starts: list[Awaitable[object]] = [found.add_consumer(provider, is_awaited=True) for provider in PROVIDERS]
+        starts.append(found.add_ledger())
         for number, server in enumerate(servers, 1):
             mine = {**settings, "AUDIENCE_LISTEN": str(server)}
             part = make_part(f"serve-{number}", ["serve"], mine, server, "/readyz", logs / f"serve-{number}.log")
