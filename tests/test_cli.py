@@ -199,6 +199,9 @@ async def up(
         await draining
 
 
+SERVED = ("facebook", "tiktok", "klaviyo")
+
+
 def parts_of(pid: int) -> dict[str, int]:
     """Return the process ids of the parts that `up` runs, by command."""
     found = {}
@@ -224,7 +227,7 @@ async def test_up_serves_its_curl_line_and_starts_again_what_ends_and_ends_all_a
             assert {result["accepted"] for result in answered["results"]} == {2}
             parts = parts_of(process.pid)
             assert sorted(parts) == sorted(
-                ["sandbox", "serve", *(f"consume --provider {name}" for name in ("facebook", "tiktok", "klaviyo"))]
+                ["sandbox", "serve", "consume --ledger", *(f"consume --provider {name}" for name in SERVED)]
             )
             os.kill(parts["consume --provider tiktok"], signal.SIGKILL)
             os.kill(parts["sandbox"], signal.SIGKILL)
