@@ -3,6 +3,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md ./
 COPY cli cli
 COPY consumer consumer
+COPY ledger ledger
 COPY producer producer
 COPY providers providers
 COPY sandbox sandbox

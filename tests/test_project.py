@@ -35,6 +35,12 @@ def test_docker_compose_yml_keeps_to_the_compose_schema() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_image_and_the_package_have_every_room(room: str) -> None:
+    assert f"COPY {room} {room}\n" in (ROOT / "Dockerfile").read_text()
+    assert f'"{room}*"' in (ROOT / "pyproject.toml").read_text()
+
+
 def test_compose_and_the_jars_are_of_one_version_of_kafka() -> None:
     assert f"apache/kafka:{KAFKA_VERSION}" in (ROOT / "docker-compose.yml").read_text()
     assert f"kafka_2.13-{KAFKA_VERSION}.jar" in locked_jars()
