@@ -85,6 +85,7 @@ class Following:
     framing: Framing
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     _wanted: dict[str, int] = field(default_factory=dict)
+    _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _left: dict[str, dict[int, int]] = field(default_factory=dict)
     """Of each topic and partition how many offsets are still to be read of those that stood there at the start."""
 
@@ -107,6 +108,7 @@ class Following:
 
     def begin(self, topic: str, tail: Tail) -> None:
         """Note how much of a topic is to be read until the view is up to date."""
+        self._ends[topic] = {number: end for number, (_, end) in tail.spans.items()}
         left = {number: max(0, end - first) for number, (first, end) in tail.spans.items()}
         self._left[topic], self._wanted[topic] = left, sum(left.values())
 
@@ -118,7 +120,7 @@ class Following:
                 some, begun = records[start : start + AT_ONCE], clock()
                 changed = await patiently(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
-                    self._left[topic][partition] = max(0, tail.spans[partition][1] - following)
+                    self._left[topic][partition] = max(0, self._ends[topic][partition] - following)
                 self.changes.tell(changed)
                 if len(some) == AT_ONCE:
                     await asyncio.sleep(min(LONGEST_REST, clock() - begun))
@@ -149,11 +151,18 @@ class Following:
             await asyncio.sleep(PRUNE_EVERY)
 
     async def _prune_once(self) -> None:
-        receipts = dict(enumerate(await first_offsets(self.kafka, self.names.receipts)))
-        completions = dict(enumerate(await first_offsets(self.kafka, self.names.completions)))
+        receipts = await self._first_offsets(self.names.receipts)
+        completions = await self._first_offsets(self.names.completions)
         dropped = await asyncio.to_thread(self.view.drop_before, receipts, completions)
         if dropped:
             log.info("What left the topics is dropped from the view.", records=dropped)
+
+    async def _first_offsets(self, topic: str) -> dict[int, int]:
+        """Return where each partition begins; what came before need not be waited for, if it was to be read."""
+        found = dict(enumerate(await first_offsets(self.kafka, topic)))
+        for partition, left in self._left[topic].items():
+            self._left[topic][partition] = min(left, max(0, self._ends[topic][partition] - found[partition]))
+        return found
 
 
 def _read(records: Iterable[Record]) -> dict[int, int]:
