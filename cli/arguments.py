@@ -8,7 +8,7 @@ from typing import get_args
 
 import msgspec
 
-from ledger.status import State
+from ledger.resources import State
 from producer.numbers import number_text
 from providers.table import installed
 from schemas.records import AudienceType

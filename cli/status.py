@@ -24,7 +24,7 @@ from cli.status_lines import (
     sessions_told,
 )
 from cli.tables import print_lines, print_rows
-from ledger.status import AccountPage, BatchStatus, SessionPage, SessionStatus
+from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus
 
 ANSWER_LIMIT = 30.0
 """Seconds that an answer may take beyond those that the server was asked to wait."""

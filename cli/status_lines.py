@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cli.tables import Facts, listed, moment_text
-from ledger.sessions import Mark
-from ledger.status import (
+from ledger.resources import (
     AccountPage,
     AccountStatus,
     BatchStatus,
@@ -18,6 +17,7 @@ from ledger.status import (
     TargetStatus,
     UserCounts,
 )
+from ledger.sessions import Mark
 from schemas.target import Target
 
 SESSION_COLUMNS = ("session", "name", "type", "state", "users", "missing", "accounts")

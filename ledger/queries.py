@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
-from ledger.status import (
+from ledger.resources import (
     BatchStatus,
     RejectedPage,
     RejectedTold,
@@ -16,12 +15,10 @@ from ledger.status import (
     SessionPage,
     SessionStatus,
     SessionSummary,
-    StateOf,
     TargetStatus,
-    batch_status,
-    run_status,
-    target_status,
 )
+from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
+from ledger.status import StateOf, batch_status, run_status, target_status
 from ledger.view import RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target, parse_target

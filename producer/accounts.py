@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from ledger.status import AccountPage, AccountStatus, account_status
+from ledger.resources import AccountPage, AccountStatus
+from ledger.status import account_status
 from schemas.target import Target
 from streams.errors import KafkaUnreachableError
 from streams.groups import backlog, groups_with_members

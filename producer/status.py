@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ledger.following import Following
 from ledger.queries import CursorError, Filters, Queries
-from ledger.status import TERMINAL, BatchStatus, SessionStatus, State
+from ledger.resources import TERMINAL, BatchStatus, SessionStatus, State
 from producer.answers import RETRY_AFTER, refused
 from producer.numbers import number_text
 from schemas.records import AudienceType

@@ -33,8 +33,7 @@ from cli.status_lines import (
     spans,
 )
 from cli.tables import print_rows
-from ledger.sessions import Mark
-from ledger.status import (
+from ledger.resources import (
     AccountPage,
     BatchOfRun,
     BatchStatus,
@@ -47,6 +46,7 @@ from ledger.status import (
     TargetStatus,
     UserCounts,
 )
+from ledger.sessions import Mark
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.framing import Framing

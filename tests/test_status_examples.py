@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.status import AccountPage, BatchStatus, RejectedPage, SessionPage, SessionStatus
+from ledger.resources import AccountPage, BatchStatus, RejectedPage, SessionPage, SessionStatus
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)

@@ -1,0 +1,187 @@
+"""The status resources: what the endpoints answer, in camel case as JSON has it."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from ledger.sessions import Mark
+from schemas.records import AudienceType
+
+TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]
+State = Literal["incomplete", "in_progress", "blocked", "delivered", "partial", "failed"]
+
+TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed"})
+
+
+class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says."""
+
+    in_log: int
+    sent: int
+    accepted: int
+    rejected: int
+    matched: int | None
+
+
+class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last error, in words of the vocabulary, with the platform's own code and request id."""
+
+    code: str
+    meaning: str
+    remedy: str
+    platform_code: str | None
+    request_id: str | None
+
+
+class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a replay did with the same records."""
+
+    replay_id: str
+    state: TargetState
+    users: UserCounts
+
+
+class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far one account is."""
+
+    provider: str
+    account: str | None
+    state: TargetState
+    users: UserCounts
+    reasons: dict[str, int]
+    attempts: int
+    error: ErrorTold | None
+    finished_at: datetime | None
+    seconds_to_go: float | None
+    replays: list[ReplayTold]
+
+
+class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One batch: what was uploaded, and how far each account is with it."""
+
+    batch_id: str
+    name: str
+    type: AudienceType
+    session_id: str | None
+    sequence: int | None
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    parts: int
+    parts_in_log: int
+    accepted_at: datetime
+    source: str | None
+    verdict: str
+    reason: str | None
+    state: State
+    targets: list[TargetStatus]
+
+
+class BatchOfRun(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One batch of a run, in short."""
+
+    batch_id: str
+    sequence: int
+    users: int
+    at: datetime
+    mark: Mark | None
+    state: State
+
+
+class RunStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One pass through a session."""
+
+    name: str
+    type: AudienceType
+    state: State
+    started_at: datetime
+    last_at: datetime
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    missing: list[int]
+    are_totals_right: bool
+    batches: list[BatchOfRun]
+    targets: list[TargetStatus]
+
+
+class SessionStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """All runs under a session's id, the newest first."""
+
+    session_id: str
+    runs: list[RunStatus]
+
+
+class SessionSummary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A session in a list: its newest run, in short."""
+
+    session_id: str
+    name: str
+    type: AudienceType
+    state: State
+    runs: int
+    started_at: datetime
+    last_at: datetime
+    total_batches: int | None
+    total_users: int | None
+    users: int
+    missing: list[int]
+    targets: dict[str, TargetState]
+
+
+class SessionPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sessions, the newest first; `next` is the cursor of the following page."""
+
+    sessions: list[SessionSummary]
+    next: str | None
+
+
+class LossTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Records that left the log before the account had read them."""
+
+    partition: int
+    first_offset: int
+    end_offset: int
+    records: int
+    at: datetime
+
+
+class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an account stands. `behind` counts records of the log, null where Kafka does not say."""
+
+    provider: str
+    account: str | None
+    state: Literal["running", "throttled", "blocked"]
+    since: datetime | None
+    until: datetime | None
+    behind: int | None
+    has_consumer: bool | None
+    error: ErrorTold | None
+    lost: list[LossTold]
+
+
+class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Every account that is configured here."""
+
+    accounts: list[AccountStatus]
+
+
+class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A user that was rejected: by which account, its index in the request, the field, why, and what to do."""
+
+    provider: str
+    account: str | None
+    replay_id: str | None
+    index: int
+    field: str | None
+    reason: str
+    remedy: str
+
+
+class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Rejected users of a batch; `unlisted` counts those that completions have no room for."""
+
+    batch_id: str
+    rejected: list[RejectedTold]
+    unlisted: int
