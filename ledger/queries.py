@@ -19,7 +19,7 @@ from ledger.resources import (
 )
 from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
 from ledger.status import StateOf, batch_status, run_status, target_status
-from ledger.view import RecordRow, SessionKey, View, seen_batches
+from ledger.view import MOST_RECORDS, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target, parse_target
 from schemas.vocabulary import VOCABULARY
@@ -28,7 +28,8 @@ SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
 """Sessions that one page is looked for among, where a filter by state lets few through."""
 
-BATCHES_OF_A_RUN = 500
+FEW_RECORDS, PARTS = 100, 4
+"""Newest records that tell what a new batch is: some, and of each batch of its series a few; all would take long."""
 
 
 class CursorError(ValueError):
@@ -148,7 +149,8 @@ class Queries:
 
         `under_way` came before it, too, and is being written.
         """
-        known = seen_batches(self.view.session_records(key))
+        few = min(MOST_RECORDS, FEW_RECORDS + PARTS * (new.total_batches or 0))
+        known = seen_batches(self.view.session_records(key, few))
         ids = {batch.batch_id for batch in known}
         writing = [batch for batch in under_way if batch.batch_id not in ids]
         runs = runs_of([*known, *writing], self.window)

@@ -244,11 +244,11 @@ class View:
         """Return the newest records that are not valid, so many at most."""
         return self._records("verdict != 'valid' ORDER BY at DESC LIMIT ?", (most,))
 
-    def session_records(self, key: SessionKey) -> list[RecordRow]:
-        """Return the valid records of a session in the order of the log, the newest MOST_RECORDS of them."""
+    def session_records(self, key: SessionKey, most: int = MOST_RECORDS) -> list[RecordRow]:
+        """Return the valid records of a session in the order of the log, so many of the newest at most."""
         where = "session_id = ? AND name = ? AND type = ? AND verdict = 'valid'"
         newest = f"{where} ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
-        return self._records(newest, (key.session_id, key.name, key.type, MOST_RECORDS))[::-1]
+        return self._records(newest, (key.session_id, key.name, key.type, most))[::-1]
 
     def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
         query = f"SELECT {_RECORD_COLUMNS} FROM records WHERE {where}"  # noqa: S608 -- our own names
