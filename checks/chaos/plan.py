@@ -32,8 +32,8 @@ LONG_PAUSES = 0.3
 class Fault:
     """One thing that goes wrong, `at` so many seconds from the beginning.
 
-    `seconds` is how long a process is down or paused, a platform asks to wait, or a token stays expired. `choice`,
-    from 0 to 1, chooses among the processes that there are by then.
+    `seconds` is how long a process is down or paused, and for how long a platform has the fault, where so many `calls`
+    do not end it before, or asks to wait. `choice`, from 0 to 1, chooses among the processes that there are by then.
     """
 
     at: float

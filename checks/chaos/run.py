@@ -138,9 +138,8 @@ class World:
         elif fault.kind == "throttled":
             more |= {"seconds": fault.seconds, "status": 429}
         await self.sandbox.fail(fault.provider, fault.kind, **more)
-        if fault.kind == "auth":
-            await asyncio.sleep(fault.seconds)
-            await self.sandbox.clear(provider=fault.provider, fault="auth")
+        await asyncio.sleep(fault.seconds)  # a parked account makes few calls, and would meet faults of long ago
+        await self.sandbox.clear(provider=fault.provider, fault=fault.kind)
 
     async def play(self, plan: Sequence[Fault], seconds: float) -> None:
         """Upload all the while; let things go wrong by plan; then let nothing go wrong any more."""
