@@ -66,7 +66,7 @@ class Statuses:
     async def sessions(self, request: web.Request) -> web.Response:
         """List sessions, the newest first."""
         filters, faults = _filters(request)
-        most = _number(request, "limit", PAGE, LARGEST_PAGE, faults)
+        most = _number(request, "limit", PAGE, LARGEST_PAGE, faults, least=1)
         if faults:
             raise refused(400, *faults)
         cursor = request.query.get("cursor")
@@ -125,7 +125,9 @@ def _session_id(text: str) -> str:
         return text
 
 
-def _number(request: web.Request, name: str, default: float, most: float, faults: list[str]) -> float:
+def _number(
+    request: web.Request, name: str, default: float, most: float, faults: list[str], *, least: float = 0
+) -> float:
     text = request.query.get(name)
     if text is None:
         return default
@@ -133,8 +135,8 @@ def _number(request: web.Request, name: str, default: float, most: float, faults
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 <= number <= most:
-        faults.append(f"{name}: send a number from 0 to {most:g}")
+    if not least <= number <= most:
+        faults.append(f"{name}: send a number from {least:g} to {most:g}")
     return number
 
 

@@ -452,6 +452,7 @@ async def test_sessions_are_listed_newest_first_by_filter_and_page_by_page(
         ("/audience/sessions/12345", 404, "path"),
         ("/audience/sessions?state=odd", 400, "state"),
         ("/audience/sessions?type=odd&limit=x", 400, "limit"),
+        ("/audience/sessions?limit=0", 400, "limit"),
         ("/audience/sessions?since=yesterday", 400, "since"),
         ("/audience/sessions?cursor=abc", 400, "cursor"),
         (f"/audience/batches/{uuid.UUID(int=7)}?wait=-1", 400, "wait"),
