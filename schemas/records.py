@@ -79,12 +79,13 @@ class Origin(Struct, frozen=True, kw_only=True, order=True):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """Users of a record; `matched` is None where the platform does not say."""
+    """Users of a record; `matched` is None where the platform does not say, `open` who is neither in nor out yet."""
 
     received: int = 0
     accepted: int = 0
     rejected: int = 0
     matched: int | None = None
+    open: int = 0
 
 
 class RejectedUser(Struct, frozen=True, kw_only=True):
@@ -111,6 +112,8 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     counts: Counts = Counts()
     rejected_users: list[RejectedUser] = []
     rejected_reasons: dict[str, int] = {}
+    repaired: dict[str, int] = {}
+    dropped: dict[str, int] = {}
     error_code: str | None = None
     platform_code: str | None = None
     request_id: str | None = None
