@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from ledger.resources import State
-from producer.numbers import number_text
+from producer.numbers import Number, number, number_text
 from providers.table import installed
 from schemas.records import AudienceType
 from schemas.target import Target, parse_target
@@ -29,6 +29,9 @@ _INVALID = (
     "the records of the log that break a rule or cannot be decoded, by whomever they were published, instead; with "
     "--session and --age as they say"
 )
+
+
+_numbers = msgspec.json.Decoder(float_hook=number)
 
 
 class UsageError(Exception):
@@ -87,7 +90,8 @@ def _reason(text: str) -> str:
 def _session(text: str) -> str:
     """Return a session id as the endpoint keeps it, which is a number's shortest text; others may write any text."""
     try:
-        return number_text(msgspec.json.decode(text, type=float | int))
+        decoded = _numbers.decode(text)
+        return number_text(decoded) if isinstance(decoded, Number) and not isinstance(decoded, bool) else text
     except (msgspec.DecodeError, ValueError):
         return text
 

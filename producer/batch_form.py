@@ -1,13 +1,16 @@
 """The part `batch`: where an upload stands in its session."""
 
+import math
 import re
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from producer.numbers import number_text
+from producer.numbers import Number, number, number_text
+from producer.surrogates import without_halves
 from producer.users_json import PayloadError, explain
 from schemas.validity import MAX_WHOLE
 
@@ -23,7 +26,17 @@ _EXPECTED = {
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Number) and not isinstance(value, bool)
+
+
+def _finite(literal: str) -> float | Decimal:
+    found = number(literal)
+    if math.isinf(found):
+        raise msgspec.ValidationError
+    return found
+
+
+_decoder = msgspec.json.Decoder(float_hook=_finite)
 
 
 def _session_id(value: Any) -> str:
@@ -64,7 +77,7 @@ class BatchForm(BaseModel):
 def parse_batch(data: bytes) -> tuple[BatchForm, int]:
     """Parse the part; return it and how many of its members we do not know. Raises PayloadError."""
     try:
-        decoded = msgspec.json.decode(data)
+        decoded = _decoder.decode(without_halves(data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(_not_json(data, error)) from None
     if not isinstance(decoded, dict):

@@ -1,20 +1,39 @@
 """JSON numbers as text."""
 
 import math
+from decimal import Decimal
+
+Number = int | float | Decimal
+"""A number of JSON: a Decimal where a float would lose digits."""
+
+FROM, TO = 1e-6, 1e21
+"""Between these numbers are written without an exponent."""
 
 
-def number_text(number: float) -> str:
-    """Return the shortest decimal text of a finite number, as JavaScript's String() does: 5.0 is `5`.
+def number(literal: str) -> float | Decimal:
+    """Return a number with a fraction or an exponent with all of its digits; infinite where it is too large."""
+    nearest = float(literal)
+    if not math.isfinite(nearest) or nearest == 0:
+        return nearest
+    exact = Decimal(literal)
+    return nearest if Decimal(repr(nearest)) == exact else exact
 
-    Whole numbers below 1e21 keep all their digits. Raises ValueError for a number that is not finite or that
-    only an integer type without bounds can hold.
+
+def number_text(number: Number) -> str:
+    """Return the shortest decimal text of a finite number, as JavaScript's String() does: 5.0 is `5`, 1e-7 is `1e-7`.
+
+    What a double can't keep has all its digits, as they were written: two ids must not become one. Raises ValueError
+    for a number that is not finite or has thousands of digits.
     """
-    try:
-        as_float = float(number)
-    except OverflowError:
-        raise ValueError("not a finite number") from None
-    if not math.isfinite(as_float):
+    if isinstance(number, int):
+        return str(number)
+    exact = number if isinstance(number, Decimal) else Decimal(repr(number))
+    if not exact.is_finite():
         raise ValueError("not a finite number")
-    if abs(number) < 1e21 and as_float.is_integer():
-        return str(int(number))
-    return repr(as_float)
+    if number == 0:
+        return "0"
+    if isinstance(number, Decimal) or FROM <= abs(number) < TO:
+        text = format(exact, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    digits, _, exponent = repr(number).partition("e")
+    return f"{digits}e{int(exponent):+}"

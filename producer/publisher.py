@@ -241,7 +241,7 @@ def _parsed(users: Iterable[User] | bytes) -> Users:
 
 
 def _json_objects(users: Iterable[User]) -> Iterable[bytes]:
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
+    encoder = json.JSONEncoder(allow_nan=False, default=_plain)
     for index, user in enumerate(users):
         try:
             yield encoder.encode(user).encode()

@@ -13,7 +13,7 @@ from ledger.following import Following
 from ledger.queries import CursorError, Filters, Queries
 from ledger.resources import TERMINAL, BatchStatus, SessionStatus, State
 from producer.answers import RETRY_AFTER, refused
-from producer.numbers import number_text
+from producer.numbers import number, number_text
 from schemas.records import AudienceType
 from schemas.when import parse_when
 
@@ -120,8 +120,8 @@ def _json(body: object) -> web.Response:
 def _session_id(text: str) -> str:
     """Return a session's id as it is kept: `5.0` is `5`."""
     try:
-        return number_text(float(text)) if "." in text or "e" in text.lower() else text
-    except (ValueError, OverflowError):
+        return number_text(number(text)) if "." in text or "e" in text.lower() else text
+    except (ValueError, ArithmeticError):
         return text
 
 

@@ -1,18 +1,20 @@
 """Users from JSON straight into typed records."""
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from producer.numbers import number_text
+from producer.numbers import Number, number, number_text
+from producer.surrogates import without_halves
 from schemas.records import MAX_TEXT, AudienceUser, Purchase, Text
 
 _PLACE = re.compile(r"`\$((?:\[\d+\]|\.\w+)*)`$")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
-TextOrNumber = Annotated[str, Meta(max_length=MAX_TEXT)] | int | float | None
+TextOrNumber = Any
+"""A text of at most MAX_TEXT characters, a number, or None; typed loosely, as a float would lose digits."""
 
 
 class PayloadError(Exception):
@@ -39,7 +41,7 @@ class _LooseUser(Struct, frozen=True, rename="camel", gc=False):
 
 
 _strict = msgspec.json.Decoder(list[_StrictUser])
-_loose = msgspec.json.Decoder(list[_LooseUser])
+_loose = msgspec.json.Decoder(list[_LooseUser], float_hook=number)
 
 _USER_MEMBERS = frozenset(AudienceUser.__struct_encode_fields__)
 _PURCHASE_MEMBERS = frozenset(Purchase.__struct_encode_fields__)
@@ -56,8 +58,8 @@ class Users(Struct, frozen=True):
 def parse_users(data: bytes) -> Users:
     """Parse the part `users`. Raises PayloadError.
 
-    Most uploads fit the types as they are; only one that does not pays for numbers where text is expected, and
-    for members that we do not know.
+    Most uploads fit the types as they are; only one that does not pays for numbers where text is expected, for
+    halves of surrogate pairs and for members that we do not know.
     """
     try:
         strict: list[AudienceUser] = [*_strict.decode(data)]
@@ -67,6 +69,7 @@ def parse_users(data: bytes) -> Users:
 
 
 def _parse_loose(data: bytes) -> Users:
+    data = without_halves(data)
     try:
         loose = _loose.decode(data)
         users = [_user(user, index) for index, user in enumerate(loose)]
@@ -88,13 +91,19 @@ def _user(user: _LooseUser, index: int) -> AudienceUser:
     )
 
 
-def _text(value: str | float | None, index: int, field: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    try:
-        return number_text(value)
-    except ValueError:
-        raise PayloadError(f"users[{index}].{field}: expected string") from None
+def _text(value: object, index: int, field: str) -> str | None:
+    """Return a text or a number as text. Raises PayloadError."""
+    expected = f"users[{index}].{field}: expected string"
+    if isinstance(value, Number) and not isinstance(value, bool):
+        try:
+            value = number_text(value)
+        except ValueError:
+            raise PayloadError(expected) from None
+    if value is not None and not isinstance(value, str):
+        raise PayloadError(expected)
+    if value is not None and len(value) > MAX_TEXT:
+        raise PayloadError(f"{expected} of at most {MAX_TEXT} characters")
+    return value
 
 
 def _count_unknown(users: list[dict[str, Any]]) -> int:

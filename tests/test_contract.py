@@ -117,7 +117,7 @@ async def test_broken_multipart_is_refused_in_plain_text(server: World, body: by
         ('[{"purchase": {"profit": "much"}}]', "users[0].purchase.profit: expected finite number"),
         ('[{"purchase": {"profit": 1e400}}]', "users[0].purchase.profit: expected finite number"),
         ('[{"purchase": 5}]', "users[0].purchase: expected object"),
-        ('[{"email": "\\ud800"}]', "users: not JSON"),
+        ('[{"email": "\\ud8"}]', "users: not JSON"),
         ('[{"email": "' + "a" * 1025 + '"}]', "users[0].email: expected string of at most 1024 characters"),
         ('[{"unknown": ' + "[" * 100_000, "users: nested too deeply"),
         (b'[{"email": "\xff"}]', "users: not UTF-8 at byte 12"),
