@@ -10,6 +10,7 @@ from cli.environment import Environment
 from consumer.settings import ConsumerSettings
 from consumer.way import Account
 from producer.settings import Address, ServerSettings, parse_address
+from providers.numbering import parse_region
 from providers.settings import AccountSettings, account_values, variables
 from providers.table import installed
 from schemas.framing import Framing
@@ -58,7 +59,7 @@ class CommonSettings(BaseModel):
     env_file: str = Field(
         default=".env", alias="AUDIENCE_ENV_FILE", description="File of settings, read first; empty: none."
     )
-    default_region: Annotated[str, Field(pattern="^[A-Za-z]{2}$")] | None = Field(
+    default_region: Annotated[str | None, BeforeValidator(parse_region)] = Field(
         default=None, alias="AUDIENCE_DEFAULT_REGION", description="Country of phone numbers that have none."
     )
     allow_weaker_topics: bool = Field(

@@ -87,8 +87,8 @@ class Delivery:
         )
         numbered = enumerate(batch.users, start=batch.first_index)
         chosen = [(index, user) for index, user in numbered if only is None or index in only]
-        tally = Tally(received=len(chosen))
         made = await self._make_rows(chosen)
+        tally = Tally(received=len(chosen), repaired=made.repaired, dropped=made.dropped)
         for index, rejection in made.rejected:
             tally.reject(index, rejection)
         if made.rows:

@@ -10,6 +10,7 @@ import msgspec
 from consumer.attempts import PostponedError
 from providers.base import Rejection, Sent
 from providers.errors import PlatformError
+from providers.reasons import reason_of
 from providers.rows import RowGroup
 from schemas.records import LIVE, AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
 from schemas.target import Target
@@ -37,11 +38,13 @@ class Tally:
     excused: float = 0.0
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     request_ids: list[str] = field(default_factory=list)
 
     def reject(self, index: int, rejection: Rejection) -> None:
         """Count a user that was rejected; `index` is the user's place in the request."""
-        self.reasons[_reason(rejection)] += 1
+        self.reasons[reason_of(rejection)] += 1
         if len(self.rejected) < MAX_REJECTED_USERS:
             self.rejected.append((index, rejection))
 
@@ -50,7 +53,7 @@ class Tally:
         for position, rejection in sent.rejected.items():
             self.reject(group.indexes[position], rejection)
         for rejection, count in sent.unplaced.items():
-            self.reasons[_reason(rejection)] += count
+            self.reasons[reason_of(rejection)] += count
         self.accepted += len(group.rows) - len(sent.rejected) - sum(sent.unplaced.values())
         if sent.matched is not None:
             self.matched = (self.matched or 0) + sent.matched
@@ -71,10 +74,6 @@ class Tally:
         if self.error is not None:
             return "failed"
         return "partial" if self.reasons else "delivered"
-
-
-def _reason(rejection: Rejection) -> str:
-    return f"{rejection.field}: {rejection.reason}" if rejection.field else rejection.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +131,8 @@ class Job:
                 for index, rejection in sorted(tally.rejected, key=itemgetter(0))
             ],
             rejected_reasons=dict(tally.reasons),
+            repaired=dict(tally.repaired),
+            dropped=dict(tally.dropped),
             platform_code=error.platform_code if error else None,
             audience_id=tally.audience_id,
             request_id=error.request_id if error else None,

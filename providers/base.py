@@ -104,7 +104,8 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     def row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row of the platform, anything that JSON can hold, or say why it makes none.
 
-        Pure: the same user gives the same row, whatever came before.
+        Pure: the same user gives the same row, whatever came before. The user's values are repaired already
+        (`schemas.repairs`), so that only the platform's own rules are left.
         """
 
     def bare_row(self, user: AudienceUser) -> RowT | Rejection:
@@ -113,6 +114,14 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         Attributes are last-write-wins: what is sent again later must not bring back old ones.
         """
         return self.row(user)
+
+    def left_out(self, user: AudienceUser, row: RowT) -> Iterable[Rejection]:
+        """Return the values of a user that the platform would take but that its row lacks, each with the reason.
+
+        What the platform takes from nobody, or what is blank, is not told.
+        """
+        del user, row
+        return ()
 
     @abstractmethod
     def identifiers(self, row: RowT) -> Iterable[str]:

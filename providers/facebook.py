@@ -15,6 +15,7 @@ from providers.errors import TooMuchError, platform_error
 from providers.facebook_answers import CODES, pause_by_usage, refusal
 from providers.http import Answer, Request
 from providers.pace import Pause, Rate
+from providers.reasons import unreadable
 from providers.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser, Purchase
 
@@ -28,6 +29,8 @@ FIELDS: Mapping[str, str] = {
     "ZIP": "postalCode",
 }
 """Columns of every row, and our fields: all but the first are SHA-256 of the normalised value, or empty."""
+
+HASHED = tuple(FIELDS)[1:]
 
 VALUE = "LOOKALIKE_VALUE"
 """Last column of a value-based audience: a plain number from 0, without a currency."""
@@ -160,6 +163,12 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
         if (purchase.currency or "").strip().upper() != self.settings.value_currency:
             return Rejection("purchase.currency", "other_currency")
         return amount
+
+    def left_out(self, user: AudienceUser, row: list[Cell]) -> Iterable[Rejection]:
+        """Return the values of which Meta's rules left nothing to hash."""
+        if "" not in row:
+            return ()
+        return unreadable(user, [FIELDS[column] for column, cell in zip(HASHED, row[1:], strict=False) if cell == ""])
 
     def identifiers(self, row: list[Cell]) -> Iterable[str]:
         """Return the columns that are filled, but for the value."""

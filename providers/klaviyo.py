@@ -11,7 +11,9 @@ from providers import normalise
 from providers.base import Limits, Provider, Rejection, Sent
 from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.http import Answer, Request
+from providers.numbering import is_valid_phone
 from providers.pace import Pause, Rate
+from providers.reasons import UNREADABLE, given
 from providers.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser, Purchase
 
@@ -50,6 +52,9 @@ FIELDS: Mapping[str, str] = {
     "last_name": "lastName",
 }
 """Our names of a profile's attributes."""
+
+PLACES: Mapping[str, str] = {"country": "country", "zip": "postalCode"}
+"""Our names of the members of a profile's location."""
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
 
@@ -151,6 +156,13 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         kept = {name: value for name, value in row["attributes"].items() if name in IDENTIFIERS}
         return {**row, "attributes": kept}
 
+    def left_out(self, user: AudienceUser, row: dict[str, Any]) -> Iterable[Rejection]:
+        """Return the values that Klaviyo would take from somebody else: hashed, too long, or no valid number."""
+        attributes = row["attributes"]
+        lacking = [field for name, field in FIELDS.items() if name not in attributes]
+        lacking += [field for name, field in PLACES.items() if name not in attributes.get("location", {})]
+        return [Rejection(field, _why_left_out(field, text)) for field, text in given(user, lacking)]
+
     def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
         """Return the identifiers that a profile has."""
         return [name for name in IDENTIFIERS if name in row["attributes"]]
@@ -160,7 +172,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
             return None
         country = normalise.country(user.country) if user.country else None
         number = normalise.phone(user.phone, country, self.settings.default_region)
-        return number if number and normalise.is_valid_phone(number) else None
+        return number if number and is_valid_phone(number) else None
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Ask for lists of this name; of several take the first by id."""
@@ -358,6 +370,12 @@ def _properties(purchase: Purchase) -> dict[str, Any]:
             "purchase_total_7_days": purchase.total_7_days,
         }
     )
+
+
+def _why_left_out(field: str, text: str) -> str:
+    if normalise.as_hash(text):
+        return "hashed"
+    return "too_long" if field == "edgeTagId" else UNREADABLE[field]
 
 
 def _why_unusable(user: AudienceUser) -> Rejection:

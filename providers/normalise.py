@@ -3,12 +3,12 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
 
 import phonenumbers
 
-from providers.countries import alpha_2
+from providers.numbering import has_possible_length, is_valid_phone, without_trunk
+from schemas.countries import alpha_2
 
 _HASHED = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -48,11 +48,12 @@ def phone(text: str, *regions: str | None) -> str | None:
     """Return a number as `+` and 7 to 15 digits; None if it can't be read as one.
 
     1. What begins with `+`, `00` or both is international and keeps its digits, whether the number is anybody's
-    or not. 2. Anything else is read as a number of the first region that is not None, an alpha-2 code. 3. Where
-    that is not possible, as an international number whose `+` was left out.
+    or not, but for a trunk digit behind the country code that makes it nobody's. 2. Anything else is read as a
+    number of the first region that is not None, an alpha-2 code; where that is nobody's, but with a `+` before it is
+    somebody's, the `+` was left out. 3. Without a region it must be somebody's with a `+` before it.
     """
     if _CLEAN_E164.fullmatch(text):
-        return text
+        return without_trunk(text)
     return _slow_phone(text, next((region.upper() for region in regions if region), None))
 
 
@@ -66,8 +67,19 @@ def forget_phones() -> None:
 def _slow_phone(text: str, region: str | None) -> str | None:
     visible = text if text.isascii() else _visible(text)
     if international := _INTERNATIONAL.fullmatch(visible):
-        return _digits(_TRUNK.sub("", international[1]))
-    return _possible(visible, region) or _possible("+" + visible.strip(), None)
+        number = _digits(_TRUNK.sub("", international[1]))
+        return number and without_trunk(number)
+    national = _possible(visible, region)
+    abroad = None if _begins_with_zero(visible) else _digits(visible)
+    if abroad is None or not has_possible_length(abroad) or (national is not None and is_valid_phone(national)):
+        return national
+    return abroad if is_valid_phone(abroad) else national
+
+
+def _begins_with_zero(text: str) -> bool:
+    """Tell whether the first digit is a 0, with which no country code begins."""
+    first = next(filter(str.isdecimal, text), "0")
+    return unicodedata.decimal(first) == 0
 
 
 def _visible(text: str) -> str:
@@ -90,33 +102,6 @@ def _digits(text: str) -> str | None:
     letters = _EXTENSION.split(text)[0]
     number = "".join(str(unicodedata.decimal(letter)) for letter in letters if letter.isdecimal()).lstrip("0")
     return "+" + number if 7 <= len(number) <= 15 else None
-
-
-@lru_cache(maxsize=65536)
-def is_valid_phone(number: str) -> bool:
-    """Tell whether a number, `+` and digits, can be somebody's by the numbering plans.
-
-    Nothing is read into it: a 0 that is dialled only within the country makes it invalid.
-    """
-    country_code = next(
-        (code for code in _country_codes(number) if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), 0
-    )
-    national = number[1 + len(str(country_code)) :]
-    zeros = len(national) - len(national.lstrip("0"))
-    if not country_code or zeros == len(national):
-        return False
-    parsed = phonenumbers.PhoneNumber(
-        country_code=country_code,
-        national_number=int(national),
-        italian_leading_zero=True if zeros else None,
-        number_of_leading_zeros=zeros if zeros > 1 else None,
-    )
-    return phonenumbers.is_valid_number(parsed)
-
-
-def _country_codes(number: str) -> Iterator[int]:
-    """Yield what the country code may be; none begins with another."""
-    return (int(number[1 : 1 + length]) for length in (1, 2, 3))
 
 
 def name(text: str) -> str:

@@ -2,16 +2,17 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 
 import msgspec
 import structlog
 
 from providers.base import AnyProvider, Limits, Rejection
+from providers.reasons import IDENTIFIERS, reason_of, rejection_of
 from schemas.records import AudienceUser
+from schemas.repairs.users import repair
 
 log = structlog.get_logger()
 
@@ -20,11 +21,16 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(slots=True)
 class Rows:
-    """The rows of a batch as JSON, the index of the user that each came from, and who made none."""
+    """The rows of a batch as JSON, the index of the user that each came from, and who made none.
+
+    `repaired` counts values of rows by `field: kind`, `dropped` those that rows lack by `field: reason`.
+    """
 
     rows: list[msgspec.Raw] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +54,58 @@ def make_rows(
 ) -> Iterator[Rows]:
     """Turn users into rows; yields the same growing Rows after each `step` users, for others to have a turn.
 
-    Each user comes with its index in the request. One that makes the row function raise is rejected as `bug`, the
-    others are not touched by it. Without attributes rows are bare.
+    Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
+    row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
     """
-    made = Rows()
-    bugs: Counter[str] = Counter()
-    row_of = provider.row if with_attributes else provider.bare_row
+    making = _Making(provider, with_attributes)
     numbered = iter(users)
     while some := list(islice(numbered, step)):
         for index, user in some:
-            _add(made, bugs, provider.limits, index, partial(row_of, user))
-        yield made
-    for place, count in bugs.items():
+            making.add(index, user)
+        yield making.made
+    for place, count in making.bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
 
 
-def _add(made: Rows, bugs: Counter[str], limits: Limits, index: int, make: Callable[[], object]) -> None:
-    try:
-        row = make()
-        raw = row if isinstance(row, Rejection) else msgspec.Raw(_encoder.encode(row))
-    except Exception as error:
-        bugs[place_of(error)] += 1
-        raw = Rejection(None, "bug")
-    if not isinstance(raw, Rejection) and limits.row is not None and len(raw) > limits.row:
-        raw = Rejection(None, "too_large")
-    if isinstance(raw, Rejection):
-        made.rejected.append((index, raw))
-    else:
-        made.rows.append(raw)
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Rows in the making, and where row functions raised."""
+
+    provider: AnyProvider
+    with_attributes: bool
+    made: Rows = field(default_factory=Rows)
+    bugs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, index: int, user: AudienceUser) -> None:
+        """Add a user's row, or why there is none."""
+        made, repaired = self.made, repair(user)
+        row_of = self.provider.row if self.with_attributes else self.provider.bare_row
+        try:
+            row = row_of(repaired.user)
+            if isinstance(row, Rejection):
+                made.rejected.append((index, rejection_of(row, repaired.dropped)))
+                return
+            raw = _encoder.encode(row)
+            left_out = self._left_out(repaired.user, row)
+        except Exception as error:
+            self.bugs[place_of(error)] += 1
+            made.rejected.append((index, Rejection(None, "bug")))
+            return
+        most = self.provider.limits.row
+        if most is not None and len(raw) > most:
+            made.rejected.append((index, Rejection(None, "too_large")))
+            return
+        made.rows.append(msgspec.Raw(raw))
         made.indexes.append(index)
+        if repaired.repaired:
+            made.repaired.update(repaired.repaired)
+        if left_out or repaired.dropped:
+            made.dropped.update(map(reason_of, (*left_out, *(Rejection(*fault) for fault in repaired.dropped))))
+
+    def _left_out(self, user: AudienceUser, row: object) -> Sequence[Rejection]:
+        """Return the values that a row lacks; a bare one lacks attributes on purpose."""
+        told = self.provider.left_out(user, row)
+        return [one for one in told if self.with_attributes or one.field in IDENTIFIERS]
 
 
 def place_of(error: BaseException) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from providers.numbering import parse_region
 from providers.pace import Rate, parse_rates
 from schemas.target import Target
 
@@ -29,7 +30,7 @@ class AccountSettings(BaseModel):
         description="Rates for every operation, such as 10/s,150/m, or off; unset: as documented.",
     )
 
-    default_region: Annotated[str, Field(pattern="^[A-Za-z]{2}$")] | None = Field(
+    default_region: Annotated[str | None, BeforeValidator(parse_region)] = Field(
         default=None, description="Country of phone numbers that have none, such as DE; unset: none."
     )
 

@@ -12,6 +12,7 @@ from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
 from providers.errors import PlatformError, platform_error
 from providers.http import Request, Transport
 from providers.pace import Rate
+from providers.reasons import unreadable
 from providers.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
@@ -149,6 +150,14 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         if user.email:
             return Rejection("email", "not_an_email")
         return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
+
+    def left_out(self, user: AudienceUser, row: list[str]) -> Iterable[Rejection]:
+        """Return the address or the number that can't be hashed; TikTok takes nothing else."""
+        return (
+            ()
+            if all(row)
+            else unreadable(user, [field for field, cell in zip(("email", "phone"), row, strict=True) if not cell])
+        )
 
     def identifiers(self, row: list[str]) -> Iterable[str]:
         """Return the columns that are filled."""

@@ -16,6 +16,7 @@ from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
 from providers.errors import platform_error
 from providers.http import Request, Transport
 from providers.pace import Rate
+from providers.reasons import unreadable
 from providers.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
@@ -116,6 +117,10 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     def bare_row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
         """Return the user's fields without the purchase, which is of its day."""
         return self.row(msgspec.structs.replace(user, purchase=None))
+
+    def left_out(self, user: AudienceUser, row: dict[str, Any]) -> Iterable[Rejection]:
+        """Return the address or the number that can't be read; all else goes as it was uploaded."""
+        return unreadable(user, [field for field in ("email", "phone") if field not in row])
 
     def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
         """Return the identifiers that a user has."""

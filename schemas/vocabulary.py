@@ -100,6 +100,25 @@ VOCABULARY: Mapping[str, Meaning] = {
     "not_a_phone": Meaning(
         "reject", "row", "The phone number can't be read.", "Write +, country code and number, or add the country."
     ),
+    "damaged_number": Meaning(
+        "reject",
+        "row",
+        "A spreadsheet has cut the number's digits.",
+        "Export the column as text from where it was kept.",
+    ),
+    "damaged_text": Meaning(
+        "reject", "row", "A character was lost where the list was read or written.", "Export it again, as UTF-8."
+    ),
+    "hash_of_nothing": Meaning(
+        "reject", "row", "The value is the hash of an empty cell.", "Leave empty cells out before hashing."
+    ),
+    "placeholder": Meaning(
+        "reject", "row", "The value stands for an empty cell, such as null.", "Leave empty cells out."
+    ),
+    "not_a_country": Meaning(
+        "reject", "row", "The country can't be read.", "Write its code, such as DE, or its English name."
+    ),
+    "no_letters": Meaning("reject", "row", "Nothing that can be matched is left of the value.", "Correct it."),
     "hashed": Meaning("reject", "row", "The value is hashed; this platform takes it plain.", "Send it plain."),
     "too_long": Meaning("reject", "row", "The value is longer than the platform allows.", "Shorten it."),
     "too_large": Meaning("reject", "row", "The user is larger than the platform allows.", "Leave out what is long."),

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import sandbox_account
 
+from cli.config import ConfigError, load
+from cli.environment import Environment
 from providers import normalise
 from providers.base import AnyProvider, Rejection
-from providers.countries import alpha_2
 from providers.facebook import FIELDS
+from providers.numbering import is_valid_phone
+from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 
@@ -264,10 +267,10 @@ def test_a_number_is_valid_where_the_oracle_reads_exactly_it_and_says_so(code: i
     try:
         read = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        assert not normalise.is_valid_phone(number)
+        assert not is_valid_phone(number)
         return
     is_exact = phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) == number
-    assert normalise.is_valid_phone(number) == (is_exact and phonenumbers.is_valid_number(read))
+    assert is_valid_phone(number) == (is_exact and phonenumbers.is_valid_number(read))
 
 
 @settings(deadline=None)
@@ -295,3 +298,19 @@ def test_a_number_without_a_country_is_of_the_default_region() -> None:
 )
 def test_what_people_and_address_books_put_into_numbers_does_not_count(text: str) -> None:
     assert normalise.phone(text) == "+442079460958"
+
+
+@pytest.mark.parametrize(("written", "region"), [("UK", "GB"), ("de", "DE"), ("Germany", "DE"), ("USA", "US")])
+def test_the_default_region_is_read_as_a_country(written: str, region: str) -> None:
+    account = sandbox_account(Target("tiktok"), "http://127.0.0.1:9", default_region=written)
+    assert account.settings.default_region == region
+
+
+@pytest.mark.parametrize("written", ["EN", "XX", "EU", "+49", "49", "Atlantis"])
+def test_a_default_region_that_is_no_country_is_refused_at_the_start_instead_of_losing_every_number(
+    written: str,
+) -> None:
+    with pytest.raises(ValueError, match="default_region"):
+        sandbox_account(Target("tiktok"), "http://127.0.0.1:9", default_region=written)
+    with pytest.raises(ConfigError, match=r"^AUDIENCE_DEFAULT_REGION: expected a country, such as DE, GB or US$"):
+        load(Environment({"AUDIENCE_DEFAULT_REGION": written}, {}))

@@ -1,0 +1,121 @@
+"""What numbering plans say of a phone number: its country, what is no part of it, whether it can be anybody's."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+
+import phonenumbers
+
+from schemas.countries import alpha_2
+
+_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+
+_TRUNKS: Mapping[str, str] = {
+    "1": "01",
+    "52": "01",
+    **dict.fromkeys(("7", "370", "371", "372", "375", "992", "993", "998"), "08"),
+}
+"""First digits of what is or was dialled before a number within its country only; elsewhere it is a 0.
+
+Beside today's plans, which the library has: the 1 of Mexican mobiles, until 2019, and the Soviet 8.
+"""
+
+_FORMER: Mapping[str, tuple[str, ...]] = {"52": ("1", "01", "044", "045")}
+"""What was dialled in Mexico until 2019 before mobile and long-distance numbers (IFT, new dialling plan)."""
+
+_ARGENTINA, _ARGENTINE = "54", 10
+"""Argentina's 15 of mobiles stands behind the area code: a number with more digits than this has one, or a 9."""
+
+
+def parse_region(value: object) -> object:
+    """Return the country that phone numbers without one are of, as an ISO code in capitals; `UK` is GB.
+
+    Raises ValueError for what is no country with a numbering plan, which would make every such number unreadable.
+    """
+    if not isinstance(value, str):
+        return value
+    region = (alpha_2(value) or "").upper()
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("expected a country, such as DE, GB or US")
+    return region
+
+
+def country_code(number: str) -> str:
+    """Return the country code of `+` and digits, empty where there is none; none begins with another."""
+    return next((number[1 : 1 + length] for length in (1, 2, 3) if number[1 : 1 + length] in _CODES), "")
+
+
+def has_possible_length(number: str) -> bool:
+    """Tell whether `+` and digits are as many as numbers of their country have; it costs next to nothing."""
+    code = country_code(number)
+    return bool(code) and len(number) - 1 - len(code) in _lengths(code)
+
+
+@cache
+def _lengths(code: str) -> frozenset[int]:
+    region = phonenumbers.region_code_for_country_code(int(code))
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+    return frozenset(metadata.general_desc.possible_length if metadata and metadata.general_desc else ())
+
+
+def without_trunk(number: str) -> str:
+    """Return a number without the digits that are dialled within its country only, as the 0 in `+44 020 …`.
+
+    They go only where the number is nobody's with them and somebody's without them, or at least of a possible length.
+    """
+    code = country_code(number)
+    national = number[1 + len(code) :]
+    is_argentine = code == _ARGENTINA and len(national) > _ARGENTINE
+    if not code or not (national[:1] in _TRUNKS.get(code, "0") or is_argentine):
+        return number
+    return _mended(number, code, national)
+
+
+@lru_cache(maxsize=4096)
+def _mended(number: str, code: str, national: str) -> str:
+    if is_valid_phone(number):
+        return number
+    found = list(_readings(number, code, national))
+    somebodys = (reading for reading in found if is_valid_phone(reading))
+    possible = (reading for reading in found if not _is_possible(number) and _is_possible(reading))
+    return next(somebodys, None) or next(possible, number)
+
+
+def _readings(number: str, code: str, national: str) -> Iterator[str]:
+    """Yield the number as the library reads it, and without what is no longer in its plans."""
+    try:
+        read = phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        return
+    if read != number:
+        yield read
+    trunks = _FORMER.get(code) or _TRUNKS.get(code, "0")
+    yield from (f"+{code}{national.removeprefix(trunk)}" for trunk in trunks if national.startswith(trunk))
+
+
+def _is_possible(number: str) -> bool:
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    kept = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == number
+    return kept and phonenumbers.is_possible_number(parsed)
+
+
+@lru_cache(maxsize=65536)
+def is_valid_phone(number: str) -> bool:
+    """Tell whether a number, `+` and digits, can be somebody's by the numbering plans.
+
+    Nothing is read into it: a 0 that is dialled only within the country makes it invalid.
+    """
+    code = country_code(number)
+    national = number[1 + len(code) :]
+    zeros = len(national) - len(national.lstrip("0"))
+    if not code or zeros == len(national):
+        return False
+    parsed = phonenumbers.PhoneNumber(
+        country_code=int(code),
+        national_number=int(national),
+        italian_leading_zero=True if zeros else None,
+        number_of_leading_zeros=zeros if zeros > 1 else None,
+    )
+    return phonenumbers.is_valid_number(parsed)

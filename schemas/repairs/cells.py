@@ -1,0 +1,108 @@
+"""What any cell of a list may have met on its way: empty words, hashes of nothing, wrappings, marks nobody sees."""
+
+import hashlib
+import re
+import unicodedata
+from typing import NamedTuple
+
+REPLACED = "\ufffd"
+"""Stands where a character was lost: put there by whoever could not read it, by us for half a surrogate pair."""
+
+HASHED = re.compile(r"[0-9a-fA-F]{64}")
+
+_WORDS = ("null", "undefined", "none", "nan", "n/a")
+PLACEHOLDERS = frozenset({*_WORDS, "nil", "(null)", "<null>", "#n/a", "#value!", "#ref!", "#name?", "[object object]"})
+"""What programs write for a cell that is empty or broken, in lower case."""
+
+_CASINGS = {
+    cased for word in (*_WORDS, "nil") for cased in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/A")
+}
+_BLANKS = ("", " ", "  ", "\t", "\n", "\r\n", "\xa0", "\ufeff", "\0", '""', "''")
+_OF_NOTHING = frozenset(
+    hashlib.sha256((text + end).encode()).hexdigest() for text in (*_BLANKS, *_CASINGS) for end in ("", "\n")
+)
+
+_FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
+_QUOTED = re.compile(r"\"(.*)\"|'(.*)'|\u201c(.*)\u201d|\u2018(.*)\u2019", re.DOTALL)
+_APOSTROPHES = "'\u2019\u2018`\u00b4"
+
+_NUMBER = re.compile(r"([+-]?)(\d)(?:[.,](\d*))?[eE]\+?(\d{1,3})")
+
+
+class Cell(NamedTuple):
+    """What a cell comes to: its text, None where it is dropped; which repairs were made; why it is dropped.
+
+    `fault` is a word of the vocabulary with the scope `row`. A text without repairs is the one that was given.
+    """
+
+    text: str | None
+    repairs: tuple[str, ...] = ()
+    fault: str | None = None
+
+    def mended(self, text: str, repair: str) -> "Cell":
+        """Return the cell with another text, and the repair noted if it is one: blanks at the ends are none."""
+        is_same = text.strip() == (self.text or "").strip()
+        return Cell(text, self.repairs if is_same or repair in self.repairs else (*self.repairs, repair))
+
+    def dropped(self, fault: str) -> "Cell":
+        """Return the cell without its text, which is not repaired then."""
+        return Cell(None, (), fault)
+
+
+def emptiness(text: str) -> str | None:
+    """Return what makes a cell an empty or unreadable one, as a word of the vocabulary; None where it is neither."""
+    if REPLACED in text:
+        return "damaged_text"
+    stripped = text.strip()
+    if is_hash(stripped):
+        return "hash_of_nothing" if stripped.lower() in _OF_NOTHING else None
+    return "placeholder" if stripped.lower() in PLACEHOLDERS else None
+
+
+def is_hash(text: str) -> bool:
+    """Tell whether a text is 64 hexadecimal digits."""
+    return HASHED.fullmatch(text) is not None
+
+
+def without_invisible(cell: Cell, *, keep: str = "") -> Cell:
+    """Take away what nobody sees: marks of direction, joiners, byte order marks, NUL. `keep` are marks that stay."""
+    text = cell.text or ""
+    if text.isprintable():
+        return cell
+    seen = "".join(letter for letter in text if letter in keep or not _is_invisible(letter))
+    return cell.mended(seen, "invisible")
+
+
+def of_usual_width(cell: Cell) -> Cell:
+    """Write letters, digits and blanks of full width, as Japanese keyboards have them, as ordinary ones."""
+    return cell.mended(unicodedata.normalize("NFKC", cell.text or ""), "width")
+
+
+def _is_invisible(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return category == "Cf" or (category == "Cc" and not letter.isspace())
+
+
+def unwrapped(cell: Cell) -> Cell:
+    """Take away what exports put around a cell: `="…"`, quotes at both ends, an apostrophe that forces text."""
+    text = (cell.text or "").strip()
+    if found := _FORMULA.fullmatch(text):
+        return unwrapped(cell.mended(found[1], "formula"))
+    if found := _QUOTED.fullmatch(text):
+        return unwrapped(cell.mended(next(inner for inner in found.groups() if inner is not None), "quotes"))
+    return cell.mended(text.lstrip(_APOSTROPHES), "apostrophe") if text[:1] in tuple(_APOSTROPHES) else cell
+
+
+def without_exponent(cell: Cell) -> Cell:
+    """Write out a number in scientific notation where it shows all of its digits, else drop it.
+
+    A spreadsheet shows `4.47911E+11` of a longer number: the other digits are lost.
+    """
+    found = _NUMBER.fullmatch((cell.text or "").strip())
+    if found is None:
+        return cell
+    sign, first, rest, exponent = found[1], found[2], found[3] or "", int(found[4])
+    if sign == "-" or len(rest.rstrip("0")) > exponent:
+        return cell.dropped("damaged_number")
+    shown = (first + rest)[: exponent + 1]
+    return cell.mended(sign + shown, "exponent") if len(shown) == exponent + 1 else cell.dropped("damaged_number")

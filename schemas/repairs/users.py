@@ -1,0 +1,119 @@
+"""One user as the person meant it: the repairs that come before any platform's rule, the same for all platforms."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.records import AudienceUser, Purchase
+from schemas.repairs import emails, phones, places
+from schemas.repairs.cells import Cell, emptiness, unwrapped, without_exponent, without_invisible
+
+_is_id = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[a-z0-9_.:-]{1,63}", re.IGNORECASE | re.ASCII).fullmatch
+_is_name = re.compile(r"(?!undefined$)[\w '\u2019.-]{1,63}", re.IGNORECASE).fullmatch
+_is_country = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[a-z ]{2,60}", re.IGNORECASE | re.ASCII).fullmatch
+
+_EXCEL = re.compile(r"\d(?:[.,]\d+)?E\+\d{2,3}")
+"""How a spreadsheet, and hardly anybody else, writes a long number."""
+
+_JOINERS = "\u200c\u200d"
+"""Marks that no eye sees but that some scripts need within a word."""
+
+_NAMES = frozenset({"null", "none", "nan", "nil"})
+"""Placeholders that are names of people, too."""
+
+
+class Repaired(NamedTuple):
+    """A user as platforms' rules may take it: repaired by `field: kind`, dropped by field and word."""
+
+    user: AudienceUser
+    repaired: tuple[str, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+
+
+def repair(user: AudienceUser) -> Repaired:
+    """Return a user with each value repaired where that is certain, and left out where it can't be the person's.
+
+    Pure, and the same again for what it returns. Most users are returned as they are.
+    """
+    if _is_ordinary(user):
+        return Repaired(user)
+    changes: dict[str, object] = {}
+    repaired: list[str] = []
+    dropped: list[tuple[str, str]] = []
+    for field, name, given, cell in _unusual(user):
+        if cell.text != given:
+            changes[name] = cell.text
+        if cell.fault:
+            dropped.append((field, cell.fault))
+        elif cell.text:
+            repaired += [f"{field}: {kind}" for kind in cell.repairs]
+    if user.purchase is not None and (fault := _fault_of_currency(user.purchase)):
+        changes["purchase"] = msgspec.structs.replace(user.purchase, currency=None)
+        dropped.append(("purchase.currency", fault))
+    return Repaired(msgspec.structs.replace(user, **changes), tuple(repaired), tuple(dropped))
+
+
+def _is_ordinary(user: AudienceUser) -> bool:
+    """Tell whether no value needs a second look."""
+    return (
+        (user.email is None or emails.is_ordinary(user.email))
+        and (user.phone is None or phones.is_ordinary(user.phone))
+        and (user.edge_tag_id is None or _is_id(user.edge_tag_id) is not None)
+        and (user.first_name is None or _is_name(user.first_name) is not None)
+        and (user.last_name is None or _is_name(user.last_name) is not None)
+        and (user.country is None or _is_country(user.country) is not None)
+        and (user.postal_code is None or places.is_ordinary(user.postal_code))
+        and (user.purchase is None or _fault_of_currency(user.purchase) is None)
+    )
+
+
+def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
+    """Yield each value that needs a second look: its field as uploaded and as named here, itself, what it becomes."""
+    if (text := user.email) and not emails.is_ordinary(text):
+        yield "email", "email", text, emails.repaired_email(text)
+    if (text := user.phone) and not phones.is_ordinary(text):
+        yield "phone", "phone", text, phones.repaired_phone(text)
+    if (text := user.edge_tag_id) and not _is_id(text):
+        yield "edgeTagId", "edge_tag_id", text, _repaired_id(text)
+    if (text := user.first_name) and not _is_name(text):
+        yield "firstName", "first_name", text, _repaired_name(text)
+    if (text := user.last_name) and not _is_name(text):
+        yield "lastName", "last_name", text, _repaired_name(text)
+    if (text := user.country) and not _is_country(text):
+        yield "country", "country", text, _repaired_country(text)
+    if (text := user.postal_code) and not places.is_ordinary(text):
+        yield "postalCode", "postal_code", text, places.repaired_postal_code(text, user.country)
+
+
+@lru_cache(maxsize=4096)
+def _repaired_id(text: str) -> Cell:
+    """An id is anybody's own: only what a spreadsheet or an export put around it goes, and what many would share."""
+    if fault := emptiness(text):
+        return Cell(None, (), fault)
+    cell = unwrapped(without_invisible(Cell(text)))
+    if fault := emptiness(cell.text or ""):
+        return cell.dropped(fault)
+    return without_exponent(cell) if _EXCEL.fullmatch(cell.text or "") else cell
+
+
+@lru_cache(maxsize=4096)
+def _repaired_name(text: str) -> Cell:
+    fault = emptiness(text)
+    if fault and not (fault == "placeholder" and text.strip().lower() in _NAMES):
+        return Cell(None, (), fault)
+    return without_invisible(Cell(text), keep=_JOINERS)
+
+
+@lru_cache(maxsize=4096)
+def _repaired_country(text: str) -> Cell:
+    fault = emptiness(text)
+    return Cell(None, (), fault) if fault else Cell(text)
+
+
+def _fault_of_currency(purchase: Purchase) -> str | None:
+    """Return why a purchase's currency is dropped, None where it stays."""
+    currency = purchase.currency
+    return None if currency is None or len(currency) == len("XXX") else emptiness(currency)
