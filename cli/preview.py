@@ -46,12 +46,16 @@ class Summary:
     usable: int = 0
     rejected: list[dict[str, object]] = field(default_factory=list)
     identifiers: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, provider: AnyProvider, received: int, made: Rows) -> None:
         """Count the rows of one record."""
         self.users += received
         self.usable += len(made.rows)
         self.rejected += [_rejected(index, rejection) for index, rejection in made.rejected]
+        self.repaired += made.repaired
+        self.dropped += made.dropped
         for row in made.rows:
             self.identifiers.update(provider.identifiers(msgspec.json.decode(row)))
 

@@ -163,13 +163,15 @@ def _batch_facts(batch: BatchStatus) -> Facts:
 
 
 def _targets_told(targets: Sequence[TargetStatus]) -> Iterator[Block]:
-    """Yield a row for each account and each replay, then why users were rejected and what the last error is."""
+    """Yield a row for each account and each replay, then what happened to users and values, and the last error."""
     if targets:
         yield Rows(TARGET_COLUMNS, [cells for target in targets for cells in _target_rows(target)])
     for target in targets:
         name = _name(target.provider, target.account)
-        if target.reasons:
-            yield f"{name}: rejected {', '.join(f'{reason}: {count}' for reason, count in target.reasons.items())}"
+        counts = {"rejected": target.reasons, "left out": target.dropped, "repaired": target.repaired}
+        for word, counted in counts.items():
+            if counted:
+                yield f"{name}: {word} {', '.join(f'{what}: {count}' for what, count in counted.items())}"
         yield from _error_lines(name, target.error)
 
 

@@ -43,13 +43,19 @@ class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far one account is."""
+    """How far one account is.
+
+    `reasons` counts rejected users, `repaired` values that were mended by `field: kind`, `dropped` values that users
+    went out without by `field: reason`.
+    """
 
     provider: str
     account: str | None
     state: TargetState
     users: UserCounts
     reasons: dict[str, int]
+    repaired: dict[str, int]
+    dropped: dict[str, int]
     attempts: int
     error: ErrorTold | None
     finished_at: datetime | None

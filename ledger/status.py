@@ -48,6 +48,8 @@ def target_status(
         state=state,
         users=_counts(records, live),
         reasons=dict(_reasons(live)),
+        repaired=dict(added_up(end.repaired for end in live)),
+        dropped=dict(added_up(end.dropped for end in live)),
         attempts=max((end.attempts for end in live), default=0),
         error=_error(live, block if state == "blocked" else None),
         finished_at=_finished(live, len(records)),
@@ -84,7 +86,12 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
 
 
 def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
-    return sum((Counter(end.reasons) for end in ends), Counter[str]())
+    return added_up(end.reasons for end in ends)
+
+
+def added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Return the sums of counts by their names."""
+    return sum(map(Counter, counts), Counter[str]())
 
 
 def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorTold | None:
@@ -205,7 +212,7 @@ def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
 def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping[str, BatchStatus]) -> RunStatus:
     """Return the status of a run from that of its batches, by their ids."""
     told = [batches[batch.batch_id] for batch in run.batches]
-    targets = _added_up([target for batch in told for target in batch.targets])
+    targets = _totals([target for batch in told for target in batch.targets])
     is_whole = run.is_whole or run.total_batches is None
     return RunStatus(
         name=key_name,
@@ -236,7 +243,7 @@ def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping
 _WORST = ("failed", "blocked", "retrying", "waiting", "partial", "delivered", "skipped")
 
 
-def _added_up(statuses: Iterable[TargetStatus]) -> list[TargetStatus]:
+def _totals(statuses: Iterable[TargetStatus]) -> list[TargetStatus]:
     """Return one status for each account over several batches: counts added up, the worst state and its error."""
     by_target: dict[tuple[str, str | None], list[TargetStatus]] = {}
     for status in statuses:
@@ -260,7 +267,9 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
             rejected=sum(status.users.rejected for status in some),
             matched=sum(matched) if matched else None,
         ),
-        reasons=dict(sum((Counter(status.reasons) for status in some), Counter[str]())),
+        reasons=dict(added_up(status.reasons for status in some)),
+        repaired=dict(added_up(status.repaired for status in some)),
+        dropped=dict(added_up(status.dropped for status in some)),
         attempts=max(status.attempts for status in some),
         error=worst.error,
         finished_at=max(finished) if len(finished) == len(some) else None,

@@ -17,7 +17,7 @@ from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Origin
 
 log = structlog.get_logger()
 
-VERSION = "1"
+VERSION = "2"
 """Of the tables below; another one in the file makes the view be built anew."""
 
 MOST_RECORDS = 2_000
@@ -47,6 +47,7 @@ CREATE TABLE ends (
     partition INTEGER, offset INTEGER, target TEXT, delivery TEXT, rank INTEGER, finished INTEGER, status TEXT,
     received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, error_code TEXT, platform_code TEXT,
     request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT, rejected_users TEXT,
+    repaired TEXT, dropped TEXT,
     completion_partition INTEGER, completion_offset INTEGER, PRIMARY KEY (partition, offset, target, delivery)
 ) WITHOUT ROWID;
 CREATE INDEX ends_by_time ON ends (target, finished);
@@ -59,8 +60,8 @@ _RECORD_COLUMNS = (
 )
 _END_COLUMNS = (
     "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, error_code,"
-    " platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, completion_partition,"
-    " completion_offset"
+    " platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, repaired, dropped,"
+    " completion_partition, completion_offset"
 )
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
@@ -110,6 +111,8 @@ class EndRow:
     attempts: int
     finished_at: datetime | None
     reasons: Mapping[str, int]
+    repaired: Mapping[str, int]
+    dropped: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -392,6 +395,8 @@ def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origi
         _millis(told.started_at) if told.started_at else None,
         json.dumps(told.rejected_reasons),
         json.dumps([(user.index, user.field, user.reason) for user in told.rejected_users]),
+        json.dumps(told.repaired),
+        json.dumps(told.dropped),
         place.partition,
         place.offset,
     )
@@ -429,6 +434,8 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         attempts=row[15],
         finished_at=_time(row[5]) if row[5] else None,
         reasons=json.loads(row[17]),
+        repaired=json.loads(row[19]),
+        dropped=json.loads(row[20]),
     )
 
 

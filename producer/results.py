@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.status import StateOf
+from ledger.status import StateOf, added_up
 from ledger.view import EndRow, View
 from schemas.records import TERMINAL, AccountState, Origin
 from schemas.target import Target
@@ -47,7 +47,7 @@ class Result:
     @property
     def reasons(self) -> Counter[str]:
         """How many users were rejected for which reason."""
-        return sum((Counter(part.reasons) for part in self.parts), Counter())
+        return added_up(part.reasons for part in self.parts)
 
     @property
     def status(self) -> str:
@@ -80,6 +80,8 @@ class Result:
             "accepted": self.accepted,
             "rejected": sum(part.rejected for part in self.parts),
             "reasons": dict(self.reasons),
+            "repaired": dict(added_up(part.repaired for part in self.parts)),
+            "dropped": dict(added_up(part.dropped for part in self.parts)),
             "error": failed.error_code if failed else None,
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,

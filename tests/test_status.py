@@ -73,6 +73,8 @@ def make_target(provider: str = "facebook", **changes: object) -> TargetStatus:
         state="partial",
         users=UserCounts(in_log=3, sent=2, accepted=2, rejected=1, matched=None),
         reasons={"email: not_an_email": 1},
+        repaired={},
+        dropped={},
         attempts=1,
         error=None,
         finished_at=NOW,
