@@ -146,6 +146,9 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 def _publish_arguments(parser: argparse.ArgumentParser) -> None:
     _audience_arguments(parser)
     parser.add_argument("--channels", metavar="TARGETS", help="targets such as facebook,tiktok/eu; default: all")
+    parser.add_argument(
+        "--any-channel", action="store_true", help="publish for targets that no account is known of, too"
+    )
     parser.add_argument("--session", type=_session, metavar="ID", help="the upload session that the batch belongs to")
     parser.add_argument("--sequence", type=int, metavar="N", help="place of the batch in its session, from 0 or 1")
     parser.add_argument("--total-batches", type=int, metavar="N", help="batches in the session")

@@ -49,7 +49,7 @@ from providers.table import ProviderLoadError, installed
 from schemas.framing import RegistryUnavailableError
 from schemas.records import AudienceBatch
 from schemas.target import Target
-from schemas.validity import invalidity
+from schemas.validity import invalidity, trimmed
 from streams import lifeline
 from streams.errors import StreamError
 from streams.reader import GroupReader
@@ -205,19 +205,20 @@ async def _preview(options: argparse.Namespace, environment: Environment) -> Non
     config = load(environment)
     targets = options.provider or config.common.providers or SANDBOXED
     accounts = [account(target, environment, config.common, made_up=True) for target in dict.fromkeys(targets)]
-    users = parse_users(await asyncio.to_thread(_read, options.users)).users
+    parsed = parse_users(await asyncio.to_thread(_read, options.users))
+    users = parsed.users
     if len(users) > config.server.max_users:
         raise PayloadError(f"users: expected at most {config.server.max_users}")
     batch = AudienceBatch(
         batch_id=str(UUID(int=0)),
-        name=options.name,
+        name=trimmed(options.name),
         type=options.type,
         disable_prefix=options.disable_prefix,
         users=users,
     )
     if fault := invalidity(batch):
         raise PayloadError(fault)
-    await preview(batch, accounts, sys.stdout.buffer.write)
+    await preview(batch, accounts, sys.stdout.buffer.write, parsed.unknown)
     sys.stdout.flush()
 
 

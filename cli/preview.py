@@ -10,6 +10,7 @@ import msgspec
 from yarl import URL
 
 from consumer.way import Account
+from producer.ignored import Ignored
 from providers.base import AnyProvider, Rejection, Surroundings
 from providers.http import Answer, Request
 from providers.rows import Rows, group_rows, make_rows
@@ -64,8 +65,15 @@ def _rejected(index: int, rejection: Rejection) -> dict[str, object]:
     return {"index": index, "field": rejection.field, "reason": rejection.reason}
 
 
-async def preview(batch: AudienceBatch, accounts: Sequence[Account], write: Callable[[bytes], object]) -> None:
+async def preview(
+    batch: AudienceBatch,
+    accounts: Sequence[Account],
+    write: Callable[[bytes], object],
+    ignored: Sequence[Ignored] = (),
+) -> None:
     """Write a line for each request that a batch would become, and one with a summary of all accounts.
+
+    The last line also has the members of users that were ignored.
 
     The batch is split into records as the endpoint does, and each becomes rows, groups and calls as in a consumer.
     The same input gives the same lines: time stands still, and chance begins anew for each account.
@@ -78,7 +86,7 @@ async def preview(batch: AudienceBatch, accounts: Sequence[Account], write: Call
         async for request in _requests(provider, records, recorder, summary):
             write(_line(account, request))
         summaries[str(account.target)] = summary
-    write(msgspec.json.encode({"summary": summaries}) + b"\n")
+    write(msgspec.json.encode({"summary": summaries, "ignored": ignored}) + b"\n")
 
 
 def _surroundings() -> Surroundings:

@@ -1,25 +1,29 @@
 """`audience publish`: write a batch to the log, as a system of one's own would."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from cli.config import Config
-from producer import AudiencePublisher, InvalidBatchError, Published
+from producer import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.table import installed
 from schemas.target import parse_target
 
 
 async def publish(users: bytes, options: Namespace, config: Config) -> None:
     """Publish a JSON array of users; print where the records stand. Raises PublishError, ConfigError (no Kafka)."""
+    channels = None if options.channels is None else _channels(options.channels)
     registry = config.common.registry
     url = registry.get_secret_value() if registry else None
     async with AudiencePublisher(config.kafka, prefix=config.common.prefix, registry=url) as publisher:
+        if channels is not None and not options.any_channel:
+            await _check_known(channels, publisher, config.names.accounts)
         published = await publisher.publish(
             users,
             name=options.name,
             type=options.type,
             disable_prefix=options.disable_prefix,
-            channels=None if options.channels is None else _channels(options.channels),
+            channels=channels,
             session_id=options.session,
             sequence=options.sequence,
             total_batches=options.total_batches,
@@ -32,21 +36,47 @@ async def publish(users: bytes, options: Namespace, config: Config) -> None:
 
 
 def _channels(text: str) -> list[str]:
-    """Parse targets. Raises InvalidBatchError, also for a platform that nobody serves: no error would follow."""
+    """Parse targets. Raises InvalidBatchError."""
     try:
-        targets = [parse_target(part) for part in text.split(",")]
+        return [str(parse_target(part)) for part in text.split(",")]
     except ValueError as error:
         raise InvalidBatchError(f"channels: {error}") from None
-    if any(target.provider not in installed() for target in targets):
-        raise InvalidBatchError(f"channels: there are {', '.join(installed())}")
-    return [str(target) for target in targets]
+
+
+async def _check_known(channels: Sequence[str], publisher: AudiencePublisher, topic: str) -> None:
+    """Raise InvalidBatchError for a target that no known account has: nobody would get the batch, without an error."""
+    try:
+        known, why = await publisher.accounts(), ""
+    except NothingWrittenError as error:
+        known, why = [], str(error)
+    names = list(dict.fromkeys(name for account in known for name in (parse_target(account).provider, account)))
+    unknown = [channel for channel in channels if channel not in names]
+    if unknown:
+        raise InvalidBatchError(f"channels: {_instead(unknown, names) or why or _none(topic)}; {_ANYWAY}")
+
+
+_ANYWAY = "--any-channel publishes for any"
+
+
+def _instead(unknown: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return which targets there are, None where nobody knows."""
+    if known:
+        near = ", ".join(dict.fromkeys(name for one in unknown for name in get_close_matches(one, known, 1)))
+        return f"there are accounts for {', '.join(known)}" + (f" (did you mean {near}?)" if near else "")
+    is_strange = any(parse_target(channel).provider not in installed() for channel in unknown)
+    return f"there are {', '.join(installed())}" if is_strange else None
+
+
+def _none(topic: str) -> str:
+    return f"no account is registered on {topic} yet, which `audience serve` and `audience consume` do at their start"
 
 
 def _lines(published: Published, config: Config) -> Iterator[str]:
     yield f"batch {published.batch_id}"
     yield from (f"record {origin}" for origin in published.origins)
     if published.ignored:
-        yield f"ignored {published.ignored} members of users that are not known"
+        told = "; ".join(str(one) for one in published.unknown)
+        yield f"ignored {published.ignored} members of users that are not known ({told})"
     token = ' -H "Authorization: Bearer ${AUDIENCE_API_TOKENS%%,*}"' if config.server.tokens else ""
     place = f"http://{config.server.listen}/audience/batches/{published.batch_id}?wait=60"
     yield f"What becomes of it, where `audience serve` runs: curl -sS{token} '{place}'"

@@ -27,6 +27,8 @@ TARGET_COLUMNS = ("account", "state", "in the log", "sent", "accepted", "matched
 MOST_SPANS = 6
 """Spans of missing batches that are named."""
 
+NOBODY = "none: its channels name no account that is configured here"
+
 MINUTE, HOUR = 60, 3600
 
 
@@ -152,6 +154,7 @@ def batch_told(batch: BatchStatus) -> Iterator[Block]:
 def _batch_facts(batch: BatchStatus) -> Facts:
     return {
         "state": batch.state,
+        "accounts": NOBODY if batch.state == "nobody" else None,
         "verdict": None if batch.verdict == "valid" else f"{batch.verdict}: {batch.reason}",
         "accepted": moment_text(batch.accepted_at),
         "source": batch.source,

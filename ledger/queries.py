@@ -161,7 +161,11 @@ class Queries:
 
     def _is_good(self, batch_id: str) -> bool:
         told = self.batch(batch_id)
-        return told is not None and not any(target.state in ("failed", "skipped") for target in told.targets)
+        return (
+            told is not None
+            and told.state != "nobody"
+            and not any(target.state in ("failed", "skipped") for target in told.targets)
+        )
 
 
 def _rejected(target: str, delivery: str, index: int, field: str | None, reason: str) -> RejectedTold:

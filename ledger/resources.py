@@ -9,9 +9,10 @@ from ledger.sessions import Mark
 from schemas.records import AudienceType
 
 TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]
-State = Literal["incomplete", "in_progress", "blocked", "delivered", "partial", "failed"]
+State = Literal["incomplete", "in_progress", "blocked", "delivered", "partial", "failed", "nobody"]
+"""`nobody`: no account that is configured here takes it, so it will never be delivered."""
 
-TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed"})
+TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed", "nobody"})
 
 
 class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -166,8 +166,13 @@ def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[Repla
 
 
 def state_of_targets(targets: Sequence[TargetStatus]) -> State:
-    """Return one word for all accounts: what is over, by the worst of them, else what is under way."""
+    """Return one word for all accounts: what is over, by the worst of them, else what is under way.
+
+    Where no account is meant, or all skipped it, nobody got it.
+    """
     states = {target.state for target in targets} - {"skipped"}
+    if not states:
+        return "nobody"
     open_states = states & {"waiting", "retrying", "blocked"}
     if open_states:
         return "blocked" if open_states == {"blocked"} else "in_progress"
@@ -214,10 +219,11 @@ def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping
     told = [batches[batch.batch_id] for batch in run.batches]
     targets = _totals([target for batch in told for target in batch.targets])
     is_whole = run.is_whole or run.total_batches is None
+    over_all = _state_of_run(state_of_targets(targets), told)
     return RunStatus(
         name=key_name,
         type=key_type,
-        state=state_of_targets(targets) if is_whole else "incomplete",
+        state=over_all if is_whole else "incomplete",
         started_at=run.batches[0].at,
         last_at=run.batches[-1].at,
         total_batches=run.total_batches,
@@ -238,6 +244,11 @@ def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping
         ],
         targets=targets,
     )
+
+
+def _state_of_run(state: State, batches: Iterable[BatchStatus]) -> State:
+    """Return a run's state by that of its accounts; where a batch reached nobody it is not delivered as a whole."""
+    return "partial" if state == "delivered" and any(batch.state == "nobody" for batch in batches) else state
 
 
 _WORST = ("failed", "blocked", "retrying", "waiting", "partial", "delivered", "skipped")

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from producer.hints import of_content
+from producer.ignored import Ignored, NameCounter
+from producer.likeness import BATCH_LIKENESSES, meant_member
 from producer.numbers import Number, number, number_text
 from producer.surrogates import without_halves
 from producer.users_json import PayloadError, explain
@@ -74,19 +77,23 @@ class BatchForm(BaseModel):
     pull_date: Annotated[date | None, BeforeValidator(_pull_date)] = Field(alias="pullDate", default=None)
 
 
-def parse_batch(data: bytes) -> tuple[BatchForm, int]:
-    """Parse the part; return it and how many of its members we do not know. Raises PayloadError."""
+def parse_batch(data: bytes) -> tuple[BatchForm, tuple[Ignored, ...]]:
+    """Parse the part; return it and the members of it that we know nothing of. Raises PayloadError."""
     try:
         decoded = _decoder.decode(without_halves(data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(_not_json(data, error)) from None
     if not isinstance(decoded, dict):
-        raise PayloadError("batch: expected object")
+        raise PayloadError(f"batch: expected object{of_content('batch', data)}")
+    unknown = NameCounter("batch", lambda name: meant_member(name, BATCH_LIKENESSES))
+    unknown.add(name for name in decoded if name not in _EXPECTED)
     try:
-        return BatchForm.model_validate(decoded), len(decoded.keys() - _EXPECTED.keys())
+        return BatchForm.model_validate(decoded), unknown.found()
     except ValidationError as error:
         fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
-        raise PayloadError("; ".join(f"batch.{name}: expected {_EXPECTED[name]}" for name in fields)) from None
+        faults = [f"batch.{name}: expected {_EXPECTED[name]}" for name in fields]
+        alike = [str(one) for one in unknown.found() if one.did_you_mean in fields]
+        raise PayloadError("; ".join([*faults, *alike])) from None
 
 
 def _not_json(data: bytes, error: Exception) -> str:

@@ -36,10 +36,11 @@ class Budget:
 
 @dataclass(slots=True)
 class Form:
-    """The parts that matter, each once, and the names of those that came again."""
+    """The parts that matter, each once, the names of those that came again, and those that nobody knows."""
 
     parts: dict[str, bytes] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
 
 def size_to_hold(request: web.Request, settings: ServerSettings) -> int:
@@ -117,6 +118,8 @@ class _Collector:
 
     def _begin(self, name: str) -> None:
         self._name = name if name in FIELDS else None
+        if self._name is None:
+            self._form.ignored.append(name)
         if name in self._form.parts:
             self._form.repeated.append(name)
             self._name = None

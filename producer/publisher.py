@@ -15,14 +15,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from producer.ignored import Ignored
 from producer.numbers import number_text
 from producer.records import encode, write
 from producer.users_json import PayloadError, Users, parse_users
 from schemas.framing import Framing, RegistryUnavailableError
 from schemas.records import MAX_TEXT, AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
 from schemas.target import parse_target
-from schemas.validity import MAX_NAME, MAX_WHOLE, invalidity
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from schemas.validity import MAX_NAME, MAX_WHOLE, invalidity, trimmed
+from streams.accounts import registered
+from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError, StreamError
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets
@@ -74,12 +76,14 @@ class NotConfirmedError(PublishError):
 class Published:
     """A batch that all in-sync replicas have.
 
-    `origins` are the places of its records, part by part; `ignored` counts members of users that nobody knows.
+    `origins` are the places of its records, part by part; `ignored` counts members of users that nobody knows,
+    `unknown` names them as far as they may be repeated.
     """
 
     batch_id: str
     origins: tuple[Origin, ...]
     ignored: int = 0
+    unknown: tuple[Ignored, ...] = ()
 
 
 class _Batch(AudienceBatch, frozen=True, kw_only=True, rename="camel"):
@@ -156,6 +160,17 @@ class AudiencePublisher:
             f"`audience serve` has made its topics. {error}"
         )
 
+    async def accounts(self) -> list[str]:
+        """Return the accounts that the deployment knows, each a name for `channels`.
+
+        `publish` does not ask for them, as they may be registered later: a batch for others only reaches nobody, and
+        its status says so. Raises NothingWrittenError where they can't be read.
+        """
+        try:
+            return [str(target) for target in await registered(self._kafka, self._names.accounts, self._framing)]
+        except (StreamError, RegistryUnavailableError) as error:
+            raise NothingWrittenError(f"The accounts on {self._names.accounts} can't be read. {error}") from error
+
     async def publish(  # noqa: PLR0913 -- the fields of a request
         self,
         users: Iterable[User] | bytes,
@@ -192,7 +207,8 @@ class AudiencePublisher:
         batch = msgspec.structs.replace(batch, users=given.users, accepted_at=datetime.now(UTC))
         if fault := invalidity(batch):
             raise InvalidBatchError(fault)
-        return Published(batch_id=batch.batch_id, origins=await self._write(batch), ignored=given.ignored)
+        origins = await self._write(batch)
+        return Published(batch_id=batch.batch_id, origins=origins, ignored=given.ignored, unknown=given.unknown)
 
     async def _write(self, batch: AudienceBatch) -> tuple[Origin, ...]:
         try:
@@ -220,7 +236,7 @@ def _checked(**fields: object) -> AudienceBatch:
         raise InvalidBatchError("name, sessionId, channels: expected text that UTF-8 can hold") from None
     except ValueError as error:
         raise InvalidBatchError(f"channels: {error}") from None
-    return msgspec.structs.replace(batch, batch_id=batch.batch_id.lower(), channels=channels)
+    return msgspec.structs.replace(batch, batch_id=batch.batch_id.lower(), name=trimmed(batch.name), channels=channels)
 
 
 def _session_text(value: float | str | None) -> str | None:

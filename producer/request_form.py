@@ -1,16 +1,21 @@
 """Everything of a request besides `batch` and `users`: all that is wrong with it is told at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from multidict import MultiMapping
 
 from producer.batch_form import BatchForm
-from producer.body import Form
+from producer.body import FIELDS, Form
+from producer.ignored import Ignored, NameCounter
+from producer.names import bare, corrected, meant
 from schemas.records import AudienceType
 from schemas.target import Target
-from schemas.validity import MAX_NAME, is_name
+from schemas.validity import MAX_NAME, is_name, trimmed
+
+QUERY = ("disablePrefix", "sync", "detail", "channels")
+_INSTEAD = {"channels": "channels, separated by commas"}
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _TYPES = ("custom", "primary")
@@ -26,6 +31,8 @@ class RequestForm:
     sync: bool
     detail: bool
     channels: list[str] | None
+    ignored: tuple[Ignored, ...]
+    """Names of the query and of parts that nobody knows."""
 
 
 @dataclass(slots=True)
@@ -43,6 +50,7 @@ def parse_request(
     faults = _Faults()
     for name in dict.fromkeys(form.repeated):
         faults.add(name, "send it once")
+    faults.found += _almost(form.ignored, FIELDS, "parts", with_slips=False)
     request = RequestForm(
         name=_name(form, faults),
         type=_type(form, faults),
@@ -50,10 +58,38 @@ def parse_request(
         sync=_boolean("sync", query, faults),
         detail=_boolean("detail", query, faults),
         channels=_channels(query, targets, faults),
+        ignored=_ignored(query, form),
     )
+    faults.found += _almost(query, QUERY, "query", with_slips=True)
     if batch.sequence > batch.total_batches:
         faults.add("batch.sequence", "send a number that is not above totalBatches")
     return (None if faults.found else request), faults.found
+
+
+def _almost(names: Iterable[str], known: Sequence[str], place: str, *, with_slips: bool) -> list[str]:
+    """Return a fault for each name that is almost one of ours: who sent it would be misunderstood."""
+    unknown = dict.fromkeys(name for name in names if name not in known)
+    meant_for = {name: meant(name, known, with_slips=with_slips) for name in unknown}
+    found = (corrected(name, _INSTEAD.get(ours, ours), place) for name, ours in meant_for.items() if ours)
+    return list(dict.fromkeys(found))
+
+
+def _ignored(query: MultiMapping[str], form: Form) -> tuple[Ignored, ...]:
+    of_query = NameCounter("query", lambda name: f"the part {name}" if name in FIELDS else None)
+    of_query.add(name for name, _ in query.items() if name not in QUERY)  # its keys come once each
+    of_parts = NameCounter("parts", lambda name: f"{name} in the query" if name in QUERY else None)
+    of_parts.add(form.ignored)
+    return of_query.found() + of_parts.found()
+
+
+def pieces(part: str, form: Form) -> str:
+    """Return what to do where a client took a part to pieces, or named it almost right, as the rest of a sentence."""
+    if part in form.repeated:
+        return f"; {part} came more than once, as when an object is taken to pieces: send all of it once, as JSON"
+    near = [name for name in form.ignored if meant(name, [part], with_slips=True)]
+    if any(bare(name)[1] for name in near) or any(name.startswith(f"{part}.") for name in form.ignored):
+        return f"; it came in pieces, such as {part}[...]: send one part {part} that holds all of it as JSON"
+    return f"; {corrected(near[0], part, 'parts')}" if near else ""
 
 
 def _name(form: Form, faults: _Faults) -> str:
@@ -77,7 +113,7 @@ def _text(field_name: str, form: Form, faults: _Faults) -> str | None:
         faults.add(field_name, "send it, it is required")
         return None
     try:
-        return form.parts[field_name].decode()
+        return trimmed(form.parts[field_name].decode())
     except UnicodeDecodeError as error:
         faults.add(field_name, f"send UTF-8, byte {error.start} is none")
         return None

@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -19,8 +20,9 @@ from ledger.view import SessionKey
 from producer.answers import RETRY_AFTER, contradicted, corrupted, failure, no_room, no_users, refused, success
 from producer.batch_form import BatchForm, parse_batch
 from producer.body import Budget, Form, read_form, size_to_hold
+from producer.ignored import Ignored, total
 from producer.records import encode, write
-from producer.request_form import RequestForm, parse_request
+from producer.request_form import RequestForm, parse_request, pieces
 from producer.results import Outcomes, Result
 from producer.settings import ServerSettings
 from producer.under_way import Stands, UnderWay, Writing
@@ -39,6 +41,13 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 SOURCE = "http"
 
+NO_ACCOUNT = "accounts: none is configured on this server, so that nobody gets this batch; set AUDIENCE_PROVIDERS"
+
+MOST_LOGGED = 20
+"""Names in the log of what an upload had that nobody knows."""
+
+T = TypeVar("T")
+
 MembersOf = Callable[[Collection[str]], Coroutine[Any, Any, set[str]]]
 
 
@@ -48,7 +57,7 @@ class Upload:
 
     request: RequestForm
     batch: AudienceBatch
-    ignored: int
+    ignored: tuple[Ignored, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,23 +87,22 @@ class Uploads:
             upload = self._checked(await read_form(request, self.settings), request)
             parts = await self._encoded(upload)
             stands = await self._accepted(upload, parts, request)
-        wanted = upload.request
+        wanted, ignored = upload.request, upload.ignored
         del upload, parts  # its users need not be held while the platforms work
         headers = {"X-Batch-Id": stands.batch_id, "Location": f"/audience/batches/{stands.batch_id}"}
+        headers["X-Ignored-Count"] = str(total(ignored))
+        told = {"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}
         if not wanted.sync:
-            return success({"batchId": stands.batch_id} if wanted.detail else {}, headers)
+            return success(told, headers)
         targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
         with self.following.changes.watched([stands.batch_id]) as changed:
             results = await self.outcomes.wait(stands.origins, targets, changed, self.settings.sync_timeout)
-        return await self._finished(wanted, stands.batch_id, results, headers, str(request.url.origin()))
+        return await self._finished(wanted, told, results, headers, str(request.url.origin()))
 
     def _checked(self, form: Form, request: web.Request) -> Upload:
         """Check in the documented order. Raises Refused."""
-        try:
-            batch, unknown = parse_batch(_required("batch", form))
-            users = parse_users(_required("users", form))
-        except PayloadError as error:
-            raise corrupted(str(error)) from None
+        batch, unknown = _parsed("batch", form, parse_batch)
+        users = _parsed("users", form, parse_users)
         if not users.users:
             raise no_users()
         parsed, faults = parse_request(form, batch, request.query, self.targets)
@@ -102,7 +110,8 @@ class Uploads:
             raise refused(400, *faults)
         if len(users.users) > self.settings.max_users:
             raise refused(413, f"users: send at most {self.settings.max_users} in a batch")
-        return Upload(request=parsed, batch=_record(parsed, batch, users), ignored=unknown + users.ignored)
+        ignored = parsed.ignored + unknown + users.unknown
+        return Upload(request=parsed, batch=_record(parsed, batch, users), ignored=ignored)
 
     async def _encoded(self, upload: Upload) -> list[Part]:
         """Encode an upload. Raises Refused."""
@@ -158,20 +167,25 @@ class Uploads:
         at = datetime.now(UTC)
         told = zip(parts, origins, strict=True)
         await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
-        facts = {"users": len(upload.batch.users), "parts": len(parts), "ignored_members": upload.ignored}
+        facts = {"users": len(upload.batch.users), "parts": len(parts), **_facts(upload.ignored)}
         log.info("Upload accepted.", batch_id=batch_id, **facts)
         return Stands(batch_id, tuple(origins))
 
     async def _finished(
-        self, wanted: RequestForm, batch_id: str, results: list[Result], headers: Mapping[str, str], server: str
+        self,
+        wanted: RequestForm,
+        told: Mapping[str, object],
+        results: list[Result],
+        headers: Mapping[str, str],
+        server: str,
     ) -> web.Response:
-        """Answer a sync request."""
-        extra: dict[str, object] = {}
-        if wanted.detail:
-            extra = {"batchId": batch_id, "results": [result.as_json() for result in results]}
+        """Answer a sync request, with `told` and the results where details are wanted."""
+        extra = {**told, "results": [result.as_json() for result in results]} if wanted.detail else {}
         failed = [result for result in results if result.is_failure]
         waiting = [result for result in results if not result.is_failure and not result.is_complete]
-        log.info("Upload ended.", batch_id=batch_id, failed=len(failed), unfinished=len(waiting))
+        log.info("Upload ended.", batch_id=headers["X-Batch-Id"], failed=len(failed), unfinished=len(waiting))
+        if not results:
+            return failure(400, [NO_ACCOUNT], headers, **extra)
         if not failed and not waiting:
             return success(extra, headers)
         errors = [f"{result.target}: {result.why()}" for result in failed]
@@ -221,10 +235,25 @@ def _seen(batch: AudienceBatch, parts: Sequence[Part]) -> SeenBatch:
     )
 
 
-def _required(name: str, form: Form) -> bytes:
-    if name not in form.parts:
-        raise PayloadError(f"{name}: missing")
-    return form.parts[name]
+def _parsed(part: str, form: Form, parse: Callable[[bytes], T]) -> T:
+    """Return a required part as what it holds. Raises Refused."""
+    if part not in form.parts:
+        raise corrupted(f"{part}: missing{pieces(part, form)}")
+    try:
+        return parse(form.parts[part])
+    except PayloadError as error:
+        raise corrupted(f"{error}{pieces(part, form)}") from None
+
+
+def _told(ignored: Sequence[Ignored]) -> dict[str, object]:
+    """Return what an answer with details says of names that nobody knows; nothing where there are none."""
+    return {"ignored": msgspec.to_builtins(ignored)} if ignored else {}
+
+
+def _facts(ignored: Sequence[Ignored]) -> dict[str, object]:
+    """Return what the log says of names that nobody knows."""
+    named = [f"{one.place}.{one.name}" for one in ignored if one.name]
+    return {"ignored": total(ignored), **({"ignored_names": named[:MOST_LOGGED]} if named else {})}
 
 
 def _record(request: RequestForm, batch: BatchForm, users: Users) -> AudienceBatch:

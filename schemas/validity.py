@@ -35,6 +35,11 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def trimmed(text: str) -> str:
+    """Return a text without the line ends around it, which come from files and shells; blanks are the client's."""
+    return text.strip("\r\n")
+
+
 def is_name(text: str) -> bool:
     """Tell whether a text can name an audience."""
     return bool(text.strip()) and len(text) <= MAX_NAME

@@ -58,6 +58,11 @@ def _registration(target: Target, ends: list[int], at: datetime) -> AccountRegis
     )
 
 
+async def registered(kafka: KafkaSettings, topic: str, framing: Framing = SINGLE_OBJECT) -> list[Target]:
+    """Return the accounts that a deployment knows, in order. Raises KafkaUnreachableError, ReaderFailedError."""
+    return sorted(await _read(kafka, topic, framing))
+
+
 class _Registrations:
     """The registrations on the topic of accounts."""
 
@@ -74,20 +79,27 @@ class _Registrations:
 
     async def read(self) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
         """Return the first and the last registration of each account."""
-        found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
-        for record in await read_to_end(self._kafka, self._topic):
-            registration = await asyncio.to_thread(self._decoded, record)
-            if registration is not None:
-                target = Target(registration.provider, registration.account or "")
-                first, _ = found.get(target, (registration, registration))
-                found[target] = (first, registration)
-        return found
+        return await _read(self._kafka, self._topic, self._framing)
 
-    def _decoded(self, record: Record) -> AccountRegistration | None:
-        if not (record.key or b"").startswith(_KEY.encode()) or not record.value:
-            return None
-        try:
-            return decode_account_registration(record.value, self._framing)
-        except UndecodableError:
-            log.warning("A registration is undecodable and ignored.", origin=str(record.origin))
-            return None
+
+async def _read(
+    kafka: KafkaSettings, topic: str, framing: Framing
+) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
+    found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
+    for record in await read_to_end(kafka, topic):
+        registration = await asyncio.to_thread(_decoded, record, framing)
+        if registration is not None:
+            target = Target(registration.provider, registration.account or "")
+            first, _ = found.get(target, (registration, registration))
+            found[target] = (first, registration)
+    return found
+
+
+def _decoded(record: Record, framing: Framing) -> AccountRegistration | None:
+    if not (record.key or b"").startswith(_KEY.encode()) or not record.value:
+        return None
+    try:
+        return decode_account_registration(record.value, framing)
+    except UndecodableError:
+        log.warning("A registration is undecodable and ignored.", origin=str(record.origin))
+        return None

@@ -472,3 +472,51 @@ async def test_with_tokens_status_needs_one(kafka: KafkaSettings, topic_prefix: 
     async with world(kafka, topic_prefix, providers=["facebook"], consuming=(), settings=settings) as found:
         for path in ("/audience/sessions", "/audience/sessions/1", f"/audience/batches/{uuid.UUID(int=7)}"):
             assert (await get(found, path))[0] == 401
+
+
+@pytest.mark.parametrize("channels", [[], ["facebook/eu"], ["myspace"]])
+async def test_a_batch_that_no_account_takes_is_nobody_s_and_nobody_waits_for_it(
+    kafka: KafkaSettings, topic_prefix: str, channels: list[str]
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found, ledger(found):
+        place = {"sessionId": "7", "sequence": 1, "totalBatches": 1, "totalUsers": 2}
+        record = {**minimal_record(1, 2), **place, "channels": channels}
+        await asyncio.to_thread(publish, found, single_object(record))
+        await known(found, str(record["batchId"]), found.url)
+        async with asyncio.timeout(30):
+            _, batch = await get(found, f"/audience/batches/{record['batchId']}?wait=300")
+            _, session = await get(found, "/audience/sessions/7?wait=300")
+        assert (batch["verdict"], batch["state"], batch["targets"]) == ("valid", "nobody", [])
+        (run,) = session["runs"]
+        assert (run["state"], run["batches"][0]["state"], run["targets"]) == ("nobody", "nobody", [])
+        for state, sessions in (("nobody", ["7"]), ("delivered", [])):
+            _, page = await get(found, f"/audience/sessions?state={state}")
+            assert [one["sessionId"] for one in page["sessions"]] == sessions
+
+
+async def test_a_run_of_which_a_batch_reached_nobody_is_delivered_in_part_only(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, ledger(found):
+        for sequence, channels in ((1, None), (2, ["tiktok"])):
+            place = {"sessionId": "7", "sequence": sequence, "totalBatches": 2, "totalUsers": 2}
+            record = {**minimal_record(sequence), **place, "channels": channels}
+            await asyncio.to_thread(publish, found, single_object(record))
+            await known(found, str(record["batchId"]), found.url)
+        _, session = await get(found, "/audience/sessions/7?wait=30")
+        (run,) = session["runs"]
+        assert [batch["state"] for batch in run["batches"]] == ["delivered", "nobody"]
+        assert (run["state"], run["targets"][0]["state"]) == ("partial", "delivered")
+
+
+async def test_where_no_account_is_configured_a_sync_caller_is_told_and_the_upload_stands(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=()) as found:
+        status, body, headers = await found.upload(make_users(1), "?sync=true&detail=true")
+        assert (status, body["results"]) == (400, [])
+        assert body["errors"][0].startswith("accounts: none is configured on this server, so that nobody gets this")
+        assert (await get(found, headers["Location"]))[1]["state"] == "nobody"
+        status, _, again = await found.upload(make_users(1))
+        assert status == 200
+        assert again["X-Batch-Id"] != headers["X-Batch-Id"], "what reached nobody may be sent again"

@@ -178,6 +178,10 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "a long session": ({"session_id": "s" * 2000}, "sessionId: expected a number"),
     "no JSON": ({"users": b"secret-value"}, "users: not JSON at byte 0"),
     "an object": ({"users": b'{"email": "secret-value"}'}, "users: expected array"),
+    "a member almost known": (
+        {"users": [{"Email": "secret-value"}]},
+        "users: no user has a member that is known. Email",
+    ),
     "a number for a mail": ({"users": [ADA, {"email": 7}]}, "users[1].email: expected string"),
     "a long field": ({"users": [{"email": "secret-value" * 100}]}, "users[0].email: expected string of at most 1024"),
     "a long typed field": ({"users": [AudienceUser(email="x" * 1025)]}, "users[0].email: expected string of at most"),
@@ -312,7 +316,7 @@ async def test_the_command_publishes_a_file_and_says_where_it_stands(
         assert (code, errors) == (0, "")
         batch, record, ignored, advice = output.splitlines()
         assert batch == "batch 0b2c7f1e-9a55-4f7e-8c0c-0d9f3a0b6f11"
-        assert ignored == "ignored 1 members of users that are not known"
+        assert ignored == "ignored 1 members of users that are not known (users.mail: did you mean email?)"
         assert f"'{found.url}/audience/batches/0b2c7f1e-9a55-4f7e-8c0c-0d9f3a0b6f11?wait=60'" in advice
         ended = await found.completions(3)
         assert {f"record {c.origin}" for c in ended} == {record}
@@ -372,6 +376,61 @@ async def test_wrong_input_of_the_command_gets_one_sentence(
     assert errors.count("\n") == 1
     assert "secret-value" not in errors
     assert len(await read_to_end(kafka, unread[1])) == before
+
+
+CHANNELS = {
+    "facebook,klaviyo": "channels: there are accounts for facebook, facebook/eu, tiktok; --any-channel publishes for",
+    "tiktk": "channels: there are accounts for facebook, facebook/eu, tiktok (did you mean tiktok?); --any-channel",
+    "facebook/us": "channels: there are accounts for facebook, facebook/eu, tiktok (did you mean facebook/eu?); --any",
+}
+
+
+async def test_the_command_publishes_for_accounts_that_the_deployment_knows_unless_it_is_told_otherwise(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook/eu", "tiktok"], consuming=()) as found:
+        async with AudiencePublisher(kafka, prefix=topic_prefix) as publisher:
+            assert await publisher.accounts() == ["facebook/eu", "tiktok"]
+        where, users = at(kafka, topic_prefix), json.dumps(make_users(1)).encode()
+        for channels, fault in CHANNELS.items():
+            code, output, errors = await command(tmp_path, where, "-", "--channels", channels, given=users)
+            assert (code, output) == (1, "")
+            assert errors.startswith(f"audience publish: {fault}")
+        assert await read_to_end(kafka, found.names.batches) == []
+        for options in (["facebook"], ["facebook/eu,tiktok"], ["myspace", "--any-channel"]):
+            code, _, errors = await command(tmp_path, where, "-", "--channels", *options, given=users)
+            assert (code, errors) == (0, "")
+        records = await read_to_end(kafka, found.names.batches)
+        told = sorted(decode_audience_batch(record.value).channels or [] for record in records)
+        assert told == [["facebook"], ["facebook/eu", "tiktok"], ["myspace"]]
+
+
+async def test_where_no_account_is_known_the_command_says_how_they_come_to_be_known(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    names = TopicNames(topic_prefix)
+    await ensure_topics(kafka, [TopicSpec(names.batches, 3), TopicSpec(names.accounts, 1)])
+    where = at(kafka, topic_prefix)
+    code, _, errors = await command(tmp_path, where, "-", "--channels", "facebook", given=b"[{}]")
+    assert code == 1
+    assert errors.startswith(f"audience publish: channels: no account is registered on {names.accounts} yet, which ")
+
+
+async def test_the_command_says_that_the_accounts_can_not_be_read(
+    kafka: KafkaSettings, log_topic: str, tmp_path: Path
+) -> None:
+    code, _, errors = await command(tmp_path, at(kafka, log_topic), "-", "--channels", "facebook", given=b"[{}]")
+    assert code == 1
+    assert errors.startswith(f"audience publish: channels: The accounts on {log_topic}.accounts can't be read. ")
+    assert errors.endswith("--any-channel publishes for any\n")
+
+
+async def test_a_name_is_published_without_the_line_ends_around_it(
+    unread: tuple[AudiencePublisher, str], kafka: KafkaSettings
+) -> None:
+    published = await unread[0].publish([ADA], name="VIP\r\n")
+    (record,) = await records(kafka, published)
+    assert (record.key, decode_audience_batch(record.value).name) == (b"custom:VIP", "VIP")
 
 
 async def test_without_a_kafka_the_command_says_how_to_get_one(tmp_path: Path, nowhere: str) -> None:

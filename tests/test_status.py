@@ -336,6 +336,24 @@ async def test_names_that_anybody_publishes_cannot_steer_a_terminal(
         assert not re.search("[\x07\x1b]", output)
 
 
+async def test_the_command_says_that_a_batch_reaches_nobody_and_why(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    record: dict[str, object] = {**minimal_record(1), "channels": [], "sessionId": "7"}
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        await publish_and_wait(found, record)
+        code, output, _ = await audience(
+            tmp_path, "status", "--batch", str(record["batchId"]), "--wait", "60", **listen_at(found.url)
+        )
+        assert code == 0
+        assert [columns_of(line) for line in output.splitlines()][1:3] == [
+            ["state", "nobody"],
+            ["accounts", "none: its channels name no account that is configured here"],
+        ]
+        code, output, _ = await audience(tmp_path, "status", "--state", "nobody", **listen_at(found.url))
+        assert (code, "nobody" in output) == (0, True)
+
+
 async def publish_and_wait(found: World, record: dict[str, object]) -> None:
     """Publish a record to the topic and return once the server knows its batch."""
     async with ledger(found):
