@@ -29,6 +29,7 @@ bench: .venv/installed-dev
 
 docs: .venv/installed
 	$(BIN)/audience errors > docs/errors.md
+	$(BIN)/python -m checks.clients > docs/clients.md
 
 second-opinion: .venv/installed
 	cd checks/segment && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts

@@ -1,0 +1,56 @@
+"""HTTP over a bare socket: sends bytes as they are and reads the final answer."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HEAD_LIMIT = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered: the status, the headers by lower-case name, all of its head, and the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    head: bytes
+    body: bytes
+
+
+async def exchange(host: str, port: int, request: bytes, timeout: float = 30, *, is_whole: bool = True) -> Reply | None:
+    """Send a request on a connection of its own; return the final answer, None where the server hangs up without one.
+
+    A request that is not whole is followed by the end of the stream. Raises TimeoutError.
+    """
+    async with asyncio.timeout(timeout):
+        reader, writer = await asyncio.open_connection(host, port, limit=HEAD_LIMIT)
+        sending = asyncio.create_task(_send(writer, request, is_whole=is_whole))
+        try:
+            return await _final(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            writer.transport.abort()
+
+
+async def _send(writer: asyncio.StreamWriter, request: bytes, *, is_whole: bool) -> None:
+    with contextlib.suppress(ConnectionError):
+        writer.write(request)
+        await writer.drain()
+        if not is_whole:
+            writer.write_eof()
+
+
+async def _final(reader: asyncio.StreamReader) -> Reply:
+    while True:
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        status = int(first.split(" ")[1])
+        if status >= 200:
+            break
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    body = await reader.readexactly(int(headers["content-length"])) if "content-length" in headers else b""
+    return Reply(status, headers, head, body)
