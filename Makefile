@@ -1,9 +1,9 @@
-# Targets: demo, up, test, check, chaos, bench, docs, second-opinion. Each installs what it needs into .venv first.
+# Targets: demo, up, test, check, chaos, hostile, bench, docs, second-opinion. Each installs what it needs into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test check chaos bench docs second-opinion install
+.PHONY: demo up test check chaos hostile bench docs second-opinion install
 
 demo: .venv/installed
 	$(BIN)/audience demo
@@ -24,11 +24,15 @@ check: .venv/installed-dev
 chaos: .venv/installed
 	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
+hostile: .venv/installed
+	@$(BIN)/python -m checks.hostile $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
+
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
 
 docs: .venv/installed
 	$(BIN)/audience errors > docs/errors.md
+	$(BIN)/python -m checks.clients > docs/clients.md
 
 second-opinion: .venv/installed
 	cd checks/segment && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts

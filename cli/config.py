@@ -111,8 +111,6 @@ class Config:
     consumer: ConsumerSettings
     sandbox: SandboxSettings
     properties: dict[str, str]
-    unknown: list[str]
-    """KAFKA_ variables that name no property; container platforms inject such."""
 
     @property
     def names(self) -> TopicNames:
@@ -148,9 +146,8 @@ def load(environment: Environment) -> Config:
     """Read the settings. Raises ConfigError, which lists all that is wrong."""
     wrong: list[str] = []
     properties: dict[str, str] = {}
-    unknown: list[str] = []
     try:
-        properties, unknown = kafka_properties(environment.values)
+        properties, _ = kafka_properties(environment.values)
     except ValueError as error:
         wrong.append(str(error))
     common = _load(CommonSettings, environment.values, wrong)
@@ -159,14 +156,7 @@ def load(environment: Environment) -> Config:
     sandbox = _load(SandboxSettings, environment.values, wrong)
     if common is None or server is None or consumer is None or sandbox is None or wrong:
         raise ConfigError("\n".join(wrong))
-    return Config(
-        common=common,
-        server=server,
-        consumer=consumer,
-        sandbox=sandbox,
-        properties=properties,
-        unknown=unknown,
-    )
+    return Config(common=common, server=server, consumer=consumer, sandbox=sandbox, properties=properties)
 
 
 def _load(model: type[M], values: object, wrong: list[str]) -> M | None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from cli.env_file import read_env_file
 from sandbox import CREDENTIALS
 
 DATA = "AUDIENCE_DATA"
@@ -30,10 +29,13 @@ class Environment:
 
 
 def read_environment(process: Mapping[str, str]) -> Environment:
-    """Return the settings: the process's environment first, then `.env`, then what `up` runs with."""
+    """Return the settings: the process's environment first, then `.env`, then what `up` runs with.
+
+    Raises EnvFileError where a file is named that is missing, or has a line that can't be read.
+    """
     mine = {name: value for name, value in process.items() if value}
     file = process.get(ENV_FILE, ".env")
-    from_file = {name: value for name, value in dotenv_values(file).items() if value} if file else {}
+    from_file = read_env_file(Path(file), is_chosen=ENV_FILE in process) if file else {}
     merged = from_file | mine
     origins = dict.fromkeys(from_file, file) | dict.fromkeys(mine, "environment")
     data = Path(merged.get(DATA, ".data")).absolute()

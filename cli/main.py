@@ -25,8 +25,10 @@ from cli.check import Finding, check
 from cli.config import SANDBOXED, Config, ConfigError, account, describe, load
 from cli.dead_letters import NoSuchLetterError, Post, list_letters, show_letters
 from cli.demo import DemoFailedError, demo
-from cli.environment import Environment, read_environment
+from cli.env_file import EnvFileError
+from cli.environment import Environment
 from cli.errors_page import errors_page
+from cli.first_words import checked_environment
 from cli.invalid import WantedReceipts, list_invalid
 from cli.letter_lines import Shown
 from cli.letters import Wanted
@@ -38,6 +40,7 @@ from cli.replay_run import Tools
 from cli.replays import ReplayError
 from cli.status import StatusError, status
 from cli.supervisor import PartFailedError
+from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
 from consumer.service import consume, health_of
 from consumer.way import Where
@@ -70,6 +73,8 @@ class CheckFailedError(Exception):
 
 EXPECTED = (
     ConfigError,
+    EnvFileError,
+    MisnamedSettingError,
     PayloadError,
     PublishError,
     StreamError,
@@ -98,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure_logs()
     lifeline.watch(_end)
     try:
-        asyncio.run(_run(options.run(options, read_environment(os.environ))))
+        asyncio.run(_run(options.run(options, checked_environment(options, os.environ))))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -167,16 +172,10 @@ async def _keep_ledger(config: Config) -> None:
 
 async def _prepare(config: Config, targets: Sequence[Target]) -> None:
     """See to the topics, and say what is odd."""
-    _warn_of_unknown(config)
     groups = [target.group_id(config.names.prefix) for target in targets]
     specs = layout(config.names, groups)
     for difference in await ensure_topics(config.kafka, specs, allow_weaker=config.common.allow_weaker_topics):
         log.warning("A topic differs from what it should be.", difference=str(difference))
-
-
-def _warn_of_unknown(config: Config) -> None:
-    if config.unknown:
-        log.warning("These variables name no property of Kafka's client and are ignored.", names=config.unknown)
 
 
 async def _sandbox(options: argparse.Namespace, environment: Environment) -> None:
@@ -224,7 +223,6 @@ async def _preview(options: argparse.Namespace, environment: Environment) -> Non
 
 async def _publish(options: argparse.Namespace, environment: Environment) -> None:
     config = load(environment)
-    _warn_of_unknown(config)
     await publish(await asyncio.to_thread(_read, options.users), options, config)
 
 

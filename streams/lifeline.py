@@ -23,9 +23,14 @@ class Lifeline:
             os.close(fd)
 
 
+def is_watched(environ: Mapping[str, str]) -> bool:
+    """Tell whether this process is a child of one of ours."""
+    return VARIABLE in environ
+
+
 def watch(on_parent_gone: Callable[[], None], environ: Mapping[str, str] = os.environ) -> None:
     """Call a function, on a thread of its own, when the parent is gone; without a lifeline do nothing."""
-    if VARIABLE not in environ:
+    if not is_watched(environ):
         return
     fd = int(environ[VARIABLE])
     os.set_inheritable(fd, False)

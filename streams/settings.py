@@ -7,8 +7,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.properties import KNOWN_PROPERTIES
+
 _PREFIX = "KAFKA_"
 _OURS = frozenset({"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_HOME"})
+
+KAFKA_VARIABLES = _OURS | {_PREFIX + name.upper().replace(".", "_") for name in KNOWN_PROPERTIES}
+"""Names that a misspelt one may have been meant to be."""
 
 _NOT_FOR_USERS = frozenset({"bootstrap.servers", "default.topic.config", "logger", "metadata.broker.list"})
 """What the Python client takes for itself, and other names of the bootstrap servers."""
@@ -52,6 +57,14 @@ def kafka_properties(environ: Mapping[str, str]) -> tuple[dict[str, str], list[s
         else:
             unknown.append(name)
     return properties, unknown
+
+
+def is_kafka_variable(name: str) -> bool:
+    """Tell whether a variable is ours or names a property of the client."""
+    try:
+        return name.startswith(_PREFIX) and not kafka_properties({name: "?"})[1]
+    except ValueError:
+        return True  # a property, which cannot have this value
 
 
 def _is_property(variable: str, key: str, value: str) -> bool:

@@ -262,8 +262,17 @@ class Fleet:
 
 def peak_of(pid: int) -> int:
     """Return the bytes of memory that a process has had at most, 0 where it is gone."""
+    return _memory(pid, "VmHWM")
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process has now, 0 where it is gone."""
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid: int, name: str) -> int:
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+        found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     except OSError:
         return 0
     return int(found[1]) * 1024 if found else 0

@@ -1,0 +1,51 @@
+"""Whether an answer to a hostile request is one that we give, and gives nothing away."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from checks.hostile.draft import MARK, PEOPLE
+from checks.wire import Reply
+
+MALFORMED = "Malformed request body, must be form data ("
+NO_USERS = "No users in the segment. Segment cannot be created."
+
+_SECRET = re.compile("|".join(map(re.escape, (MARK, *PEOPLE, "made-up-token"))).encode(), re.IGNORECASE)
+_TROUBLE = re.compile(rb"Traceback|by a bug|Task exception was never retrieved|Unhandled exception")
+
+ANSWERS = frozenset({200, 503, 504})
+"""What is answered besides refusals."""
+
+
+def faults_of(reply: Reply) -> Iterator[str]:
+    """Yield what is wrong with an answer; never what it says."""
+    if _SECRET.search(reply.head + reply.body):
+        yield f"{reply.status}: the answer repeats what was sent"
+    if not 400 <= reply.status < 500:
+        if reply.status not in ANSWERS:
+            yield f"{reply.status}: none of our answers"
+    elif not _is_ours(reply):
+        kind = reply.headers.get("content-type", "no type").partition(";")[0]
+        yield f"{reply.status}: a refusal that is not in our form, but {kind}"
+
+
+def _is_ours(reply: Reply) -> bool:
+    """Tell whether a refusal has our form, or is one of the two plain texts."""
+    text = reply.body.decode("utf-8", "replace")
+    if reply.status == 400 and reply.headers.get("content-type", "").startswith("text/plain"):
+        return text.startswith(MALFORMED) or text == NO_USERS
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return False
+    is_told = isinstance(told, dict) and told.get("success") is False
+    return is_told and bool(told.get("errors")) and all(isinstance(error, str) for error in told["errors"])
+
+
+def faults_of_log(log: bytes) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a server's log, and in which line, never with its text."""
+    for number, line in enumerate(log.split(b"\n"), 1):
+        if _SECRET.search(line):
+            yield "the log has what was sent", f"line {number}"
+        if found := _TROUBLE.search(line):
+            yield f"the log says {found[0].decode()!r}", f"line {number}"
