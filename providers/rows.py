@@ -98,7 +98,8 @@ class _Making:
         made.rows.append(msgspec.Raw(raw))
         made.indexes.append(index)
         if repaired.repaired:
-            made.repaired.update(repaired.repaired)
+            lost = tuple(f"{one.field}: " for one in left_out)
+            made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
         if left_out or repaired.dropped:
             made.dropped.update(map(reason_of, (*left_out, *(Rejection(*fault) for fault in repaired.dropped))))
 

@@ -112,6 +112,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     "hash_of_nothing": Meaning(
         "reject", "row", "The value is the hash of an empty cell.", "Leave empty cells out before hashing."
     ),
+    "other_hash": Meaning(
+        "reject",
+        "row",
+        "The value is hashed, but not as SHA-256.",
+        "Hash it as SHA-256 in hexadecimal, or send it plain.",
+    ),
     "placeholder": Meaning(
         "reject", "row", "The value stands for an empty cell, such as null.", "Leave empty cells out."
     ),
