@@ -163,11 +163,13 @@ def _batch_facts(batch: BatchStatus) -> Facts:
 
 
 def _targets_told(targets: Sequence[TargetStatus]) -> Iterator[Block]:
-    """Yield a row for each account and each replay, then why users were rejected and what the last error is."""
+    """Yield a row for each account and each replay, then who is open, why users were rejected, and the last error."""
     if targets:
         yield Rows(TARGET_COLUMNS, [cells for target in targets for cells in _target_rows(target)])
     for target in targets:
         name = _name(target.provider, target.account)
+        if target.users.open:
+            yield f"{name}: {target.users.open} open: those that the platform refuses are still being looked for"
         if target.reasons:
             yield f"{name}: rejected {', '.join(f'{reason}: {count}' for reason, count in target.reasons.items())}"
         yield from _error_lines(name, target.error)
