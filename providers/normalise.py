@@ -113,7 +113,7 @@ def _read(text: str, region: str | None) -> str | None:
 
 
 def _somebodys(number: str | None) -> str | None:
-    return number if number and is_valid_phone(number) else None
+    return number if number and _CLEAN_E164.fullmatch(number) and is_valid_phone(number) else None
 
 
 def _in_region(text: str, region: str) -> str | None:

@@ -40,6 +40,11 @@ class RowGroup:
     rows: Sequence[msgspec.Raw]
     indexes: Sequence[int]
 
+    def chosen(self, positions: Iterable[int]) -> "RowGroup":
+        """Return the rows at these positions."""
+        places = list(positions)
+        return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
+
     def halves(self) -> "tuple[RowGroup, RowGroup]":
         """Return the first and the second half of two rows or more."""
         middle = len(self.rows) // 2
