@@ -27,7 +27,7 @@ class Unpadding:
 
     def rest(self) -> bytes:
         """Return what was kept: the body is over."""
-        return self._kept
+        return self._without(self._kept)
 
     def _end(self, data: bytes) -> int:
         """Return where a last line begins that so far is part of a delimiter, or one and blanks."""
