@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 from aiohttp import StreamReader, web
@@ -129,7 +130,9 @@ class Connection(web.RequestHandler):
         log_bug(facts.get("exc_info"))
 
     async def _linger(self) -> None:
-        if self.transport is not None and self.transport.can_write_eof():
+        if self.transport is None or not self.transport.can_write_eof():
+            return
+        with suppress(OSError):  # of a client that has reset the connection
             self.transport.write_eof()
             await self._lingering.wait(self._gone)
 
