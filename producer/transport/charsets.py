@@ -82,9 +82,9 @@ def is_ascii_proof(label: str, data: bytes) -> bool:
     return shift is None or shift not in data
 
 
-def bom_of(data: bytes) -> str | None:
-    """Return the wide codec whose byte order mark begins the bytes."""
-    return next((codec for bom, codec in _BOMS.items() if data.startswith(bom)), None)
+def bom_of(data: bytes, family: str = "") -> str | None:
+    """Return the wide codec whose byte order mark begins the bytes, of those that a label leaves (`utf-16`)."""
+    return next((codec for bom, codec in _BOMS.items() if data.startswith(bom) and codec.startswith(family)), None)
 
 
 def shown(label: str) -> str:
@@ -106,7 +106,8 @@ def is_utf8(data: bytes) -> bool:
 def to_utf8(data: bytes, codec: str) -> bytes:
     """Return bytes of a charset in UTF-8, without a byte order mark. Raises UnicodeError."""
     if codec in WIDE:
-        codec = bom_of(data) or _ordered(data, codec)
+        family = codec[: len("utf-16")]  # a NUL behind the mark of UTF-16 looks like the mark of UTF-32
+        codec = bom_of(data, family) or bom_of(data) or _ordered(data, codec)
     return data.decode(codec).removeprefix("\ufeff").encode()
 
 
