@@ -43,7 +43,7 @@ def test_bytes_are_utf_8_where_they_decode_as_it(data: bytes) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.sampled_from(["utf-16", "utf-32"]))
 def test_wide_text_with_a_byte_order_mark_is_read_back(text: str, codec: str) -> None:
-    assert to_utf8(text.encode(codec), codec).decode() == text.removeprefix("\ufeff")
+    assert to_utf8(text.encode(codec), codec).decode() == text
 
 
 PIECES = [b"--b", b"\r\n--b", b"\r", b"\n", b"\r\n", b" ", b"\t", b"--", b"-", b"b", b"x", b"--b--", b"\r\n--b \t\r\n"]
