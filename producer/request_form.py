@@ -1,5 +1,6 @@
 """Everything of a request besides `batch` and `users`: all that is wrong with it is told at once."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -9,16 +10,24 @@ from multidict import MultiMapping
 from producer.batch_form import BatchForm
 from producer.body import FIELDS, Form
 from producer.ignored import Ignored, NameCounter
-from producer.names import bare, corrected, meant
+from producer.names import bare, corrected, meant, shown
 from schemas.records import AudienceType
 from schemas.target import Target
 from schemas.validity import MAX_NAME, is_name, trimmed
 
 QUERY = ("disablePrefix", "sync", "detail", "channels")
-_INSTEAD = {"channels": "channels, separated by commas"}
+_INSTEAD = dict.fromkeys(("channels", "channel"), "channels, separated by commas")
+_NEAR = (*QUERY, "channel")
+"""The singular is a slip of its own; whoever writes it and slips means `channels`."""
+
+_CHANNELS = re.compile(r"\bchannels\s*[=:]", re.IGNORECASE)
+_WITHIN = "it stands within another name or value of the query; send ?channels=facebook,tiktok, & before what follows"
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _TYPES = ("custom", "primary")
+
+MOST_TOLD = 5
+"""Unknown parts that are named where one is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +69,8 @@ def parse_request(
         channels=_channels(query, targets, faults),
         ignored=_ignored(query, form),
     )
-    faults.found += _almost(query, QUERY, "query", with_slips=True)
+    faults.found += _almost(query, _NEAR, "query", with_slips=True)
+    faults.found += _hidden_channels(query, form)
     if batch.sequence > batch.total_batches:
         faults.add("batch.sequence", "send a number that is not above totalBatches")
     return (None if faults.found else request), faults.found
@@ -68,18 +78,38 @@ def parse_request(
 
 def _almost(names: Iterable[str], known: Sequence[str], place: str, *, with_slips: bool) -> list[str]:
     """Return a fault for each name that is almost one of ours: who sent it would be misunderstood."""
-    unknown = dict.fromkeys(name for name in names if name not in known)
+    unknown = dict.fromkeys(name for name in names if name not in QUERY and name not in FIELDS)
     meant_for = {name: meant(name, known, with_slips=with_slips) for name in unknown}
     found = (corrected(name, _INSTEAD.get(ours, ours), place) for name, ours in meant_for.items() if ours)
     return list(dict.fromkeys(found))
 
 
+def _hidden_channels(query: MultiMapping[str], form: Form) -> list[str]:
+    """Return a fault where `channels` stands where it limits nothing: users would reach platforms left out by it.
+
+    As a part, within another name (`filter[channels]`), or in a query that was encoded as a whole.
+    """
+    almost = {name for name in query if meant(name, _NEAR, with_slips=True)}
+    is_within = any(
+        "channels" in name.casefold() or _CHANNELS.search(value)
+        for name, value in query.items()
+        if name not in QUERY and name not in almost
+    )
+    is_part = any(meant(name, ("channels", "channel"), with_slips=False) for name in form.ignored)
+    faults = ["channels: it came as a part; send it in the query, separated by commas"] if is_part else []
+    return faults + ([f"channels: {_WITHIN}"] if is_within else [])
+
+
 def _ignored(query: MultiMapping[str], form: Form) -> tuple[Ignored, ...]:
-    of_query = NameCounter("query", lambda name: f"the part {name}" if name in FIELDS else None)
+    of_query = NameCounter("query", lambda name: f"the part {name}" if name in FIELDS else _channels_meant(name))
     of_query.add(name for name, _ in query.items() if name not in QUERY)  # its keys come once each
     of_parts = NameCounter("parts", lambda name: f"{name} in the query" if name in QUERY else None)
     of_parts.add(form.ignored)
     return of_query.found() + of_parts.found()
+
+
+def _channels_meant(name: str) -> str | None:
+    return "channels" if "channel" in name.casefold() else None
 
 
 def pieces(part: str, form: Form) -> str:
@@ -89,7 +119,10 @@ def pieces(part: str, form: Form) -> str:
     near = [name for name in form.ignored if meant(name, [part], with_slips=True)]
     if any(bare(name)[1] for name in near) or any(name.startswith(f"{part}.") for name in form.ignored):
         return f"; it came in pieces, such as {part}[...]: send one part {part} that holds all of it as JSON"
-    return f"; {corrected(near[0], part, 'parts')}" if near else ""
+    if near:
+        return f"; {corrected(near[0], part, 'parts')}"
+    others = [name for name in dict.fromkeys(map(shown, form.ignored)) if name][:MOST_TOLD]
+    return f"; of what came these are no parts of it: {', '.join(others)}" if others and part not in form.parts else ""
 
 
 def _name(form: Form, faults: _Faults) -> str:

@@ -111,14 +111,13 @@ class Uploads:
             "Location": f"{self.settings.public_url or ''}{place}",
             "X-Ignored-Count": str(total(ignored)),
         }
-        told = {"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}
         if not wanted.sync:
-            return success(told, headers)
+            return success({"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}, headers)
         targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
         with self.following.changes.watched([stands.batch_id]) as changed:
             left = deadline - asyncio.get_running_loop().time()
             results = await self.outcomes.wait(stands.origins, targets, changed, left)
-        return await self._finished(wanted, told, results, headers, f"{self._base(request)}{place}")
+        return await self._finished(wanted, ignored, results, headers, f"{self._base(request)}{place}")
 
     def _base(self, request: web.Request) -> str:
         """Return what paths in texts are built on: nothing where clients may come by another address than ours."""
@@ -219,12 +218,13 @@ class Uploads:
     async def _finished(
         self,
         wanted: RequestForm,
-        told: Mapping[str, object],
+        ignored: Sequence[Ignored],
         results: list[Result],
         headers: Mapping[str, str],
         place: str,
     ) -> web.Response:
-        """Answer a sync request, with `told` and the results where details are wanted."""
+        """Answer a sync request: details where they are wanted, and what explains that nobody was accepted."""
+        told = {"batchId": headers["X-Batch-Id"], **_told(ignored)}
         extra = {**told, "results": [result.as_json() for result in results]} if wanted.detail else {}
         failed = [result for result in results if result.is_failure]
         waiting = [result for result in results if not result.is_failure and not result.is_complete]
@@ -235,6 +235,7 @@ class Uploads:
             return success(extra, headers)
         errors = [f"{result.target}: {result.why()}" for result in failed]
         errors += await self._unfinished(place, [result.target for result in waiting])
+        errors += [f"ignored: {one}" for one in ignored if one.did_you_mean] if failed else []
         return failure(400 if failed else 504, errors, headers, **extra)
 
     async def _unfinished(self, place: str, targets: list[Target]) -> list[str]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_cli import audience
 from test_contract import CORRUPTED, errors
 from world import World, make_batch, make_form, make_users, world
+from yarl import URL
 
 from producer.ignored import MOST_DISTINCT, MOST_NAMED, Ignored, NameCounter, total
 from producer.likeness import USER_LIKENESSES, meant_member
@@ -45,6 +46,8 @@ ALMOST = {
     "+channels=facebook": "query: one of its names is almost right; send channels, separated by commas",
     "amp;channels=facebook": "query: one of its names is almost right; send channels, separated by commas",
     "channel%C5%9F=facebook": "query: one of its names is almost right; send channels, separated by commas",
+    "chanel=facebook": "chanel: send channels, separated by commas",
+    "channal=facebook": "channal: send channels, separated by commas",
     "SYNC=true": "SYNC: send sync",
     "snyc=true": "snyc: send sync",
     "syn=true": "syn: send sync",
@@ -128,7 +131,7 @@ async def test_what_is_ignored_is_told_by_place_name_and_count_and_in_the_log(se
         {"email": "ada@example.com", "Email": "x", "tag": 1, "purchase": {"Currency": "EUR", "profit": 1}},
         {"email": "alan@example.com", "tag": 2, "First Name": "y", "alan@example.com": 1},
     ]
-    extra = {"note": "x", "channels": "facebook", "ada@example.com": "x"}
+    extra = {"note": "x", "detail": "true", "ada@example.com": "x"}
     with structlog.testing.capture_logs() as logs:
         status, body, headers = await server.upload(
             users, "?detail=true&type=primary&cb=1&cb=2", batch=make_batch(pull_date="x", zone=1), extra=extra
@@ -137,7 +140,7 @@ async def test_what_is_ignored_is_told_by_place_name_and_count_and_in_the_log(se
     assert body["ignored"] == [
         {"in": "query", "name": "type", "count": 1, "didYouMean": "the part type"},
         {"in": "query", "name": "cb", "count": 2, "didYouMean": None},
-        {"in": "parts", "name": "channels", "count": 1, "didYouMean": "channels in the query"},
+        {"in": "parts", "name": "detail", "count": 1, "didYouMean": "detail in the query"},
         {"in": "parts", "name": "note", "count": 1, "didYouMean": None},
         {"in": "parts", "name": None, "count": 1, "didYouMean": None},
         {"in": "batch", "name": "pull_date", "count": 1, "didYouMean": "pullDate"},
@@ -150,7 +153,7 @@ async def test_what_is_ignored_is_told_by_place_name_and_count_and_in_the_log(se
     ]
     (accepted,) = [entry for entry in logs if entry["event"] == "Upload accepted."]
     assert accepted["ignored"] == 14
-    assert accepted["ignored_names"][:3] == ["query.type", "query.cb", "parts.channels"]
+    assert accepted["ignored_names"][:3] == ["query.type", "query.cb", "parts.detail"]
     assert "example.com" not in json.dumps([body, accepted])
 
 
@@ -296,3 +299,52 @@ async def test_blanks_of_a_name_are_the_client_s_and_line_ends_alone_are_no_name
     async with server.session.get(server.url + headers["Location"]) as response:
         assert (await response.json())["name"] == " V\nIP "
     assert await errors(server, make_form(make_users(1), name="\r\n")) == ["name: send a name of 1 to 255 characters"]
+
+
+WITHIN = [
+    "channels%3Dfacebook%26detail%3Dtrue",
+    "channels:facebook",
+    "a=1;channels=facebook",
+    "a=1%26channels=facebook",
+    "filter[channels]=facebook",
+    "audience%5Bchannels%5D%5B%5D=facebook",
+    "channels__in=facebook",
+    "x-channels=facebook",
+    "excludeChannels=facebook",
+]
+
+
+@pytest.mark.parametrize("query", WITHIN)
+async def test_channels_within_another_name_or_value_never_go_to_all_platforms(server: World, query: str) -> None:
+    url = f"{server.url}/audience?{query}"
+    async with server.session.post(URL(url, encoded=True), data=make_form(make_users(1))) as response:
+        assert response.status == 400
+        told = (await response.json())["errors"]
+    assert any("send ?channels=facebook,tiktok" in one for one in told) or told == [
+        "channels: send channels, separated by commas"
+    ]
+
+
+@pytest.mark.parametrize("part", ["channels", "Channels", "channels[]", "channel"])
+async def test_channels_as_a_part_are_refused_as_they_would_limit_nothing(server: World, part: str) -> None:
+    form = make_form(make_users(1))
+    form.add_field(part, "facebook")
+    assert await errors(server, form) == ["channels: it came as a part; send it in the query, separated by commas"]
+
+
+async def test_the_parts_that_came_are_named_where_one_is_missing(server: World) -> None:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for part in ("name", "sequence", "totalBatches", "users"):
+        form.add_field(part, "1")
+    told = await errors(server, form)
+    assert told[0].endswith("batch: missing; of what came these are no parts of it: sequence, totalBatches")
+
+
+async def test_a_sync_caller_is_told_what_was_ignored_where_nobody_was_accepted(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["tiktok"]) as found:
+        users = [{"Email": "ada@example.com", "country": "GB"}]
+        status, body, _ = await found.upload(users, "?sync=true")
+        assert status == 400
+        assert body["errors"][1:] == ["ignored: users.Email: did you mean email?"]
