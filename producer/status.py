@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 import msgspec
 from aiohttp import web
 
-from ledger.following import Following
+from ledger.following import Following, ViewAwayError
 from ledger.queries import CursorError, Filters, Queries
 from ledger.resources import TERMINAL, BatchStatus, SessionStatus, State
 from producer.answers import RETRY_AFTER, refused
@@ -72,12 +72,21 @@ class Statuses:
         cursor = request.query.get("cursor")
         self._check_ready()
         try:
-            page = await asyncio.to_thread(self.queries.sessions, filters, cursor, int(most))
+            page = await self._read(lambda: self.queries.sessions(filters, cursor, int(most)))
         except CursorError:
             raise refused(400, "cursor: leave it out to begin, or send the one that `next` named") from None
         return _json(page)
 
+    async def _read(self, read: Callable[[], T]) -> T:
+        """Return what is read from the view. Raises Refused where there is none."""
+        try:
+            return await self.following.ask(read)
+        except ViewAwayError as error:
+            raise refused(503, f"status: {error}; come again", headers=RETRY_AFTER) from None
+
     def _check_ready(self) -> None:
+        if self.following.absence is not None:
+            raise refused(503, f"status: {self.following.absence}; come again", headers=RETRY_AFTER)
         if not self.following.is_ready:
             share = f"{self.following.progress:.0%}"
             raise refused(503, f"status: the view is being built, {share} is done; come again", headers=RETRY_AFTER)
@@ -100,7 +109,7 @@ class Statuses:
         with self.following.changes.watched(batch_ids) as changed:
             while True:
                 changed.clear()
-                found = await asyncio.to_thread(read)
+                found = await self._read(read)
                 left = until - loop.time()
                 if left <= 0 or (found is not None and is_over(found)):
                     break

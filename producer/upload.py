@@ -12,12 +12,12 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from ledger.following import Following
+from ledger.following import Following, ViewAwayError
 from ledger.queries import Queries
 from ledger.receipts import receipt_of
 from ledger.sessions import Contradiction, SeenBatch
 from ledger.view import SessionKey
-from producer.answers import RETRY_AFTER, contradicted, corrupted, failure, no_room, no_users, refused, success
+from producer.answers import RETRY_AFTER, Refused, contradicted, corrupted, failure, no_room, no_users, refused, success
 from producer.batch_form import BatchForm, parse_batch
 from producer.body import Budget, Form, read_form, size_to_hold
 from producer.ignored import Ignored, total
@@ -85,6 +85,7 @@ class Uploads:
         """
         with self.budget.hold(size_to_hold(request, self.settings)):
             upload = self._checked(await read_form(request, self.settings), request)
+            self._check_view(upload.request)
             parts = await self._encoded(upload)
             stands = await self._accepted(upload, parts, request)
         wanted, ignored = upload.request, upload.ignored
@@ -96,7 +97,11 @@ class Uploads:
             return success(told, headers)
         targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
         with self.following.changes.watched([stands.batch_id]) as changed:
-            results = await self.outcomes.wait(stands.origins, targets, changed, self.settings.sync_timeout)
+            try:
+                results = await self.outcomes.wait(stands.origins, targets, changed, self.settings.sync_timeout)
+            except ViewAwayError as error:
+                message = f"sync: accepted, but {error}; send the same again, or look at the status later"
+                raise Refused(failure(503, [message], RETRY_AFTER | headers, **told), message) from None
         return await self._finished(wanted, told, results, headers, str(request.url.origin()))
 
     def _checked(self, form: Form, request: web.Request) -> Upload:
@@ -112,6 +117,11 @@ class Uploads:
             raise refused(413, f"users: send at most {self.settings.max_users} in a batch")
         ignored = parsed.ignored + unknown + users.unknown
         return Upload(request=parsed, batch=_record(parsed, batch, users), ignored=ignored)
+
+    def _check_view(self, wanted: RequestForm) -> None:
+        """Let only those in whose answer can be told: sent again and again, each would be written. Raises Refused."""
+        if wanted.sync and self.following.absence is not None:
+            raise no_room(f"sync: {self.following.absence}")
 
     async def _encoded(self, upload: Upload) -> list[Part]:
         """Encode an upload. Raises Refused."""
@@ -132,13 +142,16 @@ class Uploads:
     async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> Stands | None:
         """Return where the same batch stands already, None where it is to be written.
 
-        Raises Refused where its sequence came a moment ago with something else. A view that is not up to date
-        judges nobody.
+        Raises Refused where its sequence came a moment ago with something else. A view that is not up to date, or
+        away, judges nobody.
         """
         if not self.following.is_ready:
             return None
         others = [writing.batch for writing in before.values()]
-        verdict = await asyncio.to_thread(self.queries.judge, key, batch, others)
+        try:
+            verdict = await self.following.ask(lambda: self.queries.judge(key, batch, others))
+        except ViewAwayError:
+            return None
         if isinstance(verdict, Contradiction):
             raise contradicted(verdict)
         if verdict is None:
@@ -146,7 +159,10 @@ class Uploads:
         batch_id = verdict.batch.batch_id
         if batch_id in before:
             return await asyncio.shield(before[batch_id].outcome)
-        known = await asyncio.to_thread(self.queries.view.records_of, batch_id)
+        try:
+            known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
+        except ViewAwayError:
+            return None
         log.info("Upload repeated: nothing is written.", batch_id=batch_id)
         return Stands(batch_id, tuple(record.origin for record in known))
 
