@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.following import Following
+from ledger.last_word import last_words
 from ledger.status import StateOf, added_up
 from ledger.view import EndRow
 from schemas.records import TERMINAL, AccountState, Origin
@@ -104,9 +105,9 @@ class Outcomes:
     state_of: StateOf
 
     def of(self, origins: Sequence[Origin], targets: Sequence[Target]) -> list[Result]:
-        """Return what each target did with these records."""
-        live = [end for end in self.following.view.ends_of(origins) if end.delivery == "live"]
-        ends = [end for end in live if end.status in TERMINAL]
+        """Return what each target did with these records, by its last word on each."""
+        words = [word.end for word in last_words(self.following.view.ends_of(origins))]
+        ends = [end for end in words if end.status in TERMINAL]
         return [self._result(target, [end for end in ends if end.target == str(target)], origins) for target in targets]
 
     def _result(self, target: Target, parts: list[EndRow], origins: Sequence[Origin]) -> Result:
