@@ -117,8 +117,9 @@ async def test_a_session_that_failed_is_delivered_once_a_replay_got_it_through(
         await found.inject(**refusal, body={"error": {"code": 100, "error_subcode": 1713098}})
         for number in (1, 2):
             batch: dict[str, Any] = {"sessionId": 5, "sequence": number, "totalBatches": 2, "totalUsers": 4}
-            assert (await send(found, make_users(2, number * 2), **batch))[0] == 200
-        _, told = await get(found, "/audience/sessions/5?wait=20")
+            _, sent = await send(found, make_users(2, number * 2), **batch)
+            assert (await get(found, f"/audience/batches/{sent['batchId']}?wait=20"))[1]["state"] == "failed"
+        _, told = await get(found, "/audience/sessions/5")
         assert told["runs"][0]["state"] == "failed"
         remedy = told["runs"][0]["targets"][0]["error"]["remedy"]
         assert "audience replay --session 5 --audience VIP --provider facebook --only failed" in remedy
