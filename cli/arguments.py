@@ -236,6 +236,14 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what the server answers, as JSON on a line")
 
 
+def _rejected_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "place", type=_session, metavar="SESSION|BATCH", help="a session's id, for its newest run, or a batch's"
+    )
+    parser.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
+    parser.add_argument("--with-ids", action="store_true", help="add the edgeTagId of each user, from the log in Kafka")
+
+
 ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "consume": _consume_arguments,
     "preview": _preview_arguments,
@@ -244,4 +252,5 @@ ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "dead-letters": _dead_letters_arguments,
     "replay": _replay_arguments,
     "status": _status_arguments,
+    "rejected": _rejected_arguments,
 }

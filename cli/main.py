@@ -35,6 +35,7 @@ from cli.letters import Wanted
 from cli.logs import configure_logs
 from cli.preview import preview
 from cli.publish import publish
+from cli.rejected import print_rejected
 from cli.replay import asked_for, run_replay
 from cli.replay_run import Tools
 from cli.replays import ReplayError
@@ -295,6 +296,10 @@ async def _status(options: argparse.Namespace, environment: Environment) -> None
     await status(options, load(environment))
 
 
+async def _rejected(options: argparse.Namespace, environment: Environment) -> None:
+    await print_rejected(options, load(environment))
+
+
 async def _errors(options: argparse.Namespace, environment: Environment) -> None:
     del options, environment
     sys.stdout.write(errors_page(installed()))
@@ -392,6 +397,14 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "
         "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, and "
         "the accounts; of a session it shows every run, what is missing or odd, and how far each account is.",
+    ),
+    (
+        "rejected",
+        _rejected,
+        False,
+        "List who was rejected, and what to correct. Asks the server as `status` does, for the newest run of a session "
+        "or for one batch; of a user it shows the index in the request, the field and the reason, never a value. With "
+        "--csv a spreadsheet can open it; --with-ids adds the edgeTagId of each, which it reads from the log in Kafka.",
     ),
     (
         "dead-letters",
