@@ -11,7 +11,7 @@ from consumer.settings import ConsumerSettings
 from consumer.way import Account
 from producer.settings import Address, ServerSettings, parse_address
 from providers.numbering import parse_region
-from providers.settings import AccountSettings, account_values, variables
+from providers.settings import AccountSettings, account_values, proxy_for, variables
 from providers.table import installed
 from schemas.framing import Framing
 from schemas.near import did_you_mean
@@ -189,6 +189,12 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     values = account_values(kind.settings_type, target, environment.values)
     if common.default_region and "default_region" not in values:
         values["default_region"] = common.default_region
+    try:
+        proxy = proxy_for(kind.settings_type, values, environment.values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if proxy is not None:
+        values["proxy"] = proxy
     if made_up:
         values = _examples(kind.settings_type) | values
     try:

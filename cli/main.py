@@ -51,6 +51,7 @@ from ledger.receipts import keep_receipts
 from producer import PublishError
 from producer.server import serving
 from producer.users_json import PayloadError, parse_users
+from providers.proxies import shown
 from providers.table import ProviderLoadError, installed
 from schemas.framing import RegistryUnavailableError
 from schemas.near import did_you_mean
@@ -176,6 +177,8 @@ async def _consume(options: argparse.Namespace, environment: Environment) -> Non
     served = account(options.provider, environment, config.common)
     kafka = config.kafka
     await _prepare(config, [served.target])
+    if proxy := served.settings.used_proxy:
+        log.info("Calls go through a proxy.", target=str(served.target), proxy=shown(proxy))
     log.info("Consuming.", target=str(served.target), base_url=served.settings.base_url)
     await consume(served, config.consumer, kafka, config.names, config.framing)
 

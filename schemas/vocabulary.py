@@ -23,7 +23,9 @@ class Meaning:
 # `audience errors` renders this into docs/errors.md.
 VOCABULARY: Mapping[str, Meaning] = {
     # No answer, or none that says anything.
-    "unreachable": Meaning("retry", "account", "No connection could be made.", "Check the base URL and the network."),
+    "unreachable": Meaning(
+        "retry", "account", "No connection could be made.", "Check the base URL, the network, the proxy."
+    ),
     "no_answer": Meaning("retry", "account", "The connection ended, or its time, without an answer.", "Wait.", True),
     "gateway_error": Meaning("retry", "account", "Something in front of the platform answered.", "Wait.", True),
     "unexpected_answer": Meaning(
