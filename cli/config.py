@@ -210,12 +210,12 @@ def _examples(kind: type[AccountSettings]) -> dict[str, str]:
 
 
 def account_faults(environment: Environment) -> list[str]:
-    """Return what is wrong with the settings of the accounts, by variable; without accounts, of those that are set."""
+    """Return what is wrong with the accounts' settings that are set, by variable; what is missing is shown as such."""
     common = _load(CommonSettings, environment.values, [])
     faults: list[str] = []
     for target in (common and common.providers) or SANDBOXED:
         try:
-            account(target, environment, common or CommonSettings(), made_up=not (common and common.providers))
+            account(target, environment, common or CommonSettings(), made_up=True)
         except ConfigError as error:
             faults += str(error).splitlines()
     return list(dict.fromkeys(faults))

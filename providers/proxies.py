@@ -32,15 +32,13 @@ def _is_named(host: str, no_proxy: str) -> bool:
     return "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in bare)
 
 
-def own_host(base_url: str, own: object) -> tuple[str, str] | None:
+def own_host(base_url: str, own: str) -> tuple[str, str] | None:
     """Return host and scheme of a base URL that is the platform's own, None where it leads elsewhere."""
     try:
-        mine = urlsplit(base_url)
-        theirs = urlsplit(own) if isinstance(own, str) else None
+        mine, theirs = urlsplit(base_url), urlsplit(own)
     except ValueError:
         return None
-    is_own = theirs is not None and mine.hostname == theirs.hostname
-    return (mine.hostname, mine.scheme) if is_own and mine.hostname else None
+    return (mine.hostname, mine.scheme) if mine.hostname and mine.hostname == theirs.hostname else None
 
 
 def parse_proxy(value: object) -> object:

@@ -38,6 +38,7 @@ class AccountSettings(BaseModel):
     proxy: Annotated[SecretStr | None, BeforeValidator(parse_proxy)] = Field(
         default=None,
         description="Proxy of all calls, or off; unset: HTTPS_PROXY and NO_PROXY, for the platform's own host only.",
+        json_schema_extra=CREDENTIAL,
     )
 
     @property
@@ -105,7 +106,8 @@ def proxy_for(kind: type[AccountSettings], values: Mapping[str, str], environ: M
     stand-in, or a URL that a person chose. Raises ValueError, by variable, where it is no proxy that we can use.
     """
     default = kind.model_fields["base_url"].default
-    place = own_host(values.get("base_url", default) or "", default) if "proxy" not in values else None
+    own = default if isinstance(default, str) else ""
+    place = own_host(values.get("base_url", own), own) if "proxy" not in values else None
     found = environment_proxy(*place, environ) if place else None
     if found is None:
         return None

@@ -163,7 +163,8 @@ def test_only_the_platform_s_own_host_gets_the_environment_s_proxy_and_anything_
     assert used("webhook", **common, **WEBHOOK) is None, "a proxy would resolve the name for it"
     own = "http://other.example.com:1"
     assert used("webhook", **common, **WEBHOOK, WEBHOOK_PROXY=own) == own
-    assert used("facebook/eu", **common, FACEBOOK_PROXY=own) == own
+    assert used("facebook/eu", **common, FACEBOOK_PROXY=own) == "http://proxy.example.com:3128"
+    assert used("facebook/eu", **common, FACEBOOK_EU_PROXY=own) == own
 
 
 @pytest.mark.parametrize(
