@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumer.way import Account
-from providers.errors import PlatformError
+from providers.errors import PlatformError, platform_error
 from providers.pace import Pace
 from providers.rows import place_of
 from providers.table import open_account, open_session, rates_of
@@ -33,15 +33,18 @@ async def check(accounts: Sequence[Account]) -> list[Finding]:
 async def _check(account: Account) -> Finding:
     if "find" not in account.kind.rates:
         return Finding(account.target, True, "has nothing that could be asked without sending users")
+    warned: list[str] = []
     async with open_session(account.settings) as session:
-        provider = open_account(account.kind, account.settings, session, Pace(rates_of(account.kind, account.settings)))
+        pace = Pace(rates_of(account.kind, account.settings))
+        provider = open_account(account.kind, account.settings, session, pace, warn=warned.append)
         try:
             await provider.find_audience(provider.platform_name(NAME, disable_prefix=False))
         except PlatformError as error:
             return Finding(account.target, False, told(error))
         except Exception as error:
             return Finding(account.target, False, f"bug: {VOCABULARY['bug'].meaning} ({place_of(error)})")
-    return Finding(account.target, True, "answers, and lets this token look up audiences")
+    warnings = [told(platform_error(word)) for word in warned]
+    return Finding(account.target, True, "; ".join(["answers, and lets this token look up audiences", *warnings]))
 
 
 def told(error: PlatformError) -> str:

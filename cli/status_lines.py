@@ -166,11 +166,13 @@ def _batch_facts(batch: BatchStatus) -> Facts:
 
 
 def _targets_told(targets: Sequence[TargetStatus]) -> Iterator[Block]:
-    """Yield a row for each account and each replay, then what happened to users and values, and the last error."""
+    """Yield a row for each account and each replay, then what became of users and values, and the last error."""
     if targets:
         yield Rows(TARGET_COLUMNS, [cells for target in targets for cells in _target_rows(target)])
     for target in targets:
         name = _name(target.provider, target.account)
+        if target.users.open:
+            yield f"{name}: {target.users.open} open: those that the platform refuses are still being looked for"
         counts = {"rejected": target.reasons, "left out": target.dropped, "repaired": target.repaired}
         for word, counted in counts.items():
             if counted:

@@ -11,6 +11,7 @@ from consumer.retry import InPlace, RetryPolicy
 from consumer.throttles import Throttles
 from consumer.time import Time
 from providers.errors import PlatformError, RetryError, StopError, ThrottleError
+from schemas.records import Progress
 
 log = structlog.get_logger()
 
@@ -27,6 +28,11 @@ class PostponedError(Exception):
         self.error = error
         self.seconds = seconds
 
+    @property
+    def is_search(self) -> bool:
+        """Whether nothing failed: rows that the platform refuses are still being looked for."""
+        return self.error.code == "unisolated"
+
 
 class GivenUpError(Exception):
     """The record is another process's by now: nothing is to be said of it."""
@@ -34,10 +40,14 @@ class GivenUpError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was tried of a record before: attempts, and how old the first one is, without what does not count."""
+    """What was tried of a record before: attempts, how old the first one is, without what does not count, and how far.
+
+    Without progress all users are open.
+    """
 
     attempts: int = 0
     age: float = 0.0
+    progress: Progress | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +79,15 @@ class Attempts:
     most: int = field(default=0, init=False)
     excused: float = field(default=0.0, init=False)
     """Seconds that were spent throttled or parked, of the call where it was most."""
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.time.clock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record's first attempt, without what does not count."""
+        return self.history.age + self.time.clock() - self.begun - self.excused
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it returns; while the account is held or parked, wait.

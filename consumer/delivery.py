@@ -1,47 +1,26 @@
 """Bring the users of one record to one platform account."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import dataclass, replace
 
-import structlog
-
-from consumer.attempts import Attempts, GivenUpError, History, Notice, PostponedError
+from consumer.attempts import Attempts, History
 from consumer.audiences import Audiences
 from consumer.gate import Gate
 from consumer.retry import RetryPolicy
+from consumer.sending import Calls, RowsRefusedError, Sending
+from consumer.settled import Settled, Within
 from consumer.tally import Tally
 from consumer.throttles import Throttles
 from consumer.time import Time
-from providers.base import AnyProvider, Rejection, Sent
+from providers.base import AnyProvider, Sent
 from providers.errors import AudienceGoneError, PlatformError, RejectError
-from providers.rows import RowGroup, Rows, group_rows, make_rows, place_of
-from schemas.records import AudienceBatch, AudienceUser
-
-log = structlog.get_logger()
-
-BISECTION_CALLS = 60
-"""Calls that may be made to find the rows that a platform refuses, of one call."""
+from providers.rows import RowGroup, Rows, group_rows, make_rows
+from schemas.records import AudienceBatch, AudienceUser, Progress, Span
 
 FRESH = History()
 
-
-class RowsRefusedError(RejectError):
-    """The platform refused a call for what its rows hold."""
-
-
-@dataclass(slots=True)
-class _Search:
-    """The search for refused rows in one call: what was found, and how many calls are left for it."""
-
-    calls: int = BISECTION_CALLS
-    error: RejectError | None = None
-    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
-    is_anything_taken: bool = False
-
-    def give_up(self, group: RowGroup, reason: str) -> None:
-        """Note that rows were not taken."""
-        self.rejected += [(index, Rejection(None, reason)) for index in group.indexes]
+NoticeOf = Callable[[PlatformError, Tally], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,38 +36,47 @@ class Delivery:
     preparing: asyncio.Lock
     with_attributes: bool = True
     """Whether what membership does not need goes to the platform, too."""
+    search_calls: int = 300
+    """Calls of a record and try, unless it has more groups of rows: those that are refused are looked for in them."""
 
     async def deliver(
         self,
         batch: AudienceBatch,
-        notice: Notice,
+        notice: NoticeOf,
         history: History = FRESH,
         is_wanted: Callable[[], bool] = lambda: True,
-        only: Collection[int] | None = None,
+        only: Container[int] | None = None,
     ) -> Tally:
         """Deliver a batch, or of its users only those with these indexes in the request.
 
-        Return what happened to each; the platform's errors are in there.
+        Return what happened to each; the platform's errors are in there. Users that an earlier try settled by its
+        `history` are counted and not sent again.
 
         1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
-        at once, as slots and pace allow. `notice` is awaited when a call is to be tried again. Before each call
-        `is_wanted` is asked whether the record is still ours; the tally of one that is not says so.
+        at once, as slots and pace allow; look for rows that the platform refuses. `notice` is awaited when a call is
+        to be tried again. Before each call `is_wanted` is asked whether the record is still ours; the tally of one
+        that is not says so.
         """
-        context: dict[str, object] = {"batch_id": batch.batch_id, "provider": self.provider.name}
+        numbered = enumerate(batch.users, start=batch.first_index)
+        chosen = [(index, user) for index, user in numbered if only is None or index in only]
+        tally = Tally(
+            received=len(chosen),
+            span=Span(first=batch.first_index, count=len(batch.users)),
+            progress_before=history.progress,
+            platform=Settled.after(history.progress),
+        )
         attempts = Attempts(
             policy=self.policy,
             throttles=self.throttles,
             gate=self.gate,
             time=self.time,
-            notice=notice,
-            context=context,
+            notice=lambda error: notice(error, tally),
+            context={"batch_id": batch.batch_id, "provider": self.provider.name},
             history=history,
             is_wanted=is_wanted,
         )
-        numbered = enumerate(batch.users, start=batch.first_index)
-        chosen = [(index, user) for index, user in numbered if only is None or index in only]
-        made = await self._make_rows(chosen)
-        tally = Tally(received=len(chosen), repaired=made.repaired, dropped=made.dropped)
+        made = _still_open(await self._make_rows(chosen), history.progress)
+        tally.repaired, tally.dropped = made.repaired, made.dropped
         for index, rejection in made.rejected:
             tally.reject(index, rejection)
         if made.rows:
@@ -107,15 +95,39 @@ class Delivery:
         return made
 
     async def _send_all(self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally) -> None:
-        sending = _Sending(delivery=self, batch=batch, name=name, attempts=attempts, tally=tally)
+        """Send rows, and see to what is left of searches at the end: 1. all at once, 2. their ends together."""
+        groups = list(group_rows(made, self.provider.limits))
+        progress = attempts.history.progress
+        sending = Sending(
+            call=_Calling(self, batch, name, attempts, tally),
+            tally=tally,
+            attempts=attempts,
+            calls=Calls(max(0, self.search_calls - len(groups))),
+            step=progress.step if progress else 0,
+        )
         async with asyncio.TaskGroup() as tasks:
-            for group in group_rows(made, self.provider.limits):
+            for group in groups:
                 tasks.create_task(sending.send(group))
+        sending.conclude()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sending:
-    """The calls of one record."""
+def _still_open(made: Rows, progress: Progress | None) -> Rows:
+    """Return what was made of users that no earlier try settled."""
+    if progress is None:
+        return made
+    within = Within(progress.open)
+    kept = [place for place, index in enumerate(made.indexes) if index in within]
+    return replace(
+        made,
+        rows=[made.rows[place] for place in kept],
+        indexes=[made.indexes[place] for place in kept],
+        rejected=[(index, rejection) for index, rejection in made.rejected if index in within],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Calling:
+    """Sends rows of one record to its audience."""
 
     delivery: Delivery
     batch: AudienceBatch
@@ -123,55 +135,19 @@ class _Sending:
     attempts: Attempts
     tally: Tally
 
-    async def send(self, group: RowGroup) -> None:
-        """Send rows and note what came of it. Rows that are refused fail the record where nothing else was taken."""
-        search = _Search()
-        try:
-            await self._send_in_parts(group, search)
-        except PlatformError as error:
-            self.tally.fail(error)
-        except PostponedError as postponed:
-            self.tally.postpone(postponed)
-        except GivenUpError:
-            self.tally.is_given_up = True
-        except Exception as error:
-            log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
-            self.tally.fail(RejectError("bug"))
-        else:
-            if search.error is not None and not search.is_anything_taken:
-                self.tally.fail(search.error)
-            else:
-                for index, rejection in search.rejected:
-                    self.tally.reject(index, rejection)
+    async def __call__(self, rows: RowGroup) -> Sent:
+        """Send rows, and again until that passes or never will. Raises what Attempts do; RowsRefusedError."""
+        return await self.attempts.run(lambda: self._once(rows))
 
-    async def _send_in_parts(self, group: RowGroup, search: _Search) -> None:
-        """Send rows; where the platform refuses them, halves, until the budget of calls is used up."""
-        search.calls -= 1
-        try:
-            self.tally.add(group, await self.attempts.run(lambda: self._send_once(group)))
-            search.is_anything_taken = True
-        except RowsRefusedError as refused:
-            search.error = refused
-            if len(group.rows) == 1:
-                return search.give_up(group, "refused_by_platform")
-            for half in group.halves():
-                if search.calls:
-                    await self._send_in_parts(half, search)
-                else:
-                    search.give_up(half, "not_isolated")
-        return None
-
-    async def _send_once(self, group: RowGroup) -> Sent:
+    async def _once(self, rows: RowGroup) -> Sent:
         audience_id = await self.delivery.audiences.ask(self.name, self.batch.type)
         self.tally.audience_id = audience_id
         try:
-            return await self.delivery.provider.send(audience_id, group.rows)
+            return await self.delivery.provider.send(audience_id, rows.rows)
         except AudienceGoneError:
             self.delivery.audiences.forget(self.name, audience_id)
             raise
         except RejectError as error:
             if error.scope == "row":
-                raise RowsRefusedError(
-                    error.code, platform_code=error.platform_code, request_id=error.request_id
-                ) from error
+                raise RowsRefusedError(error) from error
             raise

@@ -13,6 +13,7 @@ import structlog
 from consumer.attempts import History
 from consumer.delivery import FRESH, Delivery
 from consumer.patience import patiently
+from consumer.settled import Settled
 from consumer.tally import Job, Tally
 from consumer.time import Time
 from providers.errors import PlatformError, RejectError
@@ -88,14 +89,14 @@ class Handler:
     ) -> Tally:
         """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
 
-        async def notice(error: PlatformError) -> None:
-            await self.report(job.progress(error))
+        async def notice(error: PlatformError, tally: Tally) -> None:
+            await self.report(job.progress(error, tally))
 
         try:
             return await self.delivery.deliver(batch, notice, history, is_held, only)
         except Exception as error:
             log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
-            return Tally(received=len(batch.users), error=RejectError("bug"))
+            return Tally(received=len(batch.users), platform=Settled.after(history.progress), error=RejectError("bug"))
 
     async def report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes."""
@@ -128,6 +129,7 @@ def told(completion: BatchCompletion, because: str | None = None) -> BatchComple
         "status": completion.status,
         "accepted": completion.counts.accepted,
         "rejected": completion.counts.rejected,
+        **({"open": completion.counts.open} if completion.counts.open else {}),
         "attempts": completion.attempts,
     }
     reasons = {

@@ -7,16 +7,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from consumer.delivery import Delivery
+from consumer.attempts import History
+from consumer.delivery import FRESH, Delivery
 from consumer.ending import tended
 from consumer.handling import Handler, told
 from consumer.places import Places
 from consumer.retry import RetryPolicy
 from consumer.service import SPARE
 from consumer.settings import ConsumerSettings
+from consumer.tally import Job, Tally
 from consumer.way import Account, Manner, Where, opened_way, running
 from providers.errors import PlatformError
-from schemas.records import BatchCompletion, Origin
+from schemas.records import AudienceBatch, BatchCompletion, Origin
 from schemas.target import Target
 from streams.picks import GONE, PickReader
 from streams.thread import Record
@@ -189,7 +191,22 @@ class Replayer:
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        tally = await self.handler.deliver(job, batch, lambda: True, only=wish.only)
+        tally = await self._delivered(job, batch, wish)
         if tally.postponed is not None:
             tally.fail(tally.postponed.error)
         return told(job.outcome(tally))
+
+    async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish) -> Tally:
+        """Deliver, and go on where a search for refused rows is put off: without pointers that is waited for here."""
+        time, history = self.handler.time, FRESH
+        begun, excused = time.clock(), 0.0
+        while True:
+            tally = await self.handler.deliver(job, batch, lambda: True, history, wish.only)
+            postponed = tally.postponed
+            if postponed is None or not postponed.is_search:
+                return tally
+            await self.handler.report(job.progress(postponed.error, tally))
+            await time.sleep(postponed.seconds)
+            excused += tally.excused
+            age = time.clock() - begun - excused
+            history = History(attempts=tally.attempts, age=age, progress=tally.progress())

@@ -167,13 +167,13 @@ class Runner:
         if tally.postponed is None:
             return job.outcome(tally)
         await self._write_pointer(self._pointer(job, tally, tally.postponed, pointer))
-        return job.progress(tally.postponed.error, tally.attempts)
+        return job.progress(tally.postponed.error, tally)
 
     def _history(self, pointer: RetryPointer | None) -> History:
         if pointer is None:
             return History()
         age = (self.handler.clock() - pointer.first_attempt_at).total_seconds() - pointer.waited / 1000
-        return History(attempts=pointer.attempt, age=max(0.0, age))
+        return History(attempts=pointer.attempt, age=max(0.0, age), progress=pointer.progress)
 
     def _pointer(self, job: Job, tally: Tally, postponed: PostponedError, before: RetryPointer | None) -> RetryPointer:
         error = postponed.error
@@ -185,6 +185,7 @@ class Runner:
             first_failure=before.first_failure if before else error.code,
             first_platform_code=before.first_platform_code if before else error.platform_code,
             waited=(before.waited if before else 0) + int(tally.excused * 1000),
+            progress=tally.progress(),
         )
 
     async def _write_pointer(self, pointer: RetryPointer) -> None:

@@ -20,6 +20,11 @@ class ConsumerSettings(BaseModel):
         alias="AUDIENCE_RETRY_AGE",
         description="Seconds from its first attempt for which a record is tried again; throttles do not count.",
     )
+    search_calls: Annotated[int, Field(ge=1)] = Field(
+        default=300,
+        alias="AUDIENCE_SEARCH_CALLS",
+        description="Calls of a record and try in which rows that a platform refuses are looked for; then later on.",
+    )
     in_hand: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,
         alias="AUDIENCE_IN_HAND",

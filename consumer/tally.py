@@ -8,18 +8,26 @@ from operator import itemgetter
 import msgspec
 
 from consumer.attempts import PostponedError
+from consumer.settled import MAX_REJECTED_USERS, MAX_REQUEST_IDS, Settled
 from providers.base import Rejection, Sent
 from providers.errors import PlatformError
 from providers.reasons import reason_of
 from providers.rows import RowGroup
-from schemas.records import LIVE, AudienceBatch, BatchCompletion, Counts, Origin, RejectedUser, Status
+from schemas.records import (
+    LIVE,
+    AudienceBatch,
+    BatchCompletion,
+    Counts,
+    Origin,
+    Progress,
+    RejectedUser,
+    Span,
+    Status,
+)
 from schemas.target import Target
 from schemas.validity import is_uuid
 
-MAX_REJECTED_USERS = 1000
-"""Rejected users that a completion lists; with 100 bytes each it stays far below a record's limit."""
-
-MAX_REQUEST_IDS = 100
+NOBODY = Span(first=0, count=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,37 +35,33 @@ class Tally:
     """What happened to the users of one record so far."""
 
     received: int = 0
-    accepted: int = 0
-    matched: int | None = None
+    span: Span = NOBODY
+    """The record's users, by their indexes in the request."""
+    progress_before: Progress | None = None
+    platform: Settled = field(default_factory=Settled)
     attempts: int = 0
     audience_id: str | None = None
     error: PlatformError | None = None
     postponed: PostponedError | None = None
+    step: int = 0
+    """Users of a call with which the search for refused ones goes on in a later try; 0: there is none."""
     is_given_up: bool = False
     """Whether the record is another process's by now, so that nothing is to be said of it."""
     excused: float = 0.0
-    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
-    request_ids: list[str] = field(default_factory=list)
+    unusable: list[tuple[int, Rejection]] = field(default_factory=list)
+    _unusable_reasons: Counter[str] = field(default_factory=Counter)
 
     def reject(self, index: int, rejection: Rejection) -> None:
-        """Count a user that was rejected; `index` is the user's place in the request."""
-        self.reasons[reason_of(rejection)] += 1
-        if len(self.rejected) < MAX_REJECTED_USERS:
-            self.rejected.append((index, rejection))
+        """Count a user that makes no row; `index` is the user's place in the request."""
+        self._unusable_reasons[reason_of(rejection)] += 1
+        if len(self.unusable) < MAX_REJECTED_USERS:
+            self.unusable.append((index, rejection))
 
     def add(self, group: RowGroup, sent: Sent) -> None:
         """Count what the platform did with one group of rows."""
-        for position, rejection in sent.rejected.items():
-            self.reject(group.indexes[position], rejection)
-        for rejection, count in sent.unplaced.items():
-            self.reasons[reason_of(rejection)] += count
-        self.accepted += len(group.rows) - len(sent.rejected) - sum(sent.unplaced.values())
-        if sent.matched is not None:
-            self.matched = (self.matched or 0) + sent.matched
-        self.request_ids.extend(sent.request_ids)
+        self.platform.take(group, sent)
 
     def fail(self, error: PlatformError) -> None:
         """Note why users were left behind; the first reason stays."""
@@ -69,11 +73,45 @@ class Tally:
             self.postponed = postponed
 
     @property
+    def accepted(self) -> int:
+        """Users that the platform took."""
+        return self.platform.accepted
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many users were rejected for which reason, by us or by the platform."""
+        return self._unusable_reasons + self.platform.reasons
+
+    @property
+    def rejected_users(self) -> list[RejectedUser]:
+        """The first users that were rejected, in order."""
+        known = sorted([*self.unusable, *self.platform.listed.items()], key=itemgetter(0))
+        return [
+            RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
+            for index, rejection in known[:MAX_REJECTED_USERS]
+        ]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the platform settled some users, or a search has begun among them."""
+        return bool(self.progress_before or self.step or self.accepted or self.platform.reasons)
+
+    @property
     def status(self) -> Status:
         """How the delivery ended."""
         if self.error is not None:
             return "failed"
         return "partial" if self.reasons else "delivered"
+
+    def progress(self) -> Progress | None:
+        """Return what a later try needs to know, None where it begins anew.
+
+        Users that it is to send although they were settled count as open from then on.
+        """
+        if not self.is_begun:
+            return None
+        before = self.progress_before
+        return self.platform.progress(before.open if before else [self.span], self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +125,12 @@ class Job:
     """`live`, or the id of a replay."""
     batch: AudienceBatch | None = None
 
-    def progress(self, error: PlatformError, attempts: int = 0) -> BatchCompletion:
-        """Return the completion that says why the record is tried again."""
-        return msgspec.structs.replace(
-            self.completion("retrying", error_code=error.code),
-            platform_code=error.platform_code,
-            request_id=error.request_id,
-            attempts=attempts,
-        )
+    def progress(self, error: PlatformError, tally: Tally) -> BatchCompletion:
+        """Return the completion that says why the record is tried again, and how far it is."""
+        told = self._told("retrying", tally, error)
+        counts = told.counts
+        is_open = counts.received - counts.accepted - counts.rejected if tally.is_begun else 0
+        return msgspec.structs.replace(told, counts=msgspec.structs.replace(counts, open=is_open))
 
     def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
         """Return a completion that says no more than how the record stands."""
@@ -117,25 +153,25 @@ class Job:
 
     def outcome(self, tally: Tally) -> BatchCompletion:
         """Return the completion that tells what happened to each user."""
-        error = tally.error
+        return self._told(tally.status, tally, tally.error)
+
+    def _told(self, status: Status, tally: Tally, error: PlatformError | None) -> BatchCompletion:
+        reasons = tally.reasons
         return msgspec.structs.replace(
-            self.completion(tally.status, error_code=error.code if error else None),
+            self.completion(status, error_code=error.code if error else None),
             counts=Counts(
                 received=tally.received,
                 accepted=tally.accepted,
-                rejected=tally.reasons.total(),
-                matched=tally.matched,
+                rejected=reasons.total(),
+                matched=tally.platform.matched,
             ),
-            rejected_users=[
-                RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
-                for index, rejection in sorted(tally.rejected, key=itemgetter(0))
-            ],
-            rejected_reasons=dict(tally.reasons),
+            rejected_users=tally.rejected_users,
+            rejected_reasons=dict(reasons),
             repaired=dict(tally.repaired),
             dropped=dict(tally.dropped),
             platform_code=error.platform_code if error else None,
             audience_id=tally.audience_id,
             request_id=error.request_id if error else None,
-            request_ids=tally.request_ids[:MAX_REQUEST_IDS],
+            request_ids=tally.platform.request_ids[:MAX_REQUEST_IDS],
             attempts=tally.attempts,
         )

@@ -94,11 +94,11 @@ async def opened_way(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(account.settings))
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, manner.share)
-        provider = open_account(account.kind, account.settings, session, pace)
+        says = Announcer(account.target, writer, names.accounts, where.framing, time, now)
+        provider = open_account(account.kind, account.settings, session, pace, warn=says.warn)
         following = followed(kafka, writer, names.directory, _owner(account, provider), where.framing)
         directory = await stack.enter_async_context(following)
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, where.framing))
-        says = Announcer(account.target, writer, names.accounts, where.framing, time, now)
         gate = Gate(probe=_probe(provider), announce=says.block if manner.is_live else _silence, time=time)
         tell = says.throttle if manner.is_live else _unless_blocked(says, states)
         throttles = Throttles(pace=pace, tell=tell, now=now)
@@ -107,6 +107,7 @@ async def opened_way(
         states.listen(lambda state: hears.hear(state) if says.is_about(state) else None)
         watching = await stack.enter_async_context(running(gate.watch()))
         failing = await stack.enter_async_context(running(writer.failure()))
+        telling = [await stack.enter_async_context(running(says.tell()))] if manner.is_live else []
         audiences = Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry)
         stack.push_async_callback(audiences.close)
         delivery = Delivery(
@@ -118,6 +119,7 @@ async def opened_way(
             audiences=audiences,
             preparing=asyncio.Lock(),
             with_attributes=manner.with_attributes,
+            search_calls=settings.search_calls,
         )
         handler = Handler(
             target=account.target,
@@ -129,7 +131,7 @@ async def opened_way(
             clock=now,
             called=manner.called,
         )
-        yield Way(handler, (directory.following, states.following, watching, failing))
+        yield Way(handler, (directory.following, states.following, watching, failing, *telling))
 
 
 @asynccontextmanager
@@ -152,12 +154,13 @@ class _Hearing:
     is_live: bool
 
     def begin(self, state: AccountState | None) -> None:
-        """Begin as the account stands, by what its last process said."""
+        """Begin as the account stands, by what its last process said; a warning is left to be given again."""
         if state is None:
             return
         self.throttles.hear(state)
         block = _block(state)
-        if state.state != "blocked" or block is not None:
+        is_warning = state.state == "running" and state.error_code is not None
+        if not is_warning and (state.state != "blocked" or block is not None):
             self.gate.adopt(block)
 
     def hear(self, state: AccountState) -> None:

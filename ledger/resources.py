@@ -16,13 +16,17 @@ TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed", "nobod
 
 
 class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says."""
+    """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says.
+
+    `open` is who was sent and is neither accepted nor rejected yet.
+    """
 
     in_log: int
     sent: int
     accepted: int
     rejected: int
     matched: int | None
+    open: int = 0
 
 
 class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):

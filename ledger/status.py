@@ -102,12 +102,14 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
     accepted = sum(end.accepted for end in ends)
     by_platform = sum(count for reason, count in _reasons(ends).items() if reason.rpartition(": ")[2] in BY_PLATFORM)
     matched = [end.matched for end in ends if end.matched is not None]
+    is_open = sum(end.open for end in ends)
     return UserCounts(
         in_log=sum(record.users for record in records),
-        sent=accepted + by_platform,
+        sent=accepted + by_platform + is_open,
         accepted=accepted,
         rejected=sum(end.rejected for end in ends),
         matched=sum(matched) if matched else None,
+        open=is_open,
     )
 
 
@@ -145,7 +147,7 @@ def account_status(
     behind: int | None,
     has_consumer: bool | None,
 ) -> AccountStatus:
-    """Return how an account stands; a throttle that is over is none."""
+    """Return how an account stands; a throttle that is over is none. The error of one that runs is a warning."""
     is_over = state is not None and state.state == "throttled" and (state.until is None or state.until <= now)
     word = "running" if state is None or is_over else state.state
     return AccountStatus(
@@ -156,7 +158,7 @@ def account_status(
         until=state.until if state and word == "throttled" else None,
         behind=behind,
         has_consumer=has_consumer,
-        error=_error((), state) if state and word != "running" else None,
+        error=_error((), state) if state and not is_over else None,
         lost=[
             LossTold(
                 partition=loss.partition,
@@ -315,6 +317,7 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
             accepted=sum(status.users.accepted for status in some),
             rejected=sum(status.users.rejected for status in some),
             matched=sum(matched) if matched else None,
+            open=sum(status.users.open for status in some),
         ),
         reasons=dict(added_up(status.reasons for status in some)),
         repaired=dict(added_up(status.repaired for status in some)),

@@ -48,10 +48,10 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_time ON sessions (last);
 CREATE TABLE ends (
     partition INTEGER, offset INTEGER, target TEXT, delivery TEXT, rank INTEGER, finished INTEGER, status TEXT,
-    received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, error_code TEXT, platform_code TEXT,
-    request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT, rejected_users TEXT,
-    repaired TEXT, dropped TEXT,
-    completion_partition INTEGER, completion_offset INTEGER, PRIMARY KEY (partition, offset, target, delivery)
+    received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, open INTEGER, error_code TEXT,
+    platform_code TEXT, request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT,
+    rejected_users TEXT, repaired TEXT, dropped TEXT, completion_partition INTEGER, completion_offset INTEGER,
+    PRIMARY KEY (partition, offset, target, delivery)
 ) WITHOUT ROWID;
 CREATE INDEX ends_by_time ON ends (target, finished);
 CREATE INDEX ends_by_completion ON ends (completion_partition, completion_offset);
@@ -62,9 +62,9 @@ _RECORD_COLUMNS = (
     " disable_prefix, channels, users, content_hash, source, at, verdict, reason, receipt_partition, receipt_offset"
 )
 _END_COLUMNS = (
-    "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, error_code,"
-    " platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, repaired, dropped,"
-    " completion_partition, completion_offset"
+    "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, open,"
+    " error_code, platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, repaired,"
+    " dropped, completion_partition, completion_offset"
 )
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
@@ -107,6 +107,7 @@ class EndRow:
     accepted: int
     rejected: int
     matched: int | None
+    open: int
     error_code: str | None
     platform_code: str | None
     request_id: str | None
@@ -423,6 +424,7 @@ def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origi
         told.counts.accepted,
         told.counts.rejected,
         told.counts.matched,
+        told.counts.open,
         told.error_code,
         told.platform_code,
         told.request_id,
@@ -463,15 +465,16 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         accepted=row[8],
         rejected=row[9],
         matched=row[10],
-        error_code=row[11],
-        platform_code=row[12],
-        request_id=row[13],
-        audience_id=row[14],
-        attempts=row[15],
+        open=row[11],
+        error_code=row[12],
+        platform_code=row[13],
+        request_id=row[14],
+        audience_id=row[15],
+        attempts=row[16],
         finished_at=_time(row[5]) if row[5] else None,
-        reasons=json.loads(row[17]),
-        repaired=json.loads(row[19]),
-        dropped=json.loads(row[20]),
+        reasons=json.loads(row[18]),
+        repaired=json.loads(row[20]),
+        dropped=json.loads(row[21]),
     )
 
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from producer.answers import refused
-from producer.settings import ServerSettings, is_loopback
+from producer.answers import Refused, refused
+from producer.settings import Address, ServerSettings, is_loopback
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
@@ -20,23 +20,30 @@ def check_access(request: web.Request, settings: ServerSettings) -> None:
     """
     if not settings.tokens:
         _check_local(request)
-    elif request.path not in OPEN_PATHS and not _has_token(request, settings):
-        raise refused(
-            401,
-            "Authorization: send Bearer and a token",
-            headers={"WWW-Authenticate": 'Bearer realm="audience"'},
-        )
+    elif request.path not in OPEN_PATHS:
+        _check_token(request, settings)
 
 
-def _has_token(request: web.Request, settings: ServerSettings) -> bool:
-    """Compare with every token, in a time that tells nothing of them."""
+def _check_token(request: web.Request, settings: ServerSettings) -> None:
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    digest = hashlib.sha256(sent.strip().encode(errors="surrogateescape")).digest()
+    if scheme.lower() != "bearer" or not sent.strip():
+        raise _unauthorized("Authorization: send Bearer and a token")
+    if not _is_known(sent.strip(), settings):
+        raise _unauthorized("Authorization: this token is none of those in AUDIENCE_API_TOKENS of the server")
+
+
+def _unauthorized(told: str) -> Refused:
+    return refused(401, told, headers={"WWW-Authenticate": 'Bearer realm="audience"'})
+
+
+def _is_known(sent: str, settings: ServerSettings) -> bool:
+    """Compare with every token, in a time that tells nothing of them."""
+    digest = hashlib.sha256(sent.encode(errors="surrogateescape")).digest()
     matches = [
         hmac.compare_digest(digest, hashlib.sha256(token.get_secret_value().encode()).digest())
         for token in settings.tokens
     ]
-    return scheme.lower() == "bearer" and any(matches)
+    return any(matches)
 
 
 def _check_local(request: web.Request) -> None:
@@ -53,3 +60,9 @@ def _hostname(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def own_origin(request: web.Request) -> str:
+    """Return the URL of the address that a request came to; nothing where the client is gone."""
+    name = None if request.transport is None else request.transport.get_extra_info("sockname")
+    return f"http://{Address(host=name[0], port=name[1])}" if name else ""

@@ -11,6 +11,8 @@ from ledger.sessions import Contradiction
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds; long enough for a queue to drain, short enough for a client to stay."""
 
+BUG = "server: an unexpected error, which its log describes; send the request again"
+
 
 class Refused(Exception):  # noqa: N818 -- an answer, raised where it is decided
     """The request is not accepted; carries the answer."""
@@ -40,6 +42,12 @@ def _json(body: Mapping[str, object], status: int, headers: Mapping[str, str]) -
 def refused(status: int, *errors: str, headers: Mapping[str, str] | None = None) -> Refused:
     """Return a refusal in the usual form."""
     return Refused(failure(status, errors, headers), "; ".join(errors))
+
+
+def closing(refusal: Refused) -> Refused:
+    """Let the connection be closed behind a refusal."""
+    refusal.response.force_close()
+    return refusal
 
 
 def no_room(why: str) -> Refused:

@@ -1,37 +1,21 @@
-"""Read a multipart body, within a budget of bytes shared by all requests."""
+"""Read a form from the body of a request, within the budget that all bodies share."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import MultipartSegment
 
-from producer.answers import Refused, malformed, no_room, refused
+from producer.answers import Refused, closing, malformed, refused
 from producer.settings import ServerSettings
+from producer.transport.budget import Room
+from producer.transport.content_type import boundary_of, too_large
+from producer.transport.form_parser import Event, FormError, FormParser
+from producer.transport.part_decoding import BOM, Labels, decode_parts, is_plain, labels_of, latin_1
 
 FIELDS = ("name", "type", "batch", "users")
-MAX_PARTS = 64
-BOM = b"\xef\xbb\xbf"
-
-
-class Budget:
-    """Bytes of bodies that may be held at once."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Hold so many bytes until the block is left. Raises Refused (503) where there are not as many."""
-        if size > self._free:
-            raise no_room("the server is busy with other uploads")
-        self._free -= size
-        try:
-            yield
-        finally:
-            self._free += size
+CHARSET = "_charset_"
+"""A field of HTML forms: the charset of those that name none (RFC 7578, 4.6)."""
 
 
 @dataclass(slots=True)
@@ -41,90 +25,112 @@ class Form:
     parts: dict[str, bytes] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    labels: dict[str, Labels] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return sum(map(len, self.parts.values()))
+
+    def in_latin_1(self) -> "Form | None":
+        """Return it with text that names no charset and is not UTF-8 read as ISO-8859-1, None where there is none."""
+        parts = latin_1(self.parts, self.labels)
+        return None if parts is None else replace(self, parts=parts)
 
 
-def size_to_hold(request: web.Request, settings: ServerSettings) -> int:
-    """Return the bytes that a body may take; of an unknown length, the most.
+async def read_form(request: web.Request, room: Room, settings: ServerSettings) -> Form:
+    """Read the whole body and hold what matters of it.
 
-    Raises Refused for an encoding (415), for what is not form data (400) and for too much (413).
+    Raises Refused for one that is broken (400), slow (408), too large (413) or more than there is room for (503).
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise refused(415, "Content-Encoding: send the body as it is, without one")
-    _boundary(request)
-    if (length := request.content_length) is None:
-        return settings.max_body
-    if length > settings.max_body:
-        raise _too_large(settings)
-    return length
-
-
-def _too_large(settings: ServerSettings) -> Refused:
-    return refused(413, f"body: send at most {settings.max_body} bytes, in several batches if need be")
-
-
-def _boundary(request: web.Request) -> str:
-    kind, options = parse_options_header(request.headers.get("Content-Type", ""))
-    if kind.lower() != "multipart/form-data":
-        raise malformed("Content-Type: expected multipart/form-data")
-    if not options.get("boundary"):
-        raise malformed("Content-Type: expected a boundary")
-    boundary: str = options["boundary"]
-    return boundary
-
-
-async def read_form(request: web.Request, settings: ServerSettings) -> Form:
-    """Read the whole body. Raises Refused for one that is broken (400), slow (408) or too large (413)."""
     try:
         async with asyncio.timeout(settings.body_timeout):
-            return await _read(request, settings)
+            form = await _read(request, room, settings)
     except TimeoutError:
-        message = f"body: send it within {settings.body_timeout:g} seconds"
-        raise refused(408, message, headers={"Connection": "close"}) from None
-    except MultipartError:
-        raise malformed("the parts can't be read: check the boundary and that the last one ends with --") from None
-    except (ValueError, web.RequestPayloadError):
-        raise malformed("the body can't be read to its end") from None
+        raise closing(refused(408, f"body: send it within {settings.body_timeout:g} seconds")) from None
+    except FormError as error:
+        raise malformed(str(error)) from None
+    except web.RequestPayloadError:
+        raise closing(malformed("the body can't be read to its end")) from None
+    except OSError:
+        raise hung_up() from None
+    form = await _decoded(form, settings)
+    room.settle(form.size)
+    return form
 
 
-async def _read(request: web.Request, settings: ServerSettings) -> Form:
-    form, received = Form(), 0
-    with PushMultipartParser(_boundary(request), max_segment_count=MAX_PARTS) as parser:
-        collector = _Collector(form)
-        async for chunk in request.content.iter_any():
-            received += len(chunk)
-            if received > settings.max_body:
-                raise _too_large(settings)
-            for event in parser.parse(chunk):
-                collector.take(event)
+def hung_up() -> Refused:
+    """Return what the log says of a client that went before its body was over; it gets no answer."""
+    return closing(refused(400, "body: the client closed the connection before its end"))
+
+
+async def _read(request: web.Request, room: Room, settings: ServerSettings) -> Form:
+    collector, parser = _Collector(), FormParser(boundary_of(request))
+    async for chunk in request.content.iter_any():
+        if room.arrived + len(chunk) > settings.max_body:
+            raise refused(413, too_large(settings))
+        await room.arrive(len(chunk))
+        for event in parser.parse(chunk):
+            collector.take(event)
+    for event in parser.finish():
+        collector.take(event)
+    return collector.form()
+
+
+async def _decoded(form: Form, settings: ServerSettings) -> Form:
+    """Return a form in UTF-8, as it is where it says nothing else. Raises Refused (400, 413)."""
+    if not all(is_plain(data, form.labels[name]) for name, data in form.parts.items()):
+        decoded = await asyncio.to_thread(decode_parts, form.parts, form.labels)
+        if decoded.faults:
+            raise refused(400, *decoded.faults)
+        form = replace(form, parts=decoded.parts)
+        if form.size > settings.max_body:
+            raise refused(413, too_large(settings))
+    form.parts = {name: data.removeprefix(BOM) for name, data in form.parts.items()}
     return form
 
 
 class _Collector:
     """Puts the events of the parser together; parts that nobody asked for are passed over."""
 
-    def __init__(self, form: Form) -> None:
-        self._form = form
+    def __init__(self) -> None:
+        self._form = Form()
+        self._charset = b""
         self._name: str | None = None
         self._chunks: list[bytes] = []
 
-    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+    def form(self) -> Form:
+        """Return what came; text without a charset has that of the form."""
+        if charset := self._charset[:100].decode("latin-1").strip():
+            for name, labels in self._form.labels.items():
+                if labels.is_text and not labels.charset:
+                    self._form.labels[name] = replace(labels, charset=charset)
+        return self._form
+
+    def take(self, event: Event) -> None:
+        """Take what the parser found next."""
         if event is None:
             self._end()
         elif isinstance(event, bytes | bytearray):
             if self._name is not None:
                 self._chunks.append(bytes(event))
         else:
-            self._begin(event.name)
+            self._begin(event)
 
-    def _begin(self, name: str) -> None:
-        self._name = name if name in FIELDS else None
+    def _begin(self, segment: MultipartSegment) -> None:
+        name: str = segment.name
+        self._name = name if name in FIELDS or name == CHARSET else None
         if self._name is None:
             self._form.ignored.append(name)
         if name in self._form.parts:
             self._form.repeated.append(name)
             self._name = None
+        elif name in FIELDS:
+            self._form.labels[name] = labels_of(segment)
 
     def _end(self) -> None:
-        if self._name is not None:
-            self._form.parts[self._name] = b"".join(self._chunks).removeprefix(BOM)
+        if self._name == CHARSET:
+            self._charset = b"".join(self._chunks)
+        elif self._name is not None:
+            self._form.parts[self._name] = b"".join(self._chunks)
         self._name, self._chunks = None, []

@@ -6,8 +6,12 @@ from decimal import Decimal
 Number = int | float | Decimal
 """A number of JSON: a Decimal where a float would lose digits."""
 
-FROM, TO = 1e-6, 1e21
+FROM, TO = Decimal("1e-6"), Decimal("1e21")
 """Between these numbers are written without an exponent."""
+
+
+DIGITS = 15
+"""Digits that a double keeps of any number."""
 
 
 def number(literal: str) -> float | Decimal:
@@ -22,7 +26,7 @@ def number(literal: str) -> float | Decimal:
 def number_text(number: Number) -> str:
     """Return the shortest decimal text of a finite number, as JavaScript's String() does: 5.0 is `5`, 1e-7 is `1e-7`.
 
-    What a double can't keep has all its digits, as they were written: two ids must not become one. Raises ValueError
+    What has more digits than a double surely keeps has them all, as two ids must not become one. Raises ValueError
     for a number that is not finite or has thousands of digits.
     """
     if isinstance(number, int):
@@ -32,8 +36,9 @@ def number_text(number: Number) -> str:
         raise ValueError("not a finite number")
     if number == 0:
         return "0"
-    if isinstance(number, Decimal) or FROM <= abs(number) < TO:
+    is_long = len(exact.as_tuple().digits) > DIGITS
+    if is_long or FROM <= abs(exact) < TO:
         text = format(exact, "f")
         return text.rstrip("0").rstrip(".") if "." in text else text
-    digits, _, exponent = repr(number).partition("e")
+    digits, _, exponent = repr(float(number)).partition("e")
     return f"{digits}e{int(exponent):+}"

@@ -15,6 +15,12 @@ from schemas.target import Target
 
 SUCCESSES = frozenset({"delivered", "partial"})
 
+SEARCHED = "unisolated"
+"""Error of a record whose first try is over, while rows that the platform refuses are still being looked for."""
+
+TOLERATED = 1
+"""Percent of the users that may be open in a success."""
+
 
 @dataclass(slots=True)
 class Result:
@@ -32,19 +38,31 @@ class Result:
         return sum(part.accepted for part in self.parts)
 
     @property
-    def is_success(self) -> bool:
-        """Every part is over, none failed, and somebody was accepted."""
-        return self.is_complete and self.failed is None and self.accepted > 0
+    def received(self) -> int:
+        """Users of all parts."""
+        return sum(part.received for part in self.parts)
+
+    @property
+    def open(self) -> int:
+        """Users that are neither accepted nor rejected after the first try."""
+        return sum(part.open for part in self.parts)
+
+    @property
+    def is_unisolated(self) -> bool:
+        """All is over or tried again, and too many users are open."""
+        return self.is_complete and 100 * self.open > TOLERATED * self.received
 
     @property
     def is_failure(self) -> bool:
-        """A part failed, the account is parked, or all is over and nobody was accepted."""
-        return self.failed is not None or self.blocked is not None or (self.is_complete and self.accepted == 0)
+        """A part failed, the account is parked, too many users are open, or all is over and nobody was accepted."""
+        if self.failed is not None or self.blocked is not None or self.is_unisolated:
+            return True
+        return self.is_complete and self.accepted == 0
 
     @property
     def failed(self) -> EndRow | None:
         """The first part that came to no success."""
-        return next((part for part in self.parts if part.status not in SUCCESSES), None)
+        return next((part for part in self.parts if part.status not in SUCCESSES and not _is_searched(part)), None)
 
     @property
     def reasons(self) -> Counter[str]:
@@ -60,6 +78,8 @@ class Result:
             return "blocked"
         if not self.is_complete:
             return "waiting"
+        if any(map(_is_searched, self.parts)):
+            return "retrying"
         return "partial" if self.reasons else "delivered"
 
     def why(self) -> str:
@@ -68,6 +88,8 @@ class Result:
             return f"{self.failed.error_code or self.failed.status}{_facts(self.failed)}"
         if self.blocked is not None:
             return f"blocked: {self.blocked.error_code}{_facts(self.blocked)}"
+        if self.is_unisolated:
+            return f"{SEARCHED}: {self.open} of {self.received}, tried again"
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
         return f"no user was accepted ({listed})"
 
@@ -78,9 +100,10 @@ class Result:
             "provider": self.target.provider,
             "account": self.target.account or None,
             "status": self.status,
-            "received": sum(part.received for part in self.parts),
+            "received": self.received,
             "accepted": self.accepted,
             "rejected": sum(part.rejected for part in self.parts),
+            "open": self.open,
             "reasons": dict(self.reasons),
             "repaired": dict(added_up(part.repaired for part in self.parts)),
             "dropped": dict(added_up(part.dropped for part in self.parts)),
@@ -88,6 +111,10 @@ class Result:
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,
         }
+
+
+def _is_searched(part: EndRow) -> bool:
+    return part.status not in TERMINAL and part.error_code == SEARCHED
 
 
 def _facts(told: EndRow | AccountState) -> str:
@@ -105,9 +132,9 @@ class Outcomes:
     state_of: StateOf
 
     def of(self, origins: Sequence[Origin], targets: Sequence[Target]) -> list[Result]:
-        """Return what each target did with these records, by its last word on each."""
+        """Return what each target did with these records, by its last word or by its first try of a search."""
         words = [word.end for word in last_words(self.following.view.ends_of(origins))]
-        ends = [end for end in words if end.status in TERMINAL]
+        ends = [end for end in words if end.status in TERMINAL or _is_searched(end)]
         return [self._result(target, [end for end in ends if end.target == str(target)], origins) for target in targets]
 
     def _result(self, target: Target, parts: list[EndRow], origins: Sequence[Origin]) -> Result:

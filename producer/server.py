@@ -1,7 +1,6 @@
 """The ingestion server: routes, middleware, and everything it needs opened in order."""
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,11 +15,16 @@ from ledger.following import followed_view
 from ledger.queries import Queries
 from producer.access import check_access
 from producer.accounts import Accounts
-from producer.answers import Refused, failure, from_http
-from producer.body import Budget
+from producer.answers import BUG, Refused, failure, from_http
+from producer.bugs import log_bug
 from producer.results import Outcomes
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
+from producer.transport.budget import Budget
+from producer.transport.connections import Connections
+from producer.transport.decoding_limiter import DecodingLimiter
+from producer.transport.expectation import check_expectation
+from producer.transport.lingering import Lingering
 from producer.upload import Uploads
 from schemas.framing import Framing
 from schemas.target import Target
@@ -33,8 +37,11 @@ from streams.writer import Writer
 
 log = structlog.get_logger()
 
-KEEPALIVE = 30.0
 SHUTDOWN = 10.0
+DECODED_BODIES = 1.25
+"""How many of the largest bodies may be decoded at once: one of them keeps no small one waiting."""
+LINGERING_BODIES = 4
+"""How many times the largest body is thrown away behind a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ def _guarded(settings: ServerSettings) -> Middleware:
         """Check access, and give every refusal the usual form."""
         try:
             check_access(request, settings)
+            check_expectation(request)
             return await handler(request)
         except Refused as refused:
             log.info("Request refused.", status=refused.response.status, why=refused.why)
@@ -89,9 +97,8 @@ def _guarded(settings: ServerSettings) -> Middleware:
         except web.HTTPException as error:
             return from_http(error)
         except Exception as error:
-            frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-            log.error("Request failed by a bug.", error=type(error).__name__, frames=frames[-4:])
-            return failure(500, ["server: an unexpected error, which its log describes; send the request again"])
+            log_bug(error)
+            return failure(500, [BUG])
 
     return guarded
 
@@ -132,20 +139,37 @@ async def serving(
             queries=queries,
             outcomes=Outcomes(following=following, state_of=states.of),
             framing=framing,
-            budget=Budget(settings.body_budget),
+            budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
+            decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),
             groups_with_members=lambda groups: groups_with_members(kafka, groups),
         )
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names)
-        runner = web.AppRunner(
-            create_app(uploads, Statuses(following=following, queries=queries), accounts),
-            access_log=None,
-            keepalive_timeout=KEEPALIVE,
-            shutdown_timeout=SHUTDOWN,
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
-        host, port = runner.addresses[0][:2]
+        app = create_app(uploads, Statuses(following=following, queries=queries), accounts)
+        address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
-        yield Server(Address(host=host, port=port), (*following.tasks, states.following, failing))
+        yield Server(address, (*following.tasks, states.following, failing))
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, settings: ServerSettings) -> AsyncIterator[Address]:
+    """Serve an application while the block is entered, on connections of ours."""
+    async with AsyncExitStack() as stack:
+        inner = web.AppRunner(app)
+        await inner.setup()
+        stack.push_async_callback(inner.cleanup)
+        lingering = Lingering(settings.body_timeout, LINGERING_BODIES * settings.max_body)
+        runner = web.ServerRunner(_connections(inner, lingering, settings), shutdown_timeout=SHUTDOWN)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        stack.callback(lingering.end)
+        await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
+        host, port = runner.addresses[0][:2]
+        yield Address(host=host, port=port)
+
+
+def _connections(inner: web.AppRunner, lingering: Lingering, settings: ServerSettings) -> Connections:
+    server = inner.server
+    if server is None:
+        raise RuntimeError("the runner is not set up")
+    return Connections(server.request_handler, server.request_factory, lingering, keepalive_timeout=settings.keepalive)

@@ -1,11 +1,14 @@
 """Settings of the ingestion server."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 MIB = 1024 * 1024
+
+_PUBLIC_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?(?:/[A-Za-z0-9._~/%-]*)?")
 
 
 class Address(BaseModel):
@@ -51,6 +54,14 @@ def _parse_tokens(value: object) -> object:
     return tuple(token.strip() for token in value.split(",") if token.strip())
 
 
+def _parse_public_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _PUBLIC_URL.fullmatch(value):
+        raise ValueError("expected http:// or https://, a host, and perhaps a path, such as https://lists.example.com")
+    return value.rstrip("/")
+
+
 class ServerSettings(BaseModel):
     """How the server listens, whom it lets in, and what it takes. Times are seconds, sizes bytes."""
 
@@ -67,9 +78,19 @@ class ServerSettings(BaseModel):
         description="Bearer tokens, separated by commas; without any only this machine is let in.",
     )
     sync_timeout: Annotated[float, Field(gt=0)] = Field(
-        default=60,
+        default=50,
         alias="AUDIENCE_SYNC_TIMEOUT",
-        description="Seconds that sync=true waits for the platforms.",
+        description="Seconds from a body's last byte in which sync=true is answered; less than your proxy waits.",
+    )
+    keepalive: Annotated[float, Field(gt=0)] = Field(
+        default=75,
+        alias="AUDIENCE_KEEPALIVE",
+        description="Seconds that an idle connection stays open; more than your load balancer keeps one.",
+    )
+    public_url: Annotated[str | None, BeforeValidator(_parse_public_url)] = Field(
+        default=None,
+        alias="AUDIENCE_PUBLIC_URL",
+        description="Where clients reach the server, for URLs in answers; unset: answers name paths.",
     )
     retry_window: Annotated[float, Field(ge=0)] = Field(
         default=600,
@@ -88,7 +109,7 @@ class ServerSettings(BaseModel):
     body_budget: Annotated[int, Field(gt=0)] = Field(
         default=256 * MIB,
         alias="AUDIENCE_BODY_BUDGET",
-        description="Bytes of request bodies held at once over all requests.",
+        description="Bytes held at once of request bodies, and of their records until Kafka has them.",
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -17,14 +17,19 @@ from ledger.queries import Queries
 from ledger.receipts import receipt_of
 from ledger.sessions import Contradiction, SeenBatch
 from ledger.view import SessionKey
+from producer.access import own_origin
 from producer.answers import RETRY_AFTER, Refused, contradicted, corrupted, failure, no_room, no_users, refused, success
 from producer.batch_form import BatchForm, parse_batch
-from producer.body import Budget, Form, read_form, size_to_hold
+from producer.body import Form, hung_up, read_form
 from producer.ignored import Ignored, total
 from producer.records import encode, write
 from producer.request_form import RequestForm, parse_request, pieces
 from producer.results import Outcomes, Result
 from producer.settings import ServerSettings
+from producer.transport.budget import Budget, Room
+from producer.transport.content_type import check_head
+from producer.transport.decoding_limiter import DecodingLimiter
+from producer.transport.expectation import invite
 from producer.under_way import Stands, UnderWay, Writing
 from producer.users_json import PayloadError, Users, parse_users
 from schemas.codec import Part
@@ -47,6 +52,9 @@ MOST_LOGGED = 20
 """Names in the log of what an upload had that nobody knows."""
 
 T = TypeVar("T")
+
+COPIES = 2
+"""How often a record is held until Kafka has it: by us, and by its client."""
 
 MembersOf = Callable[[Collection[str]], Coroutine[Any, Any, set[str]]]
 
@@ -73,36 +81,77 @@ class Uploads:
     outcomes: Outcomes
     framing: Framing
     budget: Budget
+    decoding: DecodingLimiter
     groups_with_members: MembersOf
     under_way: UnderWay = field(default_factory=UnderWay)
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer an upload.
 
-        1. Hold room for the body. 2. Read and check it. 3. Judge it beside what its session had before. 4. Write
-        it, with room for all of it, and note that in the view. 5. Answer once all in-sync replicas have it, or
-        once the platforms are through with it.
+        1. Judge the head, hold room for the body, and ask for it. 2. Read and check it. 3. Judge it beside what its
+        session had before. 4. Write it, with room for all of it, and note that in the view. 5. Answer once all
+        in-sync replicas have it, or once the platforms are through with it.
         """
-        with self.budget.hold(size_to_hold(request, self.settings)):
-            upload = self._checked(await read_form(request, self.settings), request)
-            self._check_view(upload.request)
-            parts = await self._encoded(upload)
+        await check_head(request, self.settings)
+        with self.budget.hold(request.content_length) as room:
+            form = await self._received(request, room)
+            deadline = asyncio.get_running_loop().time() + self.settings.sync_timeout
+            async with self.decoding.turn(form.size):
+                upload = self._checked_in_its_charset(form, request)
+                self._check_view(upload.request)
+                del form
+                parts = await self._encoded(upload)
+                upload = _without_users(upload)  # which take several times the bytes that they had as JSON
+            room.settle(COPIES * sum(len(part.value) for part in parts))
             stands = await self._accepted(upload, parts, request)
         wanted, ignored = upload.request, upload.ignored
-        del upload, parts  # its users need not be held while the platforms work
-        headers = {"X-Batch-Id": stands.batch_id, "Location": f"/audience/batches/{stands.batch_id}"}
-        headers["X-Ignored-Count"] = str(total(ignored))
+        del upload, parts
+        place = f"/audience/batches/{stands.batch_id}"
+        headers = {
+            "X-Batch-Id": stands.batch_id,
+            "Location": f"{self.settings.public_url or ''}{place}",
+            "X-Ignored-Count": str(total(ignored)),
+        }
         told = {"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}
         if not wanted.sync:
             return success(told, headers)
+        try:
+            results = await self._results(stands, wanted, deadline)
+        except ViewAwayError as error:
+            message = f"sync: accepted, but {error}; send the same again, or look at the status later"
+            raise Refused(failure(503, [message], RETRY_AFTER | headers, **told), message) from None
+        return await self._finished(wanted, told, results, headers, f"{self._base(request)}{place}")
+
+    async def _results(self, stands: Stands, wanted: RequestForm, deadline: float) -> list[Result]:
+        """Return what the targets did with a batch up to a time of the loop's clock. Raises ViewAwayError."""
         targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
         with self.following.changes.watched([stands.batch_id]) as changed:
-            try:
-                results = await self.outcomes.wait(stands.origins, targets, changed, self.settings.sync_timeout)
-            except ViewAwayError as error:
-                message = f"sync: accepted, but {error}; send the same again, or look at the status later"
-                raise Refused(failure(503, [message], RETRY_AFTER | headers, **told), message) from None
-        return await self._finished(wanted, told, results, headers, str(request.url.origin()))
+            left = deadline - asyncio.get_running_loop().time()
+            return await self.outcomes.wait(stands.origins, targets, changed, left)
+
+    def _base(self, request: web.Request) -> str:
+        """Return what paths in texts are built on: nothing where clients may come by another address than ours."""
+        if self.settings.public_url is not None:
+            return self.settings.public_url
+        return "" if self.settings.tokens else own_origin(request)
+
+    async def _received(self, request: web.Request, room: Room) -> Form:
+        """Ask for the body and read it. Raises Refused."""
+        try:
+            await invite(request)
+        except ConnectionError:
+            raise hung_up() from None
+        return await read_form(request, room, self.settings)
+
+    def _checked_in_its_charset(self, form: Form, request: web.Request) -> Upload:
+        """Check a form; where that fails, once more with text of no charset read as ISO-8859-1. Raises Refused."""
+        try:
+            return self._checked(form, request)
+        except Refused:
+            other = form.in_latin_1()
+            if other is None:
+                raise
+            return self._checked(other, request)
 
     def _checked(self, form: Form, request: web.Request) -> Upload:
         """Check in the documented order. Raises Refused."""
@@ -183,7 +232,7 @@ class Uploads:
         at = datetime.now(UTC)
         told = zip(parts, origins, strict=True)
         await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
-        facts = {"users": len(upload.batch.users), "parts": len(parts), **_facts(upload.ignored)}
+        facts = {"users": sum(part.users for part in parts), "parts": len(parts), **_facts(upload.ignored)}
         log.info("Upload accepted.", batch_id=batch_id, **facts)
         return Stands(batch_id, tuple(origins))
 
@@ -193,7 +242,7 @@ class Uploads:
         told: Mapping[str, object],
         results: list[Result],
         headers: Mapping[str, str],
-        server: str,
+        place: str,
     ) -> web.Response:
         """Answer a sync request, with `told` and the results where details are wanted."""
         extra = {**told, "results": [result.as_json() for result in results]} if wanted.detail else {}
@@ -205,7 +254,6 @@ class Uploads:
         if not failed and not waiting:
             return success(extra, headers)
         errors = [f"{result.target}: {result.why()}" for result in failed]
-        place = f"{server}{headers['Location']}"
         errors += await self._unfinished(place, [result.target for result in waiting])
         return failure(400 if failed else 504, errors, headers, **extra)
 
@@ -219,6 +267,10 @@ class Uploads:
             active = set(groups.values())
         words = {True: "still in progress", False: "no consumer is running"}
         return [f"{target}: {words[groups[target] in active]}; see {place}" for target in targets]
+
+
+def _without_users(upload: Upload) -> Upload:
+    return replace(upload, batch=msgspec.structs.replace(upload.batch, users=[]))
 
 
 def _record_headers(request: web.Request) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from providers.errors import RejectError
 from providers.http import Answer, Transport
 from providers.pace import Pause, Rate
 from providers.settings import AccountSettings
@@ -52,6 +53,24 @@ class Sent:
     unplaced: Mapping[Rejection, int] = field(default_factory=dict)
     matched: int | None = None
     request_ids: Sequence[str] = ()
+
+
+class NamedRowsError(RejectError):
+    """The platform refused a call for rows that it names, and took none of it: without them it may pass.
+
+    `rejected` maps positions in the call to reasons.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        rejected: Mapping[int, Rejection],
+        platform_code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(code, platform_code=platform_code, request_id=request_id)
+        self.rejected = rejected
 
 
 def _now() -> datetime:
@@ -143,12 +162,18 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """Add rows, each already JSON, to the audience and say what the platform did with them.
 
         Returns when the platform has accepted them for good. Repeating a call leaves the same members.
-        Raises PlatformError.
+        Raises PlatformError; NamedRowsError where it took nothing and says for which rows.
         """
 
     @classmethod
     def pause_after(cls, answer: Answer) -> Pause | None:
         """Return how long to leave the platform alone, by what an answer's headers say of the use so far."""
+        del answer
+        return None
+
+    @classmethod
+    def warning_in(cls, answer: Answer) -> str | None:
+        """Return what an answer warns of besides its content, a word of our vocabulary; it is told once."""
         del answer
         return None
 

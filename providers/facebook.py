@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, model_validator
 from providers import normalise
 from providers.base import Limits, Provider, Rejection, Sent
 from providers.errors import TooMuchError, platform_error
-from providers.facebook_answers import CODES, pause_by_usage, refusal
+from providers.facebook_answers import CODES, VERSION_WARNING, pause_by_usage, refusal
 from providers.http import Answer, Request
 from providers.pace import Pause, Rate
 from providers.reasons import unreadable
@@ -276,6 +276,11 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
     def pause_after(cls, answer: Answer) -> Pause | None:
         """Spread calls when a usage header nears 100 percent, as Meta then refuses for up to an hour."""
         return pause_by_usage(answer.headers)
+
+    @classmethod
+    def warning_in(cls, answer: Answer) -> str | None:
+        """Tell of a version that has ended and is served by a newer one for now."""
+        return "api_version_ended" if VERSION_WARNING in answer.headers else None
 
 
 def _by_number(text: str) -> tuple[int, str]:

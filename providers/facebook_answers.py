@@ -11,28 +11,35 @@ from providers.pace import Pause
 LATE = 300.0
 """Seconds to wait where Meta's pages say no more than to come back later; of a replacement they say some minutes."""
 
-# Meta's codes, with subcodes where those matter (Graph API "Handle errors", custom audience reference and guide).
+# Meta's codes, with subcodes where those matter (Graph API "Handle errors", Marketing API "Error Codes", custom
+# audience reference and guide; 2663 by public reports).
 CODES: Mapping[str, str] = {
     "1": "platform_error",
     "2": "platform_error",
     "3": "permission_missing",
     "4": "throttled",
+    "9": "throttled",
     "10": "permission_missing",
+    "12": "api_version_ended",
     "17": "throttled",
     "100": "request_refused",
     "100/33": "audience_gone",
     "100/1713098": "audience_refused",
     "100/1713230": "audience_refused",
     "102": "token_invalid",
+    "104": "token_invalid",
     "105": "request_refused",
     "190": "token_invalid",
     **dict.fromkeys(map(str, range(200, 300)), "permission_missing"),
+    "200/1870034": "terms_not_accepted",
+    "200/1870047": "audience_refused",
     "200/1870050": "account_not_found",
     "200/1870090": "terms_not_accepted",
     "294": "not_admitted",
     "341": "throttled",
     "368": "restricted",
     "613": "throttled",
+    "2635": "api_version_ended",
     "2650": "audience_refused",
     "2650/1870144": "too_much_data",
     "2650/1870145": "busy",
@@ -40,7 +47,9 @@ CODES: Mapping[str, str] = {
     "2650/1870148": "platform_error",
     "2650/1870158": "session_lost",
     "2650/1870159": "session_lost",
+    "2654": "audience_refused",
     "2655": "terms_not_accepted",
+    "2663": "terms_not_accepted",
     "5000": "platform_error",
     "21009": "platform_error",
     **dict.fromkeys(map(str, range(80000, 80015)), "throttled"),
@@ -50,6 +59,9 @@ CODES: Mapping[str, str] = {
 WAITS: Mapping[str, float] = {"busy": LATE, "restricted": LATE}
 TOO_MUCH = "reduce the amount of data"
 """Words of code 1 by which alone a call that asks for or brings too much is told from a failure of Meta."""
+
+VERSION_WARNING = "X-Ad-Api-Version-Warning"
+"""Header of an answer by a newer version than the one that was asked for and has ended (Meta's blog, April 2024)."""
 
 USAGE_HEADERS = ("X-Business-Use-Case-Usage", "X-App-Usage", "X-Ad-Account-Usage")
 PERCENTAGES = frozenset({"call_count", "total_cputime", "total_time", "acc_id_util_pct"})

@@ -74,9 +74,15 @@ class Answer:
             return None
         return seconds if 0 <= seconds < math.inf else None
 
+    @property
+    def is_gateways(self) -> bool:
+        """Whether something in front of the platform answered: a challenge of Cloudflare, or a page for people."""
+        is_page = self.headers.get("Content-Type", "").lower().startswith("text/html")
+        return "cf-mitigated" in self.headers or is_page or self.body.lstrip()[:1] == b"<"
+
     def unexpected(self) -> PlatformError:
         """Return the error that says no more than that this is not what the platform documents."""
-        code = "gateway_error" if self.status >= 500 else "unexpected_answer"
+        code = "gateway_error" if self.status >= 500 or self.is_gateways else "unexpected_answer"
         return platform_error(code, platform_code=f"HTTP {self.status}")
 
 
@@ -150,3 +156,24 @@ class HttpTransport:
         ) as response:
             body = await response.read()
             return Answer(status=response.status, headers=response.headers, body=body)
+
+
+class WatchedTransport:
+    """Carries requests over another transport, and passes on once what answers warn of, by its word."""
+
+    def __init__(
+        self, inner: Transport, warning_in: Callable[[Answer], str | None], warn: Callable[[str], None]
+    ) -> None:
+        self._inner = inner
+        self._warning_in = warning_in
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and return the answer."""
+        answer = await self._inner.send(request)
+        word = self._warning_in(answer)
+        if word is not None and word not in self._warned:
+            self._warned.add(word)
+            self._warn(word)
+        return answer

@@ -1,5 +1,6 @@
 """Klaviyo: lists filled by bulk profile imports."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +9,7 @@ import msgspec
 from pydantic import Field, SecretStr
 
 from providers import normalise
-from providers.base import Limits, Provider, Rejection, Sent
+from providers.base import Limits, NamedRowsError, Provider, Rejection, Sent
 from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.http import Answer, Request
 from providers.numbering import is_valid_phone
@@ -36,6 +37,7 @@ CODES: Mapping[str, str] = {
     "403": "permission_missing",
     "404": "audience_gone",
     "409": "request_refused",
+    "410": "api_version_ended",
     "413": "too_much_data",
     "422": "request_refused",
     "429": "throttled",
@@ -53,12 +55,29 @@ FIELDS: Mapping[str, str] = {
 }
 """Our names of a profile's attributes."""
 
-PLACES: Mapping[str, str] = {"country": "country", "zip": "postalCode"}
-"""Our names of the members of a profile's location."""
+PLACES: Mapping[str, str] = {
+    "location/country": "country",
+    "location/zip": "postalCode",
+    "properties/purchase_currency": "purchase.currency",
+    "properties/purchase_profit": "purchase.profit",
+    "properties/purchase_total_7_days": "purchase.total7Days",
+}
+"""The same of what stands deeper."""
+
+OPT_OUT = "X-Klaviyo-Revision-Fall-Forward-Opt-Out"
+"""With it a retired revision is refused with 410; else Klaviyo answers by the next one (its versioning policy)."""
+
+GATEWAYS = frozenset({400, 401, 403, 404, 405, 409, 422})
+"""Statuses that say nothing of us where something in front of Klaviyo gave them."""
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
 
 _UPLOADS = (Rate(10, 1), Rate(150, 60))
+
+_POINTER = re.compile(
+    r"#?(?:/?data)?(?:/?attributes)?/?profiles(?:/data)?/(?P<place>[0-9]{1,9})(?:/attributes)?(?:/(?P<inner>.*))?",
+    re.DOTALL,
+)
 
 T = TypeVar("T")
 
@@ -160,7 +179,8 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         """Return the values that Klaviyo would take from somebody else: hashed, too long, or no valid number."""
         attributes = row["attributes"]
         lacking = [field for name, field in FIELDS.items() if name not in attributes]
-        lacking += [field for name, field in PLACES.items() if name not in attributes.get("location", {})]
+        place = attributes.get("location", {})
+        lacking += [PLACES[f"location/{name}"] for name in ("country", "zip") if name not in place]
         return [Rejection(field, _why_left_out(field, text)) for field, text in given(user, lacking)]
 
     def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
@@ -274,6 +294,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         headers = {
             "Authorization": f"Klaviyo-API-Key {self.settings.api_key.get_secret_value()}",
             "revision": self.settings.revision,
+            OPT_OUT: "1",
             "Accept": KIND,
             "Content-Type": KIND,
         }
@@ -305,43 +326,67 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
 
 
 def refusal(answer: Answer, operation: str) -> PlatformError:
-    """Return what an error of Klaviyo means, by its status."""
-    word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "request_refused")
-    if word == "platform_error" and not answer.body.lstrip().startswith(b"{"):
-        word = "gateway_error"
-    if word == "audience_gone" and operation != "upload":
-        word = "unexpected_answer"
+    """Return what an error of Klaviyo means, by its status, and where it names profiles of an import, which."""
+    word = _word(answer, operation)
+    faults = _faults(answer)
+    request_id = next((fault["id"] for fault in faults if isinstance(fault.get("id"), str)), None)
+    platform_code = f"HTTP {answer.status}"
+    named = _named(faults) if word == "request_refused" and operation == "upload" else {}
+    if named:
+        return NamedRowsError(word, rejected=named, platform_code=platform_code, request_id=request_id)
     return platform_error(
         word,
-        platform_code=f"HTTP {answer.status}",
-        request_id=_error_id(answer),
+        platform_code=platform_code,
+        request_id=request_id,
         wait=answer.seconds("Retry-After"),
         operation=operation if word == "throttled" else None,
     )
 
 
-class _Fault(msgspec.Struct):
-    id: str
+def _word(answer: Answer, operation: str) -> str:
+    word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "request_refused")
+    if answer.status in GATEWAYS and answer.is_gateways:
+        return "gateway_error"
+    if word == "platform_error" and not answer.body.lstrip().startswith(b"{"):
+        return "gateway_error"
+    if word == "audience_gone" and operation != "upload":
+        return "unexpected_answer"
+    return word
 
 
-class _Faults(msgspec.Struct):
-    errors: list[_Fault]
-
-
-def _error_id(answer: Answer) -> str | None:
+def _faults(answer: Answer) -> list[dict[str, Any]]:
+    """Return the errors that an answer lists."""
     try:
-        return msgspec.json.decode(answer.body, type=_Faults).errors[0].id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
-        return None
+        listed = answer.json_object().get("errors")
+    except PlatformError:
+        return []
+    return [fault for fault in listed if isinstance(fault, dict)] if isinstance(listed, list) else []
+
+
+def _named(faults: Iterable[Mapping[str, Any]]) -> dict[int, Rejection]:
+    """Return the profiles that errors name, each with the first of its errors that names a field, if any does."""
+    found: dict[int, Rejection] = {}
+    for place in filter(None, map(place_of_error, faults)):
+        known = found.get(place[0])
+        if known is None or known.field is None:
+            found[place[0]] = place[1]
+    return found
 
 
 def place_of_error(error: Mapping[str, Any]) -> tuple[int, Rejection] | None:
-    """Return the position and what is wrong there, from `/data/attributes/profiles/data/3/attributes/email`."""
+    """Return the position and what is wrong there, from `/data/attributes/profiles/data/3/attributes/email`.
+
+    The pointer's form is not documented beyond examples, so the parts before `profiles` may be others, and a pointer
+    may end at the profile or go deeper into one of its attributes.
+    """
     source = error.get("source")
-    parts = str(source.get("pointer", "") if isinstance(source, dict) else "").split("/")
-    if parts[:5] != ["", "data", "attributes", "profiles", "data"] or not "".join(parts[5:6]).isdecimal():
+    pointer = source.get("pointer") if isinstance(source, dict) else None
+    found = _POINTER.fullmatch(pointer) if isinstance(pointer, str) else None
+    if found is None:
         return None
-    return int(parts[5]), Rejection(FIELDS.get(parts[-1]), "refused_by_platform")
+    parts = (found["inner"] or "").split("/")
+    field = FIELDS.get(parts[0]) or PLACES.get("/".join(parts[:2]))
+    return int(found["place"]), Rejection(field, "refused_by_platform")
 
 
 def _plain_email(text: str | None) -> str | None:

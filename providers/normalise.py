@@ -7,13 +7,27 @@ from functools import lru_cache
 
 import phonenumbers
 
-from providers.numbering import has_possible_length, is_valid_phone, without_trunk
+from providers.numbering import (
+    has_possible_length,
+    has_trunk_zero,
+    is_country_code,
+    is_mobile,
+    is_valid_phone,
+    without_trunk,
+)
 from schemas.countries import alpha_2
 
 _HASHED = re.compile(r"[0-9a-fA-F]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _CLEAN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_INTERNATIONAL = re.compile(r"\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
+_INTERNATIONAL = re.compile(r"\s*\(?\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
+_EXIT_CODE = re.compile(r"\s*(?:00|01[01])")
+"""What may be dialled before a country code; which of them is, the region tells."""
+
+_PIECES = re.compile(r"\d+")
+_ONE_PIECE = 6
+"""Digits from which on the first piece of a number is no area code."""
+
 _EXTENSION = re.compile(r"(?:;|,|x|ext)", re.IGNORECASE)
 _TRUNK = re.compile(r"\(\s*0\s*\)")
 """The 0 that is dialled only within the country, as in +44 (0)20."""
@@ -48,9 +62,9 @@ def phone(text: str, *regions: str | None) -> str | None:
     """Return a number as `+` and 7 to 15 digits; None if it can't be read as one.
 
     1. What begins with `+`, `00` or both is international and keeps its digits, whether the number is anybody's
-    or not, but for a trunk digit behind the country code that makes it nobody's. 2. Anything else is read as a
-    number of the first region that is not None, an alpha-2 code; where that is nobody's, but with a `+` before it is
-    somebody's, the `+` was left out. 3. Without a region it must be somebody's with a `+` before it.
+    or not, but for a trunk digit behind the country code that makes it nobody's. 2. Anything else must be somebody's:
+    in the first region that is not None, an alpha-2 code, or with a `+` before it. Where it is both, and nothing tells
+    which, it is None.
     """
     if _CLEAN_E164.fullmatch(text):
         return without_trunk(text)
@@ -66,35 +80,73 @@ def forget_phones() -> None:
 @lru_cache(maxsize=65536)
 def _slow_phone(text: str, region: str | None) -> str | None:
     visible = text if text.isascii() else _visible(text)
+    if region and _EXIT_CODE.match(visible) and (dialled := _in_region(visible, region)):
+        return dialled
     if international := _INTERNATIONAL.fullmatch(visible):
-        number = _digits(_TRUNK.sub("", international[1]))
-        return number and without_trunk(number)
-    national = _possible(visible, region)
-    abroad = None if _begins_with_zero(visible) else _digits(visible)
-    if abroad is None or not has_possible_length(abroad) or (national is not None and is_valid_phone(national)):
-        return national
-    return abroad if is_valid_phone(abroad) else national
+        return _international(international[1])
+    return _read(visible, region)
 
 
-def _begins_with_zero(text: str) -> bool:
-    """Tell whether the first digit is a 0, with which no country code begins."""
-    first = next(filter(str.isdecimal, text), "0")
-    return unicodedata.decimal(first) == 0
+def _international(text: str) -> str | None:
+    """Read what comes behind a `+`. A 0 in brackets goes where the number is nobody's with it."""
+    with_zero = _digits(text) if _TRUNK.search(text) else None
+    if with_zero and is_valid_phone(with_zero):
+        return with_zero
+    number = _digits(_TRUNK.sub("", text))
+    return number and without_trunk(number)
+
+
+def _read(text: str, region: str | None) -> str | None:
+    """Read a number without a `+`, which must be somebody's.
+
+    In its country, else abroad. Where both are: who writes it without the 0 that is dialled within the country and with
+    the country's own code means it so; that it should be a landline here and a mobile abroad is left open.
+    """
+    national = region and (_in_region(text, region) or _somebodys(_without_former_trunk(text, region)))
+    abroad = _somebodys(_abroad(text))
+    if not national or not abroad or not region:
+        return national or abroad
+    own = phonenumbers.country_code_for_region(region)
+    if abroad.startswith(f"+{own}") and has_trunk_zero(region):
+        return abroad
+    return None if has_trunk_zero(region) and is_mobile(abroad) and not is_mobile(national) else national
+
+
+def _somebodys(number: str | None) -> str | None:
+    return number if number and _CLEAN_E164.fullmatch(number) and is_valid_phone(number) else None
+
+
+def _in_region(text: str, region: str) -> str | None:
+    """Read a number as it is dialled in a region; None where it is nobody's."""
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.is_valid_number_for_region(parsed, region) or phonenumbers.is_valid_number(parsed):
+        return _digits(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    return None
+
+
+def _without_former_trunk(text: str, region: str) -> str | None:
+    """Read a number of a region with what was dialled there before the plans were changed."""
+    digits = _digits(text)
+    return without_trunk(f"+{phonenumbers.country_code_for_region(region)}{digits[1:]}") if digits else None
+
+
+def _abroad(text: str) -> str | None:
+    """Read a number as one whose `+` was left out: its digits in one piece, or with the country code as the first."""
+    found = _PIECES.search(text)
+    first = "" if found is None else found[0]
+    if unicodedata.decimal(first[:1] or "0") == 0 or not (len(first) >= _ONE_PIECE or is_country_code(first)):
+        return None
+    number = _digits(text)
+    mended = number and without_trunk(number)
+    return mended if mended and has_possible_length(mended) else None
 
 
 def _visible(text: str) -> str:
     """Return what is seen of a text: digits of any width as digits, marks of direction left out."""
     return "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
-
-
-def _possible(text: str, region: str | None) -> str | None:
-    try:
-        parsed = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return None
-    return _digits(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 
 def _digits(text: str) -> str | None:

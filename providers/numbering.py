@@ -39,6 +39,11 @@ def parse_region(value: object) -> object:
     return region
 
 
+def is_country_code(digits: str) -> bool:
+    """Tell whether digits are a country code."""
+    return digits in _CODES
+
+
 def country_code(number: str) -> str:
     """Return the country code of `+` and digits, empty where there is none; none begins with another."""
     return next((number[1 : 1 + length] for length in (1, 2, 3) if number[1 : 1 + length] in _CODES), "")
@@ -55,6 +60,18 @@ def _lengths(code: str) -> frozenset[int]:
     region = phonenumbers.region_code_for_country_code(int(code))
     metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
     return frozenset(metadata.general_desc.possible_length if metadata and metadata.general_desc else ())
+
+
+def has_trunk_zero(region: str) -> bool:
+    """Tell whether numbers of a region, in capitals, are written with a 0 that goes behind the country code."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    return metadata is not None and metadata.national_prefix == "0"
+
+
+def is_mobile(number: str) -> bool:
+    """Tell whether `+` and digits are a mobile number, or may be one."""
+    kind = phonenumbers.number_type(phonenumbers.parse(number))
+    return kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 
 def without_trunk(number: str) -> str:
@@ -81,14 +98,14 @@ def _mended(number: str, code: str, national: str) -> str:
 
 
 def _readings(number: str, code: str, national: str) -> Iterator[str]:
-    """Yield the number as the library reads it, and without what is no longer in its plans."""
+    """Yield the number as the library reads it, and without a 0, or what is no longer dialled where it is too long."""
     try:
         read = phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.E164)
     except phonenumbers.NumberParseException:
         return
     if read != number:
         yield read
-    trunks = _FORMER.get(code) or _TRUNKS.get(code, "0")
+    trunks = "0" if _is_possible(number) else _FORMER.get(code) or _TRUNKS.get(code, "0")
     yield from (f"+{code}{national.removeprefix(trunk)}" for trunk in trunks if national.startswith(trunk))
 
 

@@ -40,6 +40,11 @@ class RowGroup:
     rows: Sequence[msgspec.Raw]
     indexes: Sequence[int]
 
+    def chosen(self, positions: Iterable[int]) -> "RowGroup":
+        """Return the rows at these positions."""
+        places = list(positions)
+        return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
+
     def halves(self) -> "tuple[RowGroup, RowGroup]":
         """Return the first and the second half of two rows or more."""
         middle = len(self.rows) // 2
@@ -98,7 +103,8 @@ class _Making:
         made.rows.append(msgspec.Raw(raw))
         made.indexes.append(index)
         if repaired.repaired:
-            made.repaired.update(repaired.repaired)
+            lost = tuple(f"{one.field}: " for one in left_out)
+            made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
         if left_out or repaired.dropped:
             made.dropped.update(map(reason_of, (*left_out, *(Rejection(*fault) for fault in repaired.dropped))))
 

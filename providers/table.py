@@ -1,7 +1,7 @@
 """The providers that are installed, and how an account of one is put together."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -9,7 +9,7 @@ import aiohttp
 
 from providers.addresses import PublicResolver
 from providers.base import REAL, AnyProvider, Provider, Surroundings
-from providers.http import HttpTransport
+from providers.http import HttpTransport, WatchedTransport
 from providers.pace import Pace, Rate
 from providers.settings import AccountSettings
 
@@ -59,14 +59,22 @@ def open_session(settings: AccountSettings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, proxy=settings.used_proxy)
 
 
+def _unheard(word: str) -> None:
+    del word
+
+
 def open_account(
     kind: type[AnyProvider],
     settings: AccountSettings,
     session: aiohttp.ClientSession,
     pace: Pace,
     around: Surroundings = REAL,
+    warn: Callable[[str], None] = _unheard,
 ) -> AnyProvider:
-    """Return a provider that calls its platform over this session."""
+    """Return a provider that calls its platform over this session.
+
+    `warn` is told once of each thing that answers warn of, by its word of the vocabulary.
+    """
     transport = HttpTransport(
         session,
         settings.base_url,
@@ -75,4 +83,4 @@ def open_account(
         timeout=settings.timeout,
         pause_after=kind.pause_after,
     )
-    return kind(settings, transport, around)
+    return kind(settings, WatchedTransport(transport, kind.warning_in, warn), around)

@@ -153,6 +153,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
         if 200 <= answer.status < 300:
             return Sent(request_ids=[call_id])
         word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "unexpected_answer")
+        word = "gateway_error" if "cf-mitigated" in answer.headers else word
         raise platform_error(
             word, platform_code=f"HTTP {answer.status}", request_id=call_id, wait=answer.seconds("Retry-After")
         )

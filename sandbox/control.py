@@ -12,9 +12,9 @@ import msgspec
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
 OPERATIONS = ("find", "create", "upload", "job")
 REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid")
-FAULTS = (*REFUSALS, "html", "partial", "half", "stall", "slow", "drop", "drop_after", "custom")
+FAULTS = (*REFUSALS, "html", "partial", "half", "dislikes", "stall", "slow", "drop", "drop_after", "custom")
 
-OF_UPLOADS = ("partial", "half")
+OF_UPLOADS = ("partial", "half", "dislikes")
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -31,6 +31,8 @@ class Fault(
     throttled, auth, terms, server_error, not_found, invalid: refused in the platform's own words.
     html: what a gateway says. partial: the first row of an upload is refused. half: the first half of an upload's
     rows is taken, a single row whole; then TikTok says that some were taken, of the others the connection ends.
+    dislikes: an upload that holds a row with one of `values`, as they are sent, is refused whole, as the platform does
+    for what is wrong with a row; Klaviyo names these rows, unless `names` is false.
     stall: no answer for `seconds` (an hour), then the call is handled. slow: handled at once, answered after
     `seconds` (one). drop: the connection ends, nothing is done. drop_after: all is done, then the connection ends.
     custom: `status` (500), `headers` and `body` as given.
@@ -50,6 +52,8 @@ class Fault(
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     headers: dict[str, str] = {}
     body: str | dict[str, Any] | list[Any] = ""
+    values: frozenset[str] = frozenset()
+    names: bool = True
 
     def __post_init__(self) -> None:
         _check_choice("provider", self.provider, PROVIDERS)
@@ -58,6 +62,8 @@ class Fault(
             _check_choice("operation", self.operation, OPERATIONS)
         if self.fault in OF_UPLOADS and self.operation not in (None, "upload"):
             raise ValueError(f"operation: only an upload can be {self.fault}")
+        if self.values and self.fault != "dislikes":
+            raise ValueError("values: only of a fault that dislikes them")
         if any(set(name + value) & set("\r\n\0") for name, value in self.headers.items()):
             raise ValueError("headers: expected text of one line")
         self._check_calls()

@@ -38,6 +38,10 @@ DEFAULT_PAGE = 25
 MAX_PAGE = 500
 """No maximum is documented, only that too much data is refused: taken to be what an account may hold."""
 
+FIRST_VERSION = 25
+UPGRADED = frozenset({"v24.0"})
+"""Versions of the Marketing API that have ended and are served by a newer one for now; older ones are refused."""
+
 HOURLY = Limit(190_000, 3600)
 
 # What each fault says: code and subcode.
@@ -101,6 +105,9 @@ class Facebook:
         self._around.windows.enter("facebook", (HOURLY,))
         percent = 100 * self._around.windows.used("facebook", HOURLY) // HOURLY.calls
         answer.headers.setdefault("X-Business-Use-Case-Usage", _usage(percent, 0))
+        if version in UPGRADED:
+            answer.headers["X-Ad-Api-Version-Warning"] = f"The call was upgraded from {version}."
+            version = f"v{FIRST_VERSION}.0"
         answer.headers.update({"facebook-api-version": version, "x-fb-trace-id": trace()})
 
     def settle(self) -> None:
@@ -161,6 +168,8 @@ class Facebook:
         # The guide requires a session; connectors that send none are reported to work.
         if not isinstance(session, dict):
             raise Refusal(meta_error(100, blame="session"))
+        if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
+            raise Refusal(meta_error(100, blame="payload"))
         admitted = self._sessions.admit(session, audience.account, audience.id, payload.schema, self._around.now())
         taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
         sound, unsound = _sorted_out(taken, is_partial=call.is_partial)
@@ -200,9 +209,15 @@ class Facebook:
             token = bearer.strip() if scheme.lower() == "bearer" else _parameters(call).get("access_token")
             if token != CREDENTIALS["facebook"]["FACEBOOK_ACCESS_TOKEN"]:
                 raise Refusal(meta_error(190))
+            if _number(call.path["version"]) < FIRST_VERSION and call.path["version"] not in UPGRADED:
+                raise Refusal(meta_error(2635))
             return handler(call)
 
         return answer
+
+
+def _number(version: str) -> int:
+    return int(version.removeprefix("v").partition(".")[0])
 
 
 def _unknown(call: Call) -> web.Response:

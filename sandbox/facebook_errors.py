@@ -17,6 +17,7 @@ MESSAGES: Mapping[tuple[int, int | None], str] = {
     (190, 463): "Error validating access token: Session has expired.",
     (200, 1870090): "(#200) The Custom Audience Terms have not been accepted.",
     (2500, None): "Unknown path components",
+    (2635, None): "(#2635) You are calling a deprecated version of the Ads API.",
     (2650, 1870147): "(#2650) The session's first batch is missing.",
     (2650, 1870158): "(#2650) The session has timed out.",
     (2650, 1870159): "(#2650) The session has finished.",

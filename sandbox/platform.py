@@ -71,6 +71,15 @@ class Call:
         """Whether the call's first row is to be refused."""
         return self.fault is not None and self.fault.fault == "partial"
 
+    def dislikes(self, value: object) -> bool:
+        """Tell whether an upload with this value in a row is to be refused whole."""
+        return self.fault is not None and self.fault.fault == "dislikes" and value in self.fault.values
+
+    @property
+    def is_naming(self) -> bool:
+        """Whether rows that are disliked are to be named."""
+        return self.fault is None or self.fault.names
+
     def half_of(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows that are taken where the fault is `half`, else all of them."""
         is_half = self.fault is not None and self.fault.fault == "half"

@@ -119,6 +119,8 @@ class TikTok:
             raise _refused(40002, "action: Invalid value")
         taken = call.half_of(rows)[call.is_partial :]
         placed = [place for row in taken for place in self._row(schema, row, accounts)]
+        if any(call.dislikes(cell) for _, member in placed for cell in member):
+            raise _refused(40002, "batch_data: Invalid id")
         for audience, member in placed:
             if action == "add":
                 self._around.take(audience, [member])

@@ -206,6 +206,28 @@ class AccountLoss(Struct, frozen=True, kw_only=True, rename="camel"):
     reported_at: datetime
 
 
+class Span(Struct, frozen=True, kw_only=True, order=True):
+    """Neighbouring users of a request, by the index of the first one."""
+
+    first: int
+    count: int
+
+
+class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the tries of a record came to at the platform so far; the users in the `open` spans are yet to be sent.
+
+    Users that could make no row are judged anew in each try, and not counted here.
+    """
+
+    open: list[Span] = []
+    step: int = 0
+    accepted: int = 0
+    matched: int | None = None
+    rejected_users: list[RejectedUser] = []
+    rejected_reasons: dict[str, int] = {}
+    request_ids: list[str] = []
+
+
 class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
     """A record of the log that a group tries again later; `waited` is in milliseconds."""
 
@@ -216,6 +238,7 @@ class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
     first_failure: str
     first_platform_code: str | None = None
     waited: int = 0
+    progress: Progress | None = None
 
 
 class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -50,6 +50,12 @@ VOCABULARY: Mapping[str, Meaning] = {
         "stop", "account", "The account does not exist, or is not the token's.", "Correct the account id."
     ),
     "account_blocked": Meaning("stop", "account", "The platform has blocked us.", "Ask the platform's support."),
+    "api_version_ended": Meaning(
+        "stop",
+        "account",
+        "The platform has ended the version of its API that we call.",
+        "Set a newer one (FACEBOOK_API_VERSION, KLAVIYO_REVISION), or update us.",
+    ),
     # The account, by what is ours.
     "provider_broken": Meaning(
         "stop", "account", "Our code failed on nearly every call; the log has its frames.", "Report it to us; update."
@@ -77,14 +83,20 @@ VOCABULARY: Mapping[str, Meaning] = {
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
     # Rows that a call held.
     "request_refused": Meaning(
-        "reject", "row", "The platform refuses rows; halves of the call find out which.", "Correct them."
+        "reject", "row", "The platform refuses rows; if it does not say which, smaller calls find out.", "Correct them."
+    ),
+    "unisolated": Meaning(
+        "retry",
+        "row",
+        "Among these users are some that the platform refuses; which is still being found out.",
+        "Nothing: they are tried again.",
     ),
     "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
     "not_isolated": Meaning(
         "reject",
         "row",
-        "Among these users are some that the platform refuses; which could not be found out.",
-        "Send fewer.",
+        "Among these users are some that the platform refuses; which could not be found out in time.",
+        "Send fewer, or set a higher AUDIENCE_SEARCH_CALLS.",
     ),
     "partly_taken": Meaning(
         "reject", "row", "Some rows were taken; which is not said.", "Nothing: parts are sent again."
@@ -113,6 +125,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     ),
     "hash_of_nothing": Meaning(
         "reject", "row", "The value is the hash of an empty cell.", "Leave empty cells out before hashing."
+    ),
+    "other_hash": Meaning(
+        "reject",
+        "row",
+        "The value is hashed, but not as SHA-256.",
+        "Hash it as SHA-256 in hexadecimal, or send it plain.",
     ),
     "placeholder": Meaning(
         "reject", "row", "The value stands for an empty cell, such as null.", "Leave empty cells out."

@@ -327,7 +327,7 @@ async def test_a_request_that_tiktok_has_had_before_is_done() -> None:
 
 async def test_klaviyo_refuses_an_unknown_revision_and_a_wrong_key() -> None:
     async with staged() as stage:
-        for setting, value, code in (("revision", "1999-01-01", "HTTP 400"), ("api_key", "wrong", "HTTP 401")):
+        for setting, value, code in (("revision", "1999-01-01", "HTTP 410"), ("api_key", "wrong", "HTTP 401")):
             async with stage.account("klaviyo", None, **{setting: value}) as provider:
                 error = await refused(provider.find_audience("VIP"))
                 assert error.platform_code == code

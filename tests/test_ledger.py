@@ -127,7 +127,7 @@ async def test_a_batch_s_status_is_never_older_than_its_sync_answer_and_lists_ev
         _, told = await get(found, headers["Location"])
         assert (told["state"], told["name"], told["sessionId"], told["users"]) == ("partial", "VIP", "5", 4)
         facebook = told["targets"][0]
-        ladder = {"inLog": 4, "sent": 3, "accepted": 3, "rejected": 1, "matched": None}
+        ladder = {"inLog": 4, "sent": 3, "accepted": 3, "rejected": 1, "matched": None, "open": 0}
         assert (facebook["state"], facebook["users"]) == ("partial", ladder)
         _, rejected = await get(found, f"{headers['Location']}/rejected")
         assert {(one["index"], one["field"], one["reason"]) for one in rejected["rejected"]} == {

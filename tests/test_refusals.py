@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import pytest
 from world import UNLIMITED, World, consuming_one, make_users, sandbox_account, world
 
-from consumer.delivery import BISECTION_CALLS
 from consumer.time import Time
 from providers.base import Rejection
 from providers.table import installed
@@ -171,27 +170,6 @@ async def test_rows_that_a_platform_refuses_are_found_and_the_others_get_through
         told = (await found.completions(1))[0]
         assert sorted(user.index for user in told.rejected_users) == list(bad)
         assert len(await found.members("tiktok")) == rows - len(bad)
-
-
-async def test_a_search_for_refused_rows_is_bounded_and_says_what_it_did_not_find(
-    kafka: KafkaSettings, topic_prefix: str
-) -> None:
-    class Unliked(TikTok):
-        def row(self, user: AudienceUser) -> list[str] | Rejection:
-            row = super().row(user)
-            number = int((user.email or "0").removeprefix("person").partition("@")[0])
-            return ["no hash", ""] if number % 10 == 3 else row
-
-    async with world(kafka, topic_prefix, providers=["tiktok"], consuming=()) as found:
-        served = sandbox_account(Target("tiktok"), found.sandbox_url)
-        unlike = type(served)(target=served.target, kind=Unliked, settings=served.settings)
-        async with consuming_one(unlike, kafka, found.names):
-            _, body, _ = await found.upload(make_users(1000), "?sync=true&detail=true")
-        result = body["results"][0]
-        assert (await found.counters())["tiktok"]["byOperation"]["upload"] == BISECTION_CALLS
-        assert result["reasons"]["not_isolated"] > 0
-        assert result["accepted"] + result["rejected"] == 1000
-        assert len(await found.members("tiktok")) == result["accepted"] > 0
 
 
 async def test_a_request_that_is_refused_whatever_it_holds_fails_and_rejects_nobody(

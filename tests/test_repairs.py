@@ -84,7 +84,31 @@ PHONES = [
     ("+7 495 123-45-67 доб. 12", None, "+74951234567"),
     ("03-1234-5678 内線 12", "JP", "+81312345678"),
     ("030 1234-0", "DE", "+493012340"),
+    ("+1 415 555 0100 ext: 5", None, "+14155550100"),
+    ("415-555-0100 Extension: 5", "US", "+14155550100"),
+    ("030 1234567 Durchwahl: 12", "DE", "+49301234567"),
+    ("+31 20 123 4567 toestel 12", None, "+31201234567"),
+    ("+1 415-555-0100 option 2", None, "+14155550100"),
+    ("+1 415-555-0100*5", None, "+14155550100"),
+    # A second line, and what stands in brackets behind a number that is complete.
+    ("+1 415 555 0100 / 0101", None, "+14155550100"),
+    ("030 1234567/68", "DE", "+49301234567"),
+    ("(415) 555-0100 (2)", "US", "+14155550100"),
+    ("+1 415 555 0100 [5]", None, "+14155550100"),
+    ("+1 415 555 0100 (call after 5pm)", None, "+14155550100"),
+    ("030/1234567", "DE", "+49301234567"),
+    ("+33 6/12/34/56/78", None, "+33612345678"),
+    # Separators that are none of an extension.
+    ("+1,415,555,0100", None, "+14155550100"),
+    ("+44;7911123456", None, "+447911123456"),
+    ("0151,12345678", "DE", "+4915112345678"),
     # What is written around a number.
+    ("Tel 1: 030 1234567", "DE", "+49301234567"),
+    ("030 1234567 Jane", "DE", "+49301234567"),
+    ("447911123456+", None, "+447911123456"),
+    ("(0044) 20 7946 0958", None, "+442079460958"),
+    ("0011 44 20 7946 0958", "AU", "+442079460958"),
+    ("011 44 20 7946 0958", "US", "+442079460958"),
     ("'+447911123456", None, "+447911123456"),
     ('="+447911123456"', None, "+447911123456"),
     ("tel:+1-415-555-0100", None, "+14155550100"),
@@ -110,6 +134,11 @@ PHONES = [
     ("+48 0 601 234 567", None, "+48601234567"),
     ("+998 8 90 123 45 67", None, "+998901234567"),
     ("+1 1 415 555 0100", None, "+14155550100"),
+    ("5215512345678", "MX", "+525512345678"),
+    ("1 55 1234 5678", "MX", "+525512345678"),
+    ("+44 (0)20 7946 0958", None, "+442079460958"),
+    ("+39 (0)6 1234 5678", None, "+390612345678"),
+    ("+225 (0)7 12 34 56 78", None, "+2250712345678"),
     # Zeros that are part of the number, and digits that only look like a trunk's.
     ("+39 06 1234 5678", None, "+390612345678"),
     ("+390612345678", None, "+390612345678"),
@@ -118,6 +147,18 @@ PHONES = [
     # Somebody's with a + before it, nobody's in the country that the row names.
     ("14155550100", "DE", "+14155550100"),
     ("447911123456", "US", "+447911123456"),
+    ("4915112345678", "DE", "+4915112345678"),
+    ("49 151 12345678", "DE", "+4915112345678"),
+    ("4915112345678.0", "DE", "+4915112345678"),
+    ("62812345678", "ID", "+62812345678"),
+    ("15112345678", "DE", "+4915112345678"),
+    # A landline here or a mobile abroad: nothing tells which.
+    ("447911123456", "DE", None),
+    # Visibly national: never another country's for a digit too many.
+    ("415-555-0100 -5", "US", None),
+    ("(312) 555-0100 - 7", "US", None),
+    ("9999999999", "US", None),
+    ("1-800-FLOWERS", "US", None),
     # Nobody's with a + before it: it lacks its country, and must not become another country's.
     ("4155550100.0", None, None),
     ("4155550100", None, None),
@@ -146,7 +187,12 @@ def test_a_phone_number_is_read_as_the_person_meant_it_or_not_at_all(
         ("07911 123456 or 07911 123457", "not_a_phone"),
         ("+44 7911 123456 +44 7911 123457", "not_a_phone"),
         ("tel:0100;phone-context=example.com", "not_a_phone"),
-        (hashlib.md5(b"+447911123456", usedforsecurity=False).hexdigest(), "not_a_phone"),
+        (hashlib.md5(b"+447911123456", usedforsecurity=False).hexdigest(), "other_hash"),
+        ("070x123x45x67", "not_a_phone"),
+        ("030 1234567 Nebenst. 12 oder 13", "not_a_phone"),
+        ("+44 7911 12345O", "not_a_phone"),
+        ("4155550100.5", "not_a_phone"),
+        ("+1 415-555-0100 after 5 or 6", "not_a_phone"),
         ("9" * 101, "not_a_phone"),
         ("N/A", "placeholder"),
         ("#VALUE!", "placeholder"),
@@ -169,6 +215,14 @@ def test_every_platform_gets_the_same_number_of_a_damaged_one(name: str) -> None
 
 EMAILS = [
     ("Jane@Example.com", "jane@example.com"),
+    ("mailto://jane@example.com", "jane@example.com"),
+    ("E-Mail-Adresse: jane@example.com", "jane@example.com"),
+    ("Jane Doe [mailto:jane@example.com]", "jane@example.com"),
+    ("%20jane@example.com", "jane@example.com"),
+    ("jane@example.com&nbsp;", "jane@example.com"),
+    (",\u2019jane@example.com", "jane@example.com"),
+    ("jane\u2011doe@example.com", "jane-doe@example.com"),
+    ("o\u2019brien@example.com", "o'brien@example.com"),
     ("\ufeffjane@example.com", "jane@example.com"),
     ("ja\u200bne@example.com", "jane@example.com"),
     ("jane\u00ad@example.com", "jane@example.com"),
@@ -277,7 +331,23 @@ def test_what_is_kept_of_an_address_is_what_the_library_takes_and_nothing_that_i
         assert not is_valid(text) or text[0] in "'`"
 
 
-NOTHINGS = ["", " ", "null", "NULL", "undefined", "None", "none", "NaN", "nan", "N/A", "n/a", "null\n"]
+NOTHINGS = [
+    "",
+    " ",
+    "   ",
+    "null",
+    "NULL",
+    "nULL",
+    "undefined",
+    "None",
+    "NaN",
+    "N/A",
+    "null\n",
+    " null",
+    "#N/A",
+    "+",
+    "+44",
+]
 
 
 @pytest.mark.parametrize("nothing", NOTHINGS)
@@ -314,6 +384,19 @@ def test_the_hash_of_a_name_that_looks_like_nothing_stays_where_it_is_a_country(
         ({"postal_code": "501", "country": "US"}, "postal_code", "00501"),
         ({"postal_code": "10671234", "country": "US"}, "postal_code", "010671234"),
         ({"postal_code": "800", "country": "AU"}, "postal_code", "0800"),
+        ({"postal_code": "2138-1234", "country": "US"}, "postal_code", "02138-1234"),
+        ({"postal_code": "CA 94107", "country": "US"}, "postal_code", "94107"),
+        ({"postal_code": "(94107)", "country": "US"}, "postal_code", "94107"),
+        ({"postal_code": "94,107", "country": "US"}, "postal_code", "94107"),
+        ({"postal_code": "D-10115", "country": "DE"}, "postal_code", "10115"),
+        ({"postal_code": "〒100-0001", "country": "JP"}, "postal_code", "100-0001"),
+        ({"postal_code": "60-0001", "country": "JP"}, "postal_code", "060-0001"),
+        ({"postal_code": "10011", "country": "RO"}, "postal_code", "010011"),
+        ({"postal_code": "186", "country": "IT"}, "postal_code", "00186"),
+        ({"postal_code": "1234 AB", "country": "NL"}, "postal_code", "1234 AB"),
+        ({"postal_code": "LV-1010", "country": "LV"}, "postal_code", "LV-1010"),
+        ({"postal_code": "SW1A 1AA", "country": "GB"}, "postal_code", "SW1A 1AA"),
+        ({"postal_code": "K1A 0A6", "country": "Canada"}, "postal_code", "K1A 0A6"),
         ({"postal_code": "1067", "country": "CH"}, "postal_code", "1067"),
         ({"postal_code": "1067"}, "postal_code", "1067"),
         ({"postal_code": "\u200bSW1A 1AA"}, "postal_code", "SW1A 1AA"),
@@ -339,6 +422,14 @@ def test_what_a_spreadsheet_or_an_export_did_to_other_values_is_undone_where_tha
     [
         ({"postal_code": "9.41E+04"}, "damaged_number"),
         ({"edge_tag_id": "1.23457E+15"}, "damaged_number"),
+        ({"edge_tag_id": "7.21045e+12"}, "damaged_number"),
+        ({"edge_tag_id": "#DIV/0!"}, "placeholder"),
+        ({"edge_tag_id": "#WERT!"}, "placeholder"),
+        ({"edge_tag_id": "00000000-0000-0000-0000-000000000000"}, "placeholder"),
+        ({"first_name": "\u200bN/A"}, "placeholder"),
+        ({"first_name": "\u200b" + hashlib.sha256(b"").hexdigest()}, "hash_of_nothing"),
+        ({"postal_code": "'" + hashlib.sha256(b"").hexdigest()}, "hash_of_nothing"),
+        ({"last_name": hashlib.md5(b"doe", usedforsecurity=False).hexdigest()}, "other_hash"),
         ({"edge_tag_id": "null"}, "placeholder"),
         ({"edge_tag_id": "NaN"}, "placeholder"),
         ({"first_name": "undefined"}, "placeholder"),
@@ -432,3 +523,14 @@ def test_every_reason_is_a_word_of_the_vocabulary_and_every_dropped_value_is_gon
         if field in names:
             assert getattr(repaired.user, names[field]) is None
     assert msgspec.json.encode(repaired.user)
+
+
+def test_a_value_is_repaired_or_left_out_and_never_counted_as_both() -> None:
+    made = rows("tiktok", AudienceUser(email="a@example.com", phone="'12"))
+    assert (made.repaired, made.dropped) == ({}, {"phone: not_a_phone": 1})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_blank_cells_are_no_cells(name: str) -> None:
+    blank = AudienceUser(email=" ", phone="\u200b", edge_tag_id='\'""', first_name=" ")
+    assert rows(name, blank).rejected == [(0, Rejection(None, "no_identifier"))]

@@ -165,9 +165,10 @@ async def consuming_one(
     names: TopicNames,
     framing: Framing | None = None,
     time: Time = REAL_TIME,
+    changed: Mapping[str, object] | None = None,
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    """Run one consumer while the block is entered."""
-    settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1})
+    """Run one consumer, with settings of a consumer by their names, while the block is entered."""
+    settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1, **(changed or {})})
     task = asyncio.create_task(consume(account, settings, kafka, names, framing or Framing(), time=time))
     try:
         yield task

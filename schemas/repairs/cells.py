@@ -3,30 +3,58 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 REPLACED = "\ufffd"
 """Stands where a character was lost: put there by whoever could not read it, by us for half a surrogate pair."""
 
 HASHED = re.compile(r"[0-9a-fA-F]{64}")
+_OTHER_HASH = re.compile(r"(?:0x|md5:|sha\d+:)?(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{96}|[0-9a-f]{128})", re.IGNORECASE)
 
-_WORDS = ("null", "undefined", "none", "nan", "n/a")
-PLACEHOLDERS = frozenset({*_WORDS, "nil", "(null)", "<null>", "#n/a", "#value!", "#ref!", "#name?", "[object object]"})
-"""What programs write for a cell that is empty or broken, in lower case."""
-
-_CASINGS = {
-    cased for word in (*_WORDS, "nil") for cased in (word, word.upper(), word.capitalize(), "NaN", "N/A", "n/A")
-}
-_BLANKS = ("", " ", "  ", "\t", "\n", "\r\n", "\xa0", "\ufeff", "\0", '""', "''")
-_OF_NOTHING = frozenset(
-    hashlib.sha256((text + end).encode()).hexdigest() for text in (*_BLANKS, *_CASINGS) for end in ("", "\n")
+_WORDS = ("null", "undefined", "none", "nan", "n/a", "nil")
+_BRACKETED = (
+    "(null)",
+    "<null>",
+    "[null]",
+    "(none)",
+    "<none>",
+    "<nil>",
+    "(nil)",
+    "(blank)",
+    "(empty)",
+    "[object object]",
 )
+PLACEHOLDERS = frozenset({*_WORDS, *_BRACKETED, "\\n", "{}", "[]", "00000000-0000-0000-0000-000000000000"})
+"""What programs write for a cell that is empty, in lower case."""
 
-_FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
-_QUOTED = re.compile(r"\"(.*)\"|'(.*)'|\u201c(.*)\u201d|\u2018(.*)\u2019", re.DOTALL)
-_APOSTROPHES = "'\u2019\u2018`\u00b4"
+_SPREADSHEET_ERROR = re.compile(r"#[\w/]{2,10}[!?]|#n/[a-z]+|#nv", re.IGNORECASE)
+"""`#VALUE!` and its like, in whatever language."""
 
 _NUMBER = re.compile(r"([+-]?)(\d)(?:[.,](\d*))?[eE]\+?(\d{1,3})")
+
+_FORMULA = re.compile(r'=\s*"(.*)"', re.DOTALL)
+_QUOTED = re.compile(r"\"(.*)\"|'(.*)'|\u201c(.*)\u201d|\u201e(.*)\u201c|\u2018(.*)\u2019", re.DOTALL)
+_APOSTROPHES = "'\u2019\u2018`\u00b4"
+
+
+def _nothings() -> Iterator[str]:
+    """Yield what stands for nothing in lists that somebody hashed: blanks, empty words, a phone number's empty rest."""
+    blanks = ("", " ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\ufeff", "\u200b", "\0", '""', "''", "-", "+")
+    yield from (*blanks, *(" " * count for count in range(2, 9)), "\t\t")
+    for word in _WORDS:
+        yield from map("".join, product(*({letter, letter.upper()} for letter in word)))
+    yield from (cased for word in (*_BRACKETED, "#n/a", "#value!", "#ref!") for cased in (word, word.upper()))
+    yield from ("[object Object]", "(Null)", "(None)")
+    yield from (f"+{code}" for code in range(1, 1000))
+
+
+_OF_NOTHING = frozenset(
+    hashlib.sha256(padded.encode()).hexdigest()
+    for text in _nothings()
+    for padded in (text, f"{text}\n", f"{text} ", f" {text}")
+)
 
 
 class Cell(NamedTuple):
@@ -56,12 +84,18 @@ def emptiness(text: str) -> str | None:
     stripped = text.strip()
     if is_hash(stripped):
         return "hash_of_nothing" if stripped.lower() in _OF_NOTHING else None
-    return "placeholder" if stripped.lower() in PLACEHOLDERS else None
+    is_placeholder = stripped.lower() in PLACEHOLDERS or _SPREADSHEET_ERROR.fullmatch(stripped)
+    return "placeholder" if is_placeholder else None
 
 
 def is_hash(text: str) -> bool:
     """Tell whether a text is 64 hexadecimal digits."""
     return HASHED.fullmatch(text) is not None
+
+
+def is_other_hash(text: str) -> bool:
+    """Tell whether a text is a digest that is no SHA-256, which no platform here can use."""
+    return _OTHER_HASH.fullmatch(text.strip()) is not None
 
 
 def without_invisible(cell: Cell, *, keep: str = "") -> Cell:
@@ -73,14 +107,29 @@ def without_invisible(cell: Cell, *, keep: str = "") -> Cell:
     return cell.mended(seen, "invisible")
 
 
-def of_usual_width(cell: Cell) -> Cell:
-    """Write letters, digits and blanks of full width, as Japanese keyboards have them, as ordinary ones."""
-    return cell.mended(unicodedata.normalize("NFKC", cell.text or ""), "width")
-
-
 def _is_invisible(letter: str) -> bool:
     category = unicodedata.category(letter)
     return category == "Cf" or (category == "Cc" and not letter.isspace())
+
+
+def of_usual_width(cell: Cell) -> Cell:
+    """Write letters, digits and blanks of full width, as Japanese keyboards have them, as ordinary ones."""
+    composed = _spaced(unicodedata.normalize("NFC", cell.text or ""))
+    usual = _spaced(unicodedata.normalize("NFKC", composed))
+    return Cell(composed, cell.repairs).mended(usual, "width")
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def of_usual_digits(cell: Cell) -> Cell:
+    """Write digits of any script as ours."""
+    text = cell.text or ""
+    if text.isascii():
+        return cell
+    digits = "".join(str(unicodedata.decimal(letter)) if letter.isdecimal() else letter for letter in text)
+    return Cell(digits, cell.repairs)
 
 
 def unwrapped(cell: Cell) -> Cell:
@@ -90,7 +139,9 @@ def unwrapped(cell: Cell) -> Cell:
         return unwrapped(cell.mended(found[1], "formula"))
     if found := _QUOTED.fullmatch(text):
         return unwrapped(cell.mended(next(inner for inner in found.groups() if inner is not None), "quotes"))
-    return cell.mended(text.lstrip(_APOSTROPHES), "apostrophe") if text[:1] in tuple(_APOSTROPHES) else cell
+    if text and text[0] in _APOSTROPHES:
+        return unwrapped(cell.mended(text.lstrip(_APOSTROPHES), "apostrophe"))
+    return cell
 
 
 def without_exponent(cell: Cell) -> Cell:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from schemas.repairs.cells import Cell, emptiness, is_hash, of_usual_width, unwrapped, without_invisible
+from schemas.repairs.cells import Cell, emptiness, is_hash, is_other_hash, of_usual_width, unwrapped, without_invisible
 
 # Ordinary addresses, nearly all of them, are told at sight; the library takes some thirty times as long.
 _ATOM, _LABEL = "[A-Za-z0-9_+-]++", "[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
@@ -16,14 +16,19 @@ _ORDINARY = re.compile(
 _SHORT = 64
 """Characters up to which neither a local part (64), a label (63) nor the whole (254) can be too long."""
 
-_LABELLED = re.compile(r"(?:mailto|smtp|e-?mail)\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
-_NAMED = re.compile(r"[^<>]*<([^<>]+)>[\s,;.]*", re.DOTALL)
+_LABELLED = re.compile(r"(?:mailto|smtp|e-?mail|mail|e-?mail[ -]ad+res+e?)\s*:(?://)?\s*(.*)", re.IGNORECASE)
+_NAMED = re.compile(r"[^<>]*<([^<>]+)>[\s,;.]*|[^@\[\]]*\[(mailto:[^\[\]]+)\]", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
-_BESIDE_SIGNS = re.compile(r"\s*(@)\s*")
-_DOT = "\u3002"
-"""How Chinese and Japanese keyboards end a sentence."""
+_ESCAPED_BLANK = re.compile(r"^(?:%20|%09|%0[ad]|&nbsp;)+|(?:%20|%09|%0[ad]|&nbsp;|<br ?/?>)+$", re.IGNORECASE)
+_TYPOGRAPHY = str.maketrans(
+    {"\u3002": ".", "\u2019": "'", **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")}
+)
+"""Full stops of Chinese and Japanese keyboards; apostrophes and dashes that word processors make."""
 
-_ENDS = " \t\r\n,;\"'<>()[]"
+_LONGEST = 400
+"""Characters that an address may have with all that is around it."""
+
+_ENDS = " ,;:|!\"'<>()[]"
 """What neither begins nor ends an address."""
 
 _CARRIERS = re.compile(r"(?:.+\.)?(?:docomo\.ne\.jp|ezweb\.ne\.jp|au\.com)", re.IGNORECASE)
@@ -40,33 +45,38 @@ def repaired_email(text: str) -> Cell:
     """Return an address, or a hash, without what surrounds it; dropped where it can't be anybody's.
 
     1. What nobody sees goes. 2. Quotes, labels, `Name <…>`, a comment behind it go. 3. Blanks beside the @ and
-    punctuation at the ends go. 4. What is left is judged; nothing is guessed.
+    punctuation at the ends go, until nothing more does. 4. What is left is judged; nothing is guessed.
     """
-    if fault := emptiness(text):
+    if fault := emptiness(text) or ("not_an_email" if len(text) > _LONGEST else None):
         return Cell(None, (), fault)
     cell = of_usual_width(without_invisible(Cell(text)))
-    for step in (unwrapped, _unlabelled, unwrapped, _without_punctuation):
-        cell = step(cell)
+    before = None
+    while cell.text != before:
+        before = cell.text
+        for step in (unwrapped, _unlabelled, _without_punctuation):
+            cell = step(cell)
     address = cell.text or ""
     if fault := emptiness(address):
         return cell.dropped(fault)
-    return cell if not address or is_hash(address) or is_address(address) else cell.dropped("not_an_email")
+    if not address or is_hash(address) or is_address(address):
+        return cell
+    return cell.dropped("other_hash" if is_other_hash(address) else "not_an_email")
 
 
 def _unlabelled(cell: Cell) -> Cell:
     """Take away `mailto:` with what it asks for, `Name <…>`, and a comment in brackets."""
     text = cell.text or ""
     if found := _NAMED.fullmatch(text):
-        return _unlabelled(cell.mended(found[1], "wrapped"))
+        return cell.mended(found[1] or found[2], "wrapped")
     if found := _LABELLED.fullmatch(text.strip()):
         return cell.mended(found[1].partition("?")[0], "wrapped")
     return cell.mended(_COMMENT.sub("", text), "wrapped")
 
 
 def _without_punctuation(cell: Cell) -> Cell:
-    bare = (cell.text or "").strip(_ENDS).rstrip(_ENDS + ".")
-    beside = _BESIDE_SIGNS.sub(r"\1", bare)
-    return cell.mended(bare, "punctuation").mended(beside, "spaces").mended(beside.replace(_DOT, "."), "width")
+    bare = _ESCAPED_BLANK.sub("", (cell.text or "").strip()).strip(_ENDS).rstrip(_ENDS + ".")
+    beside = "@".join(piece.strip() for piece in bare.split("@"))
+    return cell.mended(bare, "punctuation").mended(beside, "spaces").mended(beside.translate(_TYPOGRAPHY), "width")
 
 
 def is_address(text: str) -> bool:

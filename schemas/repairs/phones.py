@@ -7,6 +7,8 @@ from schemas.repairs.cells import (
     Cell,
     emptiness,
     is_hash,
+    is_other_hash,
+    of_usual_digits,
     of_usual_width,
     unwrapped,
     without_exponent,
@@ -14,34 +16,48 @@ from schemas.repairs.cells import (
 )
 
 _ORDINARY = re.compile(r"\s*\+?[0-9 ()-]{7,24}\s*")
+_TAILED = re.compile(r".*[(]\d{1,3}[)]\s*")
 
-_PLACES = "telephone|tel|phone|ph|mobile|mobil|mob|cell|handy|fon|home|work|office|private|privat|fax"
-_LABEL = re.compile(rf"(?:[^\W\d]{{1,12}}\.?\s*:|(?:{_PLACES})\b\.?)\s*(?=[+(\d])", re.IGNORECASE)
-_BEHIND = re.compile(rf"\s*(?:\([^\d()]*\)|[(\[-]?\s*\b(?:{_PLACES})\b\.?[)\]]?)\s*$", re.IGNORECASE)
+_LABEL = re.compile(r"[^\d+(]*[^\W\d][^\d+(]*(?:\d{1,2}\s*:\s*)?(?=[+(\d])")
+"""Words before a number: `Tel.`, `Mobile 2:`, `tel:`, a name."""
+
+_BEHIND = re.compile(r"(?:[\s(\[,/-]+[^\W\d][^\d]*|\s*\([^()]*[^\W\d][^()]*\))$")
+"""Words behind a number, and a bracket that holds any."""
+
 _SUBADDRESS = re.compile(r";isub=[^;]*", re.IGNORECASE)
+
 _DECIMAL = re.compile(r"(\+?\d+)[.,]0+")
+_FRACTION = re.compile(r"\+?\d{7,}[.,]\d{1,2}")
 _GROUPED = re.compile(r"\+?\d{1,3}(?:,\d{3}){2,}(?:\.0+)?")
-_DIGEST = re.compile(r"[0-9a-f]{32,}", re.IGNORECASE)
 
 # In the languages of our phone numbers: English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish,
 # Finnish, Polish, Czech, Turkish, Russian, Japanese, Chinese, Korean. Longer ones come first.
 _WORDS = (
-    "extensión", "extension", "extensao", "extensão", "extn", "ext", "xtn", "xt", "x", "durchwahl", "nebenstelle",
-    "apparat", "klappe", "app", "nst", "dw", "kl", "poste", "anexo", "interno", "interne", "int", "ramal", "toestel",
-    "tst", "anknytning", "ankn", "lokal", "alanumero", "wewnętrzny", "wewn", "wew", "linka", "dahili",
+    "extensión", "extension", "extention", "exten", "extn", "ext", "xtn", "xt", "x", "option", "opt", "press",
+    "durchwahl", "durchw", "nebenstelle", "nebenst", "nst", "anschluss", "zimmer", "apparat", "app", "klappe", "kl",
+    "dw", "poste", "interne", "anexo", "interno", "int", "extensao", "extensão", "ramal", "toestel", "tst",
+    "anknytning", "ankn", "lokal", "alanumero", "wewnętrzny", "wewn", "wew", "linka", "dahili",
     "добавочный", "доб", "вн", "内線", "分机", "分機", "转", "轉", "내선",
 )  # fmt: skip
 _EXTENSION = re.compile(
-    rf"(?P<number>.*?)\s*[,;(\[-]?\s*(?:(?P<word>{'|'.join(_WORDS)})[.:]?|(?P<sign>#|~|,+|;+|[pw]))\s*"
+    rf"(?P<number>.*?)\s*[,;(\[-]?\s*(?:(?P<word>{'|'.join(_WORDS)})[.:\s]*|(?P<sign>#|~|\*|,+|;+|[pw]))\s*"
     r"(?:(?:no|nr|num)\b\.?|[#:=.-])?\s*\d{1,7}\s*[)\]#]?",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
+_TAIL = re.compile(r"(?P<number>.*?)\s*(?:/\s*\d{1,4}|\(\d{1,3}\)|\[\d{1,3}\])\s*")
+"""A second line, or an extension without a word: `/68`, `(2)`."""
+
 _LEAST = {"word": 6, "sign": 9}
 """Digits that must come before an extension: else its sign is one more separator of a number."""
 
-_BETWEEN = re.compile(r"[/|,;&\n]|\b(?:or|and|oder|und|ou|et|y|e|o)\b", re.IGNORECASE)
+_COMPLETE = 10
+"""Digits from which on a number needs no more, so that a tail is none of it."""
+
+_BETWEEN = re.compile(r"[/|,;&]|\b(?:or|and|oder|und|ou|et|y|e|o)\b", re.IGNORECASE)
 _WHOLE = 7
 """Digits from which on a piece is a number of its own."""
+
+_SEPARATORS = str.maketrans(",;|", "   ")
 
 _LONGEST = 100
 """Characters that a number may have with all that is around it."""
@@ -49,36 +65,38 @@ _LONGEST = 100
 
 def is_ordinary(text: str) -> bool:
     """Tell whether a text is a number that needs no second look: digits, blanks, brackets and hyphens behind a `+`."""
-    return _ORDINARY.fullmatch(text) is not None
+    return _ORDINARY.fullmatch(text) is not None and not (text[-1:] == ")" and _TAILED.fullmatch(text))
 
 
 @lru_cache(maxsize=4096)
 def repaired_phone(text: str) -> Cell:
     """Return a number, or a hash, without what surrounds it; dropped where digits are lost or it is two numbers.
 
-    1. What nobody sees, quotes and labels go. 2. What a spreadsheet made of it is undone where that is certain.
-    3. An extension is cut: a person is known by the number before it. The digits are not judged.
+    1. What nobody sees and quotes go, then words before the number. 2. What a spreadsheet made of it is undone where
+    that is certain. 3. Extensions and words behind it are cut: a person is known by the number before them. 4. What is
+    left must be one number, without letters. Its digits are not judged.
     """
     if fault := emptiness(text) or ("not_a_phone" if len(text) > _LONGEST else None):
         return Cell(None, (), fault)
-    cell = of_usual_width(without_invisible(Cell(text)))
-    for step in (unwrapped, _unlabelled, without_exponent, _without_decimals, _without_extension):
+    cell = of_usual_digits(of_usual_width(without_invisible(Cell(text))))
+    for step in (unwrapped, _unlabelled, without_exponent, _without_decimals, _without_extension, _without_rest):
         if cell.text is None or is_hash(cell.text.strip()):
             break
         cell = step(cell)
     if cell.text is None:
         return cell
-    if fault := emptiness(cell.text):
-        return cell.dropped(fault)
-    return cell.dropped("not_a_phone") if _is_no_number(cell.text) else cell
+    return cell.dropped(fault) if (fault := emptiness(cell.text) or _fault(cell.text.strip())) else _spaced(cell)
 
 
 def _unlabelled(cell: Cell) -> Cell:
-    """Take away `tel:` and words such as `Mobile:`; a number that counts in its context (RFC 3966) only is none."""
+    """Take away words before a number; one that counts in its context (RFC 3966) only is none."""
     text = (cell.text or "").strip()
     if ";phone-context=" in text.lower():
         return cell.dropped("not_a_phone")
-    return cell.mended(_BEHIND.sub("", _SUBADDRESS.sub("", _LABEL.sub("", text, count=1))), "label")
+    if text.endswith("+") and text.count("+") == 1:  # as exports from right to left have it
+        return cell.mended("+" + text[:-1], "label")
+    found = None if is_other_hash(text) else _LABEL.match(text)
+    return cell.mended(_SUBADDRESS.sub("", text[found.end() :] if found else text), "label")
 
 
 def _without_decimals(cell: Cell) -> Cell:
@@ -86,29 +104,42 @@ def _without_decimals(cell: Cell) -> Cell:
     text = (cell.text or "").strip()
     if found := _DECIMAL.fullmatch(text):
         return cell.mended(found[1], "decimals")
+    if _FRACTION.fullmatch(text):
+        return cell.dropped("not_a_phone")
     return cell.mended(text.partition(".")[0].replace(",", ""), "thousands") if _GROUPED.fullmatch(text) else cell
 
 
 def _without_extension(cell: Cell) -> Cell:
-    found = _EXTENSION.fullmatch(" ".join((cell.text or "").split()))
-    if found is None:
-        return cell
-    kind = "word" if found["word"] else "sign"
-    number = found["number"]
-    is_separator = found["sign"] is not None and found["sign"][:1] in number
-    return cell if is_separator or _digits(number) < _LEAST[kind] else cell.mended(number, "extension")
+    text = (cell.text or "").strip()
+    found = _EXTENSION.fullmatch(text)
+    if found is not None:
+        number, sign = found["number"], (found["sign"] or "")[:1]
+        least = _LEAST["sign" if sign else "word"]
+        is_separator = (sign and sign in number) or any(map(str.isalpha, number))
+        return cell if is_separator or _digits(number) < least else cell.mended(number, "extension")
+    tail = _TAIL.fullmatch(text)
+    is_whole = tail is not None and "/" not in tail["number"] and _digits(tail["number"]) >= _COMPLETE
+    return cell.mended(tail["number"], "extension") if tail is not None and is_whole else cell
 
 
-def _is_no_number(text: str) -> bool:
-    """Tell whether a text holds two numbers, or the digest of something."""
-    if is_hash(text.strip()):
-        return False
+def _without_rest(cell: Cell) -> Cell:
+    return cell.mended(_BEHIND.sub("", (cell.text or "").strip()), "label")
+
+
+def _fault(text: str) -> str | None:
+    """Return why a text is no number: it holds two, letters, or the digest of something."""
+    if is_hash(text):
+        return None
+    if is_other_hash(text):
+        return "other_hash"
     wholes = sum(_digits(piece) >= _WHOLE for piece in _BETWEEN.split(text))
-    return wholes > 1 or text.strip().rfind("+") > _first_digit(text) or _DIGEST.search(text) is not None
+    first = next((place for place, letter in enumerate(text) if letter.isdecimal()), len(text))
+    return "not_a_phone" if wholes > 1 or text.rfind("+") > first or any(map(str.isalpha, text)) else None
 
 
-def _first_digit(text: str) -> int:
-    return next((place for place, letter in enumerate(text.strip()) if letter.isdecimal()), len(text))
+def _spaced(cell: Cell) -> Cell:
+    """Write blanks for what else separates the digits of one number."""
+    return cell if is_hash((cell.text or "").strip()) else Cell((cell.text or "").translate(_SEPARATORS), cell.repairs)
 
 
 def _digits(text: str) -> int:

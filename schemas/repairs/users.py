@@ -9,14 +9,18 @@ import msgspec
 
 from schemas.records import AudienceUser, Purchase
 from schemas.repairs import emails, phones, places
-from schemas.repairs.cells import Cell, emptiness, unwrapped, without_exponent, without_invisible
+from schemas.repairs.cells import Cell, emptiness, is_other_hash, unwrapped, without_exponent, without_invisible
 
-_is_id = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[a-z0-9_.:-]{1,63}", re.IGNORECASE | re.ASCII).fullmatch
-_is_name = re.compile(r"(?!undefined$)[\w '\u2019.-]{1,63}", re.IGNORECASE).fullmatch
+_is_id = re.compile(
+    r"(?!(?:null|none|nan|nil|undefined|[0-]{36})$)[a-z0-9_.:-]{1,63}", re.IGNORECASE | re.ASCII
+).fullmatch
+_is_name = re.compile(r"(?!undefined$|[0-9a-f]{32})[\w '\u2019.-]{1,63}", re.IGNORECASE).fullmatch
 _is_country = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[a-z ]{2,60}", re.IGNORECASE | re.ASCII).fullmatch
 
-_EXCEL = re.compile(r"\d(?:[.,]\d+)?E\+\d{2,3}")
-"""How a spreadsheet, and hardly anybody else, writes a long number."""
+_is_currency = re.compile(r"(?!(?:nan|nil)$)[a-z]{3}", re.IGNORECASE).fullmatch
+
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?E\+\d{2,3}|\d[.,]\d+[eE]\+?\d{2,3}")
+"""How spreadsheets and programs, and hardly anybody else, write a long number."""
 
 _JOINERS = "\u200c\u200d"
 """Marks that no eye sees but that some scripts need within a word."""
@@ -45,7 +49,7 @@ def repair(user: AudienceUser) -> Repaired:
     dropped: list[tuple[str, str]] = []
     for field, name, given, cell in _unusual(user):
         if cell.text != given:
-            changes[name] = cell.text
+            changes[name] = cell.text if cell.text and cell.text.strip() else None
         if cell.fault:
             dropped.append((field, cell.fault))
         elif cell.text:
@@ -65,7 +69,7 @@ def _is_ordinary(user: AudienceUser) -> bool:
         and (user.first_name is None or _is_name(user.first_name) is not None)
         and (user.last_name is None or _is_name(user.last_name) is not None)
         and (user.country is None or _is_country(user.country) is not None)
-        and (user.postal_code is None or places.is_ordinary(user.postal_code))
+        and (user.postal_code is None or places.is_ordinary(user.postal_code, user.country))
         and (user.purchase is None or _fault_of_currency(user.purchase) is None)
     )
 
@@ -84,7 +88,7 @@ def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
         yield "lastName", "last_name", text, _repaired_name(text)
     if (text := user.country) and not _is_country(text):
         yield "country", "country", text, _repaired_country(text)
-    if (text := user.postal_code) and not places.is_ordinary(text):
+    if (text := user.postal_code) and not places.is_ordinary(text, user.country):
         yield "postalCode", "postal_code", text, places.repaired_postal_code(text, user.country)
 
 
@@ -96,24 +100,28 @@ def _repaired_id(text: str) -> Cell:
     cell = unwrapped(without_invisible(Cell(text)))
     if fault := emptiness(cell.text or ""):
         return cell.dropped(fault)
-    return without_exponent(cell) if _EXCEL.fullmatch(cell.text or "") else cell
+    return without_exponent(cell) if _SCIENTIFIC.fullmatch(cell.text or "") else cell
 
 
 @lru_cache(maxsize=4096)
 def _repaired_name(text: str) -> Cell:
-    fault = emptiness(text)
-    if fault and not (fault == "placeholder" and text.strip().lower() in _NAMES):
-        return Cell(None, (), fault)
-    return without_invisible(Cell(text), keep=_JOINERS)
+    cell = without_invisible(Cell(text), keep=_JOINERS)
+    seen = (cell.text or "").strip()
+    if seen[:1] in ('"', "="):
+        cell = unwrapped(cell)
+    seen = cell.text or ""
+    fault = emptiness(seen) or ("other_hash" if is_other_hash(seen) else None)
+    is_name = fault == "placeholder" and seen.strip().lower() in _NAMES
+    return cell.dropped(fault) if fault and not is_name else cell
 
 
 @lru_cache(maxsize=4096)
 def _repaired_country(text: str) -> Cell:
-    fault = emptiness(text)
-    return Cell(None, (), fault) if fault else Cell(text)
+    cell = unwrapped(without_invisible(Cell(text)))
+    fault = emptiness(cell.text or "") or ("other_hash" if is_other_hash(cell.text or "") else None)
+    return cell.dropped(fault) if fault else cell
 
 
 def _fault_of_currency(purchase: Purchase) -> str | None:
     """Return why a purchase's currency is dropped, None where it stays."""
-    currency = purchase.currency
-    return None if currency is None or len(currency) == len("XXX") else emptiness(currency)
+    return None if purchase.currency is None or _is_currency(purchase.currency) else emptiness(purchase.currency)
