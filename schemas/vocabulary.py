@@ -91,7 +91,9 @@ VOCABULARY: Mapping[str, Meaning] = {
         "Among these users are some that the platform refuses; which is still being found out.",
         "Nothing: they are tried again.",
     ),
-    "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
+    "too_much_data": Meaning(
+        "reject", "row", "The call was too large; it is sent in smaller ones.", "Report it to us."
+    ),
     "not_isolated": Meaning(
         "reject",
         "row",
