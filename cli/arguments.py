@@ -11,6 +11,7 @@ import msgspec
 from ledger.resources import State
 from producer.numbers import Number, number, number_text
 from providers.table import installed
+from schemas.near import did_you_mean
 from schemas.records import AudienceType
 from schemas.target import Target, parse_target
 from schemas.validity import is_uuid
@@ -44,7 +45,8 @@ def _provider(text: str) -> Target:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if target.provider not in installed():
-        raise argparse.ArgumentTypeError(f"there are {', '.join(installed())}")
+        near = did_you_mean([target.provider], installed())
+        raise argparse.ArgumentTypeError(f"there are {', '.join(installed())}{near}")
     return target
 
 
@@ -181,6 +183,8 @@ def _rate(text: str) -> float:
 
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=["list", "stop"], help="list the replays, or stop one that runs")
+    parser.add_argument("id", nargs="?", metavar="REPLAY", help="the replay that `stop` is about")
     which = parser.add_argument_group("which records")
     which.add_argument("--session", type=_session, metavar="ID", help="those of this upload session")
     which.add_argument("--audience", metavar="NAME", help="those of this audience, by its uploaded name")
@@ -236,12 +240,28 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what the server answers, as JSON on a line")
 
 
+def _rejected_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "place", type=_session, metavar="SESSION|BATCH", help="a session's id, for its newest run, or a batch's"
+    )
+    parser.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
+    parser.add_argument("--with-ids", action="store_true", help="add the edgeTagId of each user, from the log in Kafka")
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object for each setting, on a line")
+    form.add_argument("--env", action="store_true", help="print lines that a .env takes; secrets are comments")
+
+
 ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "consume": _consume_arguments,
     "preview": _preview_arguments,
     "publish": _publish_arguments,
     "check": _accounts_argument,
     "dead-letters": _dead_letters_arguments,
+    "config": _config_arguments,
     "replay": _replay_arguments,
     "status": _status_arguments,
+    "rejected": _rejected_arguments,
 }

@@ -11,9 +11,10 @@ from consumer.settings import ConsumerSettings
 from consumer.way import Account
 from producer.settings import Address, ServerSettings, parse_address
 from providers.numbering import parse_region
-from providers.settings import AccountSettings, account_values, variables
+from providers.settings import AccountSettings, account_values, proxy_for, variables
 from providers.table import installed
 from schemas.framing import Framing
+from schemas.near import did_you_mean
 from schemas.target import Target, parse_target
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings, kafka_properties
@@ -32,9 +33,10 @@ def _parse_targets(value: object) -> object:
     if not isinstance(value, str):
         return value
     targets = tuple(parse_target(part) for part in value.split(",") if part.strip())
-    unknown = next((target.provider for target in targets if target.provider not in installed()), None)
+    unknown = [target.provider for target in targets if target.provider not in installed()]
     if unknown:
-        raise ValueError(f"there is no provider of one of these names; there are {', '.join(installed())}")
+        near = did_you_mean(unknown, installed())
+        raise ValueError(f"there is no provider of one of these names; there are {', '.join(installed())}{near}")
     return tuple(dict.fromkeys(targets))
 
 
@@ -187,6 +189,12 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     values = account_values(kind.settings_type, target, environment.values)
     if common.default_region and "default_region" not in values:
         values["default_region"] = common.default_region
+    try:
+        proxy = proxy_for(kind.settings_type, values, environment.values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if proxy is not None:
+        values["proxy"] = proxy
     if made_up:
         values = _examples(kind.settings_type) | values
     try:
@@ -201,35 +209,13 @@ def _examples(kind: type[AccountSettings]) -> dict[str, str]:
     return {name: info.examples[0] for name, info in fields if info.is_required() and info.examples}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One setting, as `audience config` shows it."""
-
-    variable: str
-    value: str
-    origin: str
-    description: str
-
-
-def describe(environment: Environment) -> Iterator[Line]:
-    """Yield every setting with its value, hidden where it is secret, and where that comes from."""
-    for model in MODELS:
-        for name, info in model.model_fields.items():
-            yield _line(environment, [str(info.alias or name)], model, name)
-    targets = load(environment).common.providers or SANDBOXED
-    for target in targets:
-        kind = installed()[target.provider].settings_type
-        for name, candidates in variables(kind, target).items():
-            yield _line(environment, candidates, kind, name)
-
-
-def _line(environment: Environment, candidates: Sequence[str], model: type[BaseModel], name: str) -> Line:
-    info = model.model_fields[name]
-    found = next((variable for variable in candidates if environment.values.get(variable)), None)
-    is_secret = "SecretStr" in str(info.annotation)
-    if found is None:
-        default = info.get_default()
-        shown = "(required)" if info.is_required() else "" if default in (None, ()) else str(default)
-        return Line(candidates[0], shown, "default", info.description or "")
-    value = "***" if is_secret else environment.values[found]
-    return Line(found, value, environment.origins[found], info.description or "")
+def account_faults(environment: Environment) -> list[str]:
+    """Return what is wrong with the accounts' settings that are set, by variable; what is missing is shown as such."""
+    common = _load(CommonSettings, environment.values, [])
+    faults: list[str] = []
+    for target in (common and common.providers) or SANDBOXED:
+        try:
+            account(target, environment, common or CommonSettings(), made_up=True)
+        except ConfigError as error:
+            faults += str(error).splitlines()
+    return list(dict.fromkeys(faults))

@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.env_file import read_env_file
+from cli.running_ups import data_folders
 from sandbox import CREDENTIALS
 
 DATA = "AUDIENCE_DATA"
@@ -28,10 +29,20 @@ class Environment:
         return Path(self.values.get(DATA, ".data")).absolute()
 
 
-def read_environment(process: Mapping[str, str]) -> Environment:
+CHOOSING = (DATA, PROVIDERS, "KAFKA_BOOTSTRAP_SERVERS", "AUDIENCE_LISTEN")
+"""Settings that say what a command is about, so that it looks for no `up` elsewhere."""
+
+
+class SeveralUpsError(Exception):
+    """Several `audience up` run on this machine, and none in this folder: which is meant?"""
+
+
+def read_environment(process: Mapping[str, str], *, anywhere: bool = False) -> Environment:
     """Return the settings: the process's environment first, then `.env`, then what `up` runs with.
 
-    Raises EnvFileError where a file is named that is missing, or has a line that can't be read.
+    With `anywhere` and nothing set or running here it may be an `up` of another folder, whose data folder is then
+    ours. Raises SeveralUpsError, and EnvFileError where a file is named that is missing, or has a line that can't be
+    read.
     """
     mine = {name: value for name, value in process.items() if value}
     file = process.get(ENV_FILE, ".env")
@@ -40,8 +51,22 @@ def read_environment(process: Mapping[str, str]) -> Environment:
     origins = dict.fromkeys(from_file, file) | dict.fromkeys(mine, "environment")
     data = Path(merged.get(DATA, ".data")).absolute()
     running = _running(data) if PROVIDERS not in merged else {}
+    if anywhere and not running and not any(name in merged for name in CHOOSING):
+        running = _elsewhere(process)
     added = {name: value for name, value in running.items() if name not in merged or _is_sandboxed(name, running)}
     return Environment(merged | added, origins | dict.fromkeys(added, "audience up"))
+
+
+def _elsewhere(process: Mapping[str, str]) -> dict[str, str]:
+    """Return what the one `up` of another folder runs with, nothing where none runs. Raises SeveralUpsError."""
+    found = {data: values for data in data_folders(process) if (values := _running(data))}
+    if len(found) > 1:
+        raise SeveralUpsError(f"several `audience up` run here: say which by {DATA}=FOLDER, one of {_listed(found)}")
+    return next(({**values, DATA: str(data)} for data, values in found.items()), {})
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(map(str, folders))
 
 
 def _is_sandboxed(name: str, running: Mapping[str, str]) -> bool:

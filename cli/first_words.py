@@ -1,11 +1,12 @@
 """What a command says of its settings before anything else: what is ignored, once, by name and never by value."""
 
 import argparse
+import sys
 from collections.abc import Collection, Mapping
 
 import structlog
 
-from cli.environment import PROVIDERS, Environment, read_environment
+from cli.environment import DATA, PROVIDERS, Environment, read_environment
 from cli.unknown_settings import check_names, unknown_settings, unused_credentials
 from schemas.target import Target
 from streams import lifeline
@@ -19,14 +20,23 @@ FOR_ACCOUNTS = frozenset({"serve", "up", "check", "config"})
 """Commands for the configured accounts, so that one that is left out is worth a line."""
 
 
+ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish"})
+"""Commands that are about something that runs, wherever on this machine it was started."""
+
+
 def checked_environment(options: argparse.Namespace, process: Mapping[str, str]) -> Environment:
-    """Return the settings of a command; what of them is ignored is told. Raises EnvFileError, MisnamedSettingError.
+    """Return the settings of a command; what of them is ignored is told. Raises EnvFileError, MisnamedSettingError,
+    SeveralUpsError.
 
     A part of ours says nothing, as what started it has.
     """
     if options.command in WITHOUT_SETTINGS:
         return Environment({}, {})
-    environment = read_environment(process)
+    environment = read_environment(process, anywhere=options.command in ASKING)
+    if environment.origins.get(DATA) == "audience up":
+        sys.stderr.write(
+            f"This is about the `audience up` with {DATA}={environment.data}; set that to choose another.\n"
+        )
     if not lifeline.is_watched(process):
         _tell_unknown(environment)
         if options.command in FOR_ACCOUNTS:

@@ -11,22 +11,23 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
 from rich.console import Console
-from rich.table import Table
 
 import sandbox
 from cli.arguments import ARGUMENTS, UsageError
 from cli.check import Finding, check
-from cli.config import SANDBOXED, Config, ConfigError, account, describe, load
+from cli.config import SANDBOXED, Config, ConfigError, account, load
+from cli.config_lines import show_config
 from cli.dead_letters import NoSuchLetterError, Post, list_letters, show_letters
 from cli.demo import DemoFailedError, demo
 from cli.env_file import EnvFileError
-from cli.environment import Environment
+from cli.environment import Environment, SeveralUpsError
 from cli.errors_page import errors_page
 from cli.first_words import checked_environment
 from cli.invalid import WantedReceipts, list_invalid
@@ -35,7 +36,9 @@ from cli.letters import Wanted
 from cli.logs import configure_logs
 from cli.preview import preview
 from cli.publish import publish
+from cli.rejected import print_rejected
 from cli.replay import asked_for, run_replay
+from cli.replay_list import Replays, list_replays, stop_replay
 from cli.replay_run import Tools
 from cli.replays import ReplayError
 from cli.status import StatusError, status
@@ -48,8 +51,10 @@ from ledger.receipts import keep_receipts
 from producer import PublishError
 from producer.server import serving
 from producer.users_json import PayloadError, parse_users
+from providers.proxies import shown
 from providers.table import ProviderLoadError, installed
 from schemas.framing import RegistryUnavailableError
+from schemas.near import did_you_mean
 from schemas.records import AudienceBatch
 from schemas.target import Target
 from schemas.validity import invalidity, trimmed
@@ -67,12 +72,17 @@ LAST_WORD = 60.0
 """Seconds after which a process whose parent is gone ends by force."""
 
 
+SPARE_TO_STOP = 10.0
+"""Seconds beyond its own limit that a replay may take to end."""
+
+
 class CheckFailedError(Exception):
     """An account can't be used."""
 
 
 EXPECTED = (
     ConfigError,
+    SeveralUpsError,
     EnvFileError,
     MisnamedSettingError,
     PayloadError,
@@ -96,8 +106,10 @@ Command = Callable[[argparse.Namespace, Environment], Coroutine[Any, Any, None]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one sentence on standard error where it can't be."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    _check_command(given)
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(given)
     except ProviderLoadError as error:
         sys.exit(f"audience: {error}")
     configure_logs()
@@ -113,6 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"audience {options.command}: {error}{advice}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
+
+
+def _check_command(given: Sequence[str]) -> None:
+    """Exit 2 where the first word is no command, with the nearest one."""
+    names = [name for name, *_ in _COMMANDS]
+    if given and not given[0].startswith("-") and given[0] not in names:
+        near = did_you_mean(given[:1], names)
+        sys.stderr.write(f"audience: there is no such command{near}; there are {', '.join(names)}\n")
+        sys.exit(2)
 
 
 def _end() -> None:
@@ -156,6 +177,8 @@ async def _consume(options: argparse.Namespace, environment: Environment) -> Non
     served = account(options.provider, environment, config.common)
     kafka = config.kafka
     await _prepare(config, [served.target])
+    if proxy := served.settings.used_proxy:
+        log.info("Calls go through a proxy.", target=str(served.target), proxy=shown(proxy))
     log.info("Consuming.", target=str(served.target), base_url=served.settings.base_url)
     await consume(served, config.consumer, kafka, config.names, config.framing)
 
@@ -269,9 +292,23 @@ async def _dead_letters(options: argparse.Namespace, environment: Environment) -
     await list_letters(post, wanted, datetime.now(UTC), as_json=options.json)
 
 
+async def _replays(options: argparse.Namespace, environment: Environment, config: Config) -> None:
+    kafka = config.kafka if config.common.bootstrap_servers else None
+    replays = Replays(data=environment.data, kafka=kafka, prefix=config.common.prefix)
+    if options.action == "list" and not options.id:
+        await list_replays(replays)
+    elif options.action == "stop" and options.id:
+        await stop_replay(replays, options.id, config.consumer.shutdown_timeout + SPARE_TO_STOP)
+    else:
+        raise UsageError("write `audience replay list`, or `audience replay stop REPLAY`")
+
+
 async def _replay(options: argparse.Namespace, environment: Environment) -> None:
     configure_logs(least=logging.WARNING)
     config = load(environment)
+    if options.action:
+        await _replays(options, environment, config)
+        return
     asked = asked_for(options, () if options.resume else options.provider or config.targets)
     await _prepare(config, [])
     tools = Tools(
@@ -295,18 +332,17 @@ async def _status(options: argparse.Namespace, environment: Environment) -> None
     await status(options, load(environment))
 
 
+async def _rejected(options: argparse.Namespace, environment: Environment) -> None:
+    await print_rejected(options, load(environment))
+
+
 async def _errors(options: argparse.Namespace, environment: Environment) -> None:
     del options, environment
     sys.stdout.write(errors_page(installed()))
 
 
 async def _config(options: argparse.Namespace, environment: Environment) -> None:
-    del options
-    table = Table("variable", "value", "from", "meaning")
-    for line in describe(environment):
-        table.add_row(line.variable, line.value, line.origin, line.description)
-    Console().print(table)
-    load(environment)
+    show_config(environment, as_json=options.json, as_env=options.env)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -315,6 +351,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Push one customer list to every marketing platform, and say what happened to each user.",
         epilog="Settings are environment variables, also read from .env; `audience config` shows them all.",
     )
+    parser.add_argument("--version", action="version", version=f"audience {version('audience-api')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run, is_service, text in _COMMANDS:
         added = commands.add_parser(name, help=text.partition(".")[0], description=text)
@@ -394,6 +431,14 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "the accounts; of a session it shows every run, what is missing or odd, and how far each account is.",
     ),
     (
+        "rejected",
+        _rejected,
+        False,
+        "List who was rejected, and what to correct. Asks the server as `status` does, for the newest run of a session "
+        "or for one batch; of a user it shows the index in the request, the field and the reason, never a value. With "
+        "--csv a spreadsheet can open it; --with-ids adds the edgeTagId of each, which it reads from the log in Kafka.",
+    ),
+    (
         "dead-letters",
         _dead_letters,
         False,
@@ -408,7 +453,8 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "Send again what is in the log. Shows what it would send, asks, and sends it to the accounts in a group of its "
         "own, beside live traffic and slower. Say what by --since, --session, --audience, --batch or --only; all that "
         "the log holds is --since 30d. Members stay exact however often that is done; attributes such as purchases are "
-        "left out unless --with-attributes. Needs a Kafka and a ledger: those of a running `audience up`, or "
+        "left out unless --with-attributes. `list` shows all replays, `stop` ends one in order. Needs a Kafka and a "
+        "ledger: those of a running `audience up`, or "
         "KAFKA_BOOTSTRAP_SERVERS and `audience consume --ledger`.",
     ),
     (
@@ -422,6 +468,7 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         "config",
         _config,
         False,
-        "Show every setting. Prints its value, secrets hidden, where that comes from and what it means.",
+        "Show every setting. Prints its value, secrets hidden, where that comes from and what it means, and says by "
+        "variable what is wrong, also with those of the accounts. With --env it prints what a .env takes.",
     ),
 )

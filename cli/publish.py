@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
 from cli.config import Config
 from producer import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.table import installed
+from schemas.near import did_you_mean
 from schemas.target import parse_target
 
 
@@ -61,10 +61,9 @@ _ANYWAY = "--any-channel publishes for any"
 def _instead(unknown: Sequence[str], known: Sequence[str]) -> str | None:
     """Return which targets there are, None where nobody knows."""
     if known:
-        near = ", ".join(dict.fromkeys(name for one in unknown for name in get_close_matches(one, known, 1)))
-        return f"there are accounts for {', '.join(known)}" + (f" (did you mean {near}?)" if near else "")
+        return f"there are accounts for {', '.join(known)}{did_you_mean(unknown, known)}"
     is_strange = any(parse_target(channel).provider not in installed() for channel in unknown)
-    return f"there are {', '.join(installed())}" if is_strange else None
+    return f"there are {', '.join(installed())}{did_you_mean(unknown, installed())}" if is_strange else None
 
 
 def _none(topic: str) -> str:

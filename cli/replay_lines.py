@@ -47,7 +47,7 @@ class Outcome:
         """Return this as a row of SUMMARY."""
         ends = [str(self.ends[status]) for status in ENDS]
         words = [f"{reason}: {count}" for reason, count in self.reasons.most_common()]
-        words += [f"parked: {self.parked_by}"] if self.parked_by else []
+        words += [f"blocked: {self.parked_by}"] if self.parked_by else []
         words += [f"{self.before} were finished before"] if self.before else []
         return [
             str(self.target), *ends, str(self.unfinished), str(self.accepted), str(self.rejected), ", ".join(words)

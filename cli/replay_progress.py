@@ -48,7 +48,7 @@ class Line:
     def waits(self, error: PlatformError | None, seconds: float) -> None:
         """Say what is waited for."""
         self.outcome.parked_by = error.code if error else None
-        waits = f", parked: {error.code}" if error else f", throttled: {duration(seconds)}" if seconds else ""
+        waits = f", blocked: {error.code}" if error else f", throttled: {duration(seconds)}" if seconds else ""
         self.progress.update(self.bar, description=f"{self.outcome.target}{waits}")
 
 

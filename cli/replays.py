@@ -1,9 +1,11 @@
 """What is kept of each replay on this machine, so that it can be resumed: what was asked for, and no more."""
 
+import contextlib
 import fcntl
 import os
 import re
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -71,17 +73,49 @@ def find(data: Path, replay_id: str) -> Replay:
         raise ReplayError(f"{path} is damaged: begin a new replay, which leaves the same members") from None
 
 
+def known(data: Path) -> list[Replay]:
+    """Return the replays that were begun with this data folder; what is damaged is left out."""
+    found = []
+    for path in (data / "replays").glob("r-*.json"):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            found.append(msgspec.json.decode(path.read_bytes(), type=Replay))
+    return found
+
+
+class Runner(Struct, frozen=True):
+    """The process that runs a replay."""
+
+    pid: int
+    host: str
+
+
+def runner_of(data: Path, replay_id: str) -> Runner | None:
+    """Return who runs a replay now, None where nobody does. Raises ReplayError where the id is none."""
+    try:
+        with path_of(data, replay_id).with_suffix(".lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return msgspec.json.decode(lock.read(), type=Runner)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        pass
+    return None
+
+
 @contextmanager
 def alone(data: Path, replay_id: str) -> Iterator[None]:
-    """Let no other process on this machine run the same replay. Raises ReplayError where one does."""
+    """Let no other process on this machine run the same replay, and note who does. Raises ReplayError."""
     path = path_of(data, replay_id).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with path.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ReplayError(f"{replay_id} is running already") from None
         try:
+            lock.truncate(0)
+            lock.write(msgspec.json.encode(Runner(pid=os.getpid(), host=socket.gethostname())))
+            lock.flush()
             yield
         finally:
             path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.config import SANDBOXED, Config, ConfigError, account, load
 from cli.environment import ENV_FILE, PROVIDERS, Environment, write_state
+from cli.running_ups import noted
 from cli.supervisor import Part, Supervisor
 from producer.settings import Address
 from providers.table import installed
@@ -200,9 +201,15 @@ def _public(settings: Mapping[str, str]) -> dict[str, str]:
 async def up(environment: Environment) -> None:
     """Run everything until cancelled; say on standard output where it is."""
     async with running(environment) as found:
-        lines = [f"kafka {found.kafka.bootstrap_servers}"]
-        lines += [f"sandbox http://{found.sandbox}"] if found.sandbox else []
-        lines += [found.curl(), f"ready {found.url}"]
-        for line in lines:
-            print(line, flush=True)  # noqa: T201 -- this is the command's output
-        await asyncio.Event().wait()
+        with noted(environment.data, os.environ):
+            await _say(found)
+
+
+async def _say(found: Running) -> None:
+    """Say where everything is, and stay."""
+    lines = [f"kafka {found.kafka.bootstrap_servers}"]
+    lines += [f"sandbox http://{found.sandbox}"] if found.sandbox else []
+    lines += [found.curl(), f"ready {found.url}"]
+    for line in lines:
+        print(line, flush=True)  # noqa: T201 -- this is the command's output
+    await asyncio.Event().wait()

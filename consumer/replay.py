@@ -62,6 +62,15 @@ def replay_group(target: Target, prefix: str, replay_id: str) -> str:
     return f"{target.group_id(prefix)}.replay.{replay_id}"
 
 
+def replay_of(group: str, prefix: str) -> tuple[Target, str] | None:
+    """Return the account and the replay whose group this is, None where it is no replay's."""
+    account, replay, replay_id = group.rpartition(".replay.")
+    first, *others = account.removeprefix(f"{prefix}.").split(".")
+    if not replay or not account.startswith(f"{prefix}.") or len(others) > 1:
+        return None
+    return Target(first, *others), replay_id
+
+
 class Onlooker(Protocol):
     """Who is told how far the replay of one account is."""
 

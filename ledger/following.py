@@ -1,15 +1,18 @@
-"""Keep a view up to date from the topics, and wake whoever waits for a batch."""
+"""Keep a view up to date from the topics, and do without it while its disk fails."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import contextlib
+import errno
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
+from ledger.changes import Changes
 from ledger.view import View
 from schemas.codec import decode_batch_completion, decode_batch_receipt
 from schemas.framing import Framing, UndecodableError
@@ -34,44 +37,21 @@ LONGEST_REST = 0.05
 WAITING = 4 * 1024 * 1024
 """Bytes of records that wait to be folded, some 20,000 of them: many more would keep the garbage collector busy."""
 
+VIEW_ERRORS = (sqlite3.Error, OSError)
+"""What a full or failing disk under the view raises."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until a view that failed is opened again: at first, and at most."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+"""Errors of a disk; others of a folder that can't be made are of the setting that names it."""
+
+
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Changes:
-    """Who waits for which batch: in memory only, whoever asks again is answered from the view."""
-
-    _waiting: defaultdict[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict(set))
-    _any: set[asyncio.Event] = field(default_factory=set)
-
-    @contextmanager
-    def watched(self, batch_ids: Collection[str] | None) -> Iterator[asyncio.Event]:
-        """Yield an event that is set whenever one of these batches, None for any, has changed in the view."""
-        event = asyncio.Event()
-        places = [self._any] if batch_ids is None else [self._waiting[batch_id] for batch_id in batch_ids]
-        for place in places:
-            place.add(event)
-        try:
-            yield event
-        finally:
-            for place in places:
-                place.discard(event)
-            for batch_id in batch_ids or ():
-                if not self._waiting.get(batch_id, True):
-                    del self._waiting[batch_id]
-
-    def tell(self, batch_ids: Iterable[str | None]) -> None:
-        """Wake who waits for these batches."""
-        for batch_id in batch_ids:
-            for event in self._waiting.get(batch_id or "", ()):
-                event.set()
-        for event in self._any:
-            event.set()
-
-    def tell_all(self) -> None:
-        """Wake everybody, as an account's state has changed."""
-        for event in [*self._any, *(event for events in self._waiting.values() for event in events)]:
-            event.set()
+class ViewAwayError(Exception):
+    """The view can't be asked, as its disk fails or it is being built again after that; the message says which."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +64,11 @@ class Following:
     names: TopicNames
     framing: Framing
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
+    _failure: str | None = None
+    """Why the view could not be used; kept until it is up to date again."""
+    _is_open: bool = False
+    _has_begun: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_failed: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: dict[str, int] = field(default_factory=dict)
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _left: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -98,13 +83,108 @@ class Following:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that stood in the topics at the start is folded."""
-        return not any(left for partitions in self._left.values() for left in partitions.values())
+        """Whether the view can be asked: all that stood in the topics at the start is folded, and its disk works."""
+        return self._failure is None and not any(left for topic in self._left.values() for left in topic.values())
+
+    @property
+    def absence(self) -> str | None:
+        """Why there is no view although there was to be one; None where there is, or it is built at the start."""
+        if self._failure is None:
+            return None
+        again = f"it is being built again, {self.progress:.0%} is done"
+        return f"the view is away ({self._failure}); {again if self._is_open else 'it is opened again soon'}"
+
+    async def ask(self, read: Callable[[], T]) -> T:
+        """Return what is read from the view, on another thread. Raises ViewAwayError."""
+        if self.absence is not None:
+            raise ViewAwayError(self.absence)
+        try:
+            return await asyncio.to_thread(read)
+        except VIEW_ERRORS as error:
+            self._lose(error)
+            raise ViewAwayError(self.absence) from error
+
+    def _lose(self, error: Exception) -> None:
+        """Do without the view until it is opened again, and let nobody wait for it."""
+        if not self._has_failed.is_set():
+            self._failure, self._is_open = _why(error), False
+            log.error("The view can't be used: uploads are taken without it.", why=self._failure, action="retry")
+        self._has_failed.set()
+        self.changes.tell_all()
 
     async def accept(self, receipts: Sequence[BatchReceipt]) -> None:
         """Fold in what this process itself has written, before the ledger's receipts come."""
-        await asyncio.to_thread(self.view.fold_receipts, [(receipt, None) for receipt in receipts], {}, "")
+        with contextlib.suppress(ViewAwayError):
+            await self.ask(lambda: self.view.fold_receipts([(receipt, None) for receipt in receipts], {}, ""))
         self.changes.tell({receipt.batch_id for receipt in receipts})
+
+    async def keep(self) -> None:
+        """Follow the topics without end; where the view's disk fails, do without and open it again, later and later.
+
+        Raises StreamError: at the start where Kafka can't be reached, later where reading fails for good.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            self._has_failed.clear()
+            begun_at = asyncio.get_running_loop().time()
+            try:
+                await self._follow_all()
+            except VIEW_ERRORS as error:
+                self._lose(error)
+            self._has_begun.set()
+            lasted = asyncio.get_running_loop().time() - begun_at
+            pause = FIRST_PAUSE if lasted > LONGEST_PAUSE else pause
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def begun(self) -> None:
+        """Return when the topics are being followed, or are not for want of a view. Raises what `keep` raises."""
+        begun = asyncio.create_task(self._has_begun.wait())
+        await asyncio.wait([begun, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        for task in self.tasks:
+            if task.done():
+                task.result()
+
+    async def _follow_all(self) -> None:
+        """Open the view and follow both topics until the view fails. Raises OSError, sqlite3.Error, StreamError."""
+        await asyncio.to_thread(self.view.open)
+        if self._failure is not None:
+            await asyncio.to_thread(self.view.check_writable)
+        what = "The view can't be opened again"
+        tails = await (patiently(self._tails, what) if self._has_begun.is_set() else self._tails())
+        async with tails[0]:
+            self._is_open = True
+            self._has_begun.set()
+            self._note_if_back()
+            folds = {self.names.receipts: self.fold_receipts, self.names.completions: self.fold_completions}
+            running = [self.follow(topic, tail, folds[topic]) for topic, tail in tails[1].items()]
+            await _first_end([*running, self.prune(), self._failed()])
+
+    async def _tails(self) -> tuple[AsyncExitStack, dict[str, Tail]]:
+        """Return what reads on from where the view is, and closes it; a topic that ends before that begins anew."""
+        topics = (self.names.receipts, self.names.completions)
+        for topic in topics:
+            ends, known = await end_offsets(self.kafka, topic), self.view.positions(topic)
+            if any(position > (ends[number] if number < len(ends) else 0) for number, position in known.items()):
+                log.warning("A topic ends before what was read of it: the view is built anew.", topic=topic)
+                await asyncio.to_thread(self.view.forget_all)
+        async with AsyncExitStack() as stack:
+            tails: dict[str, Tail] = {}
+            for topic in topics:
+                tail = Tail(self.kafka, topic, start=self.view.positions(topic), max_waiting_bytes=WAITING)
+                tails[topic] = await stack.enter_async_context(tail)
+                self.begin(topic, tail)
+            return stack.pop_all(), tails
+
+    async def _failed(self) -> None:
+        """Return when somebody found the view failing."""
+        await self._has_failed.wait()
+
+    def _note_if_back(self) -> None:
+        if self._failure is not None and not any(left for topic in self._left.values() for left in topic.values()):
+            self._failure = None
+            log.info("The view is up to date again.")
 
     def begin(self, topic: str, tail: Tail) -> None:
         """Note how much of a topic is to be read until the view is up to date."""
@@ -121,6 +201,7 @@ class Following:
                 changed = await patiently(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
                     self._left[topic][partition] = max(0, self._ends[topic][partition] - following)
+                self._note_if_back()
                 self.changes.tell(changed)
                 if len(some) == AT_ONCE:
                     await asyncio.sleep(min(LONGEST_REST, clock() - begun))
@@ -154,6 +235,7 @@ class Following:
         receipts = await self._first_offsets(self.names.receipts)
         completions = await self._first_offsets(self.names.completions)
         dropped = await asyncio.to_thread(self.view.drop_before, receipts, completions)
+        self._note_if_back()
         if dropped:
             log.info("What left the topics is dropped from the view.", records=dropped)
 
@@ -178,30 +260,44 @@ async def followed_view(
 
     1. Throw away a file that is broken, of another version or of other topics. 2. Begin anew where the topics
     end before what was read of them. 3. Read on from the offsets that the file holds. `is_ready` tells when it
-    has come to the end. Raises KafkaUnreachableError, ReaderFailedError.
+    has come to the end, `absence` why there is no view: a disk that fails ends nothing, the view is opened again
+    until it works. Raises KafkaUnreachableError, ReaderFailedError, and OSError where its folder can't be one.
     """
     identity = f"{await cluster_id(kafka)}/{names.prefix}"
-    view = await asyncio.to_thread(View, path, identity, names.batches)
+    _make_folder(path.parent)
+    view = View(path, identity, names.batches)
     found = Following(view=view, changes=Changes(), kafka=kafka, names=names, framing=framing)
-    topics = {names.receipts: found.fold_receipts, names.completions: found.fold_completions}
-    for topic in topics:
-        ends, known = await end_offsets(kafka, topic), view.positions(topic)
-        if any(position > (ends[number] if number < len(ends) else 0) for number, position in known.items()):
-            log.warning("A topic ends before what was read of it: the view is built anew.", topic=topic)
-            await asyncio.to_thread(view.forget_all)
+    found.tasks.append(asyncio.create_task(found.keep()))
     try:
-        async with AsyncExitStack() as stack:
-            for topic, fold in topics.items():
-                tail = await stack.enter_async_context(
-                    Tail(kafka, topic, start=view.positions(topic), max_waiting_bytes=WAITING)
-                )
-                found.begin(topic, tail)
-                found.tasks.append(asyncio.create_task(found.follow(topic, tail, fold)))
-            found.tasks.append(asyncio.create_task(found.prune()))
-            stack.push_async_callback(_end, found.tasks)
-            yield found
+        await found.begun()
+        yield found
     finally:
+        await _end(found.tasks)
         view.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+
+
+def _why(error: Exception) -> str:
+    """Return what an error of a disk says, without the place of the file."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+
+
+async def _first_end(running: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run these until one ends, and end the others. Raises what that one raised."""
+    tasks = [asyncio.create_task(one) for one in running]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _end(tasks)
 
 
 async def _end(tasks: "Sequence[asyncio.Task[None]]") -> None:

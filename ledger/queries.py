@@ -1,18 +1,17 @@
 """What is asked of the view: the status resources, read in one go each."""
 
-import base64
-import binascii
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ledger.cursors import read_cursor, write_cursor
+from ledger.rejections import rejections
 from ledger.resources import (
     BatchStatus,
     RejectedPage,
-    RejectedTold,
     RunStatus,
     SessionPage,
+    SessionRejectedPage,
     SessionStatus,
     SessionSummary,
     TargetStatus,
@@ -21,8 +20,7 @@ from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival,
 from ledger.status import StateOf, batch_status, run_status, target_status
 from ledger.view import MOST_RECORDS, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
-from schemas.target import Target, parse_target
-from schemas.vocabulary import VOCABULARY
+from schemas.target import Target
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
@@ -30,10 +28,6 @@ MOST_SCANNED = 1_000
 
 FEW_RECORDS, PARTS = 100, 4
 """Newest records that tell what a new batch is: some, and of each batch of its series a few; all would take long."""
-
-
-class CursorError(ValueError):
-    """The cursor is none that we gave: begin without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +105,7 @@ class Queries:
             if len(page) < most:
                 before = None if len(found) < most else before
                 break
-        return SessionPage(sessions=found, next=_cursor(before) if before else None)
+        return SessionPage(sessions=found, next=write_cursor(before) if before else None)
 
     def _summary(self, key: SessionKey) -> SessionSummary | None:
         records = self.view.session_records(key)
@@ -134,15 +128,31 @@ class Queries:
             targets={str(Target(target.provider, target.account or "")): target.state for target in told.targets},
         )
 
-    def rejected(self, batch_id: str) -> RejectedPage | None:
-        """Return the rejected users of a batch, never with a value; None where no record of it is known."""
+    def rejected(self, batch_id: str, cursor: str | None, most: int) -> RejectedPage | None:
+        """Return so many rejected users of a batch; None where no record of it is known. Raises CursorError."""
         records = self.view.records_of(batch_id)
         if not records:
             return None
-        origins = [record.origin for record in records]
-        listed = [_rejected(*row) for row in self.view.rejected_of(origins)]
-        total = sum(end.rejected for end in self.view.ends_of(origins))
-        return RejectedPage(batch_id=batch_id, rejected=listed, unlisted=max(0, total - len(listed)))
+        found = rejections(self.view, records, cursor, most)
+        return RejectedPage(batch_id=batch_id, rejected=found.rejected, unlisted=found.unlisted, next=found.next)
+
+    def session_rejected(self, session_id: str, cursor: str | None, most: int) -> SessionRejectedPage | None:
+        """Return so many rejected users of a session's newest run; None where there is none. Raises CursorError."""
+        records = [record for key in self.view.keys_of(session_id) for record in self._newest_run(key)]
+        if not records:
+            return None
+        found = rejections(self.view, records, cursor, most)
+        return SessionRejectedPage(
+            session_id=session_id, rejected=found.rejected, unlisted=found.unlisted, next=found.next
+        )
+
+    def _newest_run(self, key: SessionKey) -> list[RecordRow]:
+        """Return the records of the newest run, without those of batches that came twice."""
+        records = self.view.session_records(key)
+        runs = runs_of(seen_batches(records), self.window)
+        newest = runs[-1] if runs else Run()
+        wanted = {batch.batch_id for batch in newest.batches if newest.marks.get(batch.batch_id) != "repeated"}
+        return [record for record in records if record.batch_id in wanted]
 
     def judge(self, key: SessionKey, new: SeenBatch, under_way: Sequence[SeenBatch]) -> Retry | Contradiction | None:
         """Return what a new batch is beside what came before it in its session; None: one to be accepted.
@@ -168,29 +178,9 @@ class Queries:
         )
 
 
-def _rejected(target: str, delivery: str, index: int, field: str | None, reason: str) -> RejectedTold:
-    word, account = VOCABULARY.get(reason), parse_target(target)
-    return RejectedTold(
-        provider=account.provider,
-        account=account.account or None,
-        replay_id=None if delivery == "live" else delivery,
-        index=index,
-        field=field,
-        reason=reason,
-        remedy=word.remedy if word else "",
-    )
-
-
 Before = tuple[int, str, str, str]
 
 
-def _cursor(before: Before) -> str:
-    return base64.urlsafe_b64encode(json.dumps(before).encode()).decode().rstrip("=")
-
-
 def _parsed(cursor: str) -> Before:
-    try:
-        last, session_id, name, kind = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return int(last), str(session_id), str(name), str(kind)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise CursorError from error
+    last, session_id, name, kind = read_cursor(cursor, int, str, str, str)
+    return int(last), str(session_id), str(name), str(kind)

@@ -179,8 +179,13 @@ class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user that was rejected: by which account, its index in the request, the field, why, and what to do."""
+    """A user that is rejected: by which account, its index in the request, the field, why, and what to do.
 
+    `part` numbers the record of the batch that the user stands in.
+    """
+
+    batch_id: str
+    part: int
     provider: str
     account: str | None
     replay_id: str | None
@@ -191,8 +196,21 @@ class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Rejected users of a batch; `unlisted` counts those that completions have no room for."""
+    """Rejected users of a batch.
+
+    `unlisted` counts those of all pages that completions have no room for, `next` is the following page's cursor.
+    """
 
     batch_id: str
     rejected: list[RejectedTold]
     unlisted: int
+    next: str | None
+
+
+class SessionRejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Rejected users of the newest run of each audience under a session's id, as those of a batch."""
+
+    session_id: str
+    rejected: list[RejectedTold]
+    unlisted: int
+    next: str | None

@@ -3,7 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 
+from msgspec import structs
+
+from ledger.last_word import last_words
 from ledger.resources import (
     AccountStatus,
     BatchOfRun,
@@ -26,6 +30,11 @@ from schemas.vocabulary import VOCABULARY
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""
 
+WAITING = frozenset({"", "Wait.", "Nothing."})
+"""Remedies of what is tried again by itself, which do not help once it is given up."""
+
+REPLAY = "audience replay "
+
 StateOf = Callable[[Target], AccountState | None]
 
 
@@ -36,23 +45,23 @@ def target_status(
     state_of: StateOf,
     seconds_to_go: float | None = None,
 ) -> TargetStatus:
-    """Return how far an account is with records, all of which are meant for it."""
+    """Return how far an account is with records, all of which are meant for it, by the last word on each."""
     mine = [end for end in ends if end.target == str(target)]
-    live = [end for end in mine if end.delivery == "live"]
+    told = [word.end for word in last_words(mine)]
     account = state_of(target)
     block = account if account is not None and account.state == "blocked" else None
-    state = _state_of(live, len(records), block is not None)
+    state = _state_of(told, len(records), block is not None)
     return TargetStatus(
         provider=target.provider,
         account=target.account or None,
         state=state,
-        users=_counts(records, live),
-        reasons=dict(_reasons(live)),
-        repaired=dict(added_up(end.repaired for end in live)),
-        dropped=dict(added_up(end.dropped for end in live)),
-        attempts=max((end.attempts for end in live), default=0),
-        error=_error(live, block if state == "blocked" else None),
-        finished_at=_finished(live, len(records)),
+        users=_counts(records, told),
+        reasons=dict(_reasons(told)),
+        repaired=dict(added_up(end.repaired for end in told)),
+        dropped=dict(added_up(end.dropped for end in told)),
+        attempts=max((end.attempts for end in told), default=0),
+        error=_error_of(state, told, block, records[0].batch_id, target),
+        finished_at=_finished(told, len(records)),
         seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
         replays=_replays(records, mine),
     )
@@ -70,6 +79,23 @@ def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetS
     if not any(end.accepted for end in ends):
         return "failed"
     return "partial" if any(end.rejected for end in ends) else "delivered"
+
+
+def _error_of(
+    state: TargetState, ends: Iterable[EndRow], block: AccountState | None, batch_id: str, target: Target
+) -> ErrorTold | None:
+    """Return what blocks the account or went wrong; of what is given up the remedy says how it is sent again."""
+    error = _error(ends, block if state == "blocked" else None)
+    if error is None or state != "failed" or not _may_be_sent_again(error.code):
+        return error
+    first = "Send it again: " if error.remedy in WAITING else f"{error.remedy} Then send it again: "
+    return structs.replace(error, remedy=f"{first}{REPLAY}--batch {batch_id} --provider {target} --only failed")
+
+
+def _may_be_sent_again(code: str) -> bool:
+    """Whether the same may go through when somebody has seen to it, or after a while."""
+    word = VOCABULARY.get(code)
+    return word is None or word.action != "reject" or word.scope == "audience" or code == "bug"
 
 
 def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
@@ -220,6 +246,8 @@ def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping
     """Return the status of a run from that of its batches, by their ids."""
     told = [batches[batch.batch_id] for batch in run.batches]
     targets = _totals([target for batch in told for target in batch.targets])
+    if sum(batch.state == "failed" for batch in told) > 1:
+        targets = [_sent_again_whole(target, told[0].session_id or "", key_name) for target in targets]
     is_whole = run.is_whole or run.total_batches is None
     over_all = _state_of_run(state_of_targets(targets), told)
     return RunStatus(
@@ -246,6 +274,16 @@ def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping
         ],
         targets=targets,
     )
+
+
+def _sent_again_whole(status: TargetStatus, session_id: str, name: str) -> TargetStatus:
+    """Return the status of an account over several batches with a remedy that sends all of them again."""
+    first, command, _ = status.error.remedy.partition(REPLAY) if status.error else ("", "", "")
+    if status.error is None or not command:
+        return status
+    target = Target(status.provider, status.account or "")
+    which = f"--session {quote(session_id)} --audience {quote(name)} --provider {target} --only failed"
+    return structs.replace(status, error=structs.replace(status.error, remedy=f"{first}{REPLAY}{which}"))
 
 
 def _state_of_run(state: State, batches: Iterable[BatchStatus]) -> State:

@@ -17,6 +17,9 @@ from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Origin
 
 log = structlog.get_logger()
 
+DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""What says that the file is broken; all else, such as a full disk, says nothing of what it holds."""
+
 VERSION = "2"
 """Of the tables below; another one in the file makes the view be built anew."""
 
@@ -128,7 +131,7 @@ class SessionKey:
 class View:
     """The file and what is asked of it. Safe to use from any thread: one writes at a time, all may read meanwhile.
 
-    `identity` names the topics that it is of; a file of other ones, of another version or broken is thrown away.
+    `identity` names the topics that it is of. All that asks or writes raises sqlite3.Error where the disk fails.
     """
 
     def __init__(self, path: Path, identity: str, topic: str) -> None:
@@ -138,9 +141,23 @@ class View:
         self._writing = threading.Lock()
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._opening = 0
+        """Connections of earlier openings are left alone, as their threads may be at work with them."""
+
+    def open(self) -> None:
+        """Open the file, or anew after an error; one of other topics, of another version or broken is thrown away.
+
+        Raises OSError, sqlite3.Error where it can't be read, or not be made.
+        """
+        self._opening += 1
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._is_sound():
             self._make()
+
+    def check_writable(self) -> None:
+        """Write as good as nothing. Raises sqlite3.Error where that can't be."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (VERSION,))
 
     def _is_sound(self) -> bool:
         if not self._path.exists():
@@ -148,7 +165,9 @@ class View:
         try:
             found = dict(self._connection().execute("SELECT name, value FROM meta").fetchall())
             is_whole = self._connection().execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-        except sqlite3.DatabaseError:
+        except sqlite3.Error as error:
+            if _code(error) not in DAMAGED:
+                raise
             found, is_whole = {}, False
         is_ours = found == {"version": VERSION, "identity": self._identity}
         if not (is_ours and is_whole):
@@ -156,7 +175,7 @@ class View:
         return is_ours and is_whole
 
     def _make(self) -> None:
-        self.close()
+        self._opening += 1
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         connection = self._connection()
@@ -167,13 +186,29 @@ class View:
     def _connection(self) -> sqlite3.Connection:
         """Return this thread's connection."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        if found is not None and self._local.opening == self._opening:
+            return found
+        if found is not None:
+            self._local.connection = None
+            self._forget(found)
+        return self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
+        opening = self._opening
+        found = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._opened.append(found)
+        try:
             found.execute("PRAGMA journal_mode=WAL")
             found.execute("PRAGMA synchronous=OFF")  # what a power cut breaks is built anew
-            self._local.connection = found
-            self._opened.append(found)
+        except sqlite3.Error:
+            self._forget(found)
+            raise
+        self._local.connection, self._local.opening = found, opening
         return found
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        self._opened.remove(connection)
+        connection.close()
 
     def close(self) -> None:
         """Close all connections; nobody may use the view any more."""
@@ -189,10 +224,11 @@ class View:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # on some errors the file's own code has rolled back
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def forget_all(self) -> None:
         """Begin anew, as the topics did."""
@@ -462,6 +498,12 @@ def _seen(record: RecordRow) -> SeenBatch:
         channels=record.channels,
         at=record.at,
     )
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """Return the primary code of an error, None where the file's code has not given one."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _millis(at: datetime) -> int:

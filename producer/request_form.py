@@ -11,9 +11,13 @@ from producer.batch_form import BatchForm
 from producer.body import FIELDS, Form
 from producer.ignored import Ignored, NameCounter
 from producer.names import bare, corrected, meant, shown
+from schemas.near import did_you_mean
 from schemas.records import AudienceType
 from schemas.target import Target
 from schemas.validity import MAX_NAME, is_name, trimmed
+
+MOST_CHANNELS = 20
+"""Names of targets that are compared with ours, where one is wrong."""
 
 QUERY = ("disablePrefix", "sync", "detail", "channels")
 _INSTEAD = dict.fromkeys(("channels", "channel"), "channels, separated by commas")
@@ -171,5 +175,6 @@ def _channels(query: MultiMapping[str], targets: Sequence[Target], faults: _Faul
     if len(values) > 1:
         faults.add("channels", "send it once, separated by commas")
     elif not all(channel in known for channel in channels):
-        faults.add("channels", f"send some of {', '.join(known)}, separated by commas")
+        near = did_you_mean((channel for channel in channels[:MOST_CHANNELS] if channel not in known), known)
+        faults.add("channels", f"send some of {', '.join(known)}, separated by commas{near}")
     return channels

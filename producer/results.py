@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ledger.following import Following
+from ledger.last_word import last_words
 from ledger.status import StateOf, added_up
-from ledger.view import EndRow, View
+from ledger.view import EndRow
 from schemas.records import TERMINAL, AccountState, Origin
 from schemas.target import Target
 
@@ -126,13 +128,13 @@ def _facts(told: EndRow | AccountState) -> str:
 class Outcomes:
     """What the targets did with records, as the view has it."""
 
-    view: View
+    following: Following
     state_of: StateOf
 
     def of(self, origins: Sequence[Origin], targets: Sequence[Target]) -> list[Result]:
         """Return what each target did with these records, by its last word or by its first try of a search."""
-        live = [end for end in self.view.ends_of(origins) if end.delivery == "live"]
-        ends = [end for end in live if end.status in TERMINAL or _is_searched(end)]
+        words = [word.end for word in last_words(self.following.view.ends_of(origins))]
+        ends = [end for end in words if end.status in TERMINAL or _is_searched(end)]
         return [self._result(target, [end for end in ends if end.target == str(target)], origins) for target in targets]
 
     def _result(self, target: Target, parts: list[EndRow], origins: Sequence[Origin]) -> Result:
@@ -146,11 +148,12 @@ class Outcomes:
         """Return when every target is through with every record or parked, or the time is over.
 
         `changed` is set whenever the view has something new of them; what is over already is told at once.
+        Raises ViewAwayError.
         """
         until = asyncio.get_running_loop().time() + timeout
         while True:
             changed.clear()
-            results = await asyncio.to_thread(self.of, origins, targets)
+            results = await self.following.ask(lambda: self.of(origins, targets))
             left = until - asyncio.get_running_loop().time()
             if left <= 0 or all(result.is_complete or result.blocked for result in results):
                 return results

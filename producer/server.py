@@ -63,6 +63,8 @@ def create_app(uploads: Uploads, statuses: Statuses, accounts: Accounts) -> web.
         del request
         if not uploads.writer.is_reachable:
             return web.Response(text="Kafka can't be reached", status=503)
+        if (absence := uploads.following.absence) is not None:
+            return web.Response(text=f"ready, but {absence}; uploads are taken, sync and status are not")
         if not uploads.following.is_ready:
             text = f"the view is being built, {uploads.following.progress:.0%} is done"
             return web.Response(text=text, status=503)
@@ -135,7 +137,7 @@ async def serving(
             writer=writer,
             following=following,
             queries=queries,
-            outcomes=Outcomes(view=following.view, state_of=states.of),
+            outcomes=Outcomes(following=following, state_of=states.of),
             framing=framing,
             budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
             decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),

@@ -9,10 +9,12 @@ from typing import TypeVar, get_args
 import msgspec
 from aiohttp import web
 
-from ledger.following import Following
-from ledger.queries import CursorError, Filters, Queries
-from ledger.resources import TERMINAL, BatchStatus, SessionStatus, State
-from producer.answers import RETRY_AFTER, refused
+from ledger.cursors import CursorError
+from ledger.following import Following, ViewAwayError
+from ledger.queries import Filters, Queries
+from ledger.rejected_csv import rejected_csv
+from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
+from producer.answers import RETRY_AFTER, Refused, refused
 from producer.numbers import number, number_text
 from schemas.records import AudienceType
 from schemas.when import parse_when
@@ -20,6 +22,8 @@ from schemas.when import parse_when
 LONGEST_WAIT = 300.0
 PAGE = 20
 LARGEST_PAGE = 100
+REJECTED_PAGE, LARGEST_REJECTED_PAGE = 1_000, 10_000
+"""Rejected users on a page, unless `limit` says otherwise, and at most."""
 
 T = TypeVar("T")
 
@@ -36,6 +40,7 @@ class Statuses:
         return [
             web.get("/audience/sessions", self.sessions, allow_head=False),
             web.get("/audience/sessions/{session_id}", self.session, allow_head=False),
+            web.get("/audience/sessions/{session_id}/rejected", self.session_rejected, allow_head=False),
             web.get("/audience/batches/{batch_id}", self.batch, allow_head=False),
             web.get("/audience/batches/{batch_id}/rejected", self.rejected, allow_head=False),
         ]
@@ -61,7 +66,29 @@ class Statuses:
     async def rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of a batch by index, field, reason and remedy."""
         batch_id = request.match_info["batch_id"].lower()
-        return await self._answer(request, lambda: self.queries.rejected(batch_id), lambda _: True, [batch_id])
+        return await self._rejected(request, lambda *page: self.queries.rejected(batch_id, *page))
+
+    async def session_rejected(self, request: web.Request) -> web.Response:
+        """List the rejected users of the newest run of a session."""
+        session_id = _session_id(request.match_info["session_id"])
+        return await self._rejected(request, lambda *page: self.queries.session_rejected(session_id, *page))
+
+    async def _rejected(
+        self,
+        request: web.Request,
+        read: Callable[[str | None, int], RejectedPage | SessionRejectedPage | None],
+    ) -> web.Response:
+        faults: list[str] = []
+        form = _choice(request, "format", ("json", "csv"), faults)
+        most = _number(request, "limit", REJECTED_PAGE, LARGEST_REJECTED_PAGE, faults, least=1)
+        if faults:
+            raise refused(400, *faults)
+        cursor = request.query.get("cursor")
+        self._check_ready()
+        page = await self._read(lambda: read(cursor, int(most)))
+        if page is None:
+            raise _unknown()
+        return _csv(page) if form == "csv" else _json(page)
 
     async def sessions(self, request: web.Request) -> web.Response:
         """List sessions, the newest first."""
@@ -71,13 +98,20 @@ class Statuses:
             raise refused(400, *faults)
         cursor = request.query.get("cursor")
         self._check_ready()
+        return _json(await self._read(lambda: self.queries.sessions(filters, cursor, int(most))))
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        """Return what is read from the view. Raises Refused where there is none."""
         try:
-            page = await asyncio.to_thread(self.queries.sessions, filters, cursor, int(most))
+            return await self.following.ask(read)
+        except ViewAwayError as error:
+            raise refused(503, f"status: {error}; come again", headers=RETRY_AFTER) from None
         except CursorError:
             raise refused(400, "cursor: leave it out to begin, or send the one that `next` named") from None
-        return _json(page)
 
     def _check_ready(self) -> None:
+        if self.following.absence is not None:
+            raise refused(503, f"status: {self.following.absence}; come again", headers=RETRY_AFTER)
         if not self.following.is_ready:
             share = f"{self.following.progress:.0%}"
             raise refused(503, f"status: the view is being built, {share} is done; come again", headers=RETRY_AFTER)
@@ -100,7 +134,7 @@ class Statuses:
         with self.following.changes.watched(batch_ids) as changed:
             while True:
                 changed.clear()
-                found = await asyncio.to_thread(read)
+                found = await self._read(read)
                 left = until - loop.time()
                 if left <= 0 or (found is not None and is_over(found)):
                     break
@@ -109,8 +143,20 @@ class Statuses:
                 except TimeoutError:
                     until = loop.time()
         if found is None:
-            raise refused(404, "path: nothing is known of that id, which may have left the log")
+            raise _unknown()
         return _json(found)
+
+
+def _unknown() -> Refused:
+    return refused(404, "path: nothing is known of that id, which may have left the log")
+
+
+def _csv(page: RejectedPage | SessionRejectedPage) -> web.Response:
+    """Answer with a page as a file of its own; headers tell what is not in it."""
+    headers = {"X-Unlisted-Count": str(page.unlisted), "Content-Disposition": 'attachment; filename="rejected.csv"'}
+    if page.next is not None:
+        headers["X-Next-Cursor"] = page.next
+    return web.Response(text=rejected_csv(page.rejected), content_type="text/csv", charset="utf-8", headers=headers)
 
 
 def _json(body: object) -> web.Response:

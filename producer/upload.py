@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from ledger.following import Following
+from ledger.following import Following, ViewAwayError
 from ledger.queries import Queries
 from ledger.receipts import receipt_of
 from ledger.sessions import Contradiction, SeenBatch
@@ -98,6 +98,7 @@ class Uploads:
             deadline = asyncio.get_running_loop().time() + self.settings.sync_timeout
             async with self.decoding.turn(form.size):
                 upload = self._checked_in_its_charset(form, request)
+                self._check_view(upload.request)
                 del form
                 parts = await self._encoded(upload)
                 upload = _without_users(upload)  # which take several times the bytes that they had as JSON
@@ -111,13 +112,22 @@ class Uploads:
             "Location": f"{self.settings.public_url or ''}{place}",
             "X-Ignored-Count": str(total(ignored)),
         }
+        told = {"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}
         if not wanted.sync:
-            return success({"batchId": stands.batch_id, **_told(ignored)} if wanted.detail else {}, headers)
+            return success(told, headers)
+        try:
+            results = await self._results(stands, wanted, deadline)
+        except ViewAwayError as error:
+            message = f"sync: accepted, but {error}; send the same again, or look at the status later"
+            raise Refused(failure(503, [message], RETRY_AFTER | headers, **told), message) from None
+        return await self._finished(wanted, ignored, results, headers, f"{self._base(request)}{place}")
+
+    async def _results(self, stands: Stands, wanted: RequestForm, deadline: float) -> list[Result]:
+        """Return what the targets did with a batch up to a time of the loop's clock. Raises ViewAwayError."""
         targets = [target for target in self.targets if target.is_meant_by(wanted.channels)]
         with self.following.changes.watched([stands.batch_id]) as changed:
             left = deadline - asyncio.get_running_loop().time()
-            results = await self.outcomes.wait(stands.origins, targets, changed, left)
-        return await self._finished(wanted, ignored, results, headers, f"{self._base(request)}{place}")
+            return await self.outcomes.wait(stands.origins, targets, changed, left)
 
     def _base(self, request: web.Request) -> str:
         """Return what paths in texts are built on: nothing where clients may come by another address than ours."""
@@ -157,6 +167,11 @@ class Uploads:
         ignored = parsed.ignored + unknown + users.unknown
         return Upload(request=parsed, batch=_record(parsed, batch, users), ignored=ignored)
 
+    def _check_view(self, wanted: RequestForm) -> None:
+        """Let only those in whose answer can be told: sent again and again, each would be written. Raises Refused."""
+        if wanted.sync and self.following.absence is not None:
+            raise no_room(f"sync: {self.following.absence}")
+
     async def _encoded(self, upload: Upload) -> list[Part]:
         """Encode an upload. Raises Refused."""
         try:
@@ -176,13 +191,16 @@ class Uploads:
     async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> Stands | None:
         """Return where the same batch stands already, None where it is to be written.
 
-        Raises Refused where its sequence came a moment ago with something else. A view that is not up to date
-        judges nobody.
+        Raises Refused where its sequence came a moment ago with something else. A view that is not up to date, or
+        away, judges nobody.
         """
         if not self.following.is_ready:
             return None
         others = [writing.batch for writing in before.values()]
-        verdict = await asyncio.to_thread(self.queries.judge, key, batch, others)
+        try:
+            verdict = await self.following.ask(lambda: self.queries.judge(key, batch, others))
+        except ViewAwayError:
+            return None
         if isinstance(verdict, Contradiction):
             raise contradicted(verdict)
         if verdict is None:
@@ -190,7 +208,10 @@ class Uploads:
         batch_id = verdict.batch.batch_id
         if batch_id in before:
             return await asyncio.shield(before[batch_id].outcome)
-        known = await asyncio.to_thread(self.queries.view.records_of, batch_id)
+        try:
+            known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
+        except ViewAwayError:
+            return None
         log.info("Upload repeated: nothing is written.", batch_id=batch_id)
         return Stands(batch_id, tuple(record.origin for record in known))
 

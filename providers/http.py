@@ -135,6 +135,8 @@ class HttpTransport:
     async def _answer_to(self, request: Request) -> Answer:
         try:
             return await self._call(request)
+        except aiohttp.ClientHttpProxyError as error:
+            raise platform_error("unreachable", platform_code=f"proxy HTTP {error.status}") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             is_private = isinstance(getattr(error, "os_error", None), PrivateAddressError)
             code = "address_refused" if is_private else "unreachable"

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from providers.numbering import parse_region
 from providers.pace import Rate, parse_rates
+from providers.proxies import NONE, environment_proxy, own_host, parse_proxy
 from schemas.target import Target
 
 CREDENTIAL: dict[str, Any] = {"credential": True}
@@ -33,6 +34,17 @@ class AccountSettings(BaseModel):
     default_region: Annotated[str | None, BeforeValidator(parse_region)] = Field(
         default=None, description="Country of phone numbers that have none, such as DE; unset: none."
     )
+
+    proxy: Annotated[SecretStr | None, BeforeValidator(parse_proxy)] = Field(
+        default=None,
+        description="Proxy of all calls, or off; unset: HTTPS_PROXY and NO_PROXY, for the platform's own host only.",
+        json_schema_extra=CREDENTIAL,
+    )
+
+    @property
+    def used_proxy(self) -> str | None:
+        """The URL of the proxy that calls go through, which may hold a password; None for none."""
+        return None if self.proxy is None or self.proxy.get_secret_value() == NONE else self.proxy.get_secret_value()
 
     @property
     def is_confined(self) -> bool:
@@ -85,3 +97,22 @@ def account_values(kind: type[AccountSettings], target: Target, environ: Mapping
         for field, names in variables(kind, target).items()
     }
     return {field: value for field, value in found.items() if value is not None}
+
+
+def proxy_for(kind: type[AccountSettings], values: Mapping[str, str], environ: Mapping[str, str]) -> str | None:
+    """Return the environment's proxy for an account with these values, None where it has its own or none is for it.
+
+    Only a platform's own host is called through it, which is what its base URL is by default: never this machine, a
+    stand-in, or a URL that a person chose. Raises ValueError, by variable, where it is no proxy that we can use.
+    """
+    default = kind.model_fields["base_url"].default
+    own = default if isinstance(default, str) else ""
+    place = own_host(values.get("base_url", own), own) if "proxy" not in values else None
+    found = environment_proxy(*place, environ) if place else None
+    if found is None:
+        return None
+    variable, value = found
+    try:
+        return str(parse_proxy(value))
+    except ValueError as error:
+        raise ValueError(f"{variable}: {error}; <NAME>_PROXY=off calls a platform without") from None

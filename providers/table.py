@@ -49,9 +49,14 @@ def rates_of(kind: type[AnyProvider], settings: AccountSettings) -> Mapping[str,
 
 
 def open_session(settings: AccountSettings) -> aiohttp.ClientSession:
-    """Return a session for one account's calls, to be closed by the caller."""
-    resolver = PublicResolver() if settings.is_confined else None
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, resolver=resolver))
+    """Return a session for one account's calls, to be closed by the caller.
+
+    It reads nothing of the environment by itself, so that a `.netrc` is sent to nobody. A proxy that is set for an
+    account resolves its host; then the proxy says which addresses may be called.
+    """
+    resolver = PublicResolver() if settings.is_confined and settings.used_proxy is None else None
+    connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
+    return aiohttp.ClientSession(connector=connector, proxy=settings.used_proxy)
 
 
 def _unheard(word: str) -> None:

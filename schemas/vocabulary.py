@@ -23,7 +23,9 @@ class Meaning:
 # `audience errors` renders this into docs/errors.md.
 VOCABULARY: Mapping[str, Meaning] = {
     # No answer, or none that says anything.
-    "unreachable": Meaning("retry", "account", "No connection could be made.", "Check the base URL and the network."),
+    "unreachable": Meaning(
+        "retry", "account", "No connection could be made.", "Check the base URL, the network, the proxy."
+    ),
     "no_answer": Meaning("retry", "account", "The connection ended, or its time, without an answer.", "Wait.", True),
     "gateway_error": Meaning("retry", "account", "Something in front of the platform answered.", "Wait.", True),
     "unexpected_answer": Meaning(
@@ -89,7 +91,9 @@ VOCABULARY: Mapping[str, Meaning] = {
         "Among these users are some that the platform refuses; which is still being found out.",
         "Nothing: they are tried again.",
     ),
-    "too_much_data": Meaning("reject", "row", "The call was too large; halves of it are tried.", "Report it to us."),
+    "too_much_data": Meaning(
+        "reject", "row", "The call was too large; it is sent in smaller ones.", "Report it to us."
+    ),
     "not_isolated": Meaning(
         "reject",
         "row",

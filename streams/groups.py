@@ -16,11 +16,31 @@ _WITHOUT_MEMBERS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD}
 async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], timeout: float = 5.0) -> set[str]:
     """Return those of the groups that have a member now; one that does not exist has none.
 
+    Raises KafkaUnreachableError where Kafka does not say.
+    """
+    wanted = set(group_ids)
+    found, problem = await _groups(kafka, timeout)
+    active = {group for group, is_active in found.items() if is_active} & wanted
+    if problem is not None and active != wanted:
+        raise _unsaid(problem.name(), "who is in a group")
+    return active
+
+
+async def group_ids(kafka: KafkaSettings, timeout: float = 5.0) -> list[str]:
+    """Return all groups of the cluster. Raises KafkaUnreachableError where Kafka does not say."""
+    found, problem = await _groups(kafka, timeout)
+    if problem is not None:
+        raise _unsaid(problem.name(), "which groups there are")
+    return list(found)
+
+
+async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool], KafkaError | None]:
+    """Return the groups, whether each has a member, and what a broker failed by.
+
     Asks all brokers which groups there are. To describe groups would ask their coordinators, which aborts the
     process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
     brokers are away. Raises KafkaUnreachableError where Kafka does not say.
     """
-    wanted = set(group_ids)
     admin = AdminClient(kafka.client())
     asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
@@ -29,11 +49,8 @@ async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], 
         raise _unsaid("nothing", "who is in a group") from error
     except KafkaException as error:
         raise _unsaid(error.args[0].name(), "who is in a group") from error
-    active = {group.group_id for group in found.valid if group.state not in _WITHOUT_MEMBERS} & wanted
-    if found.errors and active != wanted:
-        problem: KafkaError = found.errors[0]
-        raise _unsaid(problem.name(), "who is in a group")
-    return active
+    activity = {group.group_id: group.state not in _WITHOUT_MEMBERS for group in found.valid}
+    return activity, found.errors[0] if found.errors else None
 
 
 async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: float = 5.0) -> int:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -132,7 +133,9 @@ async def test_a_provider_of_another_package_is_there_once_it_is_installed(tmp_p
 async def test_the_example_of_how_to_add_a_provider_passes_the_suite_from_another_package(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "adding-a-provider.md").read_text()
     module, suite = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    environment = outside(tmp_path, "acme", "audience_acme:Acme")
+    (project,) = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL))
+    environment = outside(tmp_path, *next(iter(project["project"]["entry-points"]["audience.providers"].items())))
+    assert project["tool"]["setuptools"]["py-modules"] == ["audience_acme"]
     (tmp_path / "audience_acme.py").write_text(module)
     (tmp_path / "test_acme.py").write_text(f"from audience_acme import Acme\n{suite}")
     options = ("-q", "-c", "/dev/null", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))

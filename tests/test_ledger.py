@@ -410,7 +410,9 @@ async def test_while_its_view_is_being_built_a_node_says_so_takes_uploads_and_th
     async with world(kafka, topic_prefix, providers=["facebook"]) as found, ledger(found):
         assert (await found.upload(make_users(2), "?sync=true"))[0] == 200
         await receipts(found, 1)
-        View(file, f"{await cluster_id(kafka)}/{topic_prefix}", found.names.batches).close()
+        view = View(file, f"{await cluster_id(kafka)}/{topic_prefix}", found.names.batches)
+        view.open()
+        view.close()
         with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as hold:
             hold.execute("BEGIN IMMEDIATE")  # nobody else can write now
             chosen = ServerSettings.model_validate({"AUDIENCE_LISTEN": "127.0.0.1:0"})

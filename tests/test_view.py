@@ -61,7 +61,14 @@ def completion(offset: int, status: str, finished: float, **changes: object) -> 
 
 @pytest.fixture
 def view(tmp_path: Path) -> View:
-    return View(tmp_path / "view.sqlite", "cluster/audience", "audience.batches")
+    return opened(tmp_path / "view.sqlite")
+
+
+def opened(path: Path, identity: str = "cluster/audience") -> View:
+    """Return a view that is open."""
+    view = View(path, identity, "audience.batches")
+    view.open()
+    return view
 
 
 def test_a_record_is_known_from_our_own_word_and_the_receipt_says_the_same_again(view: View) -> None:
@@ -86,7 +93,7 @@ def test_completions_fold_to_the_same_in_any_order(told: list[tuple[str, int]], 
     found: list[list[EndRow]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, order in (("a", numbered), ("b", shuffled), ("c", shuffled * 2)):
-            view = View(Path(folder) / name, "i", "audience.batches")
+            view = opened(Path(folder) / name)
             for one in order:
                 view.fold_completions([one], {}, "t")
             found.append(view.ends_of([origin(1)]))
@@ -153,7 +160,7 @@ def test_what_left_the_topics_leaves_the_view(view: View) -> None:
 @pytest.mark.parametrize("harm", ["other topics", "other version", "garbage", "no tables", "truncated"])
 def test_a_view_that_is_not_ours_or_is_broken_begins_anew(tmp_path: Path, harm: str) -> None:
     path = tmp_path / "view.sqlite"
-    first = View(path, "cluster/audience", "audience.batches")
+    first = opened(path)
     first.fold_receipts([(receipt(1), place(1))], {1: 2}, "audience.receipts")
     first.close()
     identity = "another/audience" if harm == "other topics" else "cluster/audience"
@@ -167,11 +174,11 @@ def test_a_view_that_is_not_ours_or_is_broken_begins_anew(tmp_path: Path, harm: 
         with sqlite3.connect(path) as connection:
             connection.execute("UPDATE meta SET value = '0' WHERE name = 'version'")
         connection.close()
-    again = View(path, identity, "audience.batches")
+    again = opened(path, identity)
     assert again.positions("audience.receipts") == {}
     assert again.records_of(BATCH) == []
     again.fold_receipts([(receipt(1), place(1))], {1: 2}, "audience.receipts")
     again.close()
-    kept = View(path, identity, "audience.batches")
+    kept = opened(path, identity)
     assert kept.positions("audience.receipts") == {1: 2}
     kept.close()

@@ -1,0 +1,116 @@
+"""The last word on a record: what all deliveries of it to one account, live and replayed, amount to."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain, combinations, groupby
+from operator import attrgetter
+
+from ledger.view import EndRow
+
+SUCCESSES = frozenset({"delivered", "partial", "skipped"})
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+MOST_WORDS = 8
+"""Different reasons that are looked at in all combinations."""
+
+Standing = Mapping[str, Counter[str]]
+"""Of each delivery the reasons for which users that it rejected are rejected still, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """How a record stands, and which of the rejections that completions list stand."""
+
+    end: EndRow
+    standing: Standing
+
+    def stands(self, delivery: str, reason: str) -> bool:
+        """Tell whether a user that this delivery rejected for this reason, `field: reason`, is rejected still."""
+        return reason in self.standing.get(delivery, ())
+
+
+def last_words(ends: Iterable[EndRow]) -> list[LastWord]:
+    """Return the last word of each account on each record."""
+    place = attrgetter("origin", "target")
+    return [last_word(list(some)) for _, some in groupby(sorted(ends, key=place), key=place)]
+
+
+def last_word(ends: Sequence[EndRow]) -> LastWord:
+    """Return what the deliveries of one record to one account, at least one, amount to.
+
+    A success by any of them settles the record. Of several the last that sent all its users counts, and those after
+    it that sent some again, which were among the rejected ones. Without any, a live delivery that goes on counts,
+    else the last failure.
+    """
+    first, *again = _that_count(ends)
+    word = LastWord(first, {first.delivery: Counter(first.reasons)})
+    for end in again:
+        word = _added(word, end)
+    return word
+
+
+def _that_count(ends: Sequence[EndRow]) -> Sequence[EndRow]:
+    successes = sorted((end for end in ends if end.status in SUCCESSES), key=_order)
+    if not successes:
+        return [max(ends, key=lambda end: (_goes_on(end), end.status == "failed", _order(end)))]
+    all_users = max(end.received for end in successes)
+    newest = max(number for number, end in enumerate(successes) if end.received == all_users)
+    return successes[newest:]
+
+
+def _goes_on(end: EndRow) -> bool:
+    return end.delivery == "live" and end.status == "retrying"
+
+
+def _order(end: EndRow) -> tuple[bool, datetime, str]:
+    return end.status != "skipped", end.finished_at or LONG_AGO, end.delivery
+
+
+def _added(word: LastWord, again: EndRow) -> LastWord:
+    """Return the word with what came of some of its rejected users when they were sent again."""
+    before = word.end
+    left = {} if again.received >= before.rejected else _without(word.standing, again.received)
+    standing = {**left, again.delivery: Counter(again.reasons)}
+    rejected = max(0, before.rejected - again.received) + again.rejected
+    matched = [end.matched for end in (before, again) if end.matched is not None]
+    end = replace(
+        again,
+        received=before.received,
+        status="partial" if rejected else "delivered",
+        accepted=before.accepted + again.accepted,
+        rejected=rejected,
+        matched=sum(matched) if matched else None,
+        reasons=_added_up(standing.values()),
+        repaired=_added_up([before.repaired, again.repaired]),
+        dropped=_added_up([before.dropped, again.dropped]),
+    )
+    return LastWord(end, standing)
+
+
+def _without(standing: Standing, users: int) -> Standing:
+    """Return what stands when so many users were sent again, all that were rejected for some of the reasons.
+
+    For which only the count tells; where it fits several choices of them, nobody is taken for sent again.
+    """
+    reasons_of_all = _added_up(standing.values())
+    words = _added_up({_word(reason): count} for reason, count in reasons_of_all.items())
+    sizes = range(1, len(words) + 1) if len(words) <= MOST_WORDS else range(1, 2)
+    choices = chain.from_iterable(combinations(words, size) for size in sizes)
+    found = [set(choice) for choice in choices if sum(words[word] for word in choice) == users]
+    if len(found) != 1:
+        return standing
+    return {
+        delivery: Counter({reason: count for reason, count in reasons.items() if _word(reason) not in found[0]})
+        for delivery, reasons in standing.items()
+    }
+
+
+def _word(reason: str) -> str:
+    return reason.rpartition(": ")[2]
+
+
+def _added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    return sum(map(Counter, counts), Counter[str]())

@@ -1,0 +1,39 @@
+"""Rejected users as CSV, for people who mend lists in a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+
+from ledger.resources import RejectedTold
+from schemas.target import Target
+
+COLUMNS = ("batchId", "part", "account", "index", "field", "reason", "remedy")
+
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
+
+Ids = Mapping[tuple[str, int], str]
+"""`edgeTagId` of users by batch id and index in the request."""
+
+
+def rejected_csv(rejected: Iterable[RejectedTold], ids: Ids | None = None, *, header: bool = True) -> str:
+    """Return a row for each rejected user, with `ids` a column `edgeTagId` behind the others."""
+    output = io.StringIO()
+    writer = csv.writer(output)
+    if header:
+        writer.writerow([*COLUMNS, *(["edgeTagId"] if ids is not None else [])])
+    for told in rejected:
+        id_cell = [] if ids is None else [ids.get((told.batch_id, told.index), "")]
+        writer.writerow(map(guarded, [*cells(told), *id_cell]))
+    return output.getvalue()
+
+
+def cells(told: RejectedTold) -> list[str]:
+    """Return what stands in the columns of a rejected user."""
+    account = str(Target(told.provider, told.account or ""))
+    return [told.batch_id, str(told.part), account, str(told.index), told.field or "", told.reason, told.remedy]
+
+
+def guarded(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: behind an apostrophe where it would."""
+    return f"'{cell}" if cell.startswith(DANGEROUS) else cell

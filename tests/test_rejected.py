@@ -1,0 +1,111 @@
+"""Who was rejected, in a form that people who mend lists can work with."""
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import audience
+from test_ledger import get
+from test_replay import recorded, replay, settings
+from world import World, make_users
+
+from ledger.rejected_csv import guarded
+from streams.settings import KafkaSettings
+
+
+def broken_users(count: int) -> list[dict[str, object]]:
+    """Return users that nobody can use."""
+    return [{"email": "nobody"} for _ in range(count)]
+
+
+async def csv_of(found: World, path: str) -> tuple[list[list[str]], dict[str, str]]:
+    """Return the rows of a page of CSV, and its headers."""
+    async with found.session.get(f"{found.url}{path}") as response:
+        text = await response.text()
+        assert (response.status, response.content_type) == (200, "text/csv"), text
+        return list(csv.reader(io.StringIO(text))), dict(response.headers)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+491", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_cell_that_a_spreadsheet_takes_for_a_formula_is_guarded(cell: str) -> None:
+    assert guarded(cell) == f"'{cell}"
+    assert guarded(f"a{cell}") == f"a{cell}"
+
+
+async def test_rejected_users_are_paged_as_csv_and_json_alike_and_never_show_a_value(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with recorded(kafka, topic_prefix, providers=["facebook", "klaviyo"]) as found:
+        users = [*make_users(2), *broken_users(5)]
+        _, _, headers = await found.upload(users, "?sync=true")
+        path, batch_id = f"{headers['Location']}/rejected", headers["X-Batch-Id"]
+        _, whole = await get(found, path)
+        assert (len(whole["rejected"]), whole["unlisted"], whole["next"]) == (10, 0, None)
+        rows, headers = await csv_of(found, f"{path}?format=csv&limit=4")
+        assert rows[0] == ["batchId", "part", "account", "index", "field", "reason", "remedy"]
+        assert rows[1] == [batch_id, "1", "facebook", "2", "email", "not_an_email", "Correct it."]
+        assert headers["X-Unlisted-Count"] == "0"
+        found_rows, cursor = rows[1:], headers.get("X-Next-Cursor")
+        while cursor:
+            rows, headers = await csv_of(found, f"{path}?format=csv&limit=4&cursor={cursor}")
+            found_rows, cursor = found_rows + rows[1:], headers.get("X-Next-Cursor")
+        assert [(row[2], int(row[3])) for row in found_rows] == [
+            (told["provider"], told["index"]) for told in whole["rejected"]
+        ]
+        _, of_session = await get(found, "/audience/sessions/1/rejected?limit=3")
+        assert of_session["rejected"] == whole["rejected"][:3]
+        assert of_session["next"]
+        for wrong in ("format=xml", "limit=0", "cursor=e30", "cursor=WzFd", "limit=10001"):
+            status, body = await get(found, f"{path}?{wrong}")
+            assert (status, body["errors"][0].partition(":")[0]) == (400, wrong.partition("=")[0])
+
+
+async def test_rejections_beyond_those_that_completions_list_are_counted(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with recorded(kafka, topic_prefix, providers=["facebook"]) as found:
+        _, _, headers = await found.upload(broken_users(1_300), "?sync=true")
+        path = f"{headers['Location']}/rejected"
+        _, first = await get(found, path)
+        assert (len(first["rejected"]), first["unlisted"], first["next"]) == (1_000, 300, None)
+        rows, told = await csv_of(found, f"{path}?format=csv&limit=10000")
+        assert (len(rows), told["X-Unlisted-Count"]) == (1_001, "300")
+
+
+async def test_the_command_lists_them_for_a_spreadsheet_with_ids_from_the_log(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with recorded(kafka, topic_prefix, providers=["tiktok"]) as found:
+        ids = [{"email": "nobody", "edgeTagId": f"=id-{number}"} for number in range(2)]
+        users = [*make_users(1), *ids]  # TikTok is sent no such ids
+        _, _, headers = await found.upload(users, "?sync=true")
+        mine: dict[str, Any] = settings(found, ["tiktok"], AUDIENCE_LISTEN=found.url.removeprefix("http://"))
+        code, output, errors = await audience(tmp_path, "rejected", "1", "--csv", "--with-ids", **mine)
+        rows = list(csv.reader(io.StringIO(output)))
+        assert (code, rows[0][-1], [row[-1] for row in rows[1:]]) == (0, "edgeTagId", ["'=id-0", "'=id-1"]), errors
+        assert errors.endswith("2 rejections are listed.\n")
+        code, output, _ = await audience(tmp_path, "rejected", headers["X-Batch-Id"], **mine)
+        assert (code, output.count("not_an_email"), "id-0" in output) == (0, 2, False)
+
+
+async def test_who_was_mended_by_a_replay_is_not_listed_any_more(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with recorded(kafka, topic_prefix, providers=["facebook"]) as found:
+        await found.inject(provider="facebook", fault="partial")
+        _, _, headers = await found.upload([*make_users(4), *broken_users(1)], "?sync=true")
+        path = f"{headers['Location']}/rejected"
+        _, told = await get(found, path)
+        assert len(told["rejected"]) + told["unlisted"] == 2
+        code, _, errors = await replay(tmp_path, found, "--only", "rejected", "--yes")
+        assert code == 0, errors
+        async with asyncio.timeout(20):
+            while len((await get(found, path))[1]["rejected"]) + (await get(found, path))[1]["unlisted"] != 1:
+                await asyncio.sleep(0.1)
+        (left,) = (await get(found, path))[1]["rejected"]
+        assert (left["index"], left["replayId"] is not None) == (4, True)
+        _, told = await get(found, headers["Location"])
+        assert (told["state"], told["targets"][0]["users"]["accepted"]) == ("partial", 4)
