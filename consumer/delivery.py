@@ -103,6 +103,7 @@ class Delivery:
             tally=tally,
             attempts=attempts,
             calls=Calls(max(0, self.search_calls - len(groups))),
+            is_whole=tally.received == len(batch.users),
             step=progress.step if progress else 0,
         )
         async with asyncio.TaskGroup() as tasks:

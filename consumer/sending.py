@@ -10,6 +10,7 @@ from consumer.search import Probe, Search
 from consumer.tally import Tally
 from providers.base import NamedRowsError, Rejection, Sent
 from providers.errors import PlatformError, RejectError, TooMuchError, platform_error
+from providers.reasons import reason_of
 from providers.rows import RowGroup, place_of
 
 log = structlog.get_logger()
@@ -52,6 +53,8 @@ class Sending:
     tally: Tally
     attempts: Attempts
     calls: Calls
+    is_whole: bool = True
+    """Whether all users of the record are sent, and not some that a replay chose."""
     step: int = 0
     """Rows of a call with which an earlier try ended its search; 0: all are sent at once."""
     refused: RowsRefusedError | None = None
@@ -124,36 +127,49 @@ class Sending:
     def conclude(self) -> None:
         """Settle, once all rows were sent, what searches found and what they left open.
 
-        Where nothing at all was ever taken the calls are at fault, and the record fails without rejecting anybody.
-        What is open is put off; at the age limit it is rejected.
+        Where nothing at all was ever taken the calls are at fault, and the record fails without rejecting anybody that
+        the platform did not name. What is open is put off; at the age limit it is rejected.
         """
         self.tally.step = min(self._steps, default=0)
-        if self.refused is None:
-            return
-        if self._is_hopeless:
-            self.tally.fail(self.refused)
+        if self.refused is not None and self._is_hopeless:
+            self._fail(self.refused)
             return
         for index in self._found:
             self.tally.platform.refuse(index, REFUSED)
         if self._open and not self.tally.is_given_up:
-            self._put_off(self.refused)
+            self._put_off()
 
     @property
     def _is_hopeless(self) -> bool:
-        is_certain = bool(self._found) and (not self._open or len(self._found) >= HOPELESS)
-        return is_certain and self.tally.accepted == 0
+        found = len(self._found) + self.tally.platform.reasons[reason_of(REFUSED)]
+        is_certain = found > 0 and (not self._open or found >= HOPELESS)
+        return self._is_nothing_taken and is_certain
 
-    def _put_off(self, refused: RowsRefusedError) -> None:
-        tally, attempts = self.tally, self.attempts
+    @property
+    def _is_nothing_taken(self) -> bool:
+        return self.is_whole and self.tally.accepted == 0
+
+    def _fail(self, refused: RowsRefusedError) -> None:
+        self.tally.platform.forget(REFUSED)
+        self.tally.fail(refused)
+
+    def _put_off(self) -> None:
+        tally, attempts, refused = self.tally, self.attempts, self.refused
         asked = min(attempts.policy.cap, PAUSE * max(1, attempts.most))
         decision = attempts.policy.decide(
             1, age=attempts.age, asked=asked, chance=attempts.time.chance(), is_shared=False
         )
-        if decision is None:
+        if decision is None and refused is not None and self._is_nothing_taken:
+            self._fail(refused)
+        elif decision is None:
             for index in self._open:
                 tally.platform.refuse(index, NOT_ISOLATED)
         elif tally.error is None:
-            error = platform_error("unisolated", platform_code=refused.platform_code, request_id=refused.request_id)
+            error = platform_error(
+                "unisolated",
+                platform_code=refused.platform_code if refused else None,
+                request_id=refused.request_id if refused else None,
+            )
             tally.postpone(PostponedError(error, decision.seconds))
         action = "reject" if decision is None else "retry"
         log.warning(

@@ -53,6 +53,11 @@ class Settled:
         if len(self.listed) < MAX_REJECTED_USERS:
             self.listed[index] = rejection
 
+    def forget(self, rejection: Rejection) -> None:
+        """Count nobody as rejected for this any more."""
+        del self.reasons[reason_of(rejection)]
+        self.listed = {index: one for index, one in self.listed.items() if one != rejection}
+
     def take(self, group: RowGroup, sent: Sent) -> None:
         """Count what the platform did with a call that it took."""
         for position, rejection in sent.rejected.items():

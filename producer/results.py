@@ -88,7 +88,7 @@ class Result:
             return f"{self.failed.error_code or self.failed.status}{_facts(self.failed)}"
         if self.blocked is not None:
             return f"blocked: {self.blocked.error_code}{_facts(self.blocked)}"
-        if self.is_unisolated:
+        if self.open:
             return f"{SEARCHED}: {self.open} of {self.received}, tried again"
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
         return f"no user was accepted ({listed})"
@@ -151,9 +151,12 @@ class Outcomes:
         Raises ViewAwayError.
         """
         until = asyncio.get_running_loop().time() + timeout
+        answered: dict[Target, Result] = {}
         while True:
             changed.clear()
             results = await self.following.ask(lambda: self.of(origins, targets))
+            answered |= {result.target: result for result in results if result.is_complete}
+            results = [answered.get(result.target, result) for result in results]  # a first try's end stays said
             left = until - asyncio.get_running_loop().time()
             if left <= 0 or all(result.is_complete or result.blocked for result in results):
                 return results

@@ -26,7 +26,7 @@ from consumer.sending import PAUSE
 from consumer.time import Time
 from schemas.codec import decode_batch_completion, decode_retry_pointer
 from schemas.framing import SINGLE_OBJECT_MARKER
-from schemas.records import Counts, Progress
+from schemas.records import BatchCompletion, Counts, Progress
 from schemas.target import Target
 from streams.settings import KafkaSettings
 from streams.tail import read_to_end
@@ -345,3 +345,77 @@ async def test_a_replay_goes_on_with_a_search_until_it_is_over(
         told = [one for one in await found.completions(2) if one.delivery != "live"]
         assert [(one.status, one.counts.accepted, one.counts.rejected) for one in told] == [("partial", 88, 12)]
         assert await uploads(found, "facebook") > 30
+
+
+@pytest.mark.parametrize("provider", ["facebook", "tiktok", "klaviyo"])
+@pytest.mark.parametrize("calls", [1, 2, 5])
+async def test_a_small_budget_loses_nobody(kafka: KafkaSettings, topic_prefix: str, provider: str, calls: int) -> None:
+    """A try whose calls were all taken, but that ran out of them, used to end the record with the rest unsent."""
+    bad = [17, 60, 133]
+    async with one(kafka, topic_prefix, provider, AUDIENCE_SEARCH_CALLS=calls) as found:
+        await dislike(found, provider, emails(bad) if provider == "klaviyo" else hashes(bad), names=False)
+        _, body, _ = await found.upload(make_users(200), "?detail=true")
+        (told,) = await found.completions(1, 90)
+        assert (told.status, told.counts) == ("partial", Counts(received=200, accepted=197, rejected=3))
+        assert sorted(user.index for user in told.rejected_users) == bad
+        assert len(await found.members(provider)) == 197
+        assert all(
+            one.counts.accepted + one.counts.rejected + one.counts.open == 200
+            for one in await completions_of(found, body["batchId"])
+            if one.counts.accepted
+        )
+
+
+async def test_calls_that_are_refused_whatever_they_hold_fail_with_any_budget_and_can_be_sent_again(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with one(kafka, topic_prefix, "facebook", AUDIENCE_SEARCH_CALLS=5) as found:
+        await found.inject(provider="facebook", fault="invalid", operation="upload", untilCleared=True)
+        assert (await found.upload(make_users(40)))[0] == 200
+        (told,) = await found.completions(1, 90)
+        assert (told.status, told.error_code) == ("failed", "request_refused")
+        assert (told.counts.accepted, told.counts.rejected, told.rejected_users) == (0, 0, [])
+
+
+async def test_at_the_age_limit_a_record_of_which_nothing_was_taken_fails(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with one(kafka, topic_prefix, "facebook", AUDIENCE_SEARCH_CALLS=10, AUDIENCE_RETRY_AGE=1) as found:
+        await found.inject(provider="facebook", fault="invalid", operation="upload", untilCleared=True)
+        assert (await found.upload(make_users(400)))[0] == 200
+        (told,) = await found.completions(1, 90)
+        assert (told.status, told.error_code, told.counts.rejected) == ("failed", "request_refused", 0)
+
+
+async def test_a_sync_caller_keeps_the_end_of_the_first_try_while_another_platform_is_still_at_it(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    naps = Naps()
+    bad = range(0, 200, 5)
+    settings = {"AUDIENCE_SYNC_TIMEOUT": 12}
+    async with world(
+        kafka, topic_prefix, providers=["facebook", "klaviyo"], consuming=["klaviyo"], settings=settings
+    ) as found:
+        served = sandbox_account(Target("facebook"), found.sandbox_url)
+        changed = {"AUDIENCE_SEARCH_CALLS": 20}
+        async with consuming_one(served, kafka, found.names, time=Time(sleep=naps.sleep), changed=changed):
+            await dislike(found, "facebook", hashes(bad), names=False)
+            await found.inject(provider="klaviyo", fault="server_error", operation="upload", untilCleared=True)
+            asked = asyncio.create_task(found.upload(make_users(200), "?sync=true&detail=true"))
+            async with asyncio.timeout(30):
+                while "unisolated" not in str([one.error_code for one in await read_completions(found)]):
+                    await asyncio.sleep(0.1)
+            await found.clear_faults()
+            for provider in ("facebook", "klaviyo"):
+                await found.inject(provider=provider, fault="server_error", operation="upload", untilCleared=True)
+            naps.is_due.set()
+            status, body, _ = await asked
+    assert status == 400, body
+    (told,) = [error for error in body["errors"] if error.startswith("facebook")]
+    assert told.startswith("facebook: unisolated: ")
+
+
+async def read_completions(found: World) -> list[BatchCompletion]:
+    """Return all that was reported so far."""
+    records = await read_to_end(found.kafka, found.names.completions)
+    return [decode_batch_completion(record.value) for record in records]

@@ -18,7 +18,7 @@ _SHORT = 64
 
 _LABELLED = re.compile(r"(?:mailto|smtp|e-?mail|mail|e-?mail[ -]ad+res+e?)\s*:(?://)?\s*(.*)", re.IGNORECASE)
 _NAMED = re.compile(r"[^<>]*<([^<>]+)>[\s,;.]*|[^@\[\]]*\[(mailto:[^\[\]]+)\]", re.IGNORECASE)
-_COMMENT = re.compile(r"\s*\([^()]*\)\s*$")
+_COMMENT = re.compile(r"(?<=[^\s(])\s*\([^()]*\)\s*$")
 _ESCAPED_BLANK = re.compile(r"^(?:%20|%09|%0[ad]|&nbsp;)+|(?:%20|%09|%0[ad]|&nbsp;|<br ?/?>)+$", re.IGNORECASE)
 _TYPOGRAPHY = str.maketrans(
     {"\u3002": ".", "\u2019": "'", **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")}

@@ -22,9 +22,9 @@ _ORDINARY = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[A-Z]{1,2}[0-9][A-Z
 _FIVES = frozenset({"US", "USA", "United States", "DE", "Germany", "FR", "France", "IT", "ES", "us", "de"})
 """How countries whose codes have five digits are mostly written."""
 
-_DECIMAL = re.compile(r"(\d{3,9})[.,]0+")
-_THOUSANDS = re.compile(r"(\d{1,3}),(\d{3})")
-_PREFIX = re.compile(r"[A-Z]{1,3}[ -]*(?=\d)|\u3012", re.IGNORECASE)
+_DECIMAL = re.compile(r"(\d{3,9})[.,]0{1,2}")
+_GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{2})*[.,]\d{3}")
+_PREFIX = re.compile(r"(?:[A-Z]{1,3}[ -]*|\u3012 ?)(?=\d[\d -]*$)", re.IGNORECASE)
 """A country's letters or a state's, and Japan's sign of the post."""
 
 # Digits of postal codes that may begin with a zero and have no other length (Universal Postal Union, addressing pages).
@@ -94,15 +94,16 @@ def repaired_postal_code(text: str, country: str | None) -> Cell:
     if found := _DECIMAL.fullmatch(cell.text.strip()):
         cell = cell.mended(found[1], "decimals")
     code = alpha_2(country) if country else None
-    return _with_zeros(_bare(cell, code), code) if code in _NUMERIC else cell
+    return _with_zeros(_bare(cell), code) if code in _NUMERIC else cell
 
 
-def _bare(cell: Cell, country: str | None) -> Cell:
+def _bare(cell: Cell) -> Cell:
     """Take away what stands before the digits of a numeric code, brackets, and commas by thousands."""
     text = (cell.text or "").strip(" ()[]=-")
-    cell = cell.mended(_PREFIX.sub("", text, count=1), "label")
-    found = _THOUSANDS.fullmatch(cell.text or "")
-    return cell.mended(found[1] + found[2], "thousands") if found and country in _WIDTHS else cell
+    found = _PREFIX.match(text)
+    code = text[found.end() :] if found else text
+    grouped = re.sub(r"[.,]", "", code) if _GROUPED.fullmatch(code) else code
+    return cell.mended(code, "label").mended(grouped, "thousands")
 
 
 def _with_zeros(cell: Cell, country: str | None) -> Cell:
