@@ -142,8 +142,10 @@ async def test_replays_are_listed_and_one_that_runs_is_stopped_in_order(
         await reset(found)
         code, output, errors = await listed(tmp_path, found)
         assert (code, output, errors) == (0, "", "No replay is known.\n")
-        async with replaying(tmp_path, found, "--since", "1h", "--yes", AUDIENCE_PROVIDERS="tiktok") as process:
+        mine = {"AUDIENCE_PROVIDERS": "tiktok", "AUDIENCE_SHUTDOWN_TIMEOUT": "2"}
+        async with replaying(tmp_path, found, "--since", "1h", "--yes", **mine) as process:
             await until_sent(found, 5)
+            await found.inject(provider="tiktok", fault="stall", untilCleared=True)  # so that it runs for long enough
             code, output, errors = await listed(tmp_path, found)
             replay_id, state = output.splitlines()[1].split()[:2]
             assert (code, state, "--since" in output) == (0, "running", True), errors
