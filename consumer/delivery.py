@@ -82,6 +82,7 @@ class Delivery:
             time=self.time,
             notice=notice,
             context=context,
+            batch_id=batch.batch_id,
             history=history,
             is_wanted=is_wanted,
         )
