@@ -168,10 +168,10 @@ class View:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+            self._opened.append(found)  # first, so that it is closed also where the file is no database
             found.execute("PRAGMA journal_mode=WAL")
             found.execute("PRAGMA synchronous=OFF")  # what a power cut breaks is built anew
             self._local.connection = found
-            self._opened.append(found)
         return found
 
     def close(self) -> None:

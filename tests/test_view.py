@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def completion(offset: int, status: str, finished: float, **changes: object) -> 
 
 
 @pytest.fixture
-def view(tmp_path: Path) -> View:
-    return View(tmp_path / "view.sqlite", "cluster/audience", "audience.batches")
+def view(tmp_path: Path) -> Iterator[View]:
+    view = View(tmp_path / "view.sqlite", "cluster/audience", "audience.batches")
+    yield view
+    view.close()
 
 
 def test_a_record_is_known_from_our_own_word_and_the_receipt_says_the_same_again(view: View) -> None:
