@@ -107,6 +107,7 @@ def test_a_data_folder_that_can_t_be_is_told_by_its_setting(tmp_path: Path, data
 
 async def test_a_line_break_inside_a_token_is_told_in_a_sentence(tmp_path: Path) -> None:
     settings = {"AUDIENCE_PROVIDERS": "facebook,tiktok,klaviyo", **REAL_LOOKING, "KLAVIYO_API_KEY": "made-up\nkey"}
+    settings["TIKTOK_ADVERTISER_ID"] = "42"
     code, _, errors = await audience(tmp_path, "up", **settings)
     assert code == 1
     assert errors.startswith("audience up: KLAVIYO_API_KEY: a line break")
@@ -142,7 +143,7 @@ async def test_an_address_that_this_machine_does_not_have_is_told_by_its_setting
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", ":1"])
 def test_where_health_is_told_is_an_address(address: str) -> None:
-    with pytest.raises(ConfigError, match="^AUDIENCE_HEALTH_LISTEN: expected host:port"):
+    with pytest.raises(ConfigError, match=r"^AUDIENCE_HEALTH_LISTEN: expected host:port"):
         load(Environment({"AUDIENCE_HEALTH_LISTEN": address}, {}))
 
 
