@@ -1,51 +1,53 @@
-# Targets: demo, up, test, check, chaos, hostile, bench, docs, second-opinion. Each installs what it needs into .venv first.
+# Targets: demo, up, test, check, chaos, hostile, bench, docs, second-opinion. Each installs what it needs into VENV first;
+# another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 .PHONY: demo up test check chaos hostile bench docs second-opinion install
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/audience demo
 
-up: .venv/installed
+up: $(VENV)/installed
 	$(BIN)/audience up
 
-test: .venv/installed-dev
+test: $(VENV)/installed-dev
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: .venv/installed-dev
+check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not kafka" -q -n 2
 
-chaos: .venv/installed
+chaos: $(VENV)/installed
 	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-hostile: .venv/installed
+hostile: $(VENV)/installed
 	@$(BIN)/python -m checks.hostile $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-bench: .venv/installed-dev
+bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
 
-docs: .venv/installed
+docs: $(VENV)/installed
 	$(BIN)/audience errors > docs/errors.md
 	$(BIN)/python -m checks.clients > docs/clients.md
 
-second-opinion: .venv/installed
+second-opinion: $(VENV)/installed
 	cd checks/segment && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
 	$(BIN)/python -m checks.second_opinion
 
-install: .venv/installed-dev
+install: $(VENV)/installed-dev
 
-.venv/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-.venv/installed-dev: .venv/installed
+$(VENV)/installed-dev: $(VENV)/installed
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -98,7 +98,7 @@ class Product:
         """Start ingestion, at an address or wherever it is; return its URL once it is ready."""
         part = self._part(["serve"], "AUDIENCE_LISTEN", {}, at)
         await self._supervisor.start(part)
-        return part.ready_url.removesuffix("/readyz")
+        return f"http://{part.address}"
 
     def _part(
         self, arguments: list[str], listen: str, settings: Mapping[str, str], address: Address | None = None
@@ -108,7 +108,6 @@ class Product:
             name=" ".join(arguments),
             arguments=arguments,
             environment={**self._environment, listen: str(at), **settings},
-            ready_url=f"http://{at}/readyz",
             output=self._logs,
         )
 
@@ -176,7 +175,7 @@ async def product(kafka: KafkaSettings, providers: Sequence[str], **settings: st
                 name="sandbox",
                 arguments=["sandbox"],
                 environment=environment,
-                ready_url=f"http://{sandbox}/healthz",
+                ready_path="/healthz",
                 output=logs,
             )
         )

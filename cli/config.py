@@ -1,6 +1,7 @@
 """All settings, typed; what is wrong with them is told at once, by variable and without values."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -100,6 +101,8 @@ class SandboxSettings(BaseModel):
 
 
 _REQUIRED = "set it, it is required"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_INSIDE = "a line break or another control character is inside; set it again as one line"
 
 MODELS: Sequence[type[BaseModel]] = (CommonSettings, ServerSettings, ConsumerSettings, SandboxSettings)
 
@@ -152,6 +155,8 @@ def load(environment: Environment) -> Config:
         properties, _ = kafka_properties(environment.values)
     except ValueError as error:
         wrong.append(str(error))
+    aliases = {str(info.alias) for model in MODELS for info in model.model_fields.values()}
+    wrong += _broken({name: environment.values[name] for name in sorted(aliases & environment.values.keys())})
     common = _load(CommonSettings, environment.values, wrong)
     server = _load(ServerSettings, environment.values, wrong)
     consumer = _load(ConsumerSettings, environment.values, wrong)
@@ -159,6 +164,11 @@ def load(environment: Environment) -> Config:
     if common is None or server is None or consumer is None or sandbox is None or wrong:
         raise ConfigError("\n".join(wrong))
     return Config(common=common, server=server, consumer=consumer, sandbox=sandbox, properties=properties)
+
+
+def _broken(values: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with values that no header, URL or path can have; around a value a line end may stand."""
+    return [f"{name}: {_INSIDE}" for name, value in values.items() if _CONTROL.search(value.strip())]
 
 
 def _load(model: type[M], values: object, wrong: list[str]) -> M | None:
@@ -187,6 +197,8 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     except ValueError as error:
         raise ConfigError(str(error)) from None
     values = account_values(kind.settings_type, target, environment.values)
+    if wrong := _broken({names[field][0]: value for field, value in values.items()}):
+        raise ConfigError("\n".join(wrong))
     if common.default_region and "default_region" not in values:
         values["default_region"] = common.default_region
     try:

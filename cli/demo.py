@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.environment import DATA, ENV_FILE, Environment
+from cli.folder import only_one, usable_folder
 from cli.people import Member, Person, make_people
 from cli.up import Running, running
 from providers.table import installed
@@ -85,6 +86,11 @@ class Outcome:
 async def demo(process: Mapping[str, str], console: Console) -> None:
     """Run the demo. Raises DemoFailedError unless every platform holds exactly the users it can use."""
     environment = demo_environment(process)
+    with only_one("demo", usable_folder(environment.data.parent)):
+        await _demonstrate(environment, console)
+
+
+async def _demonstrate(environment: Environment, console: Console) -> None:
     shutil.rmtree(environment.data, ignore_errors=True)
     environment.data.mkdir(parents=True)
     logs = environment.data / "demo.log"

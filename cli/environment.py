@@ -81,7 +81,7 @@ def _running(data: Path) -> dict[str, str]:
     try:
         state = json.loads((data / STATE_FILE).read_text(encoding="utf-8"))
         os.kill(state["pid"], 0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):  # half a file, or another one of that name
         return {}
     values: dict[str, str] = dict(state["environment"])
     for provider in state["sandbox"]:

@@ -5,14 +5,13 @@ import asyncio
 import errno
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -30,11 +29,13 @@ from cli.env_file import EnvFileError
 from cli.environment import Environment, SeveralUpsError
 from cli.errors_page import errors_page
 from cli.first_words import checked_environment
+from cli.folder import InUseError
 from cli.invalid import WantedReceipts, list_invalid
 from cli.letter_lines import Shown
 from cli.letters import Wanted
-from cli.logs import configure_logs
+from cli.logs import PARTS, configure_logs
 from cli.preview import preview
+from cli.process import end_with_parent, run
 from cli.publish import publish
 from cli.rejected import print_rejected
 from cli.replay import asked_for, run_replay
@@ -42,7 +43,7 @@ from cli.replay_list import Replays, list_replays, stop_replay
 from cli.replay_run import Tools
 from cli.replays import ReplayError
 from cli.status import StatusError, status
-from cli.supervisor import PartFailedError
+from cli.supervisor import LISTENS, PartFailedError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
 from consumer.service import consume, health_of
@@ -50,6 +51,7 @@ from consumer.way import Where
 from ledger.receipts import keep_receipts
 from producer import PublishError
 from producer.server import serving
+from producer.settings import Address
 from producer.users_json import PayloadError, parse_users
 from providers.proxies import shown
 from providers.table import ProviderLoadError, installed
@@ -59,17 +61,12 @@ from schemas.records import AudienceBatch
 from schemas.target import Target
 from schemas.validity import invalidity, trimmed
 from streams import lifeline
+from streams.announcement import announce
 from streams.errors import StreamError
 from streams.reader import GroupReader
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
-
-SECOND_SIGNAL = 130
-"""Exit code of a process that did not wait for its end in order. Nothing is lost: what was in hand is repeated."""
-
-LAST_WORD = 60.0
-"""Seconds after which a process whose parent is gone ends by force."""
 
 
 SPARE_TO_STOP = 10.0
@@ -89,6 +86,7 @@ EXPECTED = (
     PublishError,
     StreamError,
     PartFailedError,
+    InUseError,
     DemoFailedError,
     CheckFailedError,
     NoSuchLetterError,
@@ -112,17 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = _parser().parse_args(given)
     except ProviderLoadError as error:
         sys.exit(f"audience: {error}")
-    configure_logs()
-    lifeline.watch(_end)
+    configure_logs(_part(options), is_service=options.is_service)
+    lifeline.watch(end_with_parent)
     try:
-        asyncio.run(_run(options.run(options, checked_environment(options, os.environ))))
+        environment = checked_environment(options, os.environ)
+        limit = load(environment).consumer.shutdown_timeout if options.is_service else None
+        asyncio.run(run(options.run(options, environment), limit))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except EXPECTED as error:
-        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        advice = "; end what listens there, or set AUDIENCE_LISTEN, AUDIENCE_SANDBOX_LISTEN" if is_taken else ""
-        sys.exit(f"audience {options.command}: {error}{advice}")
+        sys.exit(f"audience {options.command}: {_told(error, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
 
@@ -136,37 +134,44 @@ def _check_command(given: Sequence[str]) -> None:
         sys.exit(2)
 
 
-def _end() -> None:
-    """End in order, and by force if that takes too long."""
-    os.kill(os.getpid(), signal.SIGTERM)
-    forced = threading.Timer(LAST_WORD, os._exit, args=(1,))
-    forced.daemon = True
-    forced.start()
+def _part(options: argparse.Namespace) -> str | None:
+    """Return what the lines of a service are of."""
+    if options.command == "consume":
+        return "ledger" if options.ledger else f"consumer {options.provider}"
+    return PARTS.get(options.command)
 
 
-async def _run(command: Coroutine[Any, Any, None]) -> None:
-    """Run a command; SIGINT or SIGTERM cancels it, upon which it puts things in order. A second one ends it at once."""
-    task = asyncio.ensure_future(command)
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        if task.cancelling():
-            os._exit(SECOND_SIGNAL)
-        task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    await task
+def _told(error: Exception, command: str) -> str:
+    """Return an error as a person reads it, with what to do about one of the system."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}; end what listens there, or set {LISTENS.get(command, 'another port')}"
+    about = f"{error.filename}: " if error.filename else ""
+    return f"{about}{error.strerror or error}"
 
 
 async def _serve(options: argparse.Namespace, environment: Environment) -> None:
     del options
     config = load(environment)
     await _prepare(config, config.targets)
-    view = environment.data / "view" / f"{config.server.listen.host}-{config.server.listen.port}.sqlite"
-    async with serving(config.server, config.kafka, config.targets, config.names, config.framing, view) as server:
-        log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
-        await asyncio.gather(*server.following)
+    with _view_file(environment, config.server.listen) as view:
+        async with serving(config.server, config.kafka, config.targets, config.names, config.framing, view) as server:
+            log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
+            announce(str(server.address))
+            await asyncio.gather(*server.following)
+
+
+@contextmanager
+def _view_file(environment: Environment, listen: Address) -> Iterator[Path]:
+    """Yield a file that only this process uses: any port's is a new one, which is gone with the process."""
+    folder = environment.data / "view"
+    if listen.port:
+        yield folder / f"{listen.host}-{listen.port}.sqlite"
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
+        yield Path(own) / "view.sqlite"
 
 
 async def _consume(options: argparse.Namespace, environment: Environment) -> None:
@@ -207,7 +212,10 @@ async def _sandbox(options: argparse.Namespace, environment: Environment) -> Non
     behaviour = sandbox.SandboxOptions(limits=settings.limits, latency=settings.latency)
     runner = await sandbox.serve(settings.listen.host, settings.listen.port, behaviour)
     try:
-        log.info("The sandbox listens.", address=str(settings.listen))
+        host, port = runner.addresses[0][:2]
+        address = str(Address(host=host, port=port))
+        log.info("The sandbox listens.", address=address)
+        announce(address)
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
@@ -304,7 +312,7 @@ async def _replays(options: argparse.Namespace, environment: Environment, config
 
 
 async def _replay(options: argparse.Namespace, environment: Environment) -> None:
-    configure_logs(least=logging.WARNING)
+    configure_logs(least=logging.WARNING, is_service=False)
     config = load(environment)
     if options.action:
         await _replays(options, environment, config)
@@ -353,9 +361,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"audience {version('audience-api')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, run, is_service, text in _COMMANDS:
+    for name, command, is_service, text in _COMMANDS:
         added = commands.add_parser(name, help=text.partition(".")[0], description=text)
-        added.set_defaults(run=run, is_service=is_service)
+        added.set_defaults(run=command, is_service=is_service)
         if name in ARGUMENTS:
             ARGUMENTS[name](added)
     return parser

@@ -1,25 +1,34 @@
 """`audience up`: the whole product on one machine."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from cli.config import SANDBOXED, Config, ConfigError, account, load
 from cli.environment import ENV_FILE, PROVIDERS, Environment, write_state
+from cli.folder import only_one, usable_folder
 from cli.running_ups import noted
-from cli.supervisor import Part, Supervisor
-from producer.settings import Address
+from cli.supervisor import LISTENS, Part, Supervisor
+from producer.settings import Address, parse_address
 from providers.table import installed
 from sandbox import CREDENTIALS
 from schemas.target import Target
 from streams.broker import LocalBroker
 from streams.errors import PortTakenError
-from streams.ports import free_port, is_free, pick_port
+from streams.ports import is_free, pick_port, unusable
 from streams.settings import KafkaSettings
 from streams.topics import ensure_topics, layout
+
+log = structlog.get_logger()
+
+ANY_PORT = Address(host="127.0.0.1", port=0)
+
+SHARE_OF_PARTS = 0.7
+"""Share of the time to end that each part is told to take: all end side by side, and Kafka after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +40,7 @@ class Running:
     sandbox: Address | None
     targets: tuple[Target, ...]
     has_tokens: bool
+    supervisor: Supervisor
 
     @property
     def url(self) -> str:
@@ -49,12 +59,17 @@ class Running:
 
 
 def chosen_address(environment: Environment, variable: str, wanted: Address) -> Address:
-    """Return where to listen: as asked, which must be free, or by default wherever it is.
+    """Return where to listen: as asked, which must be free, or by default on the next port that is, which is told.
 
-    Raises PortTakenError.
+    Raises ConfigError, PortTakenError.
     """
+    if reason := unusable(wanted.host, wanted.port):
+        raise ConfigError(f"{variable}: nobody can listen there on this machine ({reason}); name an address of its own")
     if environment.origins.get(variable) in (None, "audience up"):
-        return Address(host=wanted.host, port=pick_port(wanted.host, wanted.port))
+        chosen = Address(host=wanted.host, port=pick_port(wanted.host, wanted.port))
+        if chosen != wanted:
+            log.warning(f"Port {wanted.port} is taken: listening on {chosen.port}.", setting=variable)
+        return chosen
     if wanted.port and not is_free(wanted.host, wanted.port):
         raise PortTakenError(f"{variable}: port {wanted.port} is taken; free it, or choose another one")
     return wanted
@@ -65,33 +80,76 @@ async def running(environment: Environment, logs: Path | None = None) -> AsyncIt
     """Run everything while the block is entered. Raises ConfigError, StreamError, PartFailedError."""
     config = load(environment)
     targets = config.common.providers or SANDBOXED
-    server = chosen_address(environment, "AUDIENCE_LISTEN", config.server.listen)
-    async with Supervisor() as supervisor:
-        sandboxed = sandboxed_providers(environment)
-        sandbox = chosen_address(environment, "AUDIENCE_SANDBOX_LISTEN", config.sandbox.listen)
-        settings = part_settings(environment, config, targets, sandboxed, sandbox)
-        _check_accounts(settings, config, targets)
-        kafka = await _kafka(supervisor, environment, config)
-        settings |= {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "AUDIENCE_LISTEN": str(server)}
-        groups = [target.group_id(config.common.prefix) for target in targets]
-        await ensure_topics(kafka, layout(config.names, groups), allow_weaker=config.common.allow_weaker_topics)
-        if sandboxed:
-            await supervisor.start(make_part("sandbox", ["sandbox"], settings, sandbox, "/healthz", logs))
-        consumers = [_consumer(str(target), ["--provider", str(target)], settings, logs) for target in targets]
-        consumers.append(_consumer("ledger", ["--ledger"], settings, logs))
-        serve = make_part("serve", ["serve"], settings, server, "/readyz", logs)
-        await supervisor.start(*consumers, serve)
-        state = write_state(environment.data, _public(settings), sandboxed)
-        try:
-            yield Running(
-                kafka=kafka,
-                server=server,
-                sandbox=sandbox if sandboxed else None,
-                targets=targets,
-                has_tokens=bool(config.server.tokens),
-            )
-        finally:
-            state.unlink(missing_ok=True)
+    with only_one("up", usable_folder(environment.data)):
+        async with Supervisor(config.consumer.shutdown_timeout) as supervisor:
+            started = _Started(supervisor, environment, config, targets, logs)
+            found, settings, sandboxed = await started.all()
+            state = write_state(environment.data, _public(settings), sandboxed)
+            try:
+                yield found
+            finally:
+                state.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What is started, in its order."""
+
+    supervisor: Supervisor
+    environment: Environment
+    config: Config
+    targets: tuple[Target, ...]
+    logs: Path | None
+
+    async def all(self) -> tuple[Running, dict[str, str], list[str]]:
+        """Start all; return where it is, the settings of the parts, and the platforms that the sandbox plays.
+
+        1. Look at all settings. 2. Kafka and its topics. 3. The sandbox, whose address the others must know.
+        4. Consumers, ledger and ingestion, at once.
+        """
+        server = chosen_address(self.environment, "AUDIENCE_LISTEN", self.config.server.listen)
+        wanted = chosen_address(self.environment, "AUDIENCE_SANDBOX_LISTEN", self.config.sandbox.listen)
+        sandboxed = sandboxed_providers(self.environment)
+        settings = part_settings(self.environment, self.config, self.targets, sandboxed, wanted)
+        _check_accounts(settings, self.config, self.targets)
+        kafka = await self._kafka()
+        sandbox = await self._sandbox(settings, wanted) if sandboxed else None
+        settings = part_settings(self.environment, self.config, self.targets, sandboxed, sandbox or wanted)
+        settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+        server = await self._others(settings, server)
+        settings["AUDIENCE_LISTEN"] = str(server)
+        has_tokens = bool(self.config.server.tokens)
+        found = Running(
+            kafka=kafka,
+            server=server,
+            sandbox=sandbox,
+            targets=self.targets,
+            has_tokens=has_tokens,
+            supervisor=self.supervisor,
+        )
+        return found, settings, sandboxed
+
+    async def _kafka(self) -> KafkaSettings:
+        kafka = await _kafka(self.supervisor, self.environment, self.config)
+        groups = [target.group_id(self.config.common.prefix) for target in self.targets]
+        specs, is_weaker_allowed = layout(self.config.names, groups), self.config.common.allow_weaker_topics
+        await ensure_topics(kafka, specs, allow_weaker=is_weaker_allowed)
+        return kafka
+
+    async def _sandbox(self, settings: Mapping[str, str], wanted: Address) -> Address:
+        part = make_part("sandbox", ["sandbox"], settings, wanted, "/healthz", self.logs)
+        await self.supervisor.start(part)
+        return listening(part)
+
+    async def _others(self, settings: Mapping[str, str], wanted: Address) -> Address:
+        """Start consumers, ledger and ingestion; return where the last one listens."""
+        parts = [
+            _consumer(f"consumer {target}", ["--provider", str(target)], settings, self.logs) for target in self.targets
+        ]
+        ledger = _consumer("ledger", ["--ledger"], settings, self.logs)
+        ingestion = make_part("ingestion", ["serve"], settings, wanted, "/readyz", self.logs)
+        await self.supervisor.start(*parts, ledger, ingestion)
+        return listening(ingestion)
 
 
 def sandboxed_providers(environment: Environment) -> list[str]:
@@ -123,6 +181,7 @@ def part_settings(
         PROVIDERS: ",".join(map(str, targets)),
         ENV_FILE: "",
         "AUDIENCE_DATA": str(environment.data),
+        "AUDIENCE_SHUTDOWN_TIMEOUT": f"{SHARE_OF_PARTS * config.consumer.shutdown_timeout:g}",
         "AUDIENCE_SANDBOX_LISTEN": str(sandbox),
         "AUDIENCE_TOPIC_PREFIX": config.common.prefix,
     }
@@ -163,26 +222,24 @@ async def _kafka(supervisor: Supervisor, environment: Environment, config: Confi
 
 
 def _report(text: str) -> None:
-    os.write(2, f"{text}\n".encode())
+    log.info(text, part="kafka")
 
 
 def _consumer(name: str, what: list[str], settings: Mapping[str, str], logs: Path | None) -> Part:
-    health = Address(host="127.0.0.1", port=free_port())
-    mine = {**settings, "AUDIENCE_HEALTH_LISTEN": str(health)}
-    return make_part(f"consume {name}", ["consume", *what], mine, health, "/readyz", logs)
+    return make_part(name, ["consume", *what], settings, ANY_PORT, "/readyz", logs)
 
 
 def make_part(
     name: str, arguments: list[str], settings: Mapping[str, str], at: Address, path: str, logs: Path | None
 ) -> Part:
-    """Return a process of ours that says at this path of its address whether it is ready."""
-    return Part(
-        name=name,
-        arguments=arguments,
-        environment=dict(settings),
-        ready_url=f"http://{at}{path}",
-        output=logs,
-    )
+    """Return a process of ours that listens at an address and says at this path whether it is ready."""
+    environment = {**settings, LISTENS[arguments[0]]: str(at)}
+    return Part(name=name, arguments=arguments, environment=environment, ready_path=path, output=logs)
+
+
+def listening(part: Part) -> Address:
+    """Return where a part that is ready listens."""
+    return Address.model_validate(parse_address(part.address))
 
 
 def _public(settings: Mapping[str, str]) -> dict[str, str]:
@@ -212,4 +269,4 @@ async def _say(found: Running) -> None:
     lines += [found.curl(), f"ready {found.url}"]
     for line in lines:
         print(line, flush=True)  # noqa: T201 -- this is the command's output
-    await asyncio.Event().wait()
+    await found.supervisor.failure()

@@ -73,6 +73,7 @@ class Attempts:
     time: Time
     notice: Notice
     context: dict[str, object]
+    batch_id: str | None = None
     history: History
     is_wanted: Callable[[], bool]
     """Whether the record is still ours."""
@@ -122,7 +123,7 @@ class Attempts:
         trying.excused += await self.throttles.pace.unheld()
         if not self.is_wanted():
             raise GivenUpError
-        ticket = await self.gate.enter()
+        ticket = await self.gate.enter(self.batch_id)
         trying.excused += ticket.waited
         return ticket
 

@@ -72,6 +72,7 @@ class Delivery:
             time=self.time,
             notice=lambda error: notice(error, tally),
             context={"batch_id": batch.batch_id, "provider": self.provider.name},
+            batch_id=batch.batch_id,
             history=history,
             is_wanted=is_wanted,
         )

@@ -10,6 +10,9 @@ from consumer.gate import Gate
 
 log = structlog.get_logger()
 
+SAID_AFTER = 1.0
+"""Seconds from which it is said what is waited for."""
+
 
 async def tended(
     work: Coroutine[Any, Any, None],
@@ -40,6 +43,10 @@ async def tended(
 
 async def _finish(handling: "asyncio.Task[None]", gate: Gate, timeout: float) -> None:
     """Wait for what is in hand, within the limit; while the account is parked nothing would come of it."""
-    deadline = asyncio.get_running_loop().time() + timeout
-    while not handling.done() and not gate.is_closed and asyncio.get_running_loop().time() < deadline:
+    clock = asyncio.get_running_loop().time
+    begun, is_said = clock(), False
+    while not handling.done() and not gate.is_closed and clock() < begun + timeout:
         await asyncio.wait({handling}, timeout=0.2)
+        if not handling.done() and not is_said and clock() > begun + SAID_AFTER:
+            is_said = True
+            log.info("Waiting for the records in hand.", seconds_left=round(begun + timeout - clock(), 1))

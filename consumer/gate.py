@@ -46,6 +46,8 @@ class Ticket:
     closings: int
     waited: float
     """Seconds that the gate was closed."""
+    batch_id: str | None = None
+    """The batch that the call is for."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class Gate:
     announce: Callable[[PlatformError | None], Awaitable[None]]
     """Tell all processes that the account is closed, or None that it is open."""
     time: Time = REAL_TIME
+    account: str = ""
+    """Whose calls they are, such as facebook/eu."""
     closed_by: PlatformError | None = None
     passes: int = 0
     """Calls that passed so far."""
@@ -79,8 +83,8 @@ class Gate:
     def __post_init__(self) -> None:
         self._open.set()
 
-    async def enter(self) -> Ticket:
-        """Return when a call may go out. Say how it ends by `passed`, `failed` or `broke`."""
+    async def enter(self, batch_id: str | None = None) -> Ticket:
+        """Return when a call for a batch may go out. Say how it ends by `passed`, `failed` or `broke`."""
         begun = self.time.clock()
         self._waiting += 1
         try:
@@ -92,7 +96,7 @@ class Gate:
             self._waiting -= 1
         if self._is_trying:
             self._open.clear()  # the others wait for how this one ends
-        return Ticket(self._closings, self.time.clock() - begun)
+        return Ticket(self._closings, self.time.clock() - begun, batch_id)
 
     @property
     def is_closed(self) -> bool:
@@ -112,11 +116,11 @@ class Gate:
         if self._is_stale(ticket):
             return
         if isinstance(error, StopError):
-            self._close(error)
+            self._close(error, ticket.batch_id)
         elif not (isinstance(error, RetryError) and error.scope == "account"):
             self.passed(ticket)
         elif self._platform.note(self.time.clock(), is_failure=True) or self.is_closed:
-            self._close(self.closed_by or error)
+            self._close(self.closed_by or error, ticket.batch_id)
 
     def broke(self, ticket: Ticket) -> bool:
         """Note that our own code failed; True where so much does that the account is closed, and the call may wait."""
@@ -124,7 +128,7 @@ class Gate:
             return self.is_closed
         is_trial_of_bugs = self.closed_by is not None and self.closed_by.code == "provider_broken"
         if self._bugs.note(self.time.clock(), is_failure=True) or is_trial_of_bugs:
-            self._close(platform_error("provider_broken"))
+            self._close(platform_error("provider_broken"), ticket.batch_id)
             return True
         self._reopen()
         return False
@@ -158,10 +162,10 @@ class Gate:
             self._open.set()
             self._work.set()
 
-    def _close(self, error: PlatformError) -> None:
+    def _close(self, error: PlatformError, batch_id: str | None = None) -> None:
         if self.closed_by is None:
             self._closings += 1
-            log.error("The account is parked: nothing is lost.", error=error.code, platform_code=error.platform_code)
+            log.error("The account is parked: nothing is lost.", batch_id=batch_id, **self._facts(error))
         self.closed_by, self._is_trying = error, False
         self._open.clear()
         self._work.set()
@@ -187,20 +191,28 @@ class Gate:
         if code != self._told:
             self._told = code
             if block is None:
-                log.info("The account is open again.")
+                log.info("The account is open again.", account=self.account)
             await self.announce(block)
 
     async def _try(self) -> None:
         try:
             await self.probe()
         except PlatformError as error:
-            log.info("The account stays parked.", error=error.code, platform_code=error.platform_code)
+            log.info("The account stays parked.", **self._facts(error))
             if isinstance(error, StopError):
                 self.closed_by = error
         except Exception as error:
-            log.error("The account stays parked: a probe failed by a bug.", at=place_of(error))
+            log.error("The account stays parked: a probe failed by a bug.", account=self.account, at=place_of(error))
         else:
             self._let_one_try()
+
+    def _facts(self, error: PlatformError) -> dict[str, object]:
+        return {
+            "account": self.account,
+            "error": error.code,
+            "platform_code": error.platform_code,
+            "request_id": error.request_id,
+        }
 
     def _let_one_try(self) -> None:
         if self._waiting:

@@ -3,12 +3,20 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
+
+from streams.announcement import announce
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
 async def serve_health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
-    """Answer `/healthz` with 200 while the process works, `/readyz` with 200 once `is_ready`, else 503."""
+    """Answer `/healthz` with 200 while the process works, `/readyz` with 200 once `is_ready`, else 503.
+
+    Port 0 is any; which one it is, is logged and told to a parent that asks. Raises OSError.
+    """
 
     async def health(request: web.Request) -> web.Response:
         del request
@@ -25,6 +33,13 @@ async def serve_health(host: str, port: int, is_ready: Callable[[], bool]) -> As
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
+        address = _written(*runner.addresses[0][:2])
+        log.info("Health is told.", address=address)
+        announce(address)
         yield
     finally:
         await runner.cleanup()
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -116,7 +116,7 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
         parked = await stack.enter_async_context(running(_look_at(way.handler.delivery, onlooker)))
         places = Places(slowed.settings.slots + SPARE, settings.in_hand)
         replayer = Replayer(handler=way.handler, reader=reader, order=order, places=places, onlooker=onlooker)
-        await tended(replayer.run(), (*way.background, parked), replayer.stop, gate, settings.shutdown_timeout)
+        await tended(replayer.run(), (*way.background, parked), replayer.stop, gate, settings.finishing)
 
 
 def _slowed(account: Account, rate: float) -> Account:

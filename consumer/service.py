@@ -48,7 +48,7 @@ async def consume(
     where = Where(kafka=kafka, names=names, framing=framing, time=time)
     async with _open(account, settings, where) as parts:
         runner, gate = parts.runner, parts.runner.handler.delivery.gate
-        await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.shutdown_timeout)
+        await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.finishing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+FINISHING = 0.7
+"""Share of the time to end for what is in hand; the rest is for the last commit and for leaving the group."""
+
+HIGHEST_PORT = 65_535
+
+
+def _check_address(value: str | None) -> str | None:
+    host, _, port = (value or "any:0").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+        raise ValueError("expected host:port, such as 127.0.0.1:8081; port 0 is any")
+    return value
 
 
 class ConsumerSettings(BaseModel):
@@ -33,15 +45,20 @@ class ConsumerSettings(BaseModel):
     shutdown_timeout: Annotated[float, Field(ge=0)] = Field(
         default=20,
         alias="AUDIENCE_SHUTDOWN_TIMEOUT",
-        description="Seconds to finish what is in hand after SIGTERM.",
+        description="Seconds in which a process ends after SIGTERM; what is unfinished then is done again later.",
     )
     claim_expiry: Annotated[float, Field(gt=0)] = Field(
         default=120,
         alias="AUDIENCE_CLAIM_EXPIRY",
         description="Seconds for which one process may create an audience, and that a platform may take to list it.",
     )
-    health_listen: str | None = Field(
+    health_listen: Annotated[str | None, AfterValidator(_check_address)] = Field(
         default=None,
         alias="AUDIENCE_HEALTH_LISTEN",
         description="host:port for /healthz and /readyz of a consumer; unset: none.",
     )
+
+    @property
+    def finishing(self) -> float:
+        """Seconds for what is in hand after SIGTERM."""
+        return FINISHING * self.shutdown_timeout

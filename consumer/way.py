@@ -99,7 +99,12 @@ async def opened_way(
         following = followed(kafka, writer, names.directory, _owner(account, provider), where.framing)
         directory = await stack.enter_async_context(following)
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, where.framing))
-        gate = Gate(probe=_probe(provider), announce=says.block if manner.is_live else _silence, time=time)
+        gate = Gate(
+            probe=_probe(provider),
+            announce=says.block if manner.is_live else _silence,
+            time=time,
+            account=str(account.target),
+        )
         tell = says.throttle if manner.is_live else _unless_blocked(says, states)
         throttles = Throttles(pace=pace, tell=tell, now=now)
         hears = _Hearing(gate, throttles, manner.is_live)

@@ -35,6 +35,10 @@ def parse_address(value: object) -> object:
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("expected host:port, such as 127.0.0.1:8080")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("expected host:port, and no host can have such a name") from None
     return {"host": host.strip("[]"), "port": int(port)}
 
 

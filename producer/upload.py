@@ -232,8 +232,8 @@ class Uploads:
         at = datetime.now(UTC)
         told = zip(parts, origins, strict=True)
         await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
-        facts = {"users": sum(part.users for part in parts), "parts": len(parts), **_facts(upload.ignored)}
-        log.info("Upload accepted.", batch_id=batch_id, **facts)
+        counts = {"users": sum(part.users for part in parts), "parts": len(parts), **_facts(upload.ignored)}
+        log.info("Upload accepted.", **_named(upload.batch), **counts)
         return Stands(batch_id, tuple(origins))
 
     async def _finished(
@@ -313,6 +313,17 @@ def _parsed(part: str, form: Form, parse: Callable[[bytes], T]) -> T:
         return parse(form.parts[part])
     except PayloadError as error:
         raise corrupted(f"{error}{pieces(part, form)}") from None
+
+
+def _named(batch: AudienceBatch) -> Mapping[str, object]:
+    """Return by what a person knows an upload; the audience's name is the operator's own."""
+    return {
+        "batch_id": batch.batch_id,
+        "audience": batch.name,
+        "type": batch.type,
+        "session": batch.session_id,
+        "sequence": batch.sequence,
+    }
 
 
 def _told(ignored: Sequence[Ignored]) -> dict[str, object]:

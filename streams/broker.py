@@ -5,6 +5,7 @@ import base64
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 9092
 START_LIMIT = 90.0
 STOP_LIMIT = 20.0
+
+FULL = 1024 * 1024
+"""Bytes of free space below which a disk is full for Kafka."""
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -80,7 +84,7 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class LocalBroker:
-    """One Kafka with its data under `data`; a port that is not given is 9092, or a free one.
+    """One Kafka with its data under `data`; a port that is not given is 9092 or the next free one, 0 is any.
 
     The process runs in a session of its own under a guard, so that Ctrl-C does not reach it, and ends when this
     process does, however that ends.
@@ -109,7 +113,7 @@ class LocalBroker:
 
     @property
     def log(self) -> Path:
-        """Kafka's own log."""
+        """Kafka's own log; that of the run before is kept beside it."""
         return self.data / "broker.log"
 
     async def __aenter__(self) -> "LocalBroker":
@@ -122,23 +126,34 @@ class LocalBroker:
         await self.stop()
 
     async def start(self) -> None:
-        """Prepare the data folder, start Kafka and return when it answers.
+        """Prepare the data folder, start Kafka and return when it answers; may be called again after a failure.
 
         Raises BrokerFailedError, PortTakenError.
         """
-        if self.port is None:
-            self.port = pick_port(HOST, DEFAULT_PORT)
-        elif not is_free(HOST, self.port):
-            raise PortTakenError(f"Port {self.port} for Kafka is taken: free it, or choose another one.")
+        self._settle_port()
         try:
             await _to_its_end(asyncio.to_thread(self._launch))
             await asyncio.wait_for(self._answers(), START_LIMIT)
         except TimeoutError:
             await self.stop()
             raise BrokerFailedError(self._why(f"Kafka did not answer within {START_LIMIT:.0f} s")) from None
+        except OSError as error:
+            await self.stop()
+            raise BrokerFailedError(self._why(f"Kafka could not be started: {_told(error)}")) from error
         except BaseException:
             await self.stop()
             raise
+
+    def _settle_port(self) -> None:
+        """Choose a port, which stays from then on, as clients know it."""
+        if self.port is None:
+            self.port = pick_port(HOST, DEFAULT_PORT)
+            if self.port != DEFAULT_PORT:
+                self.report(f"Port {DEFAULT_PORT} is taken: Kafka listens on {self.port}.")
+        elif not self.port:
+            self.port = free_port(HOST)
+        elif not is_free(HOST, self.port):
+            raise PortTakenError(f"Port {self.port} for Kafka is taken: free it, or choose another one.")
 
     async def wait(self) -> int:
         """Return Kafka's exit code when it has ended."""
@@ -162,21 +177,37 @@ class LocalBroker:
         os.kill(self.pid, signal.SIGKILL)
         await self.stop()
 
-    async def stop(self) -> None:
-        """End Kafka and wait until it is gone. Does nothing where it is not running."""
+    async def stop(self, limit: float = STOP_LIMIT) -> None:
+        """End Kafka and wait until it is gone, by force where it takes too long. Does nothing where it is not running.
+
+        Killed it loses nothing that it acknowledged, and takes longer to start.
+        """
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()
-            await asyncio.wait_for(self.wait(), STOP_LIMIT)
+            try:
+                await asyncio.wait_for(self.wait(), limit)
+            except TimeoutError:
+                self._kill()
+                await self.wait()
             self._process = None
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
 
+    def _kill(self) -> None:
+        """Kill Kafka, upon which its guard ends; where its process id is not to be had, kill the guard."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            if self._process is not None:
+                self._process.kill()
+
     def _launch(self) -> None:
         java, path = find_java(self.environ), class_path(self.environ, self.report)
         properties = self._configure()
-        self.log.unlink(missing_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_name("broker-before.log"))
         self._format(java, path, properties)
         self._lifeline = Lifeline()
         options = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -210,7 +241,8 @@ class LocalBroker:
         tool += ["-c", str(properties)]
         ran = subprocess.run(tool, capture_output=True, check=False, env=java_environ(self.environ))  # noqa: S603
         if ran.returncode:
-            self.log.write_bytes(ran.stdout + ran.stderr)
+            with contextlib.suppress(OSError):  # on a full disk the error says enough
+                self.log.write_bytes(ran.stdout + ran.stderr)
             raise BrokerFailedError(self._why("Kafka's data folder could not be prepared"))
 
     async def _answers(self) -> None:
@@ -231,8 +263,24 @@ class LocalBroker:
         return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("cluster.id=")), "")
 
     def _why(self, what: str) -> str:
+        if self._is_disk_full():
+            return (
+                f"{what}: no space is left on the disk of {self.data}. Free some, or set AUDIENCE_DATA to another one."
+            )
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         if "Failed to acquire lock" in text:
             return f"{what}: another Kafka uses {self.data}. End it, or set AUDIENCE_DATA to another folder."
         last = "\n".join(text.splitlines()[-5:])
-        return f"{what}. The end of {self.log}:\n{last}"
+        return f"{what}. The end of {self.log}:\n{last}" if last else f"{what}."
+
+    def _is_disk_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self.data).free < FULL
+        except OSError:
+            return False
+
+
+def _told(error: OSError) -> str:
+    """Return an error of the system as a person reads it, with the file that it is about."""
+    about = f"{error.filename}: " if error.filename else ""
+    return f"{about}{error.strerror or type(error).__name__}"

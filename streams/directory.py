@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from schemas.codec import decode_directory_entry, encode_directory_entry
-from schemas.framing import Framing, RegistryUnavailableError, UndecodableError
+from schemas.framing import Framing, UndecodableError
 from schemas.records import DirectoryEntry, Origin
 from streams.claims import Holding, fold
 from streams.errors import ReaderFailedError
+from streams.patience import patiently
 from streams.settings import KafkaSettings
 from streams.tail import Tail, end_offsets
 from streams.thread import Record
@@ -20,7 +21,6 @@ from streams.writer import Writer
 log = structlog.get_logger()
 
 HEADERS = {"content-type": b"application/vnd.audience.directory+avro"}
-REGISTRY_PAUSE = 1.0
 CATCH_UP_LIMIT = 10.0
 
 
@@ -118,12 +118,9 @@ class Directory:
     async def _decoded(self, record: Record) -> DirectoryEntry | None:
         if not record.value:
             return None
-        while True:
-            try:
-                return await asyncio.to_thread(decode_directory_entry, record.value, self.framing)
-            except RegistryUnavailableError:
-                log.warning("The schema registry does not answer: trying again.", action="retry")
-                await asyncio.sleep(REGISTRY_PAUSE)
+        return await patiently(
+            lambda: asyncio.to_thread(decode_directory_entry, record.value, self.framing), "The directory can't be read"
+        )
 
 
 @contextlib.asynccontextmanager

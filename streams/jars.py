@@ -31,9 +31,14 @@ Report = Callable[[str], None]
 
 
 def default_cache(environ: Mapping[str, str]) -> Path:
-    """Return the user's cache folder of this project."""
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "audience"
+    """Return the user's cache folder of this project. Raises BrokerFailedError where this user has no home."""
+    if base := environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "audience"
+    try:
+        return Path.home() / ".cache" / "audience"
+    except RuntimeError:
+        message = "This user has no home to keep Apache Kafka's jars in: set XDG_CACHE_HOME to a folder."
+        raise BrokerFailedError(message) from None
 
 
 def class_path(environ: Mapping[str, str], report: Report) -> str:

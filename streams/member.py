@@ -106,10 +106,10 @@ class Member:
             consumer.resume([TopicPartition(self._topic, partition) for partition in resume])
 
     def on_error(self, error: KafkaError) -> None:
-        """Note what the client reports about its connections; only a fatal error ends the reader."""
+        """Note an error of the client; only a fatal one ends the reader."""
         if error.code() == KafkaError._FATAL or error.fatal():
             self._fatal = error
-        log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
+            log.error("The consumer failed for good; the process must be started again.", error=error.name())
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin each partition where it was committed, else where its group starts, always on the log."""

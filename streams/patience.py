@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TypeVar
@@ -31,15 +32,17 @@ async def patiently(
 ) -> T:
     """Call until it returns, however long Kafka or the registry take; `what` failed is the line of the log.
 
-    `without_registry` is entered from the registry's first failure until the call returns.
+    `without_registry` is entered from the registry's first failure until the call returns. The line says for how
+    long the call has failed, by which the log leaves out what many calls say of one outage.
     """
-    wait, is_without = BASE, False
+    wait, is_without, begun = BASE, False, time.monotonic()
     with ExitStack() as stack:
         while True:
             try:
                 return await call()
             except (StreamError, RegistryUnavailableError) as error:
-                log.warning(f"{what}: trying again.", why=str(error), action="retry", **facts)
+                lasts = round(time.monotonic() - begun, 1)
+                log.warning(f"{what}: trying again.", why=str(error), action="retry", outage_seconds=lasts, **facts)
                 if not is_without and isinstance(error, RegistryUnavailableError):
                     is_without = True
                     stack.enter_context(without_registry())

@@ -57,8 +57,11 @@ class PickReader:
         offsets = _by_partition(wanted)
         self._in_hand = InHand(Budget(2**62, 2**62))  # each partition has a budget of its own
         self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes)
-        own = {"group.id": group_id, "on_commit": self._picking.commits.on_commit, "error_cb": self._picking.on_error}
-        self._config = DEFAULTS | kafka.client(**_REQUIRED, **own)
+        callbacks = {
+            "on_commit": self._picking.commits.on_commit,
+            "error_cb": kafka.on_error_after(self._picking.on_error),
+        }
+        self._config = DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **callbacks)
 
     async def __aenter__(self) -> "PickReader":
         """Return when it is known what was finished before. Raises KafkaUnreachableError, ReaderFailedError."""
@@ -258,10 +261,10 @@ class _Picking:
         return [TopicPartition(self._topic, number) for number in numbers]
 
     def on_error(self, error: KafkaError) -> None:
-        """Note what the client reports about its connections; only a fatal error ends the reader."""
+        """Note an error of the client; only a fatal one ends the reader."""
         if error.code() == KafkaError._FATAL or error.fatal():
             self._fatal = error
-        log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
+            log.error("The consumer failed for good; the process must be started again.", error=error.name())
 
     def close(self, consumer: Consumer) -> None:
         """Commit what is finished, and return when Kafka has confirmed it, within a limit."""

@@ -131,5 +131,5 @@ def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[s
     by_client = {} if kafka.properties.get("group.protocol") == "consumer" else _COOPERATIVE
     strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
     strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
-    callbacks = {"on_commit": member.commits.on_commit, "error_cb": member.on_error}
+    callbacks = {"on_commit": member.commits.on_commit, "error_cb": kafka.on_error_after(member.on_error)}
     return DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **strategy, **callbacks)

@@ -1,12 +1,13 @@
 """Where Kafka is, and how its client is configured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.outages import Outages
 from streams.properties import KNOWN_PROPERTIES
 
 _PREFIX = "KAFKA_"
@@ -29,6 +30,7 @@ class KafkaSettings:
 
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    outages: Outages = field(default_factory=Outages, repr=False, compare=False)
 
     def client(self, **overrides: Any) -> dict[str, Any]:
         """Return a client's configuration: overrides win over the user's properties, those over ours.
@@ -39,6 +41,20 @@ class KafkaSettings:
         ours = {"bootstrap.servers": self.bootstrap_servers, "log_level": quiet}
         chosen = {name: value for name, value in self.properties.items() if name not in overrides}
         return {**ours, **chosen, **overrides}
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take down what a client reports, as its `error_cb`: it is told once for all clients of these settings."""
+        self.outages.note(error, self.client())
+
+    def on_error_after(self, own: Callable[[KafkaError], None]) -> Callable[[KafkaError], None]:
+        """Return an `error_cb` that calls a client's own first."""
+
+        def on_error(error: KafkaError) -> None:
+            own(error)
+            if not error.fatal():
+                self.on_error(error)
+
+        return on_error
 
 
 def kafka_properties(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

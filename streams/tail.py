@@ -50,7 +50,7 @@ class Tail:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
         self._reading = _Reading(topic, self._waiting, {} if from_beginning else start)
-        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=_on_error)
+        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error)
 
     async def __aenter__(self) -> "Tail":
         """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
@@ -163,7 +163,7 @@ async def cluster_id(kafka: KafkaSettings) -> str:
 
 
 def _cluster_id(kafka: KafkaSettings) -> str:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=_on_error))
+    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
     try:
         return str(consumer.list_topics(timeout=BROKER_LIMIT).cluster_id)
     except KafkaException as error:
@@ -183,7 +183,7 @@ async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
 
 
 def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=_on_error))
+    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
     try:
         return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
     except KafkaException as error:
@@ -195,7 +195,7 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
 def _scan(
     kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
 ) -> None:
-    required = _REQUIRED | {"enable.partition.eof": True, "error_cb": _on_error}
+    required = _REQUIRED | {"enable.partition.eof": True, "error_cb": kafka.on_error}
     consumer = Consumer(DEFAULTS | kafka.client(**required))
     reading = _Reading(topic, Budget(0, 0), start={})
     try:
@@ -230,10 +230,6 @@ def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], tim
 
 def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:
     return KafkaUnreachableError(f"Kafka does not say what {topic} holds ({error.args[0].name()}).")
-
-
-def _on_error(error: KafkaError) -> None:
-    log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:

@@ -27,6 +27,9 @@ log = structlog.get_logger()
 POLL = 0.1
 PROBE = 1.0
 FLUSH_LIMIT = 10.0
+SAID_AFTER = 1.0
+"""Seconds from which it is said what an end waits for."""
+
 MESSAGE_TIMEOUT = 20.0
 """Seconds until a record counts as not acknowledged: longer than an election, less than clients of ours wait."""
 
@@ -91,7 +94,7 @@ class Writer:
         max_queued_bytes: int = 96 * 1024 * 1024,
         message_timeout: float = MESSAGE_TIMEOUT,
     ) -> None:
-        limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": self._on_error}
+        limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": kafka.on_error_after(self._on_error)}
         self._config = _DEFAULTS | kafka.client(**_REQUIRED, **limits)
         self._room = _Room(max_queued_bytes)
         self._progress = Progress()
@@ -122,7 +125,9 @@ class Writer:
 
     def _finish(self) -> None:
         self._thread.join()
-        self._producer.flush(FLUSH_LIMIT)
+        if self._producer.flush(SAID_AFTER):
+            log.info("Waiting for Kafka to confirm records.", records=len(self._producer), seconds_left=FLUSH_LIMIT)
+            self._producer.flush(FLUSH_LIMIT)
         self._producer.purge()
         self._producer.flush(1)
 
@@ -240,8 +245,6 @@ class Writer:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._is_down.set()
-        elif error.code() == KafkaError._FATAL or error.fatal():
+        if error.code() == KafkaError._FATAL or error.fatal():
             log.error("The producer failed for good; the process must be started again.", error=error.name())
             self._broken.set()
-        else:
-            log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())

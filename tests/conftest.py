@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings as hypothesis_settings
 
 from streams.broker import LocalBroker
 from streams.jars import KAFKA_VERSION
 from streams.ports import free_port
 from streams.settings import KafkaSettings
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,15 @@ import aiohttp
 import pytest
 from world import make_form, make_users
 
-from cli.config import ConfigError, load
+from cli.config import ConfigError, account, load
 from cli.demo import demo_environment
 from cli.environment import Environment, read_environment, write_state
+from cli.folder import usable_folder
 from cli.people import make_people
 from cli.up import sandboxed_providers
 from providers.table import installed
 from sandbox import CREDENTIALS
+from schemas.target import Target
 from streams.ports import free_port
 from streams.settings import KafkaSettings
 
@@ -85,6 +87,81 @@ async def test_missing_credentials_are_told_by_variable(tmp_path: Path) -> None:
     assert code == 1
     assert "FACEBOOK_EU_ACCESS_TOKEN" in errors
     assert "FACEBOOK_EU_AD_ACCOUNT_ID" in errors
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+async def test_a_data_folder_that_can_t_be_is_told_in_a_sentence(tmp_path: Path, command: str) -> None:
+    (tmp_path / "a-file").touch()
+    code, _, errors = await audience(tmp_path, command, AUDIENCE_DATA="a-file")
+    assert code == 1
+    assert errors.startswith(f"audience {command}: AUDIENCE_DATA: ")
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("data", ["a-file", "a-file/below", "/proc/nothing", "x" * 300, "a\0b"])
+def test_a_data_folder_that_can_t_be_is_told_by_its_setting(tmp_path: Path, data: str) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(ConfigError, match=r"^AUDIENCE_DATA: [^\n]+$"):
+        usable_folder(tmp_path / data)
+
+
+async def test_a_line_break_inside_a_token_is_told_in_a_sentence(tmp_path: Path) -> None:
+    settings = {"AUDIENCE_PROVIDERS": "facebook,tiktok,klaviyo", **REAL_LOOKING, "KLAVIYO_API_KEY": "made-up\nkey"}
+    settings["TIKTOK_ADVERTISER_ID"] = "42"
+    code, _, errors = await audience(tmp_path, "up", **settings)
+    assert code == 1
+    assert errors.startswith("audience up: KLAVIYO_API_KEY: a line break")
+    assert "made-up" not in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["AUDIENCE_API_TOKENS", "SCHEMA_REGISTRY_URL", "AUDIENCE_DATA", "AUDIENCE_TOPIC_PREFIX"]
+)
+@pytest.mark.parametrize("value", ["made\nup", "made\rup", "made\x7fup", "made\u2028up"])
+def test_no_setting_has_a_line_break_inside(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: a line break") as raised:
+        load(Environment({name: value}, {}))
+    assert "made" not in str(raised.value)
+
+
+def test_a_line_end_behind_a_token_as_files_have_it_is_no_fault() -> None:
+    settings = {**REAL_LOOKING, "FACEBOOK_ACCESS_TOKEN": "made-up-token\n"}
+    found = account(Target("facebook"), Environment(settings, {}), load(Environment({}, {})).common)
+    assert found.settings.model_dump()["access_token"].get_secret_value() == "made-up-token"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:8080", f"{'x' * 80}.example.com:8080"])
+async def test_an_address_that_this_machine_does_not_have_is_told_by_its_setting(tmp_path: Path, address: str) -> None:
+    settings = {"AUDIENCE_API_TOKENS": "made-up-token", "AUDIENCE_LISTEN": address}
+    code, _, errors = await audience(tmp_path, "up", **settings)
+    assert code == 1
+    assert "AUDIENCE_LISTEN: " in errors
+    assert "taken" not in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", ":1"])
+def test_where_health_is_told_is_an_address(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^AUDIENCE_HEALTH_LISTEN: expected host:port"):
+        load(Environment({"AUDIENCE_HEALTH_LISTEN": address}, {}))
+
+
+@pytest.mark.parametrize("state", ["[]", "{}", '{"pid": "x"}', '{"pid": 1e30}', '{"pid": 1', "\0"])
+def test_half_an_up_json_is_none(tmp_path: Path, state: str) -> None:
+    (tmp_path / "up.json").write_text(state)
+    assert "KAFKA_BOOTSTRAP_SERVERS" not in read_environment({"AUDIENCE_DATA": str(tmp_path)}).values
+
+
+@pytest.mark.parametrize("command", [("dead-letters", "list"), ("publish", "users.json", "--name", "VIP")])
+async def test_a_command_that_is_soon_over_says_one_sentence_while_kafka_is_away(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "users.json").write_text('[{"email": "ada@example.com"}]')
+    code, _, errors = await audience(tmp_path, *command, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    assert code == 1
+    assert errors.startswith(f"audience {command[0]}: ")
+    assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize("provider", ["myspace", "facebook/EU", "facebook/retry"])

@@ -71,7 +71,8 @@ def test_an_answer_is_judged_by_its_status_its_form_and_what_it_repeats(found: R
 
 
 def test_a_log_is_judged_by_line_and_without_its_text() -> None:
-    log = f'{{"event": "Upload accepted."}}\n{{"event": "{MARK}5"}}\nTraceback (most recent call last):\n'
+    accepted = f'{{"event": "Upload accepted.", "audience": "{MARK}5"}}'
+    log = f'{accepted}\n{{"event": "{MARK}5"}}\nTraceback (most recent call last):\n'
     assert list(faults_of_log(log.encode())) == [
         ("the log has what was sent", "line 2"),
         ("the log says 'Traceback'", "line 3"),

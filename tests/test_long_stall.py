@@ -63,7 +63,6 @@ def part(found: World, folder: Path, target: Target) -> Part:
         name=str(target),
         arguments=["consume", "--provider", str(target)],
         environment=clean_environ(folder, **settings),
-        ready_url=f"http://{health}/readyz",
         output=folder / f"{target}.log",
     )
 

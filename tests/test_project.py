@@ -46,6 +46,29 @@ def test_compose_and_the_jars_are_of_one_version_of_kafka() -> None:
     assert f"kafka_2.13-{KAFKA_VERSION}.jar" in locked_jars()
 
 
+def named_pythons() -> list[str]:
+    """Return the versions of Python that the package says it runs on."""
+    return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text())
+
+
+def test_pyproject_names_the_pythons_of_the_image_and_of_the_readme() -> None:
+    oldest = min(named_pythons(), key=lambda version: int(version.partition(".")[2]))
+    image = re.search(r"FROM python:(3\.\d+)", (ROOT / "Dockerfile").read_text())
+    assert image is not None
+    assert image[1] in named_pythons()
+    assert f"With Python {oldest}+" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_ci_finds_pythons_that_run_and_are_named() -> None:
+    ran = subprocess.run([ROOT / ".ci" / "pythons"], capture_output=True, text=True, check=True, timeout=60)
+    found = dict(line.split(" ", 1) for line in ran.stdout.splitlines())
+    assert set(found) <= set(named_pythons())
+    for version, python in found.items():
+        told = subprocess.run([python, "--version"], capture_output=True, text=True, check=True, timeout=60)
+        assert told.stdout.startswith(f"Python {version}.")
+
+
 def test_the_readme_s_compose_token_is_the_one_in_docker_compose_yml() -> None:
     token = re.search(r"AUDIENCE_API_TOKENS: (\S+)", (ROOT / "docker-compose.yml").read_text())
     assert token is not None

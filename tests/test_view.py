@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def completion(offset: int, status: str, finished: float, **changes: object) -> 
 
 
 @pytest.fixture
-def view(tmp_path: Path) -> View:
-    return opened(tmp_path / "view.sqlite")
+def view(tmp_path: Path) -> Iterator[View]:
+    view = opened(tmp_path / "view.sqlite")
+    yield view
+    view.close()
 
 
 def opened(path: Path, identity: str = "cluster/audience") -> View:

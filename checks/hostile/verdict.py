@@ -43,9 +43,22 @@ def _is_ours(reply: Reply) -> bool:
 
 
 def faults_of_log(log: bytes) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a server's log, and in which line, never with its text."""
+    """Yield what is wrong with a server's log, and in which line, never with its text.
+
+    An upload that is accepted is known by its audience's name, which is the client's own.
+    """
     for number, line in enumerate(log.split(b"\n"), 1):
-        if _SECRET.search(line):
+        if _SECRET.search(_without_audience(line)):
             yield "the log has what was sent", f"line {number}"
         if found := _TROUBLE.search(line):
             yield f"the log says {found[0].decode()!r}", f"line {number}"
+
+
+def _without_audience(line: bytes) -> bytes:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(found, dict) or found.get("event") != "Upload accepted.":
+        return line
+    return json.dumps({name: value for name, value in found.items() if name != "audience"}).encode()
