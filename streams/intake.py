@@ -34,6 +34,9 @@ _ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NO
 """What brokers say for a moment of a partition that changes hands."""
 
 
+_OTHERWISE_TOLD = frozenset({KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+"""What is no problem, or one of a connection, which the client reports by itself."""
+
 Answer = TypeVar("Answer")
 
 
@@ -90,7 +93,7 @@ def _see_to(error: KafkaError, consumer: Consumer, partition: int, intake: Intak
         raise KafkaException(error)
     if error.code() == KafkaError._AUTO_OFFSET_RESET and intake.next_offset(partition) is not None:
         intake.find_back(consumer, partition)
-    elif error.code() != KafkaError._PARTITION_EOF:
+    elif error.code() not in _OTHERWISE_TOLD:
         log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
 
 

@@ -27,15 +27,21 @@ ALL = "all"
 NAMED_WITHIN = 2.0
 """Seconds in which a client that has lost all brokers names each."""
 
-_BROKER = re.compile(r"(?:\w+://)?(?P<host>\[[^\]]+\]|[^\s/:]+):(?P<port>\d+)/(?P<id>\w+): ")
-"""How librdkafka begins what it says of a broker; the id is `bootstrap` before it knows one."""
+_BROKER = re.compile(r"(?:\w+: )?(?:\w+://)?(?P<host>\[[^\]]+\]|[^\s/:]+):(?P<port>\d+)(?:/(?P<id>\w+))?: ")
+"""How librdkafka begins what it says of a broker, perhaps in its role of a group's coordinator.
+
+The id is `bootstrap` before it knows one.
+"""
+
+_CONNECTION = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})
+"""What it says of a connection, also where it names no broker."""
 
 Addresses = set[tuple[str, int]]
 Config = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class _Suspect:
+class Suspect:
     """A broker that a client has trouble with."""
 
     name: str
@@ -65,13 +71,13 @@ class Outages:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._suspects: dict[str, _Suspect] = {}
+        self._suspects: dict[str, Suspect] = {}
         self._others: dict[str, tuple[float, int]] = {}
         self._looking: threading.Thread | None = None
 
     def note(self, error: KafkaError, config: Config) -> None:
         """Take down what a client reports; `config` is a client's, to look by."""
-        found = _suspect(error)
+        found = suspect_of(error)
         if found is None:
             self._tell_other(error.name())
             return
@@ -111,7 +117,7 @@ class Outages:
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 1.5)
 
-    def _judge(self, suspect: _Suspect, *, is_back: bool) -> None:
+    def _judge(self, suspect: Suspect, *, is_back: bool) -> None:
         now = time.monotonic()
         facts = {"broker": suspect.name, "outage_seconds": round(now - suspect.since, 1)}
         if is_back:
@@ -129,17 +135,17 @@ class Outages:
             suspect.told_at, suspect.problems = now, 0
 
 
-def _suspect(error: KafkaError) -> _Suspect | None:
+def suspect_of(error: KafkaError) -> Suspect | None:
     """Return the broker that an error is about, None where it is about none."""
     now = time.monotonic()
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        return _Suspect(ALL, None, is_listed=False, reason=error.name(), since=now)
     found = _BROKER.match(error.str())
+    if found is None and error.code() in _CONNECTION:
+        return Suspect(ALL, None, is_listed=False, reason=error.name(), since=now)
     if found is None:
         return None
     address = found["host"].strip("[]"), int(found["port"])
-    is_listed = found["id"].isdecimal()
-    return _Suspect(f"{found['host']}:{found['port']}", address, is_listed=is_listed, reason=error.name(), since=now)
+    is_listed = (found["id"] or "").isdecimal()
+    return Suspect(f"{found['host']}:{found['port']}", address, is_listed=is_listed, reason=error.name(), since=now)
 
 
 def _asking(config: Config) -> Callable[[], Addresses | None]:

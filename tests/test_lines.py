@@ -21,7 +21,7 @@ from cli.logs import EVERY, PATIENCE, Repetitions, drop_short_outages
 from consumer.gate import Gate
 from providers.errors import StopError
 from streams.broker import LocalBroker
-from streams.outages import Outages
+from streams.outages import Outages, suspect_of
 from streams.ports import free_port
 from streams.settings import KafkaSettings
 from streams.tail import Tail
@@ -146,7 +146,27 @@ async def test_of_all_clients_of_a_process_a_broker_that_goes_is_one_line_and_on
                 await broker.start()
                 back = await told_of(lines, "A broker is back.")
         assert [line["broker"] for line in away + back] == [broker.bootstrap_servers] * 2
-        assert [line["event"] for line in lines if "Kafka reports" in str(line["event"])] == []
+        assert [line for line in lines if "Kafka reports" in str(line["event"])] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "broker", "is_listed"),
+    [
+        ("127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed", "127.0.0.1:9092", False),
+        (
+            "sasl_ssl://kafka-1.example.com:9093/2: Disconnected (after 1ms in state UP)",
+            "kafka-1.example.com:9093",
+            True,
+        ),
+        ("GroupCoordinator: kafka-1.example.com:9093: Disconnected", "kafka-1.example.com:9093", False),
+        ("[::1]:9092/1: Connect to ipv6#[::1]:9092 failed", "[::1]:9092", True),
+        ("FindCoordinator response error: Local: Broker transport failure", "all", False),
+    ],
+)
+def test_a_broker_is_known_by_what_the_client_says_of_it(text: str, broker: str, *, is_listed: bool) -> None:
+    found = suspect_of(KafkaError(KafkaError._TRANSPORT, text))
+    assert found is not None
+    assert (found.name, found.is_listed) == (broker, is_listed)
 
 
 def test_a_problem_that_is_no_broker_s_is_told_once_a_minute() -> None:

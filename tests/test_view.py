@@ -88,7 +88,7 @@ ends = st.tuples(st.sampled_from(["retrying", "failed", "delivered", "partial"])
 
 
 @given(st.lists(ends, min_size=1, max_size=8), st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_completions_fold_to_the_same_in_any_order(told: list[tuple[str, int]], chance: object) -> None:
     numbered = [(completion(1, status, at, attempts=n), place(n)) for n, (status, at) in enumerate(told)]
     shuffled = list(numbered)
