@@ -15,6 +15,7 @@ from ledger.queries import Filters, Queries
 from ledger.rejected_csv import rejected_csv
 from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
 from producer.answers import RETRY_AFTER, Refused, refused
+from producer.names import corrected, meant
 from producer.numbers import number, number_text
 from schemas.records import AudienceType
 from schemas.when import parse_when
@@ -78,7 +79,7 @@ class Statuses:
         request: web.Request,
         read: Callable[[str | None, int], RejectedPage | SessionRejectedPage | None],
     ) -> web.Response:
-        faults: list[str] = []
+        faults = _almost(request, "format", "limit", "cursor")
         form = _choice(request, "format", ("json", "csv"), faults)
         most = _number(request, "limit", REJECTED_PAGE, LARGEST_REJECTED_PAGE, faults, least=1)
         if faults:
@@ -93,6 +94,7 @@ class Statuses:
     async def sessions(self, request: web.Request) -> web.Response:
         """List sessions, the newest first."""
         filters, faults = _filters(request)
+        faults += _almost(request, "name", "type", "state", "since", "limit", "cursor")
         most = _number(request, "limit", PAGE, LARGEST_PAGE, faults, least=1)
         if faults:
             raise refused(400, *faults)
@@ -124,7 +126,7 @@ class Statuses:
         batch_ids: Collection[str] | None,
     ) -> web.Response:
         """Answer with what `read` returns, with `wait` not before it is over or the time is. Raises Refused."""
-        faults: list[str] = []
+        faults = _almost(request, "wait")
         wait = _number(request, "wait", 0, LONGEST_WAIT, faults)
         if faults:
             raise refused(400, *faults)
@@ -157,6 +159,14 @@ def _csv(page: RejectedPage | SessionRejectedPage) -> web.Response:
     if page.next is not None:
         headers["X-Next-Cursor"] = page.next
     return web.Response(text=rejected_csv(page.rejected), content_type="text/csv", charset="utf-8", headers=headers)
+
+
+def _almost(request: web.Request, *known: str) -> list[str]:
+    """Return a fault for each query name that is almost one of these, and for one that comes again."""
+    names = [name for name, _ in request.query.items()]
+    almost = {name: meant(name, known, with_slips=True) for name in dict.fromkeys(names) if name not in known}
+    repeated = [f"{name}: send it once" for name in known if names.count(name) > 1]
+    return repeated + [corrected(name, ours, "query") for name, ours in almost.items() if ours]
 
 
 def _json(body: object) -> web.Response:
