@@ -10,9 +10,10 @@ from producer.batch_form import BatchForm
 from producer.body import FIELDS, Form
 from producer.ignored import Ignored, NameCounter
 from producer.names import bare, corrected, meant
+from schemas.bounds import MAX_NAME
 from schemas.records import AudienceType
 from schemas.target import Target
-from schemas.validity import MAX_NAME, is_name, trimmed
+from schemas.validity import is_name, trimmed
 
 QUERY = ("disablePrefix", "sync", "detail", "channels")
 _INSTEAD = {"channels": "channels, separated by commas"}

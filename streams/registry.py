@@ -9,6 +9,9 @@ from schemas.framing import RegistryUnavailableError
 TIMEOUT = 5.0
 """Seconds that one question may take; the client asks three times more."""
 
+_NO_SUCH_ID = frozenset({400, 404, 422})
+"""What registries answer to an id that they do not have, or that is too large for them."""
+
 
 class ConfluentRegistry:
     """A schema registry; the subject of a record is its topic's name and `-value`.
@@ -42,7 +45,7 @@ class ConfluentRegistry:
             try:
                 text = self._client.get_schema(schema_id).schema_str
             except Exception as error:
-                if isinstance(error, SchemaRegistryError) and error.http_status_code == 404:
+                if isinstance(error, SchemaRegistryError) and error.http_status_code in _NO_SUCH_ID:
                     return None
                 raise _unavailable(error, f"return schema {schema_id}") from error
             if text is None:

@@ -30,7 +30,7 @@ def test_a_framed_value_is_opened_by_the_schema_that_wrote_it() -> None:
 
     schema, body = framing.open("AudienceBatch", framing.header("AudienceBatch") + b"rest")
 
-    assert (schema["name"].rpartition(".")[2], bytes(body)) == ("AudienceBatch", b"rest")
+    assert (schema.plain["name"].rpartition(".")[2], bytes(body)) == ("AudienceBatch", b"rest")
 
 
 def test_a_record_without_a_topic_is_a_mistake_of_the_caller_not_of_the_registry() -> None:
