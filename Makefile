@@ -1,9 +1,9 @@
-# Targets: demo, up, test, check, chaos, hostile, bench, docs, second-opinion. Each installs what it needs into .venv first.
+# Targets: demo, up, test, check, chaos, hostile, records, bench, docs, second-opinion. Each installs what it needs into .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test check chaos hostile bench docs second-opinion install
+.PHONY: demo up test check chaos hostile records bench docs second-opinion install
 
 demo: .venv/installed
 	$(BIN)/audience demo
@@ -26,6 +26,9 @@ chaos: .venv/installed
 
 hostile: .venv/installed
 	@$(BIN)/python -m checks.hostile $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
+
+records: .venv/installed
+	@$(BIN)/python -m checks.records $(if $(SEED),--seed $(SEED)) $(if $(RECORDS),--records $(RECORDS))
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
