@@ -10,7 +10,8 @@ from consumer.search import Probe, Search
 from consumer.tally import Tally
 from providers.base import NamedRowsError, Rejection, Sent
 from providers.errors import PlatformError, RejectError, TooMuchError, platform_error
-from providers.rows import RowGroup, place_of
+from providers.rows import RowGroup
+from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
