@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -25,14 +25,22 @@ from ledger.receipts import keep_receipts
 from producer.batch_form import parse_batch
 from producer.users_json import PayloadError
 from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
-from schemas.codec import decode_audience_batch, decode_batch_completion, decode_batch_receipt, encode_batch_completion
+from schemas.codec import (
+    decode_audience_batch,
+    decode_batch_completion,
+    decode_batch_receipt,
+    encode_batch_completion,
+    encode_retry_pointer,
+)
 from schemas.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
 from schemas.records import (
     AudienceBatch,
     AudienceUser,
     BatchCompletion,
     BatchReceipt,
+    Claim,
     Counts,
+    DirectoryEntry,
     Origin,
     Progress,
     RetryPointer,
@@ -42,6 +50,7 @@ from schemas.records import (
 from schemas.target import Target, parse_target
 from schemas.validity import bounded, invalidity, pointer_fault
 from streams.batches import batch_in
+from streams.claims import fold
 from streams.containment import contained, sent_or_smallest
 from streams.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
 from streams.settings import KafkaSettings
@@ -301,6 +310,33 @@ async def test_a_pointer_that_can_not_be_read_ends_its_record(kafka: KafkaSettin
         assert (ended.origin, ended.error_code) == (live.origin, "undecodable")
         assert (await found.upload(make_users(1), "?sync=true", name="Next"))[0] == 200
         assert len(await found.completions(3)) == 3
+
+
+async def test_a_pointer_to_a_partition_that_is_not_there_ends_instead_of_waiting_for_ever(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
+        nowhere = Origin(topic=found.names.batches, partition=99, offset=0)
+        pointer = RetryPointer(
+            origin=nowhere, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="audience_pending"
+        )
+        retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+        await writer.send(retry, str(nowhere), encode_retry_pointer(pointer))
+        [ended] = await found.completions(1)
+        assert (ended.origin, ended.status, ended.error_code) == (nowhere, "failed", "expired")
+
+
+def test_a_claim_that_says_it_lasts_for_thousands_of_years_ends() -> None:
+    first, last = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+    for written, ends in ((first, last), (last, first)):
+        claim = Claim(nonce="n", expires_at=ends)
+        entry = DirectoryEntry(
+            provider="p", host="h", platform_account_id="1", platform_name="n", type="custom", claim=claim,
+            written_at=written,
+        )  # fmt: skip
+        held = fold(None, entry, NOW)
+        assert held is not None
+        assert NOW <= held.until < NOW + timedelta(days=60)
 
 
 async def test_a_completion_that_the_topic_is_too_small_for_is_said_in_its_smallest_form(

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sandbox
@@ -15,6 +17,7 @@ from checks.records.verdict import Reported, faults_of
 from consumer.service import consume
 from consumer.settings import ConsumerSettings
 from consumer.way import Account, running
+from ledger.following import followed_view
 from ledger.receipts import keep_receipts
 from providers.settings import account_values, variable
 from providers.table import installed
@@ -115,7 +118,7 @@ class _Flood:
 async def _product(
     kafka: KafkaSettings, names: TopicNames
 ) -> "AsyncIterator[tuple[Sequence[asyncio.Task[None]], Reported]]":
-    """Serve two accounts of the sandbox and the ledger, and follow what they report."""
+    """Serve two accounts of the sandbox, the ledger and its view, and follow what is reported."""
     targets, framing, reported = [Target(provider) for provider in PROVIDERS], Framing(), Reported()
     await ensure_topics(kafka, layout(names, [target.group_id(names.prefix) for target in targets]))
     settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1})
@@ -127,12 +130,16 @@ async def _product(
             str(target): consume(_account(target, url), settings, kafka, names, framing) for target in targets
         }
         work["ledger"] = keep_receipts(kafka, names, framing, lambda _: nullcontext())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="records-")))
+        view = await stack.enter_async_context(followed_view(folder / "view.sqlite", kafka, names, framing))
         work["completions"], work["receipts"] = _completions(completions, reported), _receipts(receipts, reported)
         tasks = []
         for name, one in work.items():
             tasks.append(await stack.enter_async_context(running(one)))
             tasks[-1].set_name(name)
-        yield tasks, reported
+        for task in view.tasks:
+            task.set_name("the view")
+        yield [*tasks, *view.tasks], reported
 
 
 async def _completions(tail: Tail, reported: Reported) -> None:
