@@ -150,7 +150,9 @@ class _Unfolding:
         return found
 
     def _definition(self, kind: str, schema: Schema, namespace: str, depth: int) -> _Type:
-        full = _full(_text(schema.get("name")), _text(schema.get("namespace") or namespace))
+        full = _full(
+            _text(schema.get("name")), _text(namespace if schema.get("namespace") is None else schema["namespace"])
+        )
         if full in self._known or full in _LEAST:
             raise UnreadableSchemaError("the registry's schema defines a name twice")
         self._known[full] = None
