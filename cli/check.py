@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from consumer.way import Account
 from providers.errors import PlatformError, platform_error
 from providers.pace import Pace
-from providers.rows import place_of
 from providers.table import open_account, open_session, rates_of
 from schemas.target import Target
+from schemas.tracebacks import place_of
 from schemas.vocabulary import VOCABULARY
 
 NAME = "audience check"

@@ -17,7 +17,7 @@ import structlog
 
 from cli.lines import relay
 from cli.logs import tell_line
-from providers.rows import place_of
+from schemas.tracebacks import place_of
 from streams.announcement import Announcement
 from streams.broker import LocalBroker
 from streams.errors import StreamError

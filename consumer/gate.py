@@ -10,7 +10,7 @@ import structlog
 
 from consumer.time import REAL_TIME, Time
 from providers.errors import PlatformError, RetryError, StopError, platform_error
-from providers.rows import place_of
+from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 

@@ -14,15 +14,17 @@ from consumer.attempts import History
 from consumer.delivery import FRESH, Delivery
 from consumer.patience import patiently
 from consumer.settled import Settled
-from consumer.tally import Job, Tally
+from consumer.tally import Job, Tally, smallest
 from consumer.time import Time
 from providers.errors import PlatformError, RejectError
-from providers.rows import place_of
-from schemas.codec import decode_audience_batch, encode_batch_completion
+from schemas.codec import encode_batch_completion
 from schemas.framing import Framing, UndecodableError
 from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
 from schemas.target import Target
-from schemas.validity import invalidity
+from schemas.tracebacks import place_of
+from schemas.validity import bounded, invalidity
+from streams.batches import batch_in
+from streams.containment import contained, is_of_one_record, sent_or_smallest
 from streams.thread import Record
 from streams.writer import Writer
 
@@ -52,32 +54,34 @@ class Handler:
         """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
         job = self.job(record.origin)
         try:
-            batch = await self._decoded_batch(record)
+            batch = await self.decoded(lambda: batch_in(record, self.framing))
         except UndecodableError as error:
             return told(job.completion("failed", error_code="undecodable"), because=str(error))
-        job = dataclasses.replace(job, batch=batch)
         if fault := invalidity(batch):
+            job = dataclasses.replace(job, batch=bounded(batch))
             return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
+        job = dataclasses.replace(job, batch=batch)
         if not self.target.is_meant_by(batch.channels):
             return told(job.completion("skipped"))
         return job, batch
+
+    async def contained(
+        self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]
+    ) -> BatchCompletion | None:
+        """Return what came of work on one record; it ends as `failed: bug` where our code fails on it."""
+        return await contained(origin, work, lambda: told(self.job(origin).completion("failed", error_code="bug")))
 
     def job(self, origin: Origin) -> Job:
         """Return the job of a record of which no more is known than where it stands."""
         return Job(target=self.target, origin=origin, started_at=self.clock(), delivery=self.called)
 
-    async def _decoded_batch(self, record: Record) -> AudienceBatch:
-        if record.error is not None:
-            raise UndecodableError(f"the client can't read it ({record.error})")
-        return await self.decoded(decode_audience_batch, record.value)
-
-    async def decoded(self, decode: Callable[[bytes, Framing], T], value: bytes) -> T:
+    async def decoded(self, decode: Callable[[], T]) -> T:
         """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable.
 
         Raises UndecodableError.
         """
         what, gate = "The schema registry does not answer", self.delivery.gate
-        return await patiently(lambda: asyncio.to_thread(decode, value, self.framing), what, self.time, gate)
+        return await patiently(lambda: asyncio.to_thread(decode), what, self.time, gate)
 
     async def deliver(
         self,
@@ -95,18 +99,23 @@ class Handler:
         try:
             return await self.delivery.deliver(batch, notice, history, is_held, only)
         except Exception as error:
+            if not is_of_one_record(error):
+                raise
             log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
             return Tally(received=len(batch.users), platform=Settled.after(history.progress), error=RejectError("bug"))
 
     async def report(self, completion: BatchCompletion) -> None:
-        """Have a completion acknowledged, however long Kafka takes."""
+        """Have a completion acknowledged, however long Kafka takes; the smallest one if it can't be written."""
         ended = msgspec.structs.replace(completion, finished_at=self.clock())
 
         async def write() -> None:
-            value = await asyncio.to_thread(encode_batch_completion, ended, self.framing)
-            await self.writer.send(self.completions, ended.key, value, HEADERS)
+            await sent_or_smallest(ended.origin, self._send, ended, smallest)
 
         await self.acknowledged(write, "A completion is not acknowledged", **facts_of(ended))
+
+    async def _send(self, completion: BatchCompletion) -> None:
+        value = await asyncio.to_thread(encode_batch_completion, completion, self.framing)
+        await self.writer.send(self.completions, completion.key, value, HEADERS)
 
     async def acknowledged(self, write: Callable[[], Awaitable[None]], what: str, **facts: object) -> None:
         """Write until Kafka has it, however long that takes; `what` failed is the line of the log."""

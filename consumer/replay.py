@@ -169,7 +169,7 @@ class Replayer:
         """1. Wait for the audience's turn. 2. Deliver. 3. Have the completion acknowledged. 4. Let it be committed."""
         wish = self.order.wishes[record.origin]
         async with self._turns[wish.audience]:
-            completion = await self._completion(record, wish)
+            completion = await self.handler.contained(record.origin, lambda: self._completion(record, wish))
             if completion is not None:
                 await self.handler.report(completion)
                 self.reader.finish(record)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import structlog
 
 from consumer.attempts import History, PostponedError
@@ -15,7 +16,9 @@ from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
 from schemas.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.framing import UndecodableError
-from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
+from schemas.records import AudienceBatch, BatchCompletion, RetryPointer, parse_origin
+from schemas.validity import pointer_fault
+from streams.containment import sent_or_smallest
 from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.thread import Record
@@ -40,6 +43,8 @@ class Runner:
     pointers: GroupReader
     """Reads the group's retry topic, as a group of its own."""
     fetcher: Fetcher
+    batches: str
+    """Topic of the log."""
     retry: str
     """Topic of pointers to later attempts."""
     places: Places
@@ -64,20 +69,32 @@ class Runner:
             following = tasks.create_task(self._follow(schedule, added, tasks))
             async for records in self.pointers.batches():
                 for record in records:
-                    await self._note(schedule, record)
+                    await self._note(schedule, record, tasks)
                 added.set()
             following.cancel()
 
-    async def _note(self, schedule: Schedule, record: Record) -> None:
+    async def _note(self, schedule: Schedule, record: Record, tasks: asyncio.TaskGroup) -> None:
         try:
-            pointer = await self.handler.decoded(decode_retry_pointer, record.value)
+            pointer = await self.handler.decoded(lambda: decode_retry_pointer(record.value, self.handler.framing))
         except UndecodableError as error:
-            log.error("A pointer is undecodable and ignored.", origin=str(record.origin), because=str(error))
-            self.pointers.finish(record)
+            tasks.create_task(self._end_without_pointer(record, str(error)))
+            return
+        if (fault := pointer_fault(pointer)) or pointer.origin.topic != self.batches:
+            tasks.create_task(self._end_without_pointer(record, fault or "origin: expected one of the log"))
             return
         due_in = max(0.0, (pointer.not_before - self.handler.clock()).total_seconds())
         seen_to = self.handler.time.clock() + min(due_in, MOST_AHEAD)
         schedule.add(seen_to, record, pointer, is_put_off=due_in > MOST_AHEAD)
+
+    async def _end_without_pointer(self, record: Record, because: str) -> None:
+        """End the record of a pointer that can't be read: its key tells which one, and nobody would try it again."""
+        origin = parse_origin((record.key or b"").decode(errors="replace"))
+        if origin is None or origin.topic != self.batches:
+            log.error("A pointer names no record and is ignored.", origin=str(record.origin), because=because)
+        elif self.pointers.holds(record):
+            completion = self.handler.job(origin).completion("failed", error_code="undecodable")
+            await self.handler.report(told(completion, because=f"its pointer {record.origin}: {because}"))
+        self.pointers.finish(record)
 
     async def _follow(self, schedule: Schedule, added: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         """See to each pointer at its time, as far as there are places."""
@@ -114,7 +131,9 @@ class Runner:
         size = len(record.value)
         await self.places.take(size)
         try:
-            completion = await self._completion(record, None, lambda: self.reader.holds(record))
+            completion = await self.handler.contained(
+                record.origin, lambda: self._completion(record, None, lambda: self.reader.holds(record))
+            )
         finally:
             self.places.give_back(size)
         if completion is not None:
@@ -128,7 +147,7 @@ class Runner:
             if entry.is_put_off:
                 await self._write_pointer(entry.pointer)
             else:
-                completion = await self._try_again(entry)
+                completion = await self.handler.contained(entry.pointer.origin, lambda: self._try_again(entry))
         finally:
             self.places.give_back(FETCHED)
         if completion is not None:
@@ -189,9 +208,10 @@ class Runner:
         )
 
     async def _write_pointer(self, pointer: RetryPointer) -> None:
+        """Have a pointer acknowledged; one without progress, so that all users are sent again, if it is too large."""
+
         async def write() -> None:
-            value = await asyncio.to_thread(encode_retry_pointer, pointer, self.handler.framing)
-            await self.handler.writer.send(self.retry, str(pointer.origin), value, RETRY_HEADERS)
+            await sent_or_smallest(pointer.origin, self._send_pointer, pointer, _smallest)
 
         await patiently(
             write,
@@ -200,3 +220,11 @@ class Runner:
             self.handler.delivery.gate,
             origin=str(pointer.origin),
         )
+
+    async def _send_pointer(self, pointer: RetryPointer) -> None:
+        value = await asyncio.to_thread(encode_retry_pointer, pointer, self.handler.framing)
+        await self.handler.writer.send(self.retry, str(pointer.origin), value, RETRY_HEADERS)
+
+
+def _smallest(pointer: RetryPointer) -> RetryPointer:
+    return msgspec.structs.replace(pointer, first_platform_code=None, progress=None)

@@ -11,7 +11,8 @@ from consumer.tally import Tally
 from providers.base import NamedRowsError, Rejection, Sent
 from providers.errors import PlatformError, RejectError, TooMuchError, platform_error
 from providers.reasons import reason_of
-from providers.rows import RowGroup, place_of
+from providers.rows import RowGroup
+from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 

@@ -83,6 +83,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             reader=reader,
             pointers=pointers,
             fetcher=Fetcher(where.kafka),
+            batches=where.names.batches,
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )

@@ -25,7 +25,7 @@ from schemas.records import (
     Status,
 )
 from schemas.target import Target
-from schemas.validity import is_uuid
+from schemas.validity import is_uuid, is_whole
 
 NOBODY = Span(first=0, count=0)
 
@@ -175,3 +175,21 @@ class Job:
             request_ids=tally.platform.request_ids[:MAX_REQUEST_IDS],
             attempts=tally.attempts,
         )
+
+
+def smallest(completion: BatchCompletion) -> BatchCompletion:
+    """Return the least that must be said of a record's end: where it stands, how it ended, and the counts."""
+    counts = completion.counts
+    numbers = (counts.received, counts.accepted, counts.rejected, counts.matched, counts.open)
+    return BatchCompletion(
+        batch_id=completion.batch_id,
+        origin=completion.origin,
+        delivery=completion.delivery,
+        provider=completion.provider,
+        account=completion.account,
+        status=completion.status,
+        counts=counts if all(map(is_whole, numbers)) else Counts(),
+        error_code=completion.error_code,
+        started_at=completion.started_at,
+        finished_at=completion.finished_at,
+    )

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas.codec import decode_audience_batch, encode_batch_receipt
+from schemas.codec import encode_batch_receipt
 from schemas.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchReceipt, Origin
-from schemas.validity import invalidity
+from schemas.validity import bounded, invalidity, is_uuid
+from streams.batches import batch_in
+from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
@@ -57,8 +59,14 @@ class Receipts:
             if not self.reader.holds(record):
                 return
             what, origin = "A receipt is not acknowledged", str(record.origin)
-            receipt = await patiently(lambda: asyncio.to_thread(judge, record, self.framing), what, origin=origin)
-            await patiently(lambda: self._write(receipt), what, origin=origin)
+            receipt = await contained(
+                record.origin,
+                lambda: patiently(lambda: asyncio.to_thread(judge, record, self.framing), what, origin=origin),
+                lambda: _undecodable(record, "our code fails on it"),
+            )
+            await patiently(
+                lambda: sent_or_smallest(record.origin, self._write, receipt, smallest), what, origin=origin
+            )
             self.reader.finish(record)
 
     async def _write(self, receipt: BatchReceipt) -> None:
@@ -68,17 +76,41 @@ class Receipts:
 
 def judge(record: Record, framing: Framing) -> BatchReceipt:
     """Return the receipt of a record of the log. Raises RegistryUnavailableError."""
-    at, source = record.timestamp or datetime.now(UTC), _source(record)
     try:
-        batch = decode_audience_batch(record.value, framing) if record.error is None else None
-        reason = f"the client can't read it ({record.error})"
+        batch = batch_in(record, framing)
     except UndecodableError as error:
-        batch, reason = None, str(error)
-    if batch is None:
-        return BatchReceipt(origin=record.origin, timestamp=at, source=source, verdict="undecodable", reason=reason)
-    receipt = receipt_of(batch, len(batch.users), record.origin, at, source)
-    fault = invalidity(batch)
-    return msgspec.structs.replace(receipt, verdict="invalid", reason=fault) if fault else receipt
+        return _undecodable(record, str(error))
+    users, place = len(batch.users), (record.origin, _time(record), _source(record))
+    if fault := invalidity(batch):
+        return msgspec.structs.replace(receipt_of(bounded(batch), users, *place), verdict="invalid", reason=fault)
+    return receipt_of(batch, users, *place)
+
+
+def _undecodable(record: Record, reason: str) -> BatchReceipt:
+    return BatchReceipt(
+        origin=record.origin,
+        timestamp=_time(record),
+        source=_source(record),
+        verdict="undecodable",
+        reason=reason,
+    )
+
+
+def _time(record: Record) -> datetime:
+    return record.timestamp or datetime.now(UTC)
+
+
+def smallest(receipt: BatchReceipt) -> BatchReceipt:
+    """Return the least that must be said of a record: where and when it stands, how many users it has, the verdict."""
+    return BatchReceipt(
+        batch_id=receipt.batch_id if receipt.batch_id and is_uuid(receipt.batch_id) else None,
+        origin=receipt.origin,
+        timestamp=receipt.timestamp,
+        users=receipt.users,
+        source=receipt.source,
+        verdict=receipt.verdict,
+        reason=receipt.reason,
+    )
 
 
 def receipt_of(batch: AudienceBatch, users: int, origin: Origin, at: datetime, source: str | None) -> BatchReceipt:

@@ -15,7 +15,7 @@ from producer.likeness import BATCH_LIKENESSES, meant_member
 from producer.numbers import Number, number, number_text
 from producer.surrogates import without_halves
 from producer.users_json import PayloadError, explain
-from schemas.validity import MAX_WHOLE
+from schemas.bounds import MAX_SESSION_ID, MAX_WHOLE
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -26,6 +26,8 @@ _EXPECTED = {
     "totalUsers": "a whole number from 0 to 2^53",
     "pullDate": "a date as YYYY-MM-DD",
 }
+
+_SHORTER = {"too_long": f"a number of at most {MAX_SESSION_ID} characters"}
 
 
 def _is_number(value: object) -> bool:
@@ -62,6 +64,7 @@ def _pull_date(value: Any) -> date | None:
     return date.fromisoformat(value)
 
 
+SessionId = Annotated[str, BeforeValidator(_session_id), Field(max_length=MAX_SESSION_ID)]
 Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MAX_WHOLE)]
 
 
@@ -70,7 +73,7 @@ class BatchForm(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    session_id: Annotated[str, BeforeValidator(_session_id)] = Field(alias="sessionId")
+    session_id: SessionId = Field(alias="sessionId")
     sequence: Whole
     total_batches: Whole = Field(alias="totalBatches")
     total_users: Whole = Field(alias="totalUsers")
@@ -90,8 +93,8 @@ def parse_batch(data: bytes) -> tuple[BatchForm, tuple[Ignored, ...]]:
     try:
         return BatchForm.model_validate(decoded), unknown.found()
     except ValidationError as error:
-        fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
-        faults = [f"batch.{name}: expected {_EXPECTED[name]}" for name in fields]
+        fields = {str(fault["loc"][0]): fault["type"] for fault in error.errors(include_input=False)}
+        faults = [f"batch.{name}: expected {_SHORTER.get(kind, _EXPECTED[name])}" for name, kind in fields.items()]
         alike = [str(one) for one in unknown.found() if one.did_you_mean in fields]
         raise PayloadError("; ".join([*faults, *alike])) from None
 

@@ -19,10 +19,11 @@ from producer.ignored import Ignored
 from producer.numbers import number_text
 from producer.records import encode, write
 from producer.users_json import PayloadError, Users, parse_users
+from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
 from schemas.framing import Framing, RegistryUnavailableError
-from schemas.records import MAX_TEXT, AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
+from schemas.records import AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
 from schemas.target import parse_target
-from schemas.validity import MAX_NAME, MAX_WHOLE, invalidity, trimmed
+from schemas.validity import invalidity, trimmed
 from streams.accounts import registered
 from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError, StreamError
 from streams.registry import ConfluentRegistry
@@ -35,12 +36,13 @@ User = AudienceUser | Mapping[str, object]
 """A user, typed or as a JSON object of the API."""
 
 Whole = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
+Channel = Annotated[str, Meta(max_length=MAX_CHANNEL)]
 
 _FIELD = re.compile(r"`\$\.(\w+)")
 _WHOLE = "a whole number from 0 to 2^53"
 _EXPECTED = {
     "batchId": "a UUID",
-    "sessionId": f"a number, or a text of 1 to {MAX_TEXT} characters",
+    "sessionId": f"a number, or a text of 1 to {MAX_SESSION_ID} characters",
     "sequence": _WHOLE,
     "totalBatches": _WHOLE,
     "totalUsers": _WHOLE,
@@ -48,7 +50,7 @@ _EXPECTED = {
     "name": f"1 to {MAX_NAME} characters",
     "type": "custom or primary",
     "disablePrefix": "true or false",
-    "channels": "a list of targets such as facebook or tiktok/eu; leave it out for all",
+    "channels": f"a list of targets such as facebook or tiktok/eu, {MAX_CHANNELS} at most; leave it out for all",
 }
 
 
@@ -89,11 +91,11 @@ class Published:
 class _Batch(AudienceBatch, frozen=True, kw_only=True, rename="camel"):
     """A batch as narrow as the endpoint's; what others write may be wider."""
 
-    session_id: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)] | None = None
+    session_id: Annotated[str, Meta(min_length=1, max_length=MAX_SESSION_ID)] | None = None
     sequence: Whole | None = None
     total_batches: Whole | None = None
     total_users: Whole | None = None
-    channels: Annotated[list[str], Meta(min_length=1)] | None = None
+    channels: Annotated[list[Channel], Meta(min_length=1, max_length=MAX_CHANNELS)] | None = None
 
 
 class AudiencePublisher:

@@ -11,10 +11,11 @@ from producer.batch_form import BatchForm
 from producer.body import FIELDS, Form
 from producer.ignored import Ignored, NameCounter
 from producer.names import bare, corrected, meant, shown
+from schemas.bounds import MAX_NAME
 from schemas.near import did_you_mean
 from schemas.records import AudienceType
 from schemas.target import Target
-from schemas.validity import MAX_NAME, is_name, trimmed
+from schemas.validity import is_name, trimmed
 
 MOST_CHANNELS = 20
 """Names of targets that are compared with ours, where one is wrong."""

@@ -12,8 +12,8 @@ from producer.ignored import Ignored, NameCounter, total
 from producer.likeness import PURCHASE_LIKENESSES, USER_LIKENESSES, meant_member
 from producer.numbers import Number, number, number_text
 from producer.surrogates import without_halves
-from schemas.records import MAX_TEXT, AudienceUser, Purchase, Text
-from schemas.validity import MAX_USERS
+from schemas.bounds import MAX_TEXT, MAX_USERS
+from schemas.records import AudienceUser, Purchase, Text
 
 _PLACE = re.compile(r"`\$((?:\[\d+\]|\.\w+)*)`$")
 _BYTE = re.compile(r"\(byte (\d+)\)")

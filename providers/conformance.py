@@ -30,7 +30,8 @@ from providers.pace import Pace
 from providers.rows import group_rows, make_rows
 from providers.settings import CREDENTIAL, AccountSettings
 from providers.table import installed, open_account, open_session
-from schemas.records import MAX_TEXT, AudienceUser, Purchase
+from schemas.bounds import MAX_TEXT
+from schemas.records import AudienceUser, Purchase
 from schemas.vocabulary import VOCABULARY
 
 FIELDS = {*AudienceUser.__struct_encode_fields__, "purchase.currency", "purchase.profit", "purchase.total7Days", None}

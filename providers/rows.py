@@ -1,6 +1,5 @@
 """From users to groups of rows that keep a platform's limits."""
 
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from providers.base import AnyProvider, Limits, Rejection
 from providers.reasons import IDENTIFIERS, reason_of, rejection_of
 from schemas.records import AudienceUser
 from schemas.repairs.users import repair
+from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
@@ -112,12 +112,6 @@ class _Making:
         """Return the values that a row lacks; a bare one lacks attributes on purpose."""
         told = self.provider.left_out(user, row)
         return [one for one in told if self.with_attributes or one.field in IDENTIFIERS]
-
-
-def place_of(error: BaseException) -> str:
-    """Return the type of an error and where it was raised; never its message, which may quote a user."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join([type(error).__name__, *(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))])
 
 
 def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:

@@ -11,7 +11,17 @@ import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
-from schemas.framing import SINGLE_OBJECT, Framing, Schema, UndecodableError, reader_schema
+from schemas.bounds import MAX_RECORD, MAX_USERS
+from schemas.extent import TooManyUsersError, check_users
+from schemas.framing import (
+    SINGLE_OBJECT,
+    Framing,
+    RegistryUnavailableError,
+    UndecodableError,
+    UnencodableError,
+    reader_schema,
+    todays_writer,
+)
 from schemas.records import (
     AccountLoss,
     AccountRegistration,
@@ -23,9 +33,8 @@ from schemas.records import (
     DirectoryEntry,
     RetryPointer,
 )
-
-MAX_RECORD = 900_000
-"""Bytes of a record before compression; a broker's default limit is 1,048,588, the client's 1,000,000."""
+from schemas.times import Times, set_times, times_of
+from schemas.writers import Schema, WriterSchema
 
 USERS_PER_BLOCK = 500
 """Users that are encoded in one go: some 3 ms, so that others get their turn in between."""
@@ -239,22 +248,42 @@ def _encode(record: Small, framing: Framing) -> bytes:
     name = type(record).__name__
     buffer = io.BytesIO()
     buffer.write(framing.header(name))
-    schemaless_writer(buffer, reader_schema(name), _builtins(record))
+    try:
+        schemaless_writer(buffer, reader_schema(name), _builtins(record))
+    except Exception as error:
+        raise UnencodableError(f"the schema of {name} can't hold it") from error
     return buffer.getvalue()
 
 
 def _decode(kind: type[Record], value: bytes, framing: Framing) -> Record:
-    written_by, body = framing.open(kind.__name__, value)
-    read_by = reader_schema(kind.__name__)
-    buffer = io.BytesIO(body)
+    """Decode a value, bounded by the bytes that it takes; whatever goes wrong is the value's fault."""
+    name = kind.__name__
     try:
-        decoded = schemaless_reader(buffer, written_by, None if written_by == read_by else read_by)
-        record = msgspec.convert(decoded, kind, builtin_types=_NATIVE)
+        written_by, body = framing.open(name, value)
+        return _read(kind, written_by, body)
+    except (UndecodableError, RegistryUnavailableError):
+        raise
+    except TooManyUsersError:
+        raise UndecodableError(f"more than {MAX_USERS} users") from None
     except Exception as error:
-        raise UndecodableError(f"the bytes are no {kind.__name__}") from error
+        raise UndecodableError(f"the bytes are no {name}") from error
+
+
+def _read(kind: type[Record], written_by: WriterSchema, body: memoryview) -> Record:
+    name, buffer = kind.__name__, io.BytesIO(body)
+    if kind is AudienceBatch:
+        check_users(written_by, body)
+    todays = todays_writer(name)
+    decoded = schemaless_reader(buffer, written_by.parsed, None if written_by is todays else todays.parsed)
     if buffer.read(1):
-        raise UndecodableError(f"bytes are left after the {kind.__name__}")
-    return record
+        raise UndecodableError(f"bytes are left after the {name}")
+    set_times(cast(dict[str, Any], decoded), _times(name))
+    return msgspec.convert(decoded, kind, builtin_types=_NATIVE)
+
+
+@cache
+def _times(record: str) -> Times:
+    return times_of(reader_schema(record))
 
 
 def _builtins(record: msgspec.Struct) -> Any:

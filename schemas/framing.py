@@ -5,18 +5,23 @@ import struct
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro.schema import parse_schema
+
+from schemas.fingerprints import fingerprints
+from schemas.writers import Schema, UnreadableSchemaError, WriterSchema, read_schema
 
 SINGLE_OBJECT_MARKER = b"\xc3\x01"
 CONFLUENT_MARKER = b"\x00"
 
-Schema = dict[str, Any]
-
 
 class UndecodableError(Exception):
     """The value is no Avro record of the expected schema."""
+
+
+class UnencodableError(Exception):
+    """A record of ours can't be encoded: it holds what its schema can't."""
 
 
 class RegistryUnavailableError(Exception):
@@ -43,31 +48,37 @@ def schema_json(record: str) -> str:
 
 @cache
 def reader_schema(record: str) -> Schema:
-    """Return the schema by which we read and write a record."""
-    return _parse(schema_json(record))
+    """Return the schema by which we write a record, and which `todays_writer` reads."""
+    return cast(Schema, parse_schema(json.loads(schema_json(record))))
+
+
+@cache
+def todays_writer(record: str) -> WriterSchema:
+    """Return the schema of a record as we read by it."""
+    return read_schema(record, schema_json(record), with_defaults=True)
 
 
 @cache
 def _single_object_header(record: str) -> bytes:
-    return _fingerprint_header(schema_json(record))
+    return SINGLE_OBJECT_MARKER + fingerprints(schema_json(record))[0]
 
 
 @cache
-def _schemas_by_header(record: str) -> dict[bytes, Schema]:
-    """Every schema of a record that was ever released, and today's, by its single-object header."""
+def _schemas_by_header(record: str) -> dict[bytes, WriterSchema]:
+    """Every schema of a record that was ever released, and today's, by its single-object headers."""
     released = files("schemas").joinpath("released", record)
-    texts = [schema_json(record), *(path.read_text(encoding="utf-8") for path in released.iterdir())]
-    return {_fingerprint_header(text): _parse(text) for text in reversed(texts)}
-
-
-def _fingerprint_header(text: str) -> bytes:
-    canonical = to_parsing_canonical_form(json.loads(text))
-    return SINGLE_OBJECT_MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+    texts = [path.read_text(encoding="utf-8") for path in released.iterdir()]
+    every = [*((text, read_schema(record, text)) for text in texts), (schema_json(record), todays_writer(record))]
+    return {SINGLE_OBJECT_MARKER + mark: schema for text, schema in every for mark in fingerprints(text)}
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str) -> Schema:
-    return cast(Schema, parse_schema(json.loads(text)))
+def _registered(record: str, text: str) -> WriterSchema | str:
+    """Return the schema of a registry, or what is wrong with it: many records may name the same wrong one."""
+    try:
+        return read_schema(record, text)
+    except UnreadableSchemaError as error:
+        return str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Framing:
         schema_id = self.registry.schema_id(record, schema_json(record))
         return CONFLUENT_MARKER + struct.pack(">I", schema_id)
 
-    def open(self, record: str, value: bytes) -> tuple[Schema, memoryview]:
+    def open(self, record: str, value: bytes) -> tuple[WriterSchema, memoryview]:
         """Return the schema that wrote a value, and the value without its mark.
 
         Raises UndecodableError, RegistryUnavailableError.
@@ -100,17 +111,14 @@ class Framing:
             return self._registered(record, value), memoryview(value)[5:]
         raise UndecodableError("no known framing")
 
-    def _registered(self, record: str, value: bytes) -> Schema:
+    def _registered(self, record: str, value: bytes) -> WriterSchema:
         assert self.registry is not None  # noqa: S101 -- only called where there is one
         text = self.registry.schema_text(struct.unpack(">I", value[1:5])[0])
         if text is None:
             raise UndecodableError("unknown schema id")
-        try:
-            schema = _parse(text)
-        except Exception as error:
-            raise UndecodableError("the registry's schema is no Avro schema") from error
-        if schema.get("name", "").rpartition(".")[2] != record:
-            raise UndecodableError(f"the schema id is not of {record}")
+        schema = _registered(record, text)
+        if isinstance(schema, str):
+            raise UndecodableError(schema)
         return schema
 
 

@@ -1,16 +1,16 @@
 """The records of the topics as types; each mirrors the `.avsc` of its name."""
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from schemas.bounds import MAX_TEXT, Int
+
 AudienceType = Literal["custom", "primary"]
 Verdict = Literal["valid", "invalid", "undecodable"]
 Status = Literal["retrying", "delivered", "partial", "failed", "skipped"]
-
-MAX_TEXT = 1024
-"""Characters that a field of a user may have: far above any real value, so that one user always fits a record."""
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
@@ -46,8 +46,8 @@ class AudienceBatch(Struct, frozen=True, kw_only=True, rename="camel"):
 
     batch_id: str
     content_hash: bytes | None = None
-    part: int = 1
-    parts: int = 1
+    part: Int = 1
+    parts: Int = 1
     first_index: int = 0
     session_id: str | None = None
     sequence: int | None = None
@@ -71,11 +71,23 @@ class Origin(Struct, frozen=True, kw_only=True, order=True):
     """Where a record stands in the log."""
 
     topic: str
-    partition: int
+    partition: Int
     offset: int
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}@{self.offset}"
+
+
+_ORIGIN = re.compile(r"([A-Za-z0-9._-]{1,249})-([0-9]{1,10})@([0-9]{1,19})")
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Return the place that `str(origin)` says, None where a text says none."""
+    match = _ORIGIN.fullmatch(text)
+    partition, offset = (int(match[2]), int(match[3])) if match else (-1, -1)
+    if match is None or partition >= 2**31 or offset >= 2**63:
+        return None
+    return Origin(topic=match[1], partition=partition, offset=offset)
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -100,8 +112,8 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     """What one provider account did with one record of the log."""
 
     batch_id: str | None = None
-    part: int | None = None
-    parts: int | None = None
+    part: Int | None = None
+    parts: Int | None = None
     origin: Origin
     delivery: str = LIVE
     session_id: str | None = None
@@ -119,7 +131,7 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None = None
     audience_id: str | None = None
     request_ids: list[str] = []
-    attempts: int = 0
+    attempts: Int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -133,8 +145,8 @@ class BatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
     """What the ledger knows of one record of the log; of an undecodable one no more than where and when."""
 
     batch_id: str | None = None
-    part: int | None = None
-    parts: int | None = None
+    part: Int | None = None
+    parts: Int | None = None
     session_id: str | None = None
     sequence: int | None = None
     total_batches: int | None = None
@@ -199,7 +211,7 @@ class AccountLoss(Struct, frozen=True, kw_only=True, rename="camel"):
 
     provider: str
     account: str | None = None
-    partition: int
+    partition: Int
     first_offset: int
     end_offset: int
     records: int
@@ -232,7 +244,7 @@ class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
     """A record of the log that a group tries again later; `waited` is in milliseconds."""
 
     origin: Origin
-    attempt: int
+    attempt: Int
     not_before: datetime
     first_attempt_at: datetime
     first_failure: str

@@ -1,12 +1,22 @@
 """Whether a decoded batch is one that providers act on."""
 
 import re
+from collections.abc import Sequence
 
-from schemas.records import AudienceBatch
+import msgspec
 
-MAX_NAME = 255
-MAX_USERS = 250_000
-MAX_WHOLE = 2**53
+from schemas.bounds import (
+    MAX_CHANNEL,
+    MAX_CHANNELS,
+    MAX_INVALID_CHANNELS,
+    MAX_INVALID_ID,
+    MAX_NAME,
+    MAX_SESSION_ID,
+    MAX_USERS,
+    MAX_WHOLE,
+)
+from schemas.records import AudienceBatch, Progress, RetryPointer, Span
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -25,9 +35,40 @@ def _faults(batch: AudienceBatch) -> list[tuple[bool, str]]:
         (not batch.users, "users: expected at least one"),
         (len(batch.users) > MAX_USERS, f"users: expected at most {MAX_USERS}"),
         (not 1 <= batch.part <= batch.parts, "part: expected 1 to parts"),
-        (batch.first_index < 0, "firstIndex: expected 0 or more"),
-        (not _in_order(batch.sequence, batch.total_batches), "sequence: expected 0 to totalBatches"),
+        (not is_whole(batch.first_index), "firstIndex: expected 0 to 2^53"),
+        (not is_whole(batch.first_index + len(batch.users)), "firstIndex: expected no user's index above 2^53"),
+        (not is_whole(batch.total_batches), "totalBatches: expected 0 to 2^53"),
+        (not is_whole(batch.total_users), "totalUsers: expected 0 to 2^53"),
+        (not _in_order(batch.sequence, batch.total_batches), "sequence: expected 0 to totalBatches, 2^53 at most"),
+        (len(batch.session_id or "") > MAX_SESSION_ID, f"sessionId: expected at most {MAX_SESSION_ID} characters"),
+        (
+            not _are_channels(batch.channels),
+            f"channels: expected at most {MAX_CHANNELS} of at most {MAX_CHANNEL} characters",
+        ),
     ]
+
+
+def pointer_fault(pointer: RetryPointer) -> str | None:
+    """Return what makes a pointer to a later attempt one that can't be gone by, naming the field; None if it can."""
+    progress = pointer.progress or Progress()
+    numbers = (
+        *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited),
+        *(progress.step, progress.accepted, progress.matched, *progress.rejected_reasons.values()),
+    )
+    if not all(map(is_whole, numbers)):
+        return "numbers: expected 0 to 2^53"
+    if not _are_spans(progress.open):
+        return f"progress.open: expected users in order, {MAX_USERS} at most"
+    return None
+
+
+def _are_spans(spans: Sequence[Span]) -> bool:
+    """Tell whether spans can be those of one record: gone through one by one, they must not take for ever."""
+    if not spans:
+        return True
+    ends = [-1, *(span.first + span.count for span in spans)]
+    is_ordered = all(before <= span.first and span.count >= 0 for before, span in zip(ends, spans, strict=False))
+    return is_ordered and spans[0].first >= 0 and ends[-1] - spans[0].first <= MAX_USERS and is_whole(ends[-1])
 
 
 def is_uuid(text: str) -> bool:
@@ -45,5 +86,37 @@ def is_name(text: str) -> bool:
     return bool(text.strip()) and len(text) <= MAX_NAME
 
 
+def is_whole(number: int | None) -> bool:
+    """Tell whether a number, if there is one, can be written and told wherever we do."""
+    return number is None or 0 <= number <= MAX_WHOLE
+
+
 def _in_order(sequence: int | None, total: int | None) -> bool:
-    return sequence is None or (sequence >= 0 and (total is None or sequence <= total))
+    return sequence is None or (is_whole(sequence) and (total is None or sequence <= total))
+
+
+def _are_channels(channels: Sequence[str] | None) -> bool:
+    return len(channels or ()) <= MAX_CHANNELS and all(len(channel) <= MAX_CHANNEL for channel in channels or ())
+
+
+def bounded(batch: AudienceBatch) -> AudienceBatch:
+    """Return a batch of which nothing is too large to be told: texts and lists are cut, other numbers left out."""
+    channels = batch.channels
+    if not _are_channels(channels):
+        channels = [cut(channel, MAX_CHANNEL) for channel in (channels or ())[:MAX_INVALID_CHANNELS]]
+    return msgspec.structs.replace(
+        batch,
+        batch_id=cut(batch.batch_id, MAX_INVALID_ID),
+        name=cut(batch.name, MAX_NAME),
+        session_id=batch.session_id and cut(batch.session_id, MAX_SESSION_ID),
+        channels=channels,
+        first_index=batch.first_index if is_whole(batch.first_index) else 0,
+        sequence=batch.sequence if is_whole(batch.sequence) else None,
+        total_batches=batch.total_batches if is_whole(batch.total_batches) else None,
+        total_users=batch.total_users if is_whole(batch.total_users) else None,
+    )
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of so many characters at most; one that was cut ends in an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

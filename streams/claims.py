@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from schemas.records import AudienceType, DirectoryEntry
 
+LONGEST = timedelta(days=30)
+"""How long a claim lasts at most; ours last minutes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -47,5 +50,10 @@ def _taken(entry: DirectoryEntry, written_at: datetime) -> Holding:
         type=entry.type,
         audience_id=entry.audience_id if claim is None else None,
         nonce=claim.nonce if claim else "",
-        until=written_at + (claim.expires_at - entry.written_at if claim else timedelta()),
+        until=written_at + _span(claim.expires_at - entry.written_at if claim else timedelta()),
     )
+
+
+def _span(said: timedelta) -> timedelta:
+    """Return how long a claim lasts, with a bound: whatever a record says, there is a time when it ends."""
+    return max(timedelta(), min(said, LONGEST))

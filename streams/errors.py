@@ -24,6 +24,10 @@ class NotAcknowledgedError(StreamError):
     """Kafka did not confirm the record: it may or may not be written, send it again."""
 
 
+class RecordTooLargeError(NotAcknowledgedError):
+    """Kafka refuses the record for its size: it is not written, send a smaller one."""
+
+
 class WeakerTopicsError(StreamError):
     """Topics exist with weaker settings than promised: mend them, or allow it by a setting."""
 

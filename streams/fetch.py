@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.records import Origin
 from streams.errors import KafkaUnreachableError
@@ -21,6 +21,9 @@ _REQUIRED: dict[str, Any] = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
 }
+
+_NO_SUCH_PLACE = frozenset({KafkaError._UNKNOWN_PARTITION})
+"""What the client says of a partition that the topic does not have."""
 
 
 class Fetcher:
@@ -68,6 +71,8 @@ def _fetch(config: dict[str, Any], origin: Origin) -> Record | None:
             if found:
                 return found[0]
     except KafkaException as error:
+        if error.args[0].code() in _NO_SUCH_PLACE:
+            return None
         raise KafkaUnreachableError(f"Kafka does not hand over {origin} ({error.args[0].name()}).") from error
     finally:
         consumer.close()

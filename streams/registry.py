@@ -1,13 +1,21 @@
 """Schema ids kept by a Confluent schema registry."""
 
+from collections import deque
 from collections.abc import Mapping
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from schemas.framing import RegistryUnavailableError
+from schemas.references import inlined
 
 TIMEOUT = 5.0
 """Seconds that one question may take; the client asks three times more."""
+
+MOST_REFERENCES = 50
+"""Schemas that one may refer to, directly or by others; the types of those beyond count as not defined."""
+
+_NO_SUCH_ID = frozenset({400, 404, 422})
+"""What registries answer to an id that they do not have, or that is too large for them."""
 
 
 class ConfluentRegistry:
@@ -37,18 +45,33 @@ class ConfluentRegistry:
         return self._ids[record]
 
     def schema_text(self, schema_id: int) -> str | None:
-        """Return a schema by its id, None if the registry has none such. Raises RegistryUnavailableError."""
+        """Return a schema by its id, in one piece, None if there is none. Raises RegistryUnavailableError."""
         if schema_id not in self._texts:
             try:
-                text = self._client.get_schema(schema_id).schema_str
+                found = self._client.get_schema(schema_id)
+                text = found.schema_str and inlined(found.schema_str, self._referenced(found))
             except Exception as error:
-                if isinstance(error, SchemaRegistryError) and error.http_status_code == 404:
+                if isinstance(error, SchemaRegistryError) and error.http_status_code in _NO_SUCH_ID:
                     return None
                 raise _unavailable(error, f"return schema {schema_id}") from error
             if text is None:
                 return None
             self._texts[schema_id] = text
         return self._texts[schema_id]
+
+    def _referenced(self, schema: Schema) -> dict[str, str]:
+        """Return the schemas that one refers to, and those that they refer to, by the names of their types."""
+        found: dict[str, str] = {}
+        left = deque(schema.references or ())
+        while left and len(found) < MOST_REFERENCES:
+            reference = left.popleft()
+            if not reference.name or not reference.subject or not reference.version or reference.name in found:
+                continue
+            other = self._client.get_version(reference.subject, reference.version).schema
+            if other is not None and other.schema_str:
+                found[reference.name] = other.schema_str
+                left.extend(other.references or ())
+        return found
 
 
 def _unavailable(error: Exception, what: str) -> RegistryUnavailableError:

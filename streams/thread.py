@@ -5,13 +5,14 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
 from confluent_kafka import Consumer, Message
 
 from schemas.records import Origin
+from schemas.times import time_of
 from streams.errors import ReaderFailedError
 
 log = structlog.get_logger()
@@ -40,15 +41,29 @@ class Record:
 
 
 def to_record(message: Message) -> Record:
-    """Return what a message of the client holds."""
+    """Return what a message of the client holds, whatever that is."""
+    origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
     kind, millis = message.timestamp()
     return Record(
-        origin=Origin(topic=message.topic(), partition=message.partition(), offset=message.offset()),
+        origin=origin,
         key=message.key(),
         value=message.value() or b"",
-        headers={name: value or b"" for name, value in message.headers() or ()},
-        timestamp=datetime.fromtimestamp(millis / 1000, UTC) if kind else None,
+        headers=_headers(message, origin),
+        timestamp=time_of(millis) if kind and millis >= 0 else None,  # -1: whoever wrote it gave none
     )
+
+
+def _headers(message: Message, origin: Origin) -> Mapping[str, bytes]:
+    """Return a message's headers, none of them where the client can't hand them over.
+
+    confluent-kafka (2.16) raises for a name that is no UTF-8. It must not be asked a second time: then it returns
+    a list with a hole in it, and whoever touches that ends the process.
+    """
+    try:
+        return {name: value or b"" for name, value in message.headers() or ()}
+    except Exception as error:
+        log.warning("A record's headers can't be read and are left out.", origin=str(origin), why=type(error).__name__)
+        return {}
 
 
 class Work(Protocol):

@@ -18,6 +18,7 @@ from streams.errors import (
     NotAcknowledgedError,
     ProducerFailedError,
     QueueFullError,
+    RecordTooLargeError,
 )
 from streams.progress import Progress
 from streams.settings import KafkaSettings
@@ -41,6 +42,11 @@ _REQUIRED: dict[str, Any] = {
     "queue.buffering.max.kbytes": 2**31 - 1,  # ours is the bound: see reserve
     "queue.buffering.max.messages": 10_000_000,
 }
+
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+
+SURELY_SMALL = 16 * 1024
+"""Bytes of a record up to which a refusal for size is about the request that it was sent in with others."""
 
 _Report = tuple["asyncio.Future[Origin]", int, KafkaError | None, Origin | None]
 
@@ -173,7 +179,7 @@ class Writer:
 
         Its bytes count as queued until Kafka has answered, even where the caller is cancelled; the record may
         be written then. Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError
-        and KafkaUnreachableError (the writer is closed), after which it is not.
+        KafkaUnreachableError (the writer is closed) and RecordTooLargeError, after which it is not.
         """
         if self._stop.is_set():
             raise KafkaUnreachableError("The writer is closed: nothing was sent.")
@@ -188,7 +194,7 @@ class Writer:
         except BufferError as error:
             raise QueueFullError from error
         except KafkaException as error:
-            raise NotAcknowledgedError from error
+            raise _refusal(error.args[0], size) from error
         if reservation is not None:
             reservation.release(size)
         self._room.used += size
@@ -218,7 +224,7 @@ class Writer:
             if origin is not None:
                 acknowledged.set_result(origin)
             else:
-                failure = NotAcknowledgedError()
+                failure = _refusal(error, size)
                 failure.__cause__ = KafkaException(error)
                 acknowledged.set_exception(failure)
 
@@ -248,3 +254,9 @@ class Writer:
         if error.code() == KafkaError._FATAL or error.fatal():
             log.error("The producer failed for good; the process must be started again.", error=error.name())
             self._broken.set()
+
+
+def _refusal(error: KafkaError | None, size: int) -> NotAcknowledgedError:
+    """Return what Kafka's error means for a record of so many bytes."""
+    is_too_large = error is not None and error.code() in _TOO_LARGE and size > SURELY_SMALL
+    return RecordTooLargeError() if is_too_large else NotAcknowledgedError()

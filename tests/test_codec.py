@@ -13,8 +13,8 @@ from fastavro.utils import generate_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.bounds import MAX_RECORD, MAX_TEXT
 from schemas.codec import (
-    MAX_RECORD,
     content_hash,
     decode_account_registration,
     decode_audience_batch,
@@ -25,9 +25,9 @@ from schemas.codec import (
     split,
     user_blocks,
 )
+from schemas.fingerprints import fingerprints
 from schemas.framing import Framing, RegistryUnavailableError, UndecodableError, reader_schema, schema_json
 from schemas.records import (
-    MAX_TEXT,
     AccountRegistration,
     AudienceBatch,
     AudienceUser,
@@ -260,3 +260,19 @@ def test_users_come_last_in_blocks_that_carry_their_size() -> None:
     value = encode_audience_batch(AudienceBatch(batch_id="b", name="n", users=[AudienceUser(email="a")] * 3))
     items = b"\x00\x02\x02a" + b"\x00" * 6
     assert value.endswith(b"\x05" + bytes([len(items) * 3 * 2]) + items * 3 + b"\x00")
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_value_is_read_under_each_fingerprint_that_libraries_give_its_schema(record: str) -> None:
+    released = [path.read_text() for path in sorted((SCHEMAS / "released" / record).glob("*.avsc"))]
+    for text in (schema_json(record), *released):
+        marks = fingerprints(text)
+        canonical = to_parsing_canonical_form(json.loads(text))
+        assert marks[0] == bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+        assert [Framing().open(record, b"\xc3\x01" + mark + b"rest")[1] for mark in marks] == [b"rest"] * 3
+
+
+def test_the_fingerprints_of_a_batch_are_those_that_libraries_were_seen_to_write() -> None:
+    """Java and fastavro; Python's avro, Rust's apache-avro and goavro; hamba/avro."""
+    told = [mark.hex() for mark in fingerprints(schema_json("AudienceBatch"))]
+    assert told == ["45f7c84a6072c331", "387449b304203049", "7685c6ec685c4c6a"]

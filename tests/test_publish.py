@@ -32,7 +32,8 @@ from world import ALL, World, make_batch, make_users, world
 
 from producer import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
 from producer.records import encode
-from schemas.codec import MAX_RECORD, decode_audience_batch, decode_batch_completion
+from schemas.bounds import MAX_RECORD
+from schemas.codec import decode_audience_batch, decode_batch_completion
 from schemas.framing import SINGLE_OBJECT, Framing, schema_json
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Origin, Purchase
 from streams.registry import ConfluentRegistry

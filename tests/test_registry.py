@@ -2,8 +2,11 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka.schema_registry import Schema, SchemaReference
 
-from schemas.framing import Framing, RegistryUnavailableError, SchemaRegistry, schema_json
+from schemas.codec import decode_audience_batch
+from schemas.framing import Framing, RegistryUnavailableError, SchemaRegistry, UndecodableError, schema_json
+from schemas.records import AudienceUser
 from streams import registry
 from streams.registry import ConfluentRegistry
 
@@ -30,12 +33,47 @@ def test_a_framed_value_is_opened_by_the_schema_that_wrote_it() -> None:
 
     schema, body = framing.open("AudienceBatch", framing.header("AudienceBatch") + b"rest")
 
-    assert (schema["name"].rpartition(".")[2], bytes(body)) == ("AudienceBatch", b"rest")
+    assert (schema.plain["name"].rpartition(".")[2], bytes(body)) == ("AudienceBatch", b"rest")
 
 
 def test_a_record_without_a_topic_is_a_mistake_of_the_caller_not_of_the_registry() -> None:
     with pytest.raises(KeyError):
         ConfluentRegistry("mock://", TOPICS).schema_id("BatchReceipt", "{}")
+
+
+USER = """{"type": "record", "name": "AudienceUser", "namespace": "crm", "fields": [
+    {"name": "email", "type": ["null", "string"]}, {"name": "place", "type": ["null", "crm.Place"]}]}"""
+PLACE = """{"type": "record", "name": "Place", "namespace": "crm", "fields": [{"name": "of", "type": "string"}]}"""
+BATCH = """{"type": "record", "name": "AudienceBatch", "fields": [
+    {"name": "batchId", "type": "string"}, {"name": "name", "type": "string"},
+    {"name": "users", "type": {"type": "array", "items": "crm.AudienceUser"}},
+    {"name": "more", "type": ["null", "crm.AudienceUser"]}]}"""
+
+
+def registered(found: ConfluentRegistry, subject: str, text: str, *names: str) -> int:
+    references = [SchemaReference(name, name, 1) for name in names]
+    schema_id: int = found._client.register_schema(subject, Schema(text, "AVRO", references))
+    return schema_id
+
+
+def test_a_schema_that_refers_to_others_is_read_with_them() -> None:
+    found = ConfluentRegistry("mock://", TOPICS)
+    registered(found, "crm.Place", PLACE)
+    registered(found, "crm.AudienceUser", USER, "crm.Place")
+    schema_id = registered(found, "batch", BATCH, "crm.AudienceUser")
+    value = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02b\x06VIP" + b"\x02\x02\x02a\x02\x02x\x00" + b"\x00"
+    assert decode_audience_batch(value, Framing(found)).users == [AudienceUser(email="a")]
+
+
+def test_schemas_that_refer_to_each_other_or_to_nothing_are_undecodable() -> None:
+    found = ConfluentRegistry("mock://", TOPICS)
+    registered(found, "crm.Place", PLACE.replace('"string"', '["null", "crm.AudienceUser"]'), "crm.AudienceUser")
+    registered(found, "crm.AudienceUser", USER, "crm.Place")
+    around = registered(found, "batch", BATCH, "crm.AudienceUser")
+    nothing = registered(found, "other", BATCH.replace('"more"', '"other"'))
+    for schema_id, told in ((around, "holds itself"), (nothing, "does not define")):
+        with pytest.raises(UndecodableError, match=told):
+            decode_audience_batch(b"\x00" + schema_id.to_bytes(4, "big") + b"\x02b\x06VIP\x00\x00", Framing(found))
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""Whether each record has one receipt and one end at each account, and whether these agree."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
+
+
+@dataclass(slots=True)
+class Reported:
+    """What was reported of each record."""
+
+    receipts: dict[Origin, list[BatchReceipt]] = field(default_factory=dict)
+    ends: dict[Origin, list[BatchCompletion]] = field(default_factory=dict)
+
+    def take_receipt(self, receipt: BatchReceipt) -> None:
+        """Note a receipt."""
+        self.receipts.setdefault(receipt.origin, []).append(receipt)
+
+    def take_completion(self, completion: BatchCompletion) -> None:
+        """Note how a record ended at an account."""
+        if completion.status in TERMINAL:
+            self.ends.setdefault(completion.origin, []).append(completion)
+
+    def is_ended(self, origin: Origin, providers: Collection[str]) -> bool:
+        """Tell whether all have reported of a record."""
+        return origin in self.receipts and {end.provider for end in self.ends.get(origin, ())} >= set(providers)
+
+    def is_delivered(self, origin: Origin) -> bool:
+        """Tell whether a record was valid and reached everybody."""
+        receipts, ends = self.receipts.get(origin, []), self.ends.get(origin, [])
+        return {one.verdict for one in receipts} == {"valid"} and {end.status for end in ends} == {"delivered"}
+
+    def verdicts(self) -> Counter[str]:
+        """Return how many records were judged how, with what is wrong with them."""
+        every = [one for receipts in self.receipts.values() for one in receipts]
+        return Counter(f"{one.verdict}: {one.reason}" if one.reason else one.verdict for one in every)
+
+
+def faults_of(reported: Reported, origin: Origin, providers: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with what was reported of one record."""
+    receipts, ends = reported.receipts.get(origin, []), reported.ends.get(origin, [])
+    if len(receipts) != 1:
+        yield f"{len(receipts)} receipts"
+    for provider in providers:
+        own = [end for end in ends if end.provider == provider]
+        if len(own) != 1:
+            yield f"{len(own)} ends at {provider}"
+        for end in own if receipts else ():
+            yield from _disagreement(receipts[0], end)
+
+
+def _disagreement(receipt: BatchReceipt, end: BatchCompletion) -> Iterator[str]:
+    reason = f"{end.status}: {end.error_code}"
+    if receipt.verdict != "valid" and not receipt.reason:
+        yield "a receipt without a reason"
+    expected = {"undecodable": "failed: undecodable", "invalid": "skipped: invalid_batch"}.get(receipt.verdict)
+    if expected is not None and reason != expected:
+        yield f"{receipt.verdict} by its receipt, {reason} at {end.provider}"
+    if expected is None and end.error_code in ("undecodable", "invalid_batch", "bug"):
+        yield f"valid by its receipt, {reason} at {end.provider}"

@@ -1,0 +1,36 @@
+"""The bounds of what a batch may hold: one list for the endpoint, publishers, consumers and the ledger."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+MAX_TEXT = 1024
+"""Characters that a field of a user may have: far above any real value, so that one user always fits a record."""
+
+MAX_NAME = 255
+"""Characters of an audience's name."""
+
+MAX_SESSION_ID = 1024
+"""Characters of a session's id; the endpoint's are numbers."""
+
+MAX_CHANNELS = 1000
+MAX_CHANNEL = 128
+"""How many targets a batch may name, and their characters: Kafka's names of groups and topics hold fewer."""
+
+MAX_USERS = 250_000
+"""Users of a request, and so of a record."""
+
+MAX_WHOLE = 2**53
+"""The largest whole number, also of a user's index in the request: JSON's numbers are exact up to here."""
+
+MAX_RECORD = 900_000
+"""Bytes of a record before compression; a broker's default limit is 1,048,588, the client's 1,000,000."""
+
+MAX_INVALID_ID = 64
+"""Characters that are told of a batch id that is no UUID."""
+
+MAX_INVALID_CHANNELS = 20
+"""Channels that are told of a batch that names too many."""
+
+Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""Avro's int: fastavro neither reads nor writes it by its bounds."""

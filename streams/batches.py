@@ -1,0 +1,21 @@
+"""The batch that a record of the log holds."""
+
+from schemas.codec import decode_audience_batch
+from schemas.framing import Framing, UndecodableError
+from schemas.records import AudienceBatch
+from streams.thread import Record
+
+ID_IN_HEADER = "__value_schema_id"
+"""Where serializers of Confluent's clients may put the schema's id, and then leave the value without any mark."""
+
+
+def batch_in(record: Record, framing: Framing) -> AudienceBatch:
+    """Return the batch in a record. Raises UndecodableError, which says why there is none; RegistryUnavailableError."""
+    if record.error is not None:
+        raise UndecodableError(f"the client can't read it ({record.error})")
+    try:
+        return decode_audience_batch(record.value, framing)
+    except UndecodableError as error:
+        if ID_IN_HEADER in record.headers:
+            raise UndecodableError("schema id in a header; it is read before the value only") from error
+        raise

@@ -1,0 +1,362 @@
+"""One record ends one record: whatever is wrong with it, in every group, and nobody else is held up."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+import pytest
+from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from hypothesis import given
+from hypothesis import strategies as st
+from test_pipeline import minimal_record, publish, single_object
+from test_writers import Registry
+from world import World, consuming_one, make_users, sandbox_account, world
+
+from checks.records.run import run
+from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
+from checks.records.verdict import Reported, faults_of
+from consumer.tally import smallest
+from ledger.receipts import keep_receipts
+from producer.batch_form import parse_batch
+from producer.users_json import PayloadError
+from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
+from schemas.codec import (
+    decode_audience_batch,
+    decode_batch_completion,
+    decode_batch_receipt,
+    encode_batch_completion,
+    encode_retry_pointer,
+)
+from schemas.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
+from schemas.records import (
+    AudienceBatch,
+    AudienceUser,
+    BatchCompletion,
+    BatchReceipt,
+    Claim,
+    Counts,
+    DirectoryEntry,
+    Origin,
+    Progress,
+    RetryPointer,
+    Span,
+    parse_origin,
+)
+from schemas.target import Target, parse_target
+from schemas.validity import bounded, invalidity, pointer_fault
+from streams.batches import batch_in
+from streams.claims import fold
+from streams.containment import contained, sent_or_smallest
+from streams.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
+from streams.settings import KafkaSettings
+from streams.tail import read_to_end
+from streams.thread import Record, to_record
+from streams.writer import SURELY_SMALL, Writer
+
+SEED = int(os.environ.get("SEED", "20261128"))
+RECORDS = 2_000
+ORIGIN = Origin(topic="audience.batches", partition=3, offset=17)
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def batch(**changes: object) -> AudienceBatch:
+    """Return a valid batch with changes."""
+    good = {"batch_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12, "name": "VIP", "users": [AudienceUser(email="a")]}
+    return AudienceBatch(**{**good, **changes})  # type: ignore[arg-type] # any field
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("name", ["x", "x" * MAX_NAME], ["", " \r\n", "x" * (MAX_NAME + 1), "x" * 600_000]),
+        ("session_id", [None, "", "x" * MAX_SESSION_ID], ["x" * (MAX_SESSION_ID + 1)]),
+        ("channels", [None, [], ["x" * MAX_CHANNEL] * MAX_CHANNELS], [["x"] * (MAX_CHANNELS + 1), ["x" * 129]]),
+        ("first_index", [0, MAX_WHOLE - 1], [-1, MAX_WHOLE, 2**63 - 1, 2**63 - 2, -(2**63)]),
+        ("sequence", [None, 0, MAX_WHOLE], [-1, MAX_WHOLE + 1, 2**63 - 1]),
+        ("total_batches", [None, 0, MAX_WHOLE], [-1, MAX_WHOLE + 1, 2**63 - 1]),
+        ("total_users", [None, 0, MAX_WHOLE], [-1, MAX_WHOLE + 1, 2**63 - 1]),
+        ("parts", [1, 2**31 - 1], [0, -(2**31)]),
+    ],
+)
+def test_a_batch_is_valid_up_to_its_bounds_and_told_within_them(
+    field: str, good: list[object], bad: list[object]
+) -> None:
+    for value in good:
+        assert invalidity(batch(**{field: value})) is None
+        assert bounded(batch(**{field: value})) == batch(**{field: value})
+    for value in bad:
+        assert invalidity(batch(**{field: value}))
+        told = bounded(batch(**{field: value}))
+        assert len(msgspec.json.encode(told)) < 5_000
+        assert all(number is None or abs(number) <= MAX_WHOLE for number in (told.first_index, told.sequence))
+
+
+def test_a_number_that_its_schema_can_not_hold_is_undecodable() -> None:
+    value = single_object({**minimal_record(1), "part": 1})
+    assert decode_audience_batch(value).part == 1
+    wide = single_object(minimal_record(1)).replace(b"\x00\x02\x02\x00", b"\x00\x80\x80\x80\x80\x20\x02\x00", 1)
+    with pytest.raises(UndecodableError):
+        decode_audience_batch(wide)
+
+
+@given(st.text(max_size=300))
+def test_a_key_is_a_place_or_none_and_nothing_worse(text: str) -> None:
+    found = parse_origin(text)
+    assert found is None or str(found) == text or found.offset >= 0
+
+
+def test_a_place_is_what_its_text_says() -> None:
+    assert parse_origin(str(ORIGIN)) == ORIGIN
+    for text in ("", "t-1", "t@1", "-1@1", "t-1@-1", f"t-{2**31}@1", f"t-1@{2**63}", f"{'t' * 250}-1@1"):
+        assert parse_origin(text) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempt": -1},
+        {"waited": 2**62},
+        {"progress": Progress(accepted=2**62)},
+        {"progress": Progress(open=[Span(first=0, count=2**60)])},
+        {"progress": Progress(open=[Span(first=0, count=1), Span(first=2**50, count=1)])},
+        {"progress": Progress(open=[Span(first=5, count=1), Span(first=0, count=1)])},
+        {"progress": Progress(open=[Span(first=0, count=-5)])},
+        {"progress": Progress(open=[Span(first=-5, count=5)])},
+        {"progress": Progress(rejected_reasons={"email: gone": -1})},
+    ],
+)
+def test_a_pointer_that_can_not_be_gone_by_is_told(changes: dict[str, Any]) -> None:
+    good = RetryPointer(origin=ORIGIN, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="throttled")
+    spans = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
+    assert pointer_fault(good) is None
+    assert pointer_fault(msgspec.structs.replace(good, progress=Progress(open=spans))) is None
+    assert pointer_fault(msgspec.structs.replace(good, **changes)) is not None
+
+
+OF_ONE = (ValueError(), KeyError("a"), MemoryError(), ExceptionGroup("", [TypeError()]))
+OF_ALL = (ReaderFailedError(), RegistryUnavailableError(), ExceptionGroup("", [ReaderFailedError(), ValueError()]))
+
+
+@pytest.mark.parametrize("error", [*OF_ONE, *OF_ALL], ids=repr)
+async def test_what_goes_wrong_with_a_record_ends_it_and_what_concerns_all_is_raised(error: Exception) -> None:
+    async def fails() -> str:
+        raise error
+
+    if error in OF_ONE:
+        assert await contained(ORIGIN, fails, lambda: "ended") == "ended"
+        return
+    with pytest.raises(type(error)):
+        await contained(ORIGIN, fails, lambda: "ended")
+
+
+@pytest.mark.parametrize("refusal", [UnencodableError(), RecordTooLargeError(), NotAcknowledgedError()], ids=repr)
+async def test_what_can_not_be_written_is_replaced_once_and_what_may_pass_later_is_not(refusal: Exception) -> None:
+    said: list[str] = []
+
+    async def send(text: str) -> None:
+        said.append(text)
+        if len(text) > 3:
+            raise refusal
+
+    if type(refusal) is NotAcknowledgedError:
+        with pytest.raises(NotAcknowledgedError):
+            await sent_or_smallest(ORIGIN, send, "whole", lambda whole: whole[:1])
+        assert said == ["whole"]
+        return
+    await sent_or_smallest(ORIGIN, send, "whole", lambda whole: whole[:1])
+    assert said == ["whole", "w"]
+
+
+def test_a_completion_that_can_not_be_encoded_says_so_and_its_smallest_can() -> None:
+    whole = BatchCompletion(
+        origin=ORIGIN, provider="facebook", status="partial", counts=Counts(received=3, rejected=2**63)
+    )
+    with pytest.raises(UnencodableError):
+        encode_batch_completion(whole)
+    least = decode_batch_completion(encode_batch_completion(smallest(whole)))
+    assert (least.origin, least.status, least.counts) == (ORIGIN, "partial", Counts())
+
+
+class _Message:
+    """A message of the client whose headers it can't hand over: a name that is no UTF-8."""
+
+    def __init__(self, timestamp: tuple[int, int]) -> None:
+        self._timestamp = timestamp
+        self.asked = 0
+
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    offset = partition
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return b"v"
+
+    def timestamp(self) -> tuple[int, int]:
+        return self._timestamp
+
+    def headers(self) -> object:
+        self.asked += 1
+        raise SystemError
+
+
+@pytest.mark.parametrize("millis", [-1, -5, 2**62, -(2**62), 253_402_300_800_000])
+def test_a_record_is_taken_over_without_headers_and_times_that_can_not_be_read(millis: int) -> None:
+    message = _Message((1, millis))
+    record = to_record(cast(Message, message))
+    assert (record.key, record.value, record.headers, record.timestamp) == (b"k", b"v", {}, None)
+    assert message.asked == 1
+    assert to_record(cast(Message, _Message((2, 0)))).timestamp == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_schema_s_id_in_a_header_has_a_reason_of_its_own() -> None:
+    value, headers = single_object(minimal_record(1)), {"__value_schema_id": b"\x01" + bytes(16)}
+    with pytest.raises(UndecodableError, match=r"^schema id in a header"):
+        batch_in(Record(origin=ORIGIN, value=value[10:], headers=headers), Framing())
+    assert batch_in(Record(origin=ORIGIN, value=value, headers=headers), Framing()).users
+    with pytest.raises(UndecodableError, match=r"^no known framing"):
+        batch_in(Record(origin=ORIGIN, value=value[10:]), Framing())
+
+
+def test_a_session_id_of_the_endpoint_has_the_same_bound() -> None:
+    form = '{"sessionId":%s,"sequence":1,"totalBatches":1,"totalUsers":1}'
+    assert len(parse_batch((form % ("9" * MAX_SESSION_ID)).encode())[0].session_id) == MAX_SESSION_ID
+    with pytest.raises(PayloadError, match=r"batch\.sessionId: expected a number of at most 1024 characters"):
+        parse_batch((form % ("9" * (MAX_SESSION_ID + 1))).encode())
+
+
+def test_generated_records_cover_every_field_and_mutation_and_are_their_seed_s() -> None:
+    made = [make_value(SEED, number) for number in range(3_000)]
+    kinds = {one.kind for one in made}
+    assert kinds >= {*EXTREMES, *USER_EXTREMES, *(mutation.__name__.strip("_") for mutation in MUTATIONS)}
+    assert made[:20] == [make_value(SEED, number) for number in range(20)]
+    assert made[1] != make_value(SEED + 1, 1)
+
+
+def test_a_record_without_one_receipt_and_one_end_each_that_agree_has_a_fault() -> None:
+    receipt = BatchReceipt(origin=ORIGIN, timestamp=NOW, verdict="undecodable", reason="no known framing")
+    end = BatchCompletion(origin=ORIGIN, provider="facebook", status="failed", error_code="undecodable")
+    reported = Reported()
+    assert len(list(faults_of(reported, ORIGIN, ["facebook"]))) == 2
+    reported.take_receipt(receipt)
+    reported.take_completion(end)
+    assert not list(faults_of(reported, ORIGIN, ["facebook"]))
+    assert list(faults_of(reported, ORIGIN, ["facebook", "klaviyo"])) == ["0 ends at klaviyo"]
+    reported.take_completion(msgspec.structs.replace(end, status="skipped"))
+    assert len(list(faults_of(reported, ORIGIN, ["facebook"]))) == 2
+
+
+@pytest.mark.timeout(600)
+async def test_what_nobody_should_write_ends_each_for_one_reason_and_holds_up_no_good_record(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    report = await run(kafka, topic_prefix, SEED, RECORDS, lambda _: None)
+    assert not report.faults, f"SEED={SEED}: {[(fault, n, report.first[fault]) for fault, n in report.faults.items()]}"
+    assert report.sent == RECORDS
+    assert min(report.verdicts["valid"], report.verdicts["undecodable: the bytes are no AudienceBatch"]) > RECORDS / 20
+
+
+@asynccontextmanager
+async def ledger(found: World, framing: Framing) -> "AsyncIterator[asyncio.Task[None]]":
+    """Keep receipts while the block is entered."""
+    task = asyncio.create_task(keep_receipts(found.kafka, found.names, framing, lambda _: nullcontext()))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_kafka_connect_writes_by_mistake_is_undecodable_to_every_group(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    """FileStreamSource with an Avro converter registers `"string"`; this ended every consumer again and again."""
+    framing = Framing(Registry(['"string"']))
+    async with world(kafka, topic_prefix, providers=["facebook"], framing=framing) as found, ledger(found, framing):
+        await asyncio.to_thread(publish, found, b"\x00\x00\x00\x00\x00\x0aline", single_object(minimal_record(1)))
+        async with asyncio.timeout(30):
+            while len(await read_to_end(kafka, found.names.completions)) < 2:
+                await asyncio.sleep(0.1)
+            while len(await read_to_end(kafka, found.names.receipts)) < 2:
+                await asyncio.sleep(0.1)
+        ends = [
+            decode_batch_completion(one.value, framing) for one in await read_to_end(kafka, found.names.completions)
+        ]
+        told = [decode_batch_receipt(one.value, framing) for one in await read_to_end(kafka, found.names.receipts)]
+        assert {(end.status, end.error_code) for end in ends} == {("failed", "undecodable"), ("delivered", None)}
+        assert {one.reason for one in told} == {"the schema id is not of AudienceBatch", None}
+
+
+async def test_a_pointer_that_can_not_be_read_ends_its_record(kafka: KafkaSettings, topic_prefix: str) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
+        assert (await found.upload(make_users(1), "?sync=true"))[0] == 200
+        [live] = await found.completions(1)
+        retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+        await writer.send(retry, "not a place", b"garbage")
+        await writer.send(retry, "elsewhere-0@1", b"garbage")
+        await writer.send(retry, str(live.origin), b"garbage")
+        [ended] = [one for one in await found.completions(2) if one.status == "failed"]
+        assert (ended.origin, ended.error_code) == (live.origin, "undecodable")
+        assert (await found.upload(make_users(1), "?sync=true", name="Next"))[0] == 200
+        assert len(await found.completions(3)) == 3
+
+
+async def test_a_pointer_to_a_partition_that_is_not_there_ends_instead_of_waiting_for_ever(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
+        nowhere = Origin(topic=found.names.batches, partition=99, offset=0)
+        pointer = RetryPointer(
+            origin=nowhere, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="audience_pending"
+        )
+        retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+        await writer.send(retry, str(nowhere), encode_retry_pointer(pointer))
+        [ended] = await found.completions(1)
+        assert (ended.origin, ended.status, ended.error_code) == (nowhere, "failed", "expired")
+
+
+def test_a_claim_that_says_it_lasts_for_thousands_of_years_ends() -> None:
+    first, last = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+    for written, ends in ((first, last), (last, first)):
+        claim = Claim(nonce="n", expires_at=ends)
+        entry = DirectoryEntry(
+            provider="p", host="h", platform_account_id="1", platform_name="n", type="custom", claim=claim,
+            written_at=written,
+        )  # fmt: skip
+        held = fold(None, entry, NOW)
+        assert held is not None
+        assert NOW <= held.until < NOW + timedelta(days=60)
+
+
+async def test_a_completion_that_the_topic_is_too_small_for_is_said_in_its_smallest_form(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        await asyncio.to_thread(_limit, kafka, found.names.completions, SURELY_SMALL)
+        account = sandbox_account(parse_target("facebook"), found.sandbox_url)
+        plain = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, properties={"compression.type": "none"})
+        async with consuming_one(account, plain, found.names):
+            users = [*make_users(2), *({"email": f"nobody{number}"} for number in range(1_000))]
+            assert (await found.upload(users))[0] == 200
+            [end] = await found.completions(1)
+            assert (end.status, end.counts.accepted, end.counts.rejected) == ("partial", 2, 1_000)
+            assert (end.rejected_users, end.batch_id is not None) == ([], True)
+
+
+def _limit(kafka: KafkaSettings, topic: str, size: int) -> None:
+    change = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+    admin = AdminClient(kafka.client())
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result()
