@@ -10,7 +10,7 @@ from consumer.health import serve_health
 from consumer.losses import Losses
 from consumer.places import Places
 from consumer.retry import RetryPolicy
-from consumer.runner import Runner
+from consumer.runner import Runner, trial_of_pointers
 from consumer.settings import ConsumerSettings
 from consumer.time import REAL_TIME, Time
 from consumer.way import Account, Manner, Where, now, opened_way, running
@@ -85,6 +85,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             fetcher=Fetcher(where.kafka),
             batches=where.names.batches,
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
+            trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
         yield _Parts(runner, (*way.background, telling))

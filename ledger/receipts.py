@@ -13,13 +13,14 @@ from schemas.codec import encode_batch_receipt
 from schemas.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchReceipt, Origin
 from schemas.validity import bounded, invalidity, is_uuid
-from streams.batches import batch_in
+from streams.batches import batch_in, trial_of_batches
 from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
 from streams.thread import Record
 from streams.topics import TopicNames
+from streams.trial import Trial
 from streams.writer import Writer
 
 HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
@@ -41,6 +42,8 @@ class Receipts:
     writer: Writer
     topic: str
     framing: Framing
+    trial: Trial
+    """Tries records that may end our process."""
 
     async def run(self) -> None:
         """Write receipts until the reader is told to stop, then finish those that are under way.
@@ -61,13 +64,19 @@ class Receipts:
             what, origin = "A receipt is not acknowledged", str(record.origin)
             receipt = await contained(
                 record.origin,
-                lambda: patiently(lambda: asyncio.to_thread(judge, record, self.framing), what, origin=origin),
+                lambda: patiently(lambda: self._judged(record), what, origin=origin),
                 lambda: _undecodable(record, "our code fails on it"),
             )
             await patiently(
                 lambda: sent_or_smallest(record.origin, self._write, receipt, smallest), what, origin=origin
             )
             self.reader.finish(record)
+
+    async def _judged(self, record: Record) -> BatchReceipt:
+        """Return the receipt of a record. Raises RegistryUnavailableError."""
+        if record.is_suspect and await self.trial.ends_process(record):
+            return _undecodable(record, "quarantined: it ends the process that reads it")
+        return await asyncio.to_thread(judge, record, self.framing)
 
     async def _write(self, receipt: BatchReceipt) -> None:
         value = await asyncio.to_thread(encode_batch_receipt, receipt, self.framing)
@@ -142,6 +151,12 @@ def _source(record: Record) -> str | None:
     return word if _SOURCE.fullmatch(word) else None
 
 
+def _reader(kafka: KafkaSettings, names: TopicNames) -> GroupReader:
+    return GroupReader(
+        kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None, with_headers=True
+    )
+
+
 async def keep_receipts(
     kafka: KafkaSettings,
     names: TopicNames,
@@ -155,11 +170,12 @@ async def keep_receipts(
     """
     async with (
         Writer(kafka) as writer,
-        GroupReader(kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None) as reader,
+        trial_of_batches(framing) as trial,
+        _reader(kafka, names) as reader,
         is_open(reader),
     ):
         running = asyncio.create_task(
-            Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing).run()
+            Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing, trial=trial).run()
         )
         try:
             await asyncio.shield(running)

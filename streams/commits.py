@@ -7,6 +7,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.in_hand import InHand
+from streams.offsets import left_open
 
 log = structlog.get_logger()
 
@@ -52,9 +53,11 @@ class Commits:
             self._next = time.monotonic() + COMMIT_EVERY
             self.commit(consumer, self._in_hand.partitions())
 
-    def commit(self, consumer: Consumer, partitions: Iterable[int]) -> None:
-        """Commit those of the partitions where something has changed."""
+    def commit(self, consumer: Consumer, partitions: Iterable[int], *, is_leaving: bool = False) -> None:
+        """Commit those of the partitions where something has changed; who leaves them says so by that."""
         states = self._in_hand.to_commit()
+        if not is_leaving:
+            states = {number: (offset, left_open(metadata)) for number, (offset, metadata) in states.items()}
         changed = {
             number: states[number]
             for number in partitions
@@ -88,7 +91,7 @@ class Commits:
         deadline = time.monotonic() + LEAVE_LIMIT
         while time.monotonic() < deadline:
             if not self._unanswered:
-                self.commit(consumer, self._in_hand.partitions())
+                self.commit(consumer, self._in_hand.partitions(), is_leaving=True)
             if not self._unanswered:
                 return
             consumer.poll(0.02)

@@ -44,9 +44,12 @@ class GroupReader:
     it is called on another thread. A start before the log's first offset is a loss, which is logged with its
     count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
     anew, so all of it is read: to repeat is harmless, to leave out is not.
+
+    What is committed says whether the partition is held. Where its last holder has not given it up in order, the
+    records that it may have read are handed over as suspect, and without headers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each has its default but what names the group
         self,
         kafka: KafkaSettings,
         *,
@@ -56,9 +59,10 @@ class GroupReader:
         max_in_hand_bytes: int = 32 * MEGABYTE,
         max_in_hand_records: int = 1000,
         on_loss: OnLoss = lambda _: None,
+        with_headers: bool = False,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._member = Member(topic, first_offset, self._in_hand, on_loss)
+        self._member = Member(topic, first_offset, self._in_hand, on_loss, with_headers=with_headers)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
