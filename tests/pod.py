@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deadly import Deadly
 from world import sandbox_account
 
+from consumer.replay import Order, Wish, replay
 from consumer.service import consume
 from consumer.settings import ConsumerSettings
+from consumer.way import Account, Where
 from ledger.receipts import keep_receipts
+from providers.errors import PlatformError
 from schemas.framing import Framing
+from schemas.records import BatchCompletion, Origin
 from schemas.target import parse_target
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames
@@ -66,7 +71,28 @@ async def pods_running(pods: Sequence[Pod]) -> "contextlib.AsyncIterator[None]":
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _run(spec: dict[str, str]) -> None:
+class _Nobody:
+    """Listens to a replay."""
+
+    def begun(self, before: Sequence[Origin]) -> None:
+        """Hear nothing."""
+
+    def ended(self, completion: BatchCompletion) -> None:
+        """Hear nothing."""
+
+    def waits(self, error: PlatformError | None, seconds: float) -> None:
+        """Hear nothing."""
+
+
+async def _replay(account: Account, where: Where, log: str, records: int) -> None:
+    """Send the first records of a partition again, and then wait to be ended."""
+    wishes = {Origin(topic=log, partition=0, offset=offset): Wish("custom:VIP") for offset in range(records)}
+    order = Order(replay_id="r-00000001", wishes=wishes, rate=1.0)
+    await replay(account, ConsumerSettings(), where, order, _Nobody())
+    await asyncio.Event().wait()
+
+
+async def _run(spec: dict[str, Any]) -> None:
     kafka, names = KafkaSettings(bootstrap_servers=spec["kafka"]), TopicNames(spec["prefix"])
     framing = Framing(Deadly(int(spec.get("by", signal.SIGSEGV))))
     task = asyncio.current_task()
@@ -75,8 +101,11 @@ async def _run(spec: dict[str, str]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         if spec["kind"] == "ledger":
             await keep_receipts(kafka, names, framing, lambda _: nullcontext())
+            return
+        account = sandbox_account(parse_target(spec["kind"]), spec["sandbox"])
+        if "records" in spec:
+            await _replay(account, Where(kafka=kafka, names=names, framing=framing), names.batches, spec["records"])
         else:
-            account = sandbox_account(parse_target(spec["kind"]), spec["sandbox"])
             settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 2})
             await consume(account, settings, kafka, names, framing)
 

@@ -272,3 +272,19 @@ async def test_a_pointer_that_ends_its_pod_ends_its_record(
     told = (await ends(kafka, names, 1))[place]
     assert {(end.status, end.error_code) for end in told} == {("delivered", None), ("failed", "quarantined")}
     assert pod.deaths >= 1
+
+
+@pytest.mark.timeout(240)
+async def test_a_replay_that_a_record_ends_goes_on_without_it_when_it_is_resumed(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    names, target = TopicNames(topic_prefix), Target("facebook")
+    await ensure_topics(kafka, layout(names, [target.group_id(topic_prefix)]))
+    await asyncio.to_thread(publish, kafka, names.batches, batch("VIP"), deadly(), batch("VIP"))
+    async with sandbox_running() as sandbox:
+        pod = Pod(spec(kafka, topic_prefix, "facebook", sandbox) | {"records": 3}, tmp_path / "pod.log")
+        async with pods_running([pod]):
+            told = await ends(kafka, names, 3)
+    assert pod.deaths >= 1
+    last = {place.offset: (found[-1].status, found[-1].error_code) for place, found in told.items()}
+    assert last == {0: ("delivered", None), 1: ("failed", "quarantined"), 2: ("delivered", None)}
