@@ -12,6 +12,7 @@ from consumer.places import Places
 from consumer.retry import RetryPolicy
 from consumer.runner import Runner
 from consumer.settings import ConsumerSettings
+from consumer.share import share_of
 from consumer.time import REAL_TIME, Time
 from consumer.way import Account, Manner, Where, now, opened_way, running
 from schemas.framing import Framing
@@ -19,6 +20,7 @@ from schemas.records import AccountRegistration
 from streams.accounts import register
 from streams.fetch import Fetcher
 from streams.member import OnLoss
+from streams.partitions import followed_partitions
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames
@@ -68,9 +70,10 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
         registered = everyone[account.target]
         losses = Losses(account.target, writer, where, now)
         reader, pointers = _readers(account, settings, where.kafka, where.names, registered, losses.note)
-        partitions = len(registered.first_offsets)
+        known = len(registered.first_offsets)
+        partitions = await stack.enter_async_context(followed_partitions(where.kafka, where.names.batches, known))
         manner = Manner(
-            share=lambda: max(1, len(reader.partitions)) / partitions,
+            share=lambda: share_of(reader.partitions, partitions.count),
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         )
         way = await stack.enter_async_context(opened_way(account, settings, where, writer, manner))

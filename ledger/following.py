@@ -200,7 +200,7 @@ class Following:
                 some, begun = records[start : start + AT_ONCE], clock()
                 changed = await patiently(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
-                    self._left[topic][partition] = max(0, self._ends[topic][partition] - following)
+                    self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
                 self._note_if_back()
                 self.changes.tell(changed)
                 if len(some) == AT_ONCE:

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
     "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
     "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
+    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
 }
 """How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
 
