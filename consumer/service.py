@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from consumer.ending import tended
-from consumer.health import serve_health
+from consumer.health import Unready, serve_health
 from consumer.losses import Losses
 from consumer.places import Places
 from consumer.retry import RetryPolicy
@@ -22,6 +22,7 @@ from streams.fetch import Fetcher
 from streams.member import OnLoss
 from streams.partitions import followed_partitions
 from streams.reader import GroupReader
+from streams.readiness import unready
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames
 from streams.writer import Writer
@@ -80,7 +81,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
         telling = await stack.enter_async_context(running(losses.tell()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
-        await stack.enter_async_context(health_of(settings, reader))
+        await stack.enter_async_context(health_of(settings, lambda: unready(reader, writer)))
         runner = Runner(
             handler=way.handler,
             reader=reader,
@@ -118,9 +119,9 @@ def _readers(
     return log_reader, pointers
 
 
-def health_of(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncContextManager[None]:
+def health_of(settings: ConsumerSettings, unready: Unready) -> AbstractAsyncContextManager[None]:
     """Return what serves a group's health while it is entered, if the settings ask for it."""
     if settings.health_listen is None:
         return nullcontext()
     host, _, port = settings.health_listen.rpartition(":")
-    return serve_health(host.strip("[]"), int(port), lambda: reader.is_member)
+    return serve_health(host.strip("[]"), int(port), unready)

@@ -50,6 +50,7 @@ class Member:
         self.is_stopping = threading.Event()
         self.is_closing = threading.Event()
         self.is_member = False
+        self.refusal: str | None = None
 
     def open(self, consumer: Consumer) -> None:
         """Join the group."""

@@ -28,7 +28,7 @@ class Partitions:
 async def followed_partitions(
     kafka: KafkaSettings, topic: str, count: int, limit: float = LIMIT
 ) -> AsyncIterator[Partitions]:
-    """Follow a topic's count while the block is entered; it is `count` until Kafka tells, and stays while it does not."""
+    """Follow a topic's count while the block is entered; it is `count` until Kafka tells another one."""
     partitions, admin = Partitions(count), AdminClient(kafka.client())
     await _look(admin, topic, partitions, limit)
     following = asyncio.create_task(_follow(admin, topic, partitions, limit))

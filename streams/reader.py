@@ -122,6 +122,11 @@ class GroupReader:
         return self._in_hand.partitions()
 
     @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return self._member.refusal
+
+    @property
     def is_member(self) -> bool:
         """True once the group has given this reader its partitions, of which there may be none."""
         return self._member.is_member

@@ -1,0 +1,172 @@
+"""What Kafka refuses for good is told in its own word: in the log, by `/readyz`, to who uploads and to who publishes."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from structlog.testing import capture_logs
+from test_cli import audience, clean_environ
+from test_writer import gapless, set_limit
+from world import World, make_users, sandbox_account, consuming_one, world
+
+from producer import AudiencePublisher, RefusedByKafkaError
+from schemas.target import Target
+from streams.broker import LocalBroker
+from streams.ports import free_port
+from streams.settings import KafkaSettings
+
+TOLD = "Kafka refuses records; waiting does not help."
+
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+"""A broker that asks for rights; as nobody logs in, everybody is User:ANONYMOUS."""
+
+
+@pytest.fixture(scope="module")
+async def guarded(kafka: KafkaSettings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaSettings]:
+    """A Kafka where rights can be taken away."""
+    del kafka  # asked for so that these tests count as those that need one
+    data = tmp_path_factory.mktemp("guarded")
+    async with LocalBroker(data=data, port=free_port(), properties=AUTHORIZER, report=lambda _: None) as broker:
+        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+
+
+def _binding(topic: str, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+    kind, literal = ResourceType.TOPIC, ResourcePatternType.LITERAL
+    return AclBinding(kind, topic, literal, "User:ANONYMOUS", "*", operation, permission)
+
+
+async def deny(kafka: KafkaSettings, topic: str, operation: AclOperation) -> None:
+    """Take one right on a topic away from everybody."""
+    all_others = _binding(topic, AclOperation.ALL, AclPermissionType.ALLOW)
+    denied = _binding(topic, operation, AclPermissionType.DENY)
+    admin = AdminClient(kafka.client())
+    for created in admin.create_acls([all_others, denied]).values():
+        await asyncio.to_thread(created.result, 10)
+
+
+async def allow(kafka: KafkaSettings, topic: str) -> None:
+    """Give back all rights on a topic."""
+    kind, literal = ResourceType.TOPIC, ResourcePatternType.LITERAL
+    every = AclBindingFilter(kind, topic, literal, None, None, AclOperation.ANY, AclPermissionType.ANY)
+    admin = AdminClient(kafka.client())
+    for deleted in admin.delete_acls([every]).values():
+        await asyncio.to_thread(deleted.result, 10)
+
+
+async def readiness(found: World) -> tuple[int, str]:
+    async with found.session.get(f"{found.url}/readyz") as response:
+        return response.status, await response.text()
+
+
+async def until_ready(found: World) -> None:
+    async with asyncio.timeout(30):
+        while await readiness(found) != (200, "ready"):
+            await asyncio.sleep(0.1)
+
+
+async def test_without_the_right_to_write_uploads_are_refused_in_kafka_s_word_until_it_is_granted(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(guarded, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        await until_ready(found)
+        await deny(guarded, found.names.batches, AclOperation.WRITE)
+        with capture_logs() as lines:
+            for number in range(4):
+                status, body, headers = await found.upload(make_users(2), name=f"VIP {number}")
+                assert (status, "Retry-After" in headers) == (500, False)
+                (error,) = body["errors"]
+                assert error.startswith(
+                    f"kafka_not_allowed: Kafka refuses to take records of {found.names.batches} "
+                    "(TOPIC_AUTHORIZATION_FAILED: Topic authorization failed). Grant"
+                )
+        told = [line for line in lines if line["event"] == TOLD]
+        assert [(line["topic"], line["kafka"]) for line in told] == [
+            (found.names.batches, "TOPIC_AUTHORIZATION_FAILED")
+        ]
+        status, why = await readiness(found)
+        assert (status, "TOPIC_AUTHORIZATION_FAILED" in why) == (503, True)
+        await allow(guarded, found.names.batches)
+        await until_ready(found)  # though nobody uploads to a server that is not ready
+        assert (await found.upload(make_users(2)))[0] == 200
+
+
+async def test_an_upload_that_is_too_large_for_the_topic_is_refused_in_kafka_s_word_and_others_are_taken(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        await until_ready(found)
+        await set_limit(kafka, found.names.batches, 30_000)
+        many = [{"email": f"{os.urandom(16).hex()}@example.com"} for _ in range(3000)]
+        status, body, headers = await found.upload(many)
+        assert (status, "Retry-After" in headers) == (500, False)
+        assert body["errors"][0].startswith("kafka_too_large: Kafka refuses to take records of ")
+        assert "MSG_SIZE_TOO_LARGE" in body["errors"][0]
+        assert (await found.upload(make_users(2), name="few"))[0] == 200
+        status, text = await readiness(found)
+        assert status == 200
+        assert text.startswith("ready, but Kafka refuses to take records of ")
+        assert "MSG_SIZE_TOO_LARGE" in text
+
+
+async def test_a_publisher_is_told_in_kafka_s_word_what_it_may_not_do_and_publishes_once_it_may(
+    guarded: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with world(guarded, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        await deny(guarded, found.names.batches, AclOperation.WRITE)
+        async with AudiencePublisher(guarded, prefix=topic_prefix) as publisher:
+            with pytest.raises(RefusedByKafkaError, match="TOPIC_AUTHORIZATION_FAILED") as refused:
+                await publisher.publish([{"email": "ada@example.com"}], name="VIP")
+            assert refused.value.kind == "kafka_not_allowed"
+            settings = {
+                "KAFKA_BOOTSTRAP_SERVERS": guarded.bootstrap_servers,
+                "AUDIENCE_TOPIC_PREFIX": topic_prefix,
+            }
+            users = tmp_path / "users.json"
+            users.write_text('[{"email":"ada@example.com"}]')
+            code, _, errors = await audience(tmp_path, "publish", str(users), "--name", "VIP", **settings)
+            assert (code, "Traceback" in errors) == (1, False)
+            assert "audience publish: kafka_not_allowed: " in errors
+            await allow(guarded, found.names.batches)
+            again = await publisher.publish([{"email": "ada@example.com"}], name="VIP", batch_id=refused.value.batch_id)
+            assert again.batch_id == refused.value.batch_id
+
+
+async def test_a_consumer_that_may_not_write_completions_is_blocked_in_kafka_s_word_and_goes_on_once_it_may(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(guarded, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        await until_ready(found)
+        await deny(guarded, found.names.completions, AclOperation.WRITE)
+        served = sandbox_account(Target("tiktok"), found.sandbox_url)
+        address = f"127.0.0.1:{free_port()}"
+        async with consuming_one(served, guarded, found.names, changed={"AUDIENCE_HEALTH_LISTEN": address}):
+            with capture_logs() as lines:
+                status, body, _ = await found.upload(make_users(2), "?sync=true")
+            assert status == 400
+            assert body["errors"][0].startswith("tiktok: blocked: kafka_not_allowed (TOPIC_AUTHORIZATION_FAILED)")
+            assert [line["topic"] for line in lines if line["event"] == TOLD] == [found.names.completions]
+            async with found.session.get(f"http://{address}/readyz") as response:
+                text = await response.text()
+                assert (response.status, "TOPIC_AUTHORIZATION_FAILED" in text) == (503, True)
+            await allow(guarded, found.names.completions)
+            (told,) = await found.completions(1)
+            assert told.status == "delivered"
+            status, _, _ = await found.upload(make_users(2, 2), "?sync=true", name="later")
+            assert status == 200
