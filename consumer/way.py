@@ -32,7 +32,6 @@ from streams.states import States, followed_states
 from streams.topics import TopicNames
 from streams.writer import Writer
 
-
 _NOT_OF_THE_PLATFORM = frozenset({"registry_unreachable", *KAFKA_WORDS})
 """What a look at the platform says nothing about."""
 

@@ -16,8 +16,8 @@ from schemas.validity import bounded, invalidity, is_uuid
 from streams.batches import batch_in
 from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
-from streams.readiness import unready
 from streams.reader import GroupReader
+from streams.readiness import unready
 from streams.settings import KafkaSettings
 from streams.thread import Record
 from streams.topics import TopicNames

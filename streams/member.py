@@ -11,6 +11,7 @@ from streams.commits import Commits, committed
 from streams.in_hand import InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
 from streams.offsets import Window
+from streams.rights import ReadingRights
 from streams.thread import Record
 
 log = structlog.get_logger()
@@ -38,19 +39,20 @@ class Member:
         first_offset: Callable[[int], int | None],
         in_hand: InHand,
         on_loss: OnLoss,
+        rights: ReadingRights,
     ) -> None:
         self._topic = topic
         self._first_offset = first_offset
         self._in_hand = in_hand
         self._on_loss = on_loss
-        self.commits = Commits(topic, in_hand)
+        self._rights = rights
+        self.commits = Commits(topic, in_hand, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._fatal: KafkaError | None = None
         self.is_stopping = threading.Event()
         self.is_closing = threading.Event()
         self.is_member = False
-        self.refusal: str | None = None
 
     def open(self, consumer: Consumer) -> None:
         """Join the group."""
@@ -58,6 +60,7 @@ class Member:
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Note messages in their windows; return those that are new here."""
+        messages = self._readable(messages)
         fresh, self._fresh = self._fresh, set()
         if self.is_stopping.is_set():
             return []
@@ -65,6 +68,13 @@ class Member:
         for partition in doubtful:
             read_again(consumer, self._topic, partition, self.next_offset(partition) or 0)
         return take_in(consumer, [m for m in messages if m.partition() not in doubtful], self)
+
+    def _readable(self, messages: list[Message]) -> list[Message]:
+        """Return the messages without those by which the client says that a right is missing."""
+        readable = [message for message in messages if not (message.error() and self._rights.note(message.error()))]
+        if any(message.error() is None for message in readable):
+            self._rights.granted()
+        return readable
 
     def _is_doubtful(self, message: Message) -> bool:
         """Tell whether a message may be a leftover of an earlier assignment.
@@ -88,6 +98,7 @@ class Member:
         """Pause or resume, and commit if it is time."""
         if self._fatal is not None:
             raise KafkaException(self._fatal)
+        self._rights.look()
         self._keep_bounds(consumer)
         self.commits.tick(consumer)
 
@@ -120,6 +131,7 @@ class Member:
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
             consumer.incremental_assign(starts)
             log.info("Partitions assigned.", topic=self._topic, partitions=_numbers(partitions))
+        self._rights.joined()
         self.is_member = True
 
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:

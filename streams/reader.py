@@ -7,6 +7,7 @@ from typing import Any
 from streams.errors import ReaderFailedError
 from streams.in_hand import Budget, InHand
 from streams.member import Member, OnLoss
+from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
 
@@ -59,7 +60,8 @@ class GroupReader:
         on_loss: OnLoss = lambda _: None,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._member = Member(topic, first_offset, self._in_hand, on_loss)
+        self._rights = ReadingRights(kafka, topic, group_id)
+        self._member = Member(topic, first_offset, self._in_hand, on_loss, self._rights)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
@@ -124,7 +126,10 @@ class GroupReader:
     @property
     def refusal(self) -> str | None:
         """What Kafka does not let this reader do, in its word; None where it reads."""
-        return self._member.refusal
+        refusal = self._rights.refusal
+        if refusal is None:
+            return None
+        return f"Kafka does not let this group read {refusal.topic} ({refusal.error}: {refusal.words})"
 
     @property
     def is_member(self) -> bool:

@@ -21,6 +21,7 @@ _NOT_ALLOWED, _TOO_LARGE, _NO_TOPIC, _REFUSED = (
 
 _KINDS: Mapping[int, str] = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: _NOT_ALLOWED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: _NOT_ALLOWED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: _NOT_ALLOWED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: _NOT_ALLOWED,
     KafkaError.MSG_SIZE_TOO_LARGE: _TOO_LARGE,
@@ -67,6 +68,11 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"Kafka refuses to take records of {self.topic} ({self.error}: {self.words})"
+
+
+def is_of_rights(error: KafkaError) -> bool:
+    """Tell whether an error of Kafka is about a right that is missing."""
+    return _KINDS.get(error.code()) == _NOT_ALLOWED
 
 
 def refusal_of(error: KafkaError, topic: str, size: int) -> Refusal | None:

@@ -1,14 +1,24 @@
 """Which rights we have on a topic, by Kafka's own word."""
 
 import asyncio
+import time
+from concurrent.futures import Future
+from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
+from streams.refusals import EVERY, Refusal, is_of_rights, refusal_of
 from streams.settings import KafkaSettings
+
+log = structlog.get_logger()
 
 LIMIT = 5.0
 """Seconds that a question may take."""
+
+ASK_EVERY = 2.0
+"""Seconds between questions whether what was refused is granted now."""
 
 
 class Rights:
@@ -20,11 +30,66 @@ class Rights:
 
     async def may_write(self, topic: str) -> bool:
         """Tell whether a topic may be written to; False where Kafka does not say."""
-        self._admin = self._admin or AdminClient(self._kafka.client())
-        topics = TopicCollection([topic])
-        asked = self._admin.describe_topics(topics, include_authorized_operations=True, request_timeout=LIMIT)[topic]
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(asked), LIMIT + 1)
+            found = await asyncio.wait_for(asyncio.wrap_future(self._ask(topic)), LIMIT + 1)
         except (KafkaException, TimeoutError):
             return False
         return AclOperation.WRITE in (found.authorized_operations or ())
+
+    def may_read(self, topic: str) -> bool:
+        """Tell whether a topic may be read, as `may_write` does; blocks."""
+        try:
+            found = self._ask(topic).result(LIMIT + 1)
+        except (KafkaException, TimeoutError):
+            return False
+        return AclOperation.READ in (found.authorized_operations or ())
+
+    def _ask(self, topic: str) -> "Future[Any]":
+        self._admin = self._admin or AdminClient(self._kafka.client())
+        topics = TopicCollection([topic])
+        return self._admin.describe_topics(topics, include_authorized_operations=True, request_timeout=LIMIT)[topic]
+
+
+class ReadingRights:
+    """Whether Kafka lets a member of a group read its topic; to be used on its consumer's thread."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str, group_id: str) -> None:
+        self._rights = Rights(kafka)
+        self._topic = topic
+        self._group_id = group_id
+        self._next_look = 0.0
+        self._told_at = -EVERY
+        self.refusal: Refusal | None = None
+
+    def note(self, error: KafkaError) -> bool:
+        """Take down an error where it is a right that is missing, and tell it once a minute; False for any other."""
+        if not is_of_rights(error):
+            return False
+        now = time.monotonic()
+        if self.refusal is None:
+            self._next_look = now + ASK_EVERY
+        self.refusal = refusal = refusal_of(error, self._topic, 0)
+        if refusal is not None and now - self._told_at >= EVERY:
+            self._told_at = now
+            facts = {"topic": self._topic, "group": self._group_id, "kafka": refusal.error, "words": refusal.words}
+            log.error("Kafka does not let a group read; waiting does not help.", error=refusal.kind, **facts)
+        return True
+
+    def joined(self) -> None:
+        """Note that the group gives out partitions, which says nothing of the topic."""
+        if self.refusal is not None and self.refusal.error.startswith("GROUP_"):
+            self.granted()
+
+    def granted(self) -> None:
+        """Note that records come."""
+        if self.refusal is not None:
+            self.refusal = None
+            log.info("Kafka lets the group read again.", topic=self._topic, group=self._group_id)
+
+    def look(self) -> None:
+        """Ask, if it is time, whether the topic may be read: the client says nothing while nothing comes."""
+        is_of_topic = self.refusal is not None and self.refusal.error.startswith("TOPIC_")
+        if is_of_topic and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + ASK_EVERY
+            if self._rights.may_read(self._topic):
+                self.granted()

@@ -24,7 +24,7 @@ from streams.errors import (
 )
 from streams.progress import Progress
 from streams.refusals import Refusal, Refusals, refusal_of
-from streams.rights import Rights
+from streams.rights import ASK_EVERY, Rights
 from streams.settings import KafkaSettings
 from streams.watched_thread import watched_thread
 
@@ -32,9 +32,6 @@ log = structlog.get_logger()
 
 POLL = 0.1
 PROBE = 1.0
-ASK_EVERY = 2.0
-"""Seconds between questions whether a topic that was refused can be written to."""
-
 FLUSH_LIMIT = 10.0
 SAID_AFTER = 1.0
 """Seconds from which it is said what an end waits for."""

@@ -1,14 +1,11 @@
-"""What Kafka refuses for good is told in its own word: in the log, by `/readyz`, to who uploads and to who publishes."""
+"""What Kafka refuses is told in its own word: in the log, by `/readyz`, to who uploads and to who publishes."""
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -19,15 +16,18 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 from structlog.testing import capture_logs
-from test_cli import audience, clean_environ
-from test_writer import gapless, set_limit
-from world import World, make_users, sandbox_account, consuming_one, world
+from test_cli import audience
+from test_writer import set_limit
+from world import World, consuming_one, make_users, sandbox_account, world
 
 from producer import AudiencePublisher, RefusedByKafkaError
 from schemas.target import Target
 from streams.broker import LocalBroker
+from streams.commits import COMMIT_EVERY
 from streams.ports import free_port
+from streams.reader import GroupReader
 from streams.settings import KafkaSettings
+from streams.topics import TopicSpec, ensure_topics
 
 TOLD = "Kafka refuses records; waiting does not help."
 
@@ -170,3 +170,51 @@ async def test_a_consumer_that_may_not_write_completions_is_blocked_in_kafka_s_w
             assert told.status == "delivered"
             status, _, _ = await found.upload(make_users(2, 2), "?sync=true", name="later")
             assert status == 200
+
+
+async def test_a_group_that_may_not_read_says_so_once_is_not_ready_and_goes_on_once_it_may(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(guarded, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        await deny(guarded, found.names.batches, AclOperation.READ)
+        served = sandbox_account(Target("tiktok"), found.sandbox_url)
+        address = f"127.0.0.1:{free_port()}"
+        with capture_logs() as lines:
+            async with consuming_one(served, guarded, found.names, changed={"AUDIENCE_HEALTH_LISTEN": address}):
+                assert (await found.upload(make_users(2)))[0] == 200
+                async with asyncio.timeout(30):
+                    while "TOPIC_AUTHORIZATION_FAILED" not in (text := await health(found, address)):
+                        await asyncio.sleep(0.1)
+                assert text.startswith(f"Kafka does not let this group read {found.names.batches}")
+                await allow(guarded, found.names.batches)
+                (told,) = await found.completions(1)
+                assert told.status == "delivered"
+                assert await health(found, address) == "ready"
+        events = [line["event"] for line in lines]
+        assert events.count("Kafka does not let a group read; waiting does not help.") == 1
+        assert events.count("Kafka lets the group read again.") == 1
+
+
+async def health(found: World, address: str) -> str:
+    """Return what a consumer says of its readiness; nothing where it does not listen yet."""
+    try:
+        async with found.session.get(f"http://{address}/readyz") as response:
+            return await response.text()
+    except OSError:
+        return ""
+
+
+async def test_leaving_without_the_right_to_commit_is_not_waited_for_and_fills_no_log(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    await ensure_topics(guarded, [TopicSpec(topic_prefix, 2)])
+    await deny(guarded, topic_prefix, AclOperation.READ)
+    with capture_logs() as lines:
+        reader = GroupReader(guarded, group_id=topic_prefix, topic=topic_prefix, first_offset=lambda _: 0)
+        async with reader, asyncio.timeout(30):
+            while reader.refusal is None or len(reader.partitions) < 2:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(3 * COMMIT_EVERY)  # time for commits, which are all refused
+    events = [line["event"] for line in lines]
+    assert events.count("Kafka refused a commit.") == 1
+    assert "Kafka did not confirm the last commit in time; it may be repeated." not in events
