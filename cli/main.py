@@ -122,8 +122,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except EXPECTED as error:
         sys.exit(f"audience {options.command}: {_told(error, options.command)}")
+    except ExceptionGroup as group:
+        first = _first(group)
+        if not isinstance(first, EXPECTED):
+            raise
+        sys.exit(f"audience {options.command}: {_told(first, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the error that ended work of which several parts ran side by side."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _check_command(given: Sequence[str]) -> None:

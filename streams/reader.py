@@ -137,10 +137,18 @@ class GroupReader:
         return self._member.is_member
 
 
-def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
-    """Eager strategies are never mixed in; with the newer group protocol the broker decides instead."""
-    by_client = {} if kafka.properties.get("group.protocol") == "consumer" else _COOPERATIVE
+def group_properties(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the properties of a member's client. Eager strategies are never mixed in.
+
+    With the newer group protocol the brokers decide instead; librdkafka takes its name in any case.
+    """
+    is_newer = kafka.properties.get("group.protocol", "").lower() == "consumer"
+    by_client = {} if is_newer else _COOPERATIVE
     strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
     strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
+    return DEFAULTS | kafka.client(**_REQUIRED, **strategy)
+
+
+def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
     callbacks = {"on_commit": member.commits.on_commit, "error_cb": kafka.on_error_after(member.on_error)}
-    return DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **strategy, **callbacks)
+    return group_properties(kafka) | {"group.id": group_id, **callbacks}

@@ -111,8 +111,8 @@ class Writer:
         max_queued_bytes: int = 96 * 1024 * 1024,
         message_timeout: float = MESSAGE_TIMEOUT,
     ) -> None:
-        limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": kafka.on_error_after(self._on_error)}
-        self._config = producer_properties(kafka) | limits
+        callbacks = {"error_cb": kafka.on_error_after(self._on_error)}
+        self._config = producer_properties(kafka, message_timeout) | callbacks
         self._rights = Rights(kafka)
         self._refusals = Refusals()
         self._room = _Room(max_queued_bytes)
@@ -347,9 +347,10 @@ class Writer:
                     self._refusals.granted(topic)
 
 
-def producer_properties(kafka: KafkaSettings) -> dict[str, Any]:
+def producer_properties(kafka: KafkaSettings, message_timeout: float = MESSAGE_TIMEOUT) -> dict[str, Any]:
     """Return the properties of a writer's client: ours, under the user's, under those that must be."""
-    return _DEFAULTS | kafka.client(**_REQUIRED)
+    limit = {"message.timeout.ms": int(message_timeout * 1000)}
+    return _DEFAULTS | kafka.client(**_REQUIRED, **limit)
 
 
 def _words_of(error: BaseException) -> str:
