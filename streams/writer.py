@@ -121,7 +121,8 @@ class Writer:
         self._is_woken = False
         self._is_down = threading.Event()
         self._failure: str | None = None
-        """What the client failed by for good."""
+        """What the client failed by for good, in words."""
+        self._fatal: KafkaError | None = None
         self._doubt: str | None = None
         """What keeps brokers from answering, in Kafka's word, where waiting does not mend it."""
         self._stop = threading.Event()
@@ -295,7 +296,7 @@ class Writer:
 
     def _unacknowledged(self, error: KafkaError, topic: str, size: int) -> NotAcknowledgedError:
         """Return what Kafka's error means for a record of so many bytes, and take down what it refuses for good."""
-        refusal = refusal_of(error, topic, size)
+        refusal = refusal_of(error, topic, size) or (self._fatal and refusal_of(self._fatal, topic, size))
         if refusal is None:
             return NotAcknowledgedError()
         self._refusals.note(refusal)
@@ -318,6 +319,7 @@ class Writer:
         """Take nothing more, for good."""
         if self._failure is not None:
             return
+        self._fatal = error.args[0] if isinstance(error, KafkaException) else None
         self._failure = _words_of(error)
         log.error("The producer failed for good; the process must be started again.", error=self._failure)
         if not self._loop.is_closed():

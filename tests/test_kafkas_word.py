@@ -20,14 +20,14 @@ from test_cli import audience
 from test_writer import set_limit
 from world import World, consuming_one, make_users, sandbox_account, world
 
-from producer import AudiencePublisher, RefusedByKafkaError
+from producer import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
 from schemas.target import Target
 from streams.broker import LocalBroker
 from streams.commits import COMMIT_EVERY
 from streams.ports import free_port
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
-from streams.topics import TopicSpec, ensure_topics
+from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
 
 TOLD = "Kafka refuses records; waiting does not help."
 
@@ -47,24 +47,25 @@ async def guarded(kafka: KafkaSettings, tmp_path_factory: pytest.TempPathFactory
         yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
 
 
-def _binding(topic: str, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
-    kind, literal = ResourceType.TOPIC, ResourcePatternType.LITERAL
-    return AclBinding(kind, topic, literal, "User:ANONYMOUS", "*", operation, permission)
+async def deny(
+    kafka: KafkaSettings, name: str, operation: AclOperation, kind: ResourceType = ResourceType.TOPIC
+) -> None:
+    """Take one right on a topic, or another resource, away from everybody."""
 
+    def binding(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+        return AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
 
-async def deny(kafka: KafkaSettings, topic: str, operation: AclOperation) -> None:
-    """Take one right on a topic away from everybody."""
-    all_others = _binding(topic, AclOperation.ALL, AclPermissionType.ALLOW)
-    denied = _binding(topic, operation, AclPermissionType.DENY)
+    all_others = binding(AclOperation.ALL, AclPermissionType.ALLOW)
+    denied = binding(operation, AclPermissionType.DENY)
     admin = AdminClient(kafka.client())
     for created in admin.create_acls([all_others, denied]).values():
         await asyncio.to_thread(created.result, 10)
 
 
-async def allow(kafka: KafkaSettings, topic: str) -> None:
-    """Give back all rights on a topic."""
-    kind, literal = ResourceType.TOPIC, ResourcePatternType.LITERAL
-    every = AclBindingFilter(kind, topic, literal, None, None, AclOperation.ANY, AclPermissionType.ANY)
+async def allow(kafka: KafkaSettings, name: str, kind: ResourceType = ResourceType.TOPIC) -> None:
+    """Give back all rights on a topic, or another resource."""
+    literal, anything = ResourcePatternType.LITERAL, AclOperation.ANY
+    every = AclBindingFilter(kind, name, literal, None, None, anything, AclPermissionType.ANY)
     admin = AdminClient(kafka.client())
     for deleted in admin.delete_acls([every]).values():
         await asyncio.to_thread(deleted.result, 10)
@@ -218,3 +219,21 @@ async def test_leaving_without_the_right_to_commit_is_not_waited_for_and_fills_n
     events = [line["event"] for line in lines]
     assert events.count("Kafka refused a commit.") == 1
     assert "Kafka did not confirm the last commit in time; it may be repeated." not in events
+
+
+async def test_a_publisher_that_may_write_nothing_at_all_is_told_so_and_by_what_its_producer_failed(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    await ensure_topics(guarded, layout(names))
+    every_topic, cluster = (ResourceType.TOPIC, "*"), (ResourceType.BROKER, "kafka-cluster")
+    await deny(guarded, every_topic[1], AclOperation.WRITE, every_topic[0])
+    await deny(guarded, cluster[1], AclOperation.IDEMPOTENT_WRITE, cluster[0])
+    try:
+        async with AudiencePublisher(guarded, prefix=topic_prefix) as publisher:
+            for expected in (RefusedByKafkaError, NothingWrittenError):  # the producer fails by the first one
+                with pytest.raises(expected, match="CLUSTER_AUTHORIZATION_FAILED"):
+                    await publisher.publish([{"email": "ada@example.com"}], name="VIP")
+    finally:
+        for kind, name in (every_topic, cluster):
+            await allow(guarded, name, kind)
