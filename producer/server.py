@@ -69,7 +69,8 @@ def create_app(uploads: Uploads, statuses: Statuses, accounts: Accounts) -> web.
         if (absence := uploads.following.absence) is not None:
             return web.Response(text=f"ready, but {absence}; uploads are taken, sync and status are not")
         if not uploads.following.is_ready:
-            text = f"the view is being built, {uploads.following.progress:.0%} is done"
+            missing = f"; {uploads.following.refusal}" if uploads.following.refusal else ""
+            text = f"the view is being built, {uploads.following.progress:.0%} is done{missing}"
             return web.Response(text=text, status=503)
         return web.Response(text="ready" if refusal is None else f"ready, but {refusal}")
 

@@ -60,7 +60,7 @@ class Member:
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Note messages in their windows; return those that are new here."""
-        messages = self._readable(messages)
+        messages = self._rights.readable(messages)
         fresh, self._fresh = self._fresh, set()
         if self.is_stopping.is_set():
             return []
@@ -68,13 +68,6 @@ class Member:
         for partition in doubtful:
             read_again(consumer, self._topic, partition, self.next_offset(partition) or 0)
         return take_in(consumer, [m for m in messages if m.partition() not in doubtful], self)
-
-    def _readable(self, messages: list[Message]) -> list[Message]:
-        """Return the messages without those by which the client says that a right is missing."""
-        readable = [message for message in messages if not (message.error() and self._rights.note(message.error()))]
-        if any(message.error() is None for message in readable):
-            self._rights.granted()
-        return readable
 
     def _is_doubtful(self, message: Message) -> bool:
         """Tell whether a message may be a leftover of an earlier assignment.

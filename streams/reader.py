@@ -60,7 +60,7 @@ class GroupReader:
         on_loss: OnLoss = lambda _: None,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._rights = ReadingRights(kafka, topic, group_id)
+        self._rights = ReadingRights(kafka, topic, group=group_id)
         self._member = Member(topic, first_offset, self._in_hand, on_loss, self._rights)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
@@ -126,10 +126,7 @@ class GroupReader:
     @property
     def refusal(self) -> str | None:
         """What Kafka does not let this reader do, in its word; None where it reads."""
-        refusal = self._rights.refusal
-        if refusal is None:
-            return None
-        return f"Kafka does not let this group read {refusal.topic} ({refusal.error}: {refusal.words})"
+        return str(self._rights) or None
 
     @property
     def is_member(self) -> bool:

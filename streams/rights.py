@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
 from streams.refusals import EVERY, Refusal, is_of_rights, refusal_of
@@ -51,12 +51,12 @@ class Rights:
 
 
 class ReadingRights:
-    """Whether Kafka lets a member of a group read its topic; to be used on its consumer's thread."""
+    """Whether Kafka lets a reader read its topic; to be used on its consumer's thread. `facts` are for the log."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, group_id: str) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, **facts: str) -> None:
         self._rights = Rights(kafka)
         self._topic = topic
-        self._group_id = group_id
+        self._facts = {"topic": topic, **facts}
         self._next_look = 0.0
         self._told_at = -EVERY
         self.refusal: Refusal | None = None
@@ -71,9 +71,21 @@ class ReadingRights:
         self.refusal = refusal = refusal_of(error, self._topic, 0)
         if refusal is not None and now - self._told_at >= EVERY:
             self._told_at = now
-            facts = {"topic": self._topic, "group": self._group_id, "kafka": refusal.error, "words": refusal.words}
-            log.error("Kafka does not let a group read; waiting does not help.", error=refusal.kind, **facts)
+            told = {"kafka": refusal.error, "words": refusal.words, "error": refusal.kind}
+            log.error("Kafka does not let us read; waiting does not help.", **self._facts, **told)
         return True
+
+    def readable(self, messages: list[Message]) -> list[Message]:
+        """Return messages without those by which the client says that a right is missing."""
+        readable = [message for message in messages if not (message.error() and self.note(message.error()))]
+        if any(message.error() is None for message in readable):
+            self.granted()
+        return readable
+
+    def __str__(self) -> str:
+        """Return what is missing, in Kafka's word; nothing where nothing is."""
+        refusal = self.refusal
+        return f"Kafka does not let us read {self._topic} ({refusal.error}: {refusal.words})" if refusal else ""
 
     def joined(self) -> None:
         """Note that the group gives out partitions, which says nothing of the topic."""
@@ -84,7 +96,7 @@ class ReadingRights:
         """Note that records come."""
         if self.refusal is not None:
             self.refusal = None
-            log.info("Kafka lets the group read again.", topic=self._topic, group=self._group_id)
+            log.info("Kafka lets us read again.", **self._facts)
 
     def look(self) -> None:
         """Ask, if it is time, whether the topic may be read: the client says nothing while nothing comes."""

@@ -14,6 +14,7 @@ from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget
 from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
 from streams.reader import DEFAULTS, MEGABYTE
+from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
 
@@ -55,7 +56,8 @@ class Tail:
     ) -> None:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
-        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start)
+        self._rights = ReadingRights(kafka, topic)
+        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start, self._rights)
         self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error)
 
     async def __aenter__(self) -> "Tail":
@@ -76,6 +78,11 @@ class Tail:
         await self._thread.close()
 
     @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return str(self._rights) or None
+
+    @property
     def spans(self) -> Mapping[int, tuple[int, int]]:
         """For each partition the offset that was read first and the end, both on entering."""
         return self._reading.spans
@@ -91,8 +98,11 @@ class Tail:
 class _Reading:
     """What a reader without a group does on its consumer's thread."""
 
-    def __init__(self, topic: str, waiting: Budget, start: Mapping[int, int] | None) -> None:
+    def __init__(
+        self, topic: str, waiting: Budget, start: Mapping[int, int] | None, rights: ReadingRights | None = None
+    ) -> None:
         self._topic = topic
+        self._rights = rights
         self._waiting = waiting
         self._start = start
         self.spans: dict[int, tuple[int, int]] = {}
@@ -111,7 +121,7 @@ class _Reading:
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Return the records among the messages."""
-        return take_in(consumer, messages, self)
+        return take_in(consumer, messages if self._rights is None else self._rights.readable(messages), self)
 
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next."""
@@ -136,6 +146,8 @@ class _Reading:
 
     def tick(self, consumer: Consumer) -> None:
         """Take partitions that were added; pause or resume."""
+        if self._rights is not None:
+            self._rights.look()
         if time.monotonic() >= self._next_look:
             self._look_for_more(consumer)
             self._next_look = time.monotonic() + LOOK_EVERY

@@ -1,11 +1,15 @@
 """What Kafka refuses is told in its own word: in the log, by `/readyz`, to who uploads and to who publishes."""
 
 import asyncio
+import contextlib
 import os
+import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -15,6 +19,10 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 from test_cli import audience
 from test_writer import set_limit
@@ -28,6 +36,7 @@ from streams.ports import free_port
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.writer import Writer
 
 TOLD = "Kafka refuses records; waiting does not help."
 
@@ -60,6 +69,8 @@ async def deny(
     admin = AdminClient(kafka.client())
     for created in admin.create_acls([all_others, denied]).values():
         await asyncio.to_thread(created.result, 10)
+    if kind == ResourceType.TOPIC and name != "*":
+        await until_in_force(admin, name, operation, is_allowed=False)
 
 
 async def allow(kafka: KafkaSettings, name: str, kind: ResourceType = ResourceType.TOPIC) -> None:
@@ -69,6 +80,20 @@ async def allow(kafka: KafkaSettings, name: str, kind: ResourceType = ResourceTy
     admin = AdminClient(kafka.client())
     for deleted in admin.delete_acls([every]).values():
         await asyncio.to_thread(deleted.result, 10)
+    if kind == ResourceType.TOPIC and name != "*":
+        await until_in_force(admin, name, AclOperation.READ, is_allowed=True)
+
+
+async def until_in_force(admin: AdminClient, topic: str, operation: AclOperation, *, is_allowed: bool) -> None:
+    """Return when the broker goes by what the controller has: a moment later."""
+    async with asyncio.timeout(30):
+        while True:
+            topics = TopicCollection([topic])
+            asked = admin.describe_topics(topics, include_authorized_operations=True, request_timeout=10)[topic]
+            found = await asyncio.to_thread(asked.result, 10)
+            if (operation in found.authorized_operations) == is_allowed:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def readiness(found: World) -> tuple[int, str]:
@@ -186,14 +211,14 @@ async def test_a_group_that_may_not_read_says_so_once_is_not_ready_and_goes_on_o
                 async with asyncio.timeout(30):
                     while "TOPIC_AUTHORIZATION_FAILED" not in (text := await health(found, address)):
                         await asyncio.sleep(0.1)
-                assert text.startswith(f"Kafka does not let this group read {found.names.batches}")
+                assert text.startswith(f"Kafka does not let us read {found.names.batches}")
                 await allow(guarded, found.names.batches)
                 (told,) = await found.completions(1)
                 assert told.status == "delivered"
                 assert await health(found, address) == "ready"
         events = [line["event"] for line in lines]
-        assert events.count("Kafka does not let a group read; waiting does not help.") == 1
-        assert events.count("Kafka lets the group read again.") == 1
+        assert events.count("Kafka does not let us read; waiting does not help.") == 1
+        assert events.count("Kafka lets us read again.") == 1
 
 
 async def health(found: World, address: str) -> str:
@@ -227,13 +252,61 @@ async def test_a_publisher_that_may_write_nothing_at_all_is_told_so_and_by_what_
     names = TopicNames(topic_prefix)
     await ensure_topics(guarded, layout(names))
     every_topic, cluster = (ResourceType.TOPIC, "*"), (ResourceType.BROKER, "kafka-cluster")
-    await deny(guarded, every_topic[1], AclOperation.WRITE, every_topic[0])
     await deny(guarded, cluster[1], AclOperation.IDEMPOTENT_WRITE, cluster[0])
+    await deny(guarded, every_topic[1], AclOperation.WRITE, every_topic[0])
+    await until_in_force(AdminClient(guarded.client()), names.batches, AclOperation.WRITE, is_allowed=False)
     try:
         async with AudiencePublisher(guarded, prefix=topic_prefix) as publisher:
-            for expected in (RefusedByKafkaError, NothingWrittenError):  # the producer fails by the first one
-                with pytest.raises(expected, match="CLUSTER_AUTHORIZATION_FAILED"):
+            for expected in ((RefusedByKafkaError, NothingWrittenError), NothingWrittenError):
+                with pytest.raises(expected, match="CLUSTER_AUTHORIZATION_FAILED"):  # at once, or by the first record
                     await publisher.publish([{"email": "ada@example.com"}], name="VIP")
     finally:
         for kind, name in (every_topic, cluster):
             await allow(guarded, name, kind)
+        await until_in_force(AdminClient(guarded.client()), names.batches, AclOperation.WRITE, is_allowed=True)
+
+
+async def test_ingestion_that_may_not_read_says_so_while_its_view_is_not_built_and_builds_it_once_it_may(
+    guarded: KafkaSettings, topic_prefix: str
+) -> None:
+    names = TopicNames(topic_prefix)
+    await ensure_topics(guarded, layout(names))
+    async with Writer(guarded) as writer:
+        await writer.send(names.receipts, "any", b"no receipt")
+    await deny(guarded, names.receipts, AclOperation.READ)
+    with capture_logs() as lines:
+        async with world(guarded, topic_prefix, providers=["tiktok"], consuming=()) as found:
+            async with asyncio.timeout(60):
+                while "TOPIC_AUTHORIZATION_FAILED" not in (told := await readiness(found))[1]:
+                    await asyncio.sleep(0.1)
+            assert told[0] == 503
+            assert f"; Kafka does not let us read {names.receipts} (" in told[1]
+            await allow(guarded, names.receipts)
+            await until_ready(found)
+    about = [line for line in lines if line["event"] == "Kafka does not let us read; waiting does not help."]
+    assert [line["topic"] for line in about] == [names.receipts]
+
+
+@contextlib.asynccontextmanager
+async def tls_server(folder: Path) -> AsyncIterator[str]:
+    """Run a server of TLS that nobody has a reason to trust; yields its address."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "made-up")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(hours=1))
+    (folder / "certificate.pem").write_bytes(
+        builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_who_cannot_connect_for_a_reason_that_stays_is_told_it(tmp_path: Path) -> None:
+    async with tls_server(tmp_path) as address:
+        own = KafkaSettings(bootstrap_servers=address, properties={"security.protocol": "ssl"})
+        async with Writer(own) as writer, asyncio.timeout(60):
+            while writer.trouble != "Kafka can't be reached (_SSL)":
+                await asyncio.sleep(0.05)
