@@ -91,7 +91,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, (*way.background, telling))
+        yield _Parts(runner, (*way.background, telling, partitions.following))
 
 
 def _readers(

@@ -53,6 +53,10 @@ class ReaderFailedError(StreamError):
 class ProducerFailedError(KafkaUnreachableError):
     """The producer failed for good: nothing more can be written, start the process again."""
 
+    def __init__(self, reason: str | None = None) -> None:
+        told = f"The producer failed for good ({reason}): nothing more can be written, start the process again."
+        super().__init__(told if reason else None)
+
 
 class BrokerFailedError(StreamError):
     """The local Kafka did not start."""

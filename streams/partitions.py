@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -19,9 +19,10 @@ LIMIT = 5.0
 
 @dataclass(slots=True)
 class Partitions:
-    """A topic's count of partitions, as it was told last."""
+    """A topic's count of partitions, as it was told last. `following` never ends well."""
 
     count: int
+    following: "asyncio.Task[None]" = field(init=False)
 
 
 @asynccontextmanager
@@ -31,12 +32,12 @@ async def followed_partitions(
     """Follow a topic's count while the block is entered; it is `count` until Kafka tells another one."""
     partitions, admin = Partitions(count), AdminClient(kafka.client())
     await _look(admin, topic, partitions, limit)
-    following = asyncio.create_task(_follow(admin, topic, partitions, limit))
+    partitions.following = asyncio.create_task(_follow(admin, topic, partitions, limit))
     try:
         yield partitions
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        partitions.following.cancel()
+        await asyncio.gather(partitions.following, return_exceptions=True)
 
 
 async def _follow(admin: AdminClient, topic: str, partitions: Partitions, limit: float) -> None:
@@ -46,8 +47,8 @@ async def _follow(admin: AdminClient, topic: str, partitions: Partitions, limit:
 
 
 async def _look(admin: AdminClient, topic: str, partitions: Partitions, limit: float) -> None:
-    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=limit)[topic]
     try:
+        asked = admin.describe_topics(TopicCollection([topic]), request_timeout=limit)[topic]
         found = await asyncio.wait_for(asyncio.wrap_future(asked), limit + 1)
     except (KafkaException, TimeoutError):
         return  # a topic that is being made anew is not there for a moment

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
-from streams.refusals import EVERY, Refusal, is_of_rights, refusal_of
+from streams.refusals import EVERY, Refusal, Refusals, is_of_rights, refusal_of
 from streams.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -48,6 +48,15 @@ class Rights:
         self._admin = self._admin or AdminClient(self._kafka.client())
         topics = TopicCollection([topic])
         return self._admin.describe_topics(topics, include_authorized_operations=True, request_timeout=LIMIT)[topic]
+
+
+async def ask_again(rights: Rights, refusals: Refusals) -> None:
+    """Find out when a topic that took nothing may be written to, without end: who is not ready gets nothing to try."""
+    while True:
+        await asyncio.sleep(ASK_EVERY)
+        for topic in [topic for topic, refusal in refusals.standing.items() if refusal.is_of_all]:
+            if await rights.may_write(topic) and topic in refusals.standing:
+                refusals.granted(topic)
 
 
 class ReadingRights:

@@ -24,7 +24,8 @@ from streams.errors import (
 )
 from streams.progress import Progress
 from streams.refusals import Refusal, Refusals, refusal_of
-from streams.rights import ASK_EVERY, Rights
+from streams.rights import Rights, ask_again
+from streams.room import Reservation, Room
 from streams.settings import KafkaSettings
 from streams.watched_thread import watched_thread
 
@@ -62,41 +63,6 @@ SURELY_SMALL = 16 * 1024
 _Report = tuple["asyncio.Future[Origin]", str, int, KafkaError | None, Origin | None]
 
 
-class _Room:
-    """Bytes of the queue that are reserved or on their way."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.used = 0
-
-    def fits(self, size: int) -> bool:
-        """Tell whether there is room; alone, anything fits."""
-        return not self.used or self.used + size <= self._limit
-
-
-class Reservation:
-    """Room in the queue towards Kafka that nobody else gets; a context manager that gives back the rest."""
-
-    def __init__(self, room: _Room, size: int) -> None:
-        self._room = room
-        self.size = size
-        room.used += size
-
-    def __enter__(self) -> "Reservation":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release(self.size)
-
-    def release(self, size: int) -> None:
-        """Give back some bytes, at most what is left."""
-        size = min(size, self.size)
-        self.size -= size
-        self._room.used -= size
-
-
 class Writer:
     """An idempotent producer. Records are acknowledged by all in-sync replicas before `send` returns.
 
@@ -115,7 +81,7 @@ class Writer:
         self._config = producer_properties(kafka, message_timeout) | callbacks
         self._rights = Rights(kafka)
         self._refusals = Refusals()
-        self._room = _Room(max_queued_bytes)
+        self._room = Room(max_queued_bytes)
         self._progress = Progress()
         self._reports: deque[_Report] = deque()
         self._is_woken = False
@@ -137,7 +103,7 @@ class Writer:
         await asyncio.to_thread(self._probe)
         self._thread = watched_thread("kafka-producer", self._poll, self._break)
         self._thread.start()
-        self._asking = asyncio.create_task(self._ask_for_rights())
+        self._asking = asyncio.create_task(ask_again(self._rights, self._refusals))
         return self
 
     async def __aexit__(
@@ -169,11 +135,7 @@ class Writer:
     async def failure(self) -> None:
         """Wait until the client fails for good, without end where it does not. Raises ProducerFailedError."""
         await self._has_failed.wait()
-        raise self._failed()
-
-    def _failed(self) -> ProducerFailedError:
-        doc = ProducerFailedError.__doc__ or ""
-        return ProducerFailedError(doc.replace("for good", f"for good ({self._failure})"))
+        raise ProducerFailedError(self._failure)
 
     @property
     def is_reachable(self) -> bool:
@@ -212,7 +174,7 @@ class Writer:
         Raises KafkaUnreachableError, KafkaStalledError, QueueFullError; nothing was sent then.
         """
         if self._failure is not None:
-            raise self._failed()
+            raise ProducerFailedError(self._failure)
         if not self._is_open:
             raise KafkaUnreachableError
         if self._progress.is_stalled(time.monotonic()):
@@ -250,7 +212,7 @@ class Writer:
             raise QueueFullError from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError._FATAL:
-                raise self._failed() from error
+                raise ProducerFailedError(self._failure) from error
             raise self._unacknowledged(error.args[0], topic, size) from error
         if reservation is not None:
             reservation.release(size)
@@ -339,14 +301,6 @@ class Writer:
             self._is_down.set()
         elif error.code() in _AUTHORITATIVE:
             self._doubt = error.name()
-
-    async def _ask_for_rights(self) -> None:
-        """Find out when a topic that took nothing may be written to: who is told that we are not ready does not try."""
-        while True:
-            await asyncio.sleep(ASK_EVERY)
-            for topic in [topic for topic, refusal in self._refusals.standing.items() if refusal.is_of_all]:
-                if await self._rights.may_write(topic) and topic in self._refusals.standing:
-                    self._refusals.granted(topic)
 
 
 def producer_properties(kafka: KafkaSettings, message_timeout: float = MESSAGE_TIMEOUT) -> dict[str, Any]:
