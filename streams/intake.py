@@ -90,7 +90,7 @@ def _undeliverable(message: Message, expected: int) -> Record:
 
 
 def _see_to(error: KafkaError, consumer: Consumer, partition: int, intake: Intake) -> None:
-    if error.fatal():
+    if error.fatal() or error.code() == KafkaError._FATAL:  # of which a message says nothing by `fatal`
         raise KafkaException(error)
     if error.code() == KafkaError._AUTO_OFFSET_RESET and intake.next_offset(partition) is not None:
         intake.find_back(consumer, partition)

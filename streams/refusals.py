@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
@@ -85,6 +87,15 @@ def refusal_of(error: KafkaError, topic: str, size: int) -> Refusal | None:
         return None
     words = KafkaError(error.code()).str().removeprefix("Broker: ").removeprefix("Local: ")
     return Refusal(kind=kind, topic=topic, error=error.name(), words=words, size=size)
+
+
+def words_of(error: BaseException) -> str:
+    """Return Kafka's word for an error of the client, else where our own code failed."""
+    if not isinstance(error, KafkaException):
+        return place_of(error)
+    kafka = error.args[0]
+    words = kafka if kafka.code() == KafkaError._FATAL else KafkaError(kafka.code())  # what is fatal is in the words
+    return f"{kafka.name()}: {words.str()}"
 
 
 @dataclass(slots=True)

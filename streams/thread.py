@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, Message
 from schemas.records import Origin
 from schemas.times import time_of
 from streams.errors import ReaderFailedError
+from streams.refusals import words_of
 from streams.watched_thread import watched_thread
 
 log = structlog.get_logger()
@@ -121,7 +122,7 @@ class ConsumerThread:
             if self._records:
                 self._ready.set()
             if self._failure is not None:
-                raise ReaderFailedError from self._failure
+                raise ReaderFailedError(words_of(self._failure)) from self._failure
             if self._is_ended:
                 return
             if records:
@@ -166,7 +167,7 @@ class ConsumerThread:
 
     def _fail(self) -> None:
         if not self._opened.done():
-            failure = ReaderFailedError()
+            failure = ReaderFailedError(words_of(self._failure) if self._failure else None)
             failure.__cause__ = self._failure
             self._opened.set_exception(failure)
         self._ready.set()

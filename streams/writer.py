@@ -12,7 +12,6 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.records import Origin
-from schemas.tracebacks import place_of
 from streams.errors import (
     KafkaStalledError,
     KafkaUnreachableError,
@@ -23,7 +22,7 @@ from streams.errors import (
     RecordTooLargeError,
 )
 from streams.progress import Progress
-from streams.refusals import Refusal, Refusals, refusal_of
+from streams.refusals import Refusal, Refusals, refusal_of, words_of
 from streams.rights import Rights, ask_again
 from streams.room import Reservation, Room
 from streams.settings import KafkaSettings
@@ -282,7 +281,7 @@ class Writer:
         if self._failure is not None:
             return
         self._fatal = error.args[0] if isinstance(error, KafkaException) else None
-        self._failure = _words_of(error)
+        self._failure = words_of(error)
         log.error("The producer failed for good; the process must be started again.", error=self._failure)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._has_failed.set)
@@ -307,10 +306,3 @@ def producer_properties(kafka: KafkaSettings, message_timeout: float = MESSAGE_T
     """Return the properties of a writer's client: ours, under the user's, under those that must be."""
     limit = {"message.timeout.ms": int(message_timeout * 1000)}
     return _DEFAULTS | kafka.client(**_REQUIRED, **limit)
-
-
-def _words_of(error: BaseException) -> str:
-    """Return Kafka's word for an error of the client, else where our own code failed."""
-    if isinstance(error, KafkaException):
-        return f"{error.args[0].name()}: {KafkaError(error.args[0].code()).str()}"
-    return place_of(error)

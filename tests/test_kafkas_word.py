@@ -32,6 +32,7 @@ from producer import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
 from schemas.target import Target
 from streams.broker import LocalBroker
 from streams.commits import COMMIT_EVERY
+from streams.errors import ReaderFailedError
 from streams.ports import free_port
 from streams.reader import GroupReader
 from streams.settings import KafkaSettings
@@ -285,6 +286,26 @@ async def test_ingestion_that_may_not_read_says_so_while_its_view_is_not_built_a
             await until_ready(found)
     about = [line for line in lines if line["event"] == "Kafka does not let us read; waiting does not help."]
     assert [line["topic"] for line in about] == [names.receipts]
+
+
+async def test_a_member_that_another_one_with_its_name_has_put_out_ends_by_kafka_s_word(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 2)])
+    own = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, properties={"group.instance.id": "a"})
+
+    def member() -> GroupReader:
+        return GroupReader(own, group_id=topic_prefix, topic=topic_prefix, first_offset=lambda _: 0)
+
+    async with member() as first, asyncio.timeout(60):
+        while not first.partitions:
+            await asyncio.sleep(0.05)
+        async with member():
+            with pytest.raises(
+                ReaderFailedError, match=r"_FATAL: .*fenced by other consumer with same group\.instance\.id"
+            ):
+                async for _ in first.batches():
+                    pass
 
 
 @contextlib.asynccontextmanager
