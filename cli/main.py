@@ -63,7 +63,8 @@ from schemas.validity import invalidity, trimmed
 from streams import lifeline
 from streams.announcement import announce
 from streams.errors import StreamError
-from streams.reader import GroupReader
+from streams.reader import Membership
+from streams.topic_ids import log_id
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
@@ -192,8 +193,8 @@ async def _keep_ledger(config: Config) -> None:
     await _prepare(config, ())
     log.info("Keeping the ledger.")
 
-    def is_open(reader: GroupReader) -> AbstractAsyncContextManager[None]:
-        return health_of(config.consumer, reader)
+    def is_open(membership: Membership) -> AbstractAsyncContextManager[None]:
+        return health_of(config.consumer, membership)
 
     await keep_receipts(config.kafka, config.names, config.framing, is_open)
 
@@ -320,7 +321,12 @@ async def _replay(options: argparse.Namespace, environment: Environment) -> None
     asked = asked_for(options, () if options.resume else options.provider or config.targets)
     await _prepare(config, [])
     tools = Tools(
-        where=Where(kafka=config.kafka, names=config.names, framing=config.framing),
+        where=Where(
+            kafka=config.kafka,
+            names=config.names,
+            framing=config.framing,
+            log_id=await log_id(config.kafka, config.names.batches),
+        ),
         settings=config.consumer,
         data=environment.data,
         account=lambda target: account(target, environment, config.common),

@@ -1,7 +1,8 @@
 """Put a consumer group together, run it, and end it in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -19,8 +20,10 @@ from schemas.records import AccountRegistration
 from streams.accounts import register
 from streams.fetch import Fetcher
 from streams.member import OnLoss
-from streams.reader import GroupReader
+from streams.reader import GroupReader, Membership
 from streams.settings import KafkaSettings
+from streams.topic_ids import topic_ids
+from streams.topic_watch import anew, watched_topics
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -42,11 +45,17 @@ async def consume(
 ) -> None:
     """Serve an account until cancelled; its topics exist.
 
-    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group.
-    Raises StreamError where Kafka can't be worked with.
+    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group. Where a topic
+    was made anew it begins again with the new one. Raises StreamError where Kafka can't be worked with.
     """
     where = Where(kafka=kafka, names=names, framing=framing, time=time)
-    async with _open(account, settings, where) as parts:
+    membership = Membership()
+    async with health_of(settings, membership):
+        await anew(lambda: _consume(account, settings, where, membership))
+
+
+async def _consume(account: Account, settings: ConsumerSettings, where: Where, membership: Membership) -> None:
+    async with _open(account, settings, where, membership) as parts:
         runner, gate = parts.runner, parts.runner.handler.delivery.gate
         await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.finishing)
 
@@ -61,13 +70,18 @@ class _Parts:
 
 
 @asynccontextmanager
-async def _open(account: Account, settings: ConsumerSettings, where: Where) -> AsyncIterator[_Parts]:
+async def _open(
+    account: Account, settings: ConsumerSettings, where: Where, membership: Membership
+) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(where.kafka))
         everyone = await register(where.kafka, writer, where.names, [account.target], now, where.framing)
         registered = everyone[account.target]
+        ids = await topic_ids(where.kafka, (where.names.batches, *_read(account, where)))
+        watch = await stack.enter_async_context(watched_topics(where.kafka, where.names.batches, ids))
+        where = dataclasses.replace(where, log_id=watch.log_id)
         losses = Losses(account.target, writer, where, now)
-        reader, pointers = _readers(account, settings, where.kafka, where.names, registered, losses.note)
+        reader, pointers = _readers(account, settings, where, ids, registered, losses.note)
         partitions = len(registered.first_offsets)
         manner = Manner(
             share=lambda: max(1, len(reader.partitions)) / partitions,
@@ -77,7 +91,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
         telling = await stack.enter_async_context(running(losses.tell()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
-        await stack.enter_async_context(health_of(settings, reader))
+        membership.reader = reader
         runner = Runner(
             handler=way.handler,
             reader=reader,
@@ -87,37 +101,50 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, (*way.background, telling))
+        yield _Parts(runner, (*way.background, telling, watch.watching))
+
+
+def _read(account: Account, where: Where) -> Collection[str]:
+    """Return the topics besides the log that a consumer reads."""
+    names = where.names
+    return names.retry(account.target.group_id(names.prefix)), names.accounts, names.directory
 
 
 def _readers(
     account: Account,
     settings: ConsumerSettings,
-    kafka: KafkaSettings,
-    names: TopicNames,
+    where: Where,
+    ids: Mapping[str, str],
     registered: AccountRegistration,
     on_loss: OnLoss,
 ) -> tuple[GroupReader, GroupReader]:
     """Return the readers of the log and of the pointers to later attempts."""
+    kafka, names = where.kafka, where.names
     group = account.target.group_id(names.prefix)
     log_reader = GroupReader(
         kafka,
         group_id=group,
         topic=names.batches,
-        first_offset=registered.first_offset,
+        first_offset=lambda partition: registered.first_offset(partition, where.log_id),
         max_in_hand_bytes=settings.in_hand,
         on_loss=on_loss,
+        topic_id=where.log_id,
     )
     retry = names.retry(group)
     pointers = GroupReader(
-        kafka, group_id=retry, topic=retry, first_offset=lambda _: 0, max_in_hand_records=MOST_POINTERS
+        kafka,
+        group_id=retry,
+        topic=retry,
+        first_offset=lambda _: 0,
+        max_in_hand_records=MOST_POINTERS,
+        topic_id=ids.get(retry),
     )
     return log_reader, pointers
 
 
-def health_of(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncContextManager[None]:
+def health_of(settings: ConsumerSettings, membership: Membership) -> AbstractAsyncContextManager[None]:
     """Return what serves a group's health while it is entered, if the settings ask for it."""
     if settings.health_listen is None:
         return nullcontext()
     host, _, port = settings.health_listen.rpartition(":")
-    return serve_health(host.strip("[]"), int(port), lambda: reader.is_member)
+    return serve_health(host.strip("[]"), int(port), lambda: membership.is_member)

@@ -1,6 +1,7 @@
 """Read the log as a member of a consumer group, and commit what is finished."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,7 @@ _COOPERATIVE: dict[str, Any] = {
 _REQUIRED: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # so that positions pass what is no record
     "auto.offset.reset": "error",
 }
 
@@ -43,10 +45,11 @@ class GroupReader:
     A partition without a committed offset starts at `first_offset(partition)`, None for the log's first record;
     it is called on another thread. A start before the log's first offset is a loss, which is logged with its
     count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
-    anew, so all of it is read: to repeat is harmless, to leave out is not.
+    anew, so all of it is read: to repeat is harmless, to leave out is not. So does a commit of a topic with another
+    id than `topic_id`, None where that is not known.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is read, where that begins, and its bounds
         self,
         kafka: KafkaSettings,
         *,
@@ -56,9 +59,10 @@ class GroupReader:
         max_in_hand_bytes: int = 32 * MEGABYTE,
         max_in_hand_records: int = 1000,
         on_loss: OnLoss = lambda _: None,
+        topic_id: str | None = None,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._member = Member(topic, first_offset, self._in_hand, on_loss)
+        self._member = Member(topic, first_offset, self._in_hand, on_loss, topic_id)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
@@ -124,6 +128,18 @@ class GroupReader:
     def is_member(self) -> bool:
         """True once the group has given this reader its partitions, of which there may be none."""
         return self._member.is_member
+
+
+@dataclass(slots=True)
+class Membership:
+    """Whether a process is in its group, over all readers that follow one another."""
+
+    reader: GroupReader | None = None
+
+    @property
+    def is_member(self) -> bool:
+        """True while the group has given the reader its partitions."""
+        return self.reader is not None and self.reader.is_member
 
 
 def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
