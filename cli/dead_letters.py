@@ -31,6 +31,7 @@ from streams.fetch import Fetcher
 from streams.settings import KafkaSettings
 from streams.tail import scan
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
@@ -50,7 +51,7 @@ class Post:
 
     async def letters(self) -> Letters:
         """Read all completions and fold them. Raises KafkaUnreachableError, RegistryUnavailableError."""
-        letters = Letters()
+        letters = Letters(log_id=await log_id(self.kafka, self.names.batches))
 
         def take(record: Record) -> None:
             try:

@@ -11,10 +11,11 @@ from rich.console import Console
 from cli.tables import moment_text, print_lines, print_objects, print_rows
 from schemas.codec import decode_batch_receipt
 from schemas.framing import Framing, UndecodableError
-from schemas.records import BatchReceipt, Origin
+from schemas.records import BatchReceipt, Origin, is_of_log
 from streams.settings import KafkaSettings
 from streams.tail import scan
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 
 COLUMNS = ("origin", "verdict", "reason", "source", "name", "session", "batch", "came at")
@@ -39,6 +40,8 @@ class InvalidRecords:
     """Receipts of what is not valid, one for each origin; `undecodable` counts the receipts that nobody can read."""
 
     framing: Framing
+    log_id: str | None = None
+    """The log's; receipts of another one, which had its name before, are left out."""
     undecodable: int = 0
     _by_origin: dict[Origin, BatchReceipt] = field(default_factory=dict)
 
@@ -49,7 +52,7 @@ class InvalidRecords:
         except UndecodableError:
             self.undecodable += 1
             return
-        if receipt.verdict != "valid":
+        if receipt.verdict != "valid" and is_of_log(receipt.log_id, self.log_id):
             self._by_origin[receipt.origin] = receipt
 
     def newest_first(self) -> list[BatchReceipt]:
@@ -64,7 +67,7 @@ async def list_invalid(
 
     Raises KafkaUnreachableError, RegistryUnavailableError.
     """
-    found = InvalidRecords(framing)
+    found = InvalidRecords(framing, await log_id(kafka, names.batches))
     await scan(kafka, names.receipts, found.take)
     standing = found.newest_first()
     chosen = [receipt for receipt in standing if wanted.has(receipt, now)]

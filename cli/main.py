@@ -46,7 +46,6 @@ from cli.status import StatusError, status
 from cli.supervisor import LISTENS, PartFailedError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
-from consumer.health import Unready
 from consumer.service import consume, health_of
 from consumer.way import Where
 from ledger.receipts import keep_receipts
@@ -64,6 +63,8 @@ from schemas.validity import invalidity, trimmed
 from streams import lifeline
 from streams.announcement import announce
 from streams.errors import StreamError
+from streams.readiness import Unready
+from streams.topic_ids import log_id
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
@@ -334,7 +335,12 @@ async def _replay(options: argparse.Namespace, environment: Environment) -> None
     asked = asked_for(options, () if options.resume else options.provider or config.targets)
     await _prepare(config, [])
     tools = Tools(
-        where=Where(kafka=config.kafka, names=config.names, framing=config.framing),
+        where=Where(
+            kafka=config.kafka,
+            names=config.names,
+            framing=config.framing,
+            log_id=await log_id(config.kafka, config.names.batches),
+        ),
         settings=config.consumer,
         data=environment.data,
         account=lambda target: account(target, environment, config.common),

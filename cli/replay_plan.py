@@ -14,7 +14,7 @@ from providers.http import Answer, Request
 from providers.table import rates_of
 from schemas.codec import decode_batch_completion, decode_batch_receipt
 from schemas.framing import UndecodableError
-from schemas.records import Origin
+from schemas.records import Origin, is_of_log
 from schemas.target import Target
 from streams.groups import committed_offsets, groups_with_members
 from streams.tail import first_offsets, scan
@@ -36,13 +36,15 @@ async def planned(found: Replay, targets: Sequence[Target], where: Where) -> lis
 
     def choose(record: Record) -> None:
         receipt = decode_batch_receipt(record.value, where.framing)
+        if not is_of_log(receipt.log_id, where.log_id):
+            return
         origin = receipt.origin
         is_before = origin.topic == where.names.batches and origin.offset < _at(found.ends, origin.partition)
         if is_before and found.choice.has(receipt):
             records[origin] = chosen_of(receipt)
 
     await _scan(where, where.names.receipts, choose)
-    ends = Ends(origins=records.keys(), without=found.id)
+    ends = Ends(origins=records.keys(), without=found.id, log_id=where.log_id)
     if found.choice.is_by_end:
         await _scan(
             where,
@@ -78,7 +80,7 @@ async def _await_receipts(ends: Sequence[int], where: Where) -> None:
     names, since, before = where.names, time.monotonic(), -1
     firsts = await first_offsets(where.kafka, names.batches)
     while True:
-        passed = await committed_offsets(where.kafka, names.ledger_group, names.batches, len(ends))
+        passed = await committed_offsets(where.kafka, names.ledger_group, names.batches, len(ends), where.log_id)
         left = sum(max(0, end - max(at, first)) for end, at, first in zip(ends, passed, firsts, strict=False))
         if not left:
             return

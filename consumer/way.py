@@ -58,6 +58,8 @@ class Where:
     names: TopicNames
     framing: Framing
     time: Time = REAL_TIME
+    log_id: str | None = None
+    """Kafka's id of the log's topic, None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,7 @@ async def opened_way(
             time=time,
             clock=now,
             called=manner.called,
+            log_id=where.log_id,
         )
         yield Way(handler, (directory.following, states.following, watching, failing, *telling))
 

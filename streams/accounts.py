@@ -13,6 +13,7 @@ from schemas.target import Target
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets, read_to_end
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -37,12 +38,12 @@ async def register(
     Raises KafkaUnreachableError, NotAcknowledgedError, RegistryUnavailableError.
     """
     topic = _Registrations(kafka, writer, names.accounts, framing)
-    found = await topic.read()
+    found, named = await asyncio.gather(topic.read(), log_id(kafka, names.batches))  # the id before the offsets
     missing = [target for target in dict.fromkeys(targets) if target not in found]
     if missing:
         ends = await end_offsets(kafka, names.batches)
         for target in missing:
-            await topic.write(target, _registration(target, ends, now()))
+            await topic.write(target, _registration(target, ends, named, now()))
             log.info("Account registered.", target=str(target), action="register")
         found = await topic.read()
     for target in dict.fromkeys(targets):
@@ -52,9 +53,13 @@ async def register(
     return {target: found[target][0] for target in targets}
 
 
-def _registration(target: Target, ends: list[int], at: datetime) -> AccountRegistration:
+def _registration(target: Target, ends: list[int], named: str | None, at: datetime) -> AccountRegistration:
     return AccountRegistration(
-        provider=target.provider, account=target.account or None, first_offsets=ends, registered_at=at
+        provider=target.provider,
+        account=target.account or None,
+        first_offsets=ends,
+        registered_at=at,
+        log_id=named,
     )
 
 

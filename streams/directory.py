@@ -133,7 +133,7 @@ async def followed(
     """
     directory = Directory(owner=owner, topic=topic, writer=writer, framing=framing)
     ends = await end_offsets(kafka, topic)
-    async with Tail(kafka, topic, from_beginning=True) as tail:
+    async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
         directory.following = asyncio.create_task(directory._follow(tail))
         try:
             await directory.catch_up(ends)

@@ -19,6 +19,7 @@ _REQUIRED: dict[str, Any] = {
     "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
     "auto.offset.reset": "error",
 }
 
@@ -27,10 +28,14 @@ _NO_SUCH_PLACE = frozenset({KafkaError._UNKNOWN_PARTITION})
 
 
 class Fetcher:
-    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely."""
+    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely.
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._config = DEFAULTS | kafka.client(**_REQUIRED)
+    With `is_open_too` also those of transactions that are open or were taken back.
+    """
+
+    def __init__(self, kafka: KafkaSettings, *, is_open_too: bool = False) -> None:
+        isolation = {"isolation.level": "read_uncommitted"} if is_open_too else {}
+        self._config = DEFAULTS | kafka.client(**_REQUIRED, **isolation)
         self._turn = asyncio.Lock()
 
     async def fetch(self, origin: Origin) -> Record | None:
@@ -56,6 +61,10 @@ class _One:
     def find_back(self, consumer: Consumer, partition: int) -> None:
         del consumer, partition
         self.is_gone = True
+
+    def reached(self, partition: int, offset: int) -> None:
+        del partition
+        self.is_gone = offset > self._origin.offset
 
 
 def _fetch(config: dict[str, Any], origin: Origin) -> Record | None:

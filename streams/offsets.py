@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import struct
 import zlib
 from collections import deque
@@ -11,6 +12,9 @@ MAX_SPAN = 20_000
 """Offsets that the metadata of a commit covers: 3,342 characters at most; brokers take 4,096 bytes."""
 
 _VERSION = "1:"
+
+_TAG = re.compile(r"([A-Za-z0-9+/_-]{22}) ")
+"""A topic's id, as Kafka writes it, before the rest of the metadata."""
 
 
 class Window:
@@ -60,6 +64,11 @@ class Window:
         self._advance()
         return lost
 
+    def pass_to(self, offset: int) -> None:
+        """Go on at an offset, as nothing that is to be read comes before it: control records, what was compacted."""
+        self._next = max(self._next, offset)
+        self._metadata = None
+
     def _advance(self) -> None:
         while self._order and self._order[0] not in self._unfinished:
             self._finished.discard(self._order.popleft())
@@ -90,6 +99,17 @@ class Window:
         if self._metadata is None:
             self._metadata = encode_offsets(self.committable, self._finished)
         return self._metadata
+
+
+def tagged(metadata: str, topic_id: str | None) -> str:
+    """Return the metadata of a commit, which says first of which topic its offset is."""
+    return metadata if topic_id is None else f"{topic_id} {metadata}"
+
+
+def untagged(text: str) -> tuple[str | None, str]:
+    """Return of which topic an offset was committed, None where that is not said, and the rest of the metadata."""
+    match = _TAG.match(text)
+    return (match[1], text[match.end() :]) if match else (None, text)
 
 
 def encode_offsets(start: int, offsets: Iterable[int]) -> str:
