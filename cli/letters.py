@@ -42,8 +42,6 @@ class Letters:
     Live or replayed is all the same: what a replay got through is no dead letter any more.
     """
 
-    undecodable: int = 0
-    """Completions that could not be decoded, as counted by whoever reads them."""
     _failed: dict[tuple[Lane, int], BatchCompletion] = field(default_factory=dict)
     _settled: dict[Lane, Offsets] = field(default_factory=dict)
 

@@ -44,6 +44,7 @@ from cli.replay_run import Tools
 from cli.replays import ReplayError
 from cli.status import StatusError, status
 from cli.supervisor import LISTENS, PartFailedError
+from cli.undecodable import NotAllReadError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
 from consumer.service import consume, health_of
@@ -90,6 +91,7 @@ EXPECTED = (
     DemoFailedError,
     CheckFailedError,
     NoSuchLetterError,
+    NotAllReadError,
     ReplayError,
     StatusError,
     UsageError,

@@ -222,8 +222,9 @@ class Following:
         for record in records:
             try:
                 yield decode(record.value, self.framing), record.origin
-            except UndecodableError:
-                log.warning("A record is undecodable and left out of the view.", origin=str(record.origin))
+            except UndecodableError as error:
+                told = "A record is undecodable and left out of the view."
+                log.warning(told, origin=str(record.origin), reason=str(error))
 
     async def prune(self) -> None:
         """Drop what has left the topics, again and again."""
