@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget
@@ -16,18 +16,11 @@ from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
 from streams.reader import DEFAULTS, MEGABYTE
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
+from streams.ungrouped import ungrouped
 
 log = structlog.get_logger()
 
 MAX_WAITING_RECORDS = 100_000
-
-_REQUIRED: dict[str, Any] = {
-    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": False,
-    "auto.offset.reset": "error",
-}
 
 
 class Tail:
@@ -50,7 +43,8 @@ class Tail:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
         self._reading = _Reading(topic, self._waiting, {} if from_beginning else start)
-        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error)
+        required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
+        self._config = DEFAULTS | kafka.client(**required)
 
     async def __aenter__(self) -> "Tail":
         """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
@@ -163,13 +157,10 @@ async def cluster_id(kafka: KafkaSettings) -> str:
 
 
 def _cluster_id(kafka: KafkaSettings) -> str:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
     try:
-        return str(consumer.list_topics(timeout=BROKER_LIMIT).cluster_id)
+        return str(AdminClient(kafka.client(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
     except KafkaException as error:
         raise _unreachable(error, "a cluster") from error
-    finally:
-        consumer.close()
 
 
 async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -183,7 +174,8 @@ async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
 
 
 def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
+    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
+    consumer = Consumer(kafka.client(**required))
     try:
         return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
     except KafkaException as error:
@@ -195,7 +187,7 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
 def _scan(
     kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
 ) -> None:
-    required = _REQUIRED | {"enable.partition.eof": True, "error_cb": kafka.on_error}
+    required = {**ungrouped(topic), "enable.partition.eof": True, "error_cb": kafka.on_error}
     consumer = Consumer(DEFAULTS | kafka.client(**required))
     reading = _Reading(topic, Budget(0, 0), start={})
     try:
