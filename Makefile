@@ -24,7 +24,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/pytest -m "not kafka" -q -n 2
 
 chaos: $(VENV)/installed
-	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(STRAYS),--strays)
 
 hostile: $(VENV)/installed
 	@$(BIN)/python -m checks.hostile $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))

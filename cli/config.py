@@ -17,6 +17,7 @@ from providers.table import installed
 from schemas.framing import Framing
 from schemas.near import did_you_mean
 from schemas.target import Target, parse_target
+from streams.combinations import combination_faults
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings, kafka_properties
 from streams.topics import TopicNames
@@ -153,6 +154,7 @@ def load(environment: Environment) -> Config:
     properties: dict[str, str] = {}
     try:
         properties, _ = kafka_properties(environment.values)
+        wrong += combination_faults(properties)
     except ValueError as error:
         wrong.append(str(error))
     aliases = {str(info.alias) for model in MODELS for info in model.model_fields.values()}

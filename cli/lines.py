@@ -59,7 +59,7 @@ def labelled(line: bytes, part: str) -> Mapping[str, Any]:
     """Return the fields of a line with the part that it is of; one that is no line of a log becomes an error's."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # whatever a library wrote there
         found = None
     if isinstance(found, dict) and "event" in found:
         return {**found, "part": part}

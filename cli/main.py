@@ -35,7 +35,7 @@ from cli.letter_lines import Shown
 from cli.letters import Wanted
 from cli.logs import PARTS, configure_logs
 from cli.preview import preview
-from cli.process import end_with_parent, run
+from cli.process import ThreadFailedError, end_with_parent, run
 from cli.publish import publish
 from cli.rejected import print_rejected
 from cli.replay import asked_for, run_replay
@@ -48,6 +48,7 @@ from cli.supervisor import LISTENS, PartFailedError
 from cli.undecodable import NotAllReadError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
+from consumer.health import Unready
 from consumer.service import consume, health_of
 from consumer.way import Where
 from ledger.receipts import keep_receipts
@@ -65,7 +66,6 @@ from schemas.validity import invalidity, trimmed
 from streams import lifeline
 from streams.announcement import announce
 from streams.errors import StreamError
-from streams.reader import GroupReader
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
@@ -98,6 +98,7 @@ EXPECTED = (
     UsageError,
     RegistryUnavailableError,
     ProviderLoadError,
+    ThreadFailedError,
     OSError,
 )
 """What a person can act on by the message alone."""
@@ -124,8 +125,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except EXPECTED as error:
         sys.exit(f"audience {options.command}: {_told(error, options.command)}")
+    except ExceptionGroup as group:
+        first = _first(group)
+        if not isinstance(first, EXPECTED):
+            raise
+        sys.exit(f"audience {options.command}: {_told(first, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the error that ended work of which several parts ran side by side."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _check_command(given: Sequence[str]) -> None:
@@ -195,8 +209,8 @@ async def _keep_ledger(config: Config) -> None:
     await _prepare(config, ())
     log.info("Keeping the ledger.")
 
-    def is_open(reader: GroupReader) -> AbstractAsyncContextManager[None]:
-        return health_of(config.consumer, reader)
+    def is_open(unready: Unready) -> AbstractAsyncContextManager[None]:
+        return health_of(config.consumer, unready)
 
     await keep_receipts(config.kafka, config.names, config.framing, is_open)
 

@@ -4,10 +4,14 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
+
+from schemas.tracebacks import place_of
+from streams.watched_thread import watched_thread
 
 log = structlog.get_logger()
 
@@ -21,13 +25,29 @@ LAST_WORD = 60.0
 """Seconds after which a process whose parent is gone ends by force, whatever keeps its event loop."""
 
 
+class ThreadFailedError(Exception):
+    """A thread ended by an error, which the log describes: start the process again."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 async def run(command: Coroutine[Any, Any, None], limit: float | None) -> None:
     """Run a command; SIGINT or SIGTERM cancels it, upon which it puts things in order. A second one ends it at once.
 
-    With a limit it is ended by force when that took so many seconds: what is unfinished is done again.
+    With a limit it is ended by force when that took so many seconds: what is unfinished is done again. A thread that
+    fails, whoever started it, is as a signal: without it the process would only seem to work. Raises ThreadFailedError.
     """
     task = asyncio.ensure_future(command)
     loop = asyncio.get_running_loop()
+    failed: list[str] = []
+
+    def end_as_thread_failed(failure: threading.ExceptHookArgs) -> None:
+        name = failure.thread.name if failure.thread else "unknown"
+        at = place_of(failure.exc_value) if isinstance(failure.exc_value, Exception) else failure.exc_type.__name__
+        log.error("A thread failed: the process ends.", thread=name, at=at)
+        failed.append(name)
+        loop.call_soon_threadsafe(lambda: None if task.cancelling() else end())
 
     def end() -> None:
         if task.cancelling():
@@ -38,7 +58,13 @@ async def run(command: Coroutine[Any, Any, None], limit: float | None) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    await task
+    threading.excepthook = end_as_thread_failed
+    try:
+        await task
+    except asyncio.CancelledError:
+        if failed:
+            raise ThreadFailedError from None
+        raise
 
 
 def _end_within(seconds: float) -> None:
@@ -59,6 +85,8 @@ def end_with_parent() -> None:
 
 
 def _after(seconds: float, call: Callable[[], object]) -> None:
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True
-    timer.start()
+    def wait() -> None:
+        time.sleep(seconds)
+        call()
+
+    watched_thread("deadline", wait, lambda _: os._exit(1)).start()

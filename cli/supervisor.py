@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import structlog
@@ -22,6 +22,7 @@ from streams.announcement import Announcement
 from streams.broker import LocalBroker
 from streams.errors import StreamError
 from streams.lifeline import Lifeline
+from streams.watched_thread import watched_thread
 
 log = structlog.get_logger()
 
@@ -93,9 +94,17 @@ class Part:
                 start_new_session=True,
             )
         if self.process.stderr is not None:
-            relayed = (self.process.stderr, self.name, tell_line)
-            self._relay = threading.Thread(target=relay, args=relayed, name=f"lines of {self.name}", daemon=True)
+            self._relay = self._relayed(self.process, self.process.stderr)
             self._relay.start()
+
+    def _relayed(self, process: "subprocess.Popen[bytes]", lines: IO[bytes]) -> threading.Thread:
+        """Return what tells a process' lines; the process ends, to be started again, where nobody hears it any more."""
+
+        def on_failure(error: BaseException) -> None:
+            log.error("A part's lines can't be told: it is ended.", part=self.name, why=type(error).__name__)
+            process.terminate()
+
+        return watched_thread(f"lines of {self.name}", lambda: relay(lines, self.name, tell_line), on_failure)
 
     def _expected(self) -> Announcement:
         if self._announcement is not None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -71,7 +71,8 @@ class Gate:
     """Word of what was told last to park the account, None for nothing."""
     _is_adopted: bool = False
     _closings: int = 0
-    _without_registry: int = 0
+    _unreported: list[tuple[str, str | None]] = field(default_factory=list)
+    """Words of what keeps records from being reported, one for each record, and Kafka's own."""
     _is_trying: bool = False
     _interval: float = FIRST_PROBE
     _waiting: int = 0
@@ -133,15 +134,19 @@ class Gate:
         self._reopen()
         return False
 
-    @contextmanager
-    def without_registry(self) -> Iterator[None]:
+    def without_registry(self) -> AbstractContextManager[None]:
         """Let the account count as parked while the block is entered: records can't be decoded or reported."""
-        self._without_registry += 1
+        return self.unreported("registry_unreachable")
+
+    @contextmanager
+    def unreported(self, code: str, kafka: str | None = None) -> Iterator[None]:
+        """Let the account count as parked by a word while the block is entered: a record waits to be reported."""
+        self._unreported.append((code, kafka))
         self._work.set()
         try:
             yield
         finally:
-            self._without_registry -= 1
+            self._unreported.remove((code, kafka))
             self._work.set()
 
     def adopt(self, error: PlatformError | None) -> None:
@@ -186,13 +191,19 @@ class Gate:
 
     async def _tell(self) -> None:
         """Tell what parks the account, or that nothing does, unless that was told before."""
-        block = self.closed_by or (platform_error("registry_unreachable") if self._without_registry else None)
+        block = self.closed_by or self._first_unreported()
         code = block.code if block else None
         if code != self._told:
             self._told = code
             if block is None:
                 log.info("The account is open again.", account=self.account)
             await self.announce(block)
+
+    def _first_unreported(self) -> PlatformError | None:
+        if not self._unreported:
+            return None
+        code, kafka = self._unreported[0]
+        return platform_error(code, platform_code=kafka)
 
     async def _try(self) -> None:
         try:

@@ -10,10 +10,13 @@ from streams.announcement import announce
 
 log = structlog.get_logger()
 
+Unready = Callable[[], str | None]
+"""Returns why a process is not ready, None where it is."""
+
 
 @asynccontextmanager
-async def serve_health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
-    """Answer `/healthz` with 200 while the process works, `/readyz` with 200 once `is_ready`, else 503.
+async def serve_health(host: str, port: int, unready: Unready) -> AsyncIterator[None]:
+    """Answer `/healthz` with 200 while the process works, `/readyz` with 200, or with 503 and why it is not ready.
 
     Port 0 is any; which one it is, is logged and told to a parent that asks. Raises OSError.
     """
@@ -24,7 +27,8 @@ async def serve_health(host: str, port: int, is_ready: Callable[[], bool]) -> As
 
     async def ready(request: web.Request) -> web.Response:
         del request
-        return web.Response(text="ready") if is_ready() else web.Response(text="joining", status=503)
+        why = unready()
+        return web.Response(text="ready") if why is None else web.Response(text=why, status=503)
 
     app = web.Application()
     app.router.add_get("/healthz", health)

@@ -6,12 +6,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from consumer.ending import tended
-from consumer.health import serve_health
+from consumer.health import Unready, serve_health
 from consumer.losses import Losses
 from consumer.places import Places
 from consumer.retry import RetryPolicy
 from consumer.runner import Runner
 from consumer.settings import ConsumerSettings
+from consumer.share import share_of
 from consumer.time import REAL_TIME, Time
 from consumer.way import Account, Manner, Where, now, opened_way, running
 from schemas.framing import Framing
@@ -19,7 +20,9 @@ from schemas.records import AccountRegistration
 from streams.accounts import register
 from streams.fetch import Fetcher
 from streams.member import OnLoss
+from streams.partitions import followed_partitions
 from streams.reader import GroupReader
+from streams.readiness import unready
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames
 from streams.writer import Writer
@@ -68,16 +71,17 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
         registered = everyone[account.target]
         losses = Losses(account.target, writer, where, now)
         reader, pointers = _readers(account, settings, where.kafka, where.names, registered, losses.note)
-        partitions = len(registered.first_offsets)
+        known = len(registered.first_offsets)
+        partitions = await stack.enter_async_context(followed_partitions(where.kafka, where.names.batches, known))
         manner = Manner(
-            share=lambda: max(1, len(reader.partitions)) / partitions,
+            share=lambda: share_of(reader.partitions, partitions.count),
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         )
         way = await stack.enter_async_context(opened_way(account, settings, where, writer, manner))
         telling = await stack.enter_async_context(running(losses.tell()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
-        await stack.enter_async_context(health_of(settings, reader))
+        await stack.enter_async_context(health_of(settings, lambda: unready(reader, writer)))
         runner = Runner(
             handler=way.handler,
             reader=reader,
@@ -87,7 +91,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, (*way.background, telling))
+        yield _Parts(runner, (*way.background, telling, partitions.following))
 
 
 def _readers(
@@ -115,9 +119,9 @@ def _readers(
     return log_reader, pointers
 
 
-def health_of(settings: ConsumerSettings, reader: GroupReader) -> AbstractAsyncContextManager[None]:
+def health_of(settings: ConsumerSettings, unready: Unready) -> AbstractAsyncContextManager[None]:
     """Return what serves a group's health while it is entered, if the settings ask for it."""
     if settings.health_listen is None:
         return nullcontext()
     host, _, port = settings.health_listen.rpartition(":")
-    return serve_health(host.strip("[]"), int(port), lambda: reader.is_member)
+    return serve_health(host.strip("[]"), int(port), unready)

@@ -25,12 +25,15 @@ from providers.table import open_account, open_session, rates_of
 from schemas.framing import Framing
 from schemas.records import LIVE, AccountState
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
+from schemas.vocabulary import KAFKA_WORDS, VOCABULARY
 from streams.directory import Owner, followed
 from streams.settings import KafkaSettings
 from streams.states import States, followed_states
 from streams.topics import TopicNames
 from streams.writer import Writer
+
+_NOT_OF_THE_PLATFORM = frozenset({"registry_unreachable", *KAFKA_WORDS})
+"""What a look at the platform says nothing about."""
 
 
 def now() -> datetime:
@@ -179,7 +182,7 @@ class _Hearing:
 def _block(state: AccountState) -> PlatformError | None:
     """Return what parks an account, None for nothing that a probe could end."""
     code = state.error_code or ""
-    if state.state != "blocked" or code not in VOCABULARY or code == "registry_unreachable":
+    if state.state != "blocked" or code not in VOCABULARY or code in _NOT_OF_THE_PLATFORM:
         return None
     return platform_error(code, platform_code=state.platform_code, request_id=state.request_id)
 

@@ -67,6 +67,7 @@ class Following:
     _failure: str | None = None
     """Why the view could not be used; kept until it is up to date again."""
     _is_open: bool = False
+    _tails_read: Sequence[Tail] = ()
     _has_begun: asyncio.Event = field(default_factory=asyncio.Event)
     _has_failed: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: dict[str, int] = field(default_factory=dict)
@@ -80,6 +81,11 @@ class Following:
         wanted = sum(self._wanted.values())
         left = sum(sum(partitions.values()) for partitions in self._left.values())
         return 1.0 if not left else min(0.99, 1 - left / max(1, wanted))
+
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let us read, in its word; None where it does."""
+        return next((tail.refusal for tail in self._tails_read if tail.refusal), None)
 
     @property
     def is_ready(self) -> bool:
@@ -154,7 +160,7 @@ class Following:
         what = "The view can't be opened again"
         tails = await (patiently(self._tails, what) if self._has_begun.is_set() else self._tails())
         async with tails[0]:
-            self._is_open = True
+            self._is_open, self._tails_read = True, tuple(tails[1].values())
             self._has_begun.set()
             self._note_if_back()
             folds = {self.names.receipts: self.fold_receipts, self.names.completions: self.fold_completions}
@@ -200,7 +206,7 @@ class Following:
                 some, begun = records[start : start + AT_ONCE], clock()
                 changed = await patiently(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
-                    self._left[topic][partition] = max(0, self._ends[topic][partition] - following)
+                    self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
                 self._note_if_back()
                 self.changes.tell(changed)
                 if len(some) == AT_ONCE:

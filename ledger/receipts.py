@@ -17,6 +17,7 @@ from streams.batches import batch_in
 from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
 from streams.reader import GroupReader
+from streams.readiness import unready
 from streams.settings import KafkaSettings
 from streams.thread import Record
 from streams.topics import TopicNames
@@ -146,27 +147,31 @@ async def keep_receipts(
     kafka: KafkaSettings,
     names: TopicNames,
     framing: Framing,
-    is_open: Callable[[GroupReader], AbstractAsyncContextManager[None]],
+    is_open: Callable[[Callable[[], str | None]], AbstractAsyncContextManager[None]],
 ) -> None:
     """Write receipts until cancelled; then finish what is in hand, commit and leave. The topics exist.
 
-    The group begins at the log's first record. `is_open` is entered while the group is read.
-    Raises StreamError where Kafka can't be worked with.
+    The group begins at the log's first record. `is_open` is entered while the group is read, with what tells why the
+    ledger is not ready. Raises StreamError where Kafka can't be worked with.
     """
     async with (
         Writer(kafka) as writer,
         GroupReader(kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None) as reader,
-        is_open(reader),
+        is_open(lambda: unready(reader, writer)),
     ):
         running = asyncio.create_task(
             Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing).run()
         )
+        failing = asyncio.create_task(writer.failure())
         try:
-            await asyncio.shield(running)
+            done, _ = await asyncio.wait({running, failing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         except asyncio.CancelledError:
             await reader.stop_reading()
             await asyncio.wait({running}, timeout=END_LIMIT)
             raise
         finally:
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            failing.cancel()
+            await asyncio.gather(running, failing, return_exceptions=True)

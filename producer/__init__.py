@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         NothingWrittenError,
         Published,
         PublishError,
+        RefusedByKafkaError,
     )
 else:
 
@@ -28,4 +29,5 @@ __all__ = [
     "NothingWrittenError",
     "PublishError",
     "Published",
+    "RefusedByKafkaError",
 ]

@@ -7,6 +7,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from ledger.sessions import Contradiction
+from schemas.vocabulary import VOCABULARY
+from streams.errors import RecordRefusedError
 
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds; long enough for a queue to drain, short enough for a client to stay."""
@@ -53,6 +55,13 @@ def closing(refusal: Refused) -> Refused:
 def no_room(why: str) -> Refused:
     """Return 503: nothing was accepted."""
     return refused(503, f"{why}; nothing was accepted, send the request again", headers=RETRY_AFTER)
+
+
+def refused_by_kafka(error: RecordRefusedError, batch_id: str) -> Refused:
+    """Return 500: waiting does not help; in Kafka's word, and with what its operator can do."""
+    kind = error.refusal.kind if error.refusal else "kafka_refused"
+    text = f"{kind}: {error} {VOCABULARY[kind].remedy} Then send the same request again"
+    return refused(500, text, headers={"X-Batch-Id": batch_id})
 
 
 def contradicted(by: Contradiction) -> Refused:

@@ -24,8 +24,15 @@ from schemas.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
 from schemas.target import parse_target
 from schemas.validity import invalidity, trimmed
+from schemas.vocabulary import VOCABULARY
 from streams.accounts import registered
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, QueueFullError, StreamError
+from streams.errors import (
+    KafkaUnreachableError,
+    NotAcknowledgedError,
+    QueueFullError,
+    RecordRefusedError,
+    StreamError,
+)
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets
@@ -60,6 +67,19 @@ class PublishError(Exception):
 
 class InvalidBatchError(PublishError):
     """The batch breaks a rule: nothing was written, mend what the message names."""
+
+
+class RefusedByKafkaError(PublishError):
+    """Kafka refuses a record of the batch for good, in the word that the message has; `kind` is ours for it.
+
+    Once that is seen to, publish the same again with the same `batch_id`: other records of it may be written.
+    """
+
+    def __init__(self, error: RecordRefusedError, batch_id: str) -> None:
+        self.kind = error.refusal.kind if error.refusal else "kafka_refused"
+        self.batch_id = batch_id
+        told = f"{self.kind}: {error} {VOCABULARY[self.kind].remedy}"
+        super().__init__(f"{told} Then publish the same again with the batch id {batch_id}.")
 
 
 class NothingWrittenError(PublishError):
@@ -191,7 +211,8 @@ class AudiencePublisher:
         """Write a batch in as many records as it takes; return once all in-sync replicas have all of them.
 
         Bytes as users are a JSON array. Without a `batch_id` it gets a new one; publishing the same again is
-        harmless, as an audience is a set. Raises InvalidBatchError, NothingWrittenError, NotConfirmedError.
+        harmless, as an audience is a set. Raises InvalidBatchError, NothingWrittenError, NotConfirmedError,
+        RefusedByKafkaError.
         """
         batch = _checked(
             batchId=str(uuid.uuid4()) if batch_id is None else batch_id,
@@ -220,6 +241,8 @@ class AudiencePublisher:
             raise NothingWrittenError(str(error)) from error
         except RegistryUnavailableError as error:
             raise NothingWrittenError(f"{error}: nothing was written, publish the same again later.") from error
+        except RecordRefusedError as error:
+            raise RefusedByKafkaError(error, batch.batch_id) from error
         except NotAcknowledgedError as error:
             raise NotConfirmedError(batch.batch_id) from error
 

@@ -61,14 +61,18 @@ def create_app(uploads: Uploads, statuses: Statuses, accounts: Accounts) -> web.
 
     async def ready(request: web.Request) -> web.Response:
         del request
-        if not uploads.writer.is_reachable:
-            return web.Response(text="Kafka can't be reached", status=503)
+        if (trouble := uploads.writer.trouble) is not None:
+            return web.Response(text=trouble, status=503)
+        refusal = uploads.writer.refusals.get(uploads.names.batches)
+        if refusal is not None and refusal.is_of_all:
+            return web.Response(text=str(refusal), status=503)
         if (absence := uploads.following.absence) is not None:
             return web.Response(text=f"ready, but {absence}; uploads are taken, sync and status are not")
         if not uploads.following.is_ready:
-            text = f"the view is being built, {uploads.following.progress:.0%} is done"
+            missing = f"; {uploads.following.refusal}" if uploads.following.refusal else ""
+            text = f"the view is being built, {uploads.following.progress:.0%} is done{missing}"
             return web.Response(text=text, status=503)
-        return web.Response(text="ready")
+        return web.Response(text="ready" if refusal is None else f"ready, but {refusal}")
 
     app = web.Application(middlewares=[_guarded(uploads.settings)])
     app.add_routes(

@@ -18,7 +18,18 @@ from ledger.receipts import receipt_of
 from ledger.sessions import Contradiction, SeenBatch
 from ledger.view import SessionKey
 from producer.access import own_origin
-from producer.answers import RETRY_AFTER, Refused, contradicted, corrupted, failure, no_room, no_users, refused, success
+from producer.answers import (
+    RETRY_AFTER,
+    Refused,
+    contradicted,
+    corrupted,
+    failure,
+    no_room,
+    no_users,
+    refused,
+    refused_by_kafka,
+    success,
+)
 from producer.batch_form import BatchForm, parse_batch
 from producer.body import Form, hung_up, read_form
 from producer.ignored import Ignored, total
@@ -36,7 +47,13 @@ from schemas.codec import Part
 from schemas.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch
 from schemas.target import Target
-from streams.errors import KafkaStalledError, KafkaUnreachableError, NotAcknowledgedError, QueueFullError
+from streams.errors import (
+    KafkaStalledError,
+    KafkaUnreachableError,
+    NotAcknowledgedError,
+    QueueFullError,
+    RecordRefusedError,
+)
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -226,6 +243,8 @@ class Uploads:
             raise no_room("Kafka can't be reached") from None
         except QueueFullError:
             raise no_room("the queue towards Kafka is full") from None
+        except RecordRefusedError as error:
+            raise refused_by_kafka(error, batch_id) from None
         except NotAcknowledgedError:
             message = "Kafka: not confirmed; send the same request again"
             raise refused(503, message, headers=RETRY_AFTER | {"X-Batch-Id": batch_id}) from None

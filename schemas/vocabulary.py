@@ -63,6 +63,28 @@ VOCABULARY: Mapping[str, Meaning] = {
     "registry_unreachable": Meaning(
         "stop", "account", "The schema registry does not answer.", "Nothing on the platform: see to the registry."
     ),
+    # Kafka, by its own word, which the log and `/readyz` have; also what uploads are refused by.
+    "kafka_not_allowed": Meaning(
+        "stop",
+        "account",
+        "Kafka does not let this process write to a topic.",
+        "Grant its user Write and Describe on the topic that the log names.",
+    ),
+    "kafka_no_topic": Meaning(
+        "stop", "account", "A topic of ours is not there.", "Start a process of ours again: it makes its topics."
+    ),
+    "kafka_refused": Meaning(
+        "stop",
+        "account",
+        "Kafka refuses what we write; the log has its word.",
+        "See to what Kafka names, such as a policy of the cluster.",
+    ),
+    "kafka_too_large": Meaning(
+        "reject",
+        "record",
+        "A record is larger than Kafka takes, which is less than it should be.",
+        "Set the topic's max.message.bytes to 1048588 or more, and no smaller KAFKA_MESSAGE_MAX_BYTES.",
+    ),
     # One audience.
     "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
     "audience_pending": Meaning("retry", "audience", "The audience is still being found or created.", "Nothing."),
@@ -148,3 +170,6 @@ VOCABULARY: Mapping[str, Meaning] = {
         "reject", "row", "The purchase is not in the audience's one currency.", "Convert it before uploading."
     ),
 }
+
+KAFKA_WORDS = frozenset(word for word in VOCABULARY if word.startswith("kafka_"))
+"""Those for what Kafka refuses to take."""

@@ -1,12 +1,13 @@
 """The commits of one consumer: what is finished, said again where Kafka refuses it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.in_hand import InHand
+from streams.refusals import is_of_rights
 
 log = structlog.get_logger()
 
@@ -25,9 +26,12 @@ class Commits:
     leaves the group only after the commits under way.
     """
 
-    def __init__(self, topic: str, in_hand: InHand) -> None:
+    def __init__(self, topic: str, in_hand: InHand, is_of_rights: Callable[[KafkaError], bool] = is_of_rights) -> None:
         self._topic = topic
         self._in_hand = in_hand
+        self._is_of_rights = is_of_rights
+        """Tells whether an error is a right that is missing, and may take that down."""
+        self._is_in_vain = False
         self._committed: dict[int, tuple[int, str]] = {}
         self._unanswered = 0
         self._next = 0.0
@@ -75,21 +79,27 @@ class Commits:
         self._unanswered -= 1
         refused = {found.partition: error or found.error for found in offsets if error or found.error}
         self.forget(refused)
-        if refused:
+        was_in_vain = self._is_in_vain
+        self._is_in_vain = any(self._is_for_good(reason) for reason in refused.values())
+        if refused and not (was_in_vain and self._is_in_vain):
             reasons = sorted({reason.name() for reason in refused.values()})
             log.warning("Kafka refused a commit.", partitions=sorted(refused), errors=reasons, action="repeat")
+
+    def _is_for_good(self, reason: KafkaError) -> bool:
+        return self._is_of_rights(reason) or reason.code() == KafkaError._FATAL
 
     def close(self, consumer: Consumer) -> None:
         """1. Commit what is finished. 2. Poll until Kafka has confirmed it, within a limit.
 
         While the group rebalances Kafka keeps a member's commits back, and refuses them afterwards. Who
-        leaves then gives up those, and holds the others up until its session ends.
+        leaves then gives up those, and holds the others up until its session ends. Where a right is missing, or
+        the client has failed for good, it is in vain to say it again.
         """
         deadline = time.monotonic() + LEAVE_LIMIT
         while time.monotonic() < deadline:
             if not self._unanswered:
                 self.commit(consumer, self._in_hand.partitions())
-            if not self._unanswered:
+            if not self._unanswered or self._is_in_vain:
                 return
             consumer.poll(0.02)
         log.warning("Kafka did not confirm the last commit in time; it may be repeated.", action="leave")

@@ -1,5 +1,7 @@
 """What can go wrong between us and Kafka, named by what to do next."""
 
+from streams.refusals import Refusal
+
 
 class StreamError(Exception):
     """Kafka did not do what it was asked."""
@@ -24,7 +26,15 @@ class NotAcknowledgedError(StreamError):
     """Kafka did not confirm the record: it may or may not be written, send it again."""
 
 
-class RecordTooLargeError(NotAcknowledgedError):
+class RecordRefusedError(NotAcknowledgedError):
+    """Kafka refuses the record for good: it is not written, and waiting does not help."""
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        super().__init__(None if refusal is None else f"{refusal}.")
+        self.refusal = refusal
+
+
+class RecordTooLargeError(RecordRefusedError):
     """Kafka refuses the record for its size: it is not written, send a smaller one."""
 
 
@@ -39,9 +49,17 @@ class TopicRefusedError(StreamError):
 class ReaderFailedError(StreamError):
     """The reader's thread ended by an error: nothing more will be read, start the process again."""
 
+    def __init__(self, reason: str | None = None) -> None:
+        told = f"The reader's thread ended by an error ({reason}): nothing more will be read, start the process again."
+        super().__init__(told if reason else None)
 
-class ProducerFailedError(StreamError):
+
+class ProducerFailedError(KafkaUnreachableError):
     """The producer failed for good: nothing more can be written, start the process again."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        told = f"The producer failed for good ({reason}): nothing more can be written, start the process again."
+        super().__init__(told if reason else None)
 
 
 class BrokerFailedError(StreamError):

@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
+from streams.refusals import is_of_rights
 from streams.thread import Record, to_record
 
 log = structlog.get_logger()
@@ -89,10 +90,12 @@ def _undeliverable(message: Message, expected: int) -> Record:
 
 
 def _see_to(error: KafkaError, consumer: Consumer, partition: int, intake: Intake) -> None:
-    if error.fatal():
+    if error.fatal() or error.code() == KafkaError._FATAL:  # of which a message says nothing by `fatal`
         raise KafkaException(error)
     if error.code() == KafkaError._AUTO_OFFSET_RESET and intake.next_offset(partition) is not None:
         intake.find_back(consumer, partition)
+    elif is_of_rights(error):
+        log.error("Kafka does not let a topic be read; waiting does not help.", kafka=error.name())
     elif error.code() not in _OTHERWISE_TOLD:
         log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
 

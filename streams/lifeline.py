@@ -1,8 +1,10 @@
 """Children never outlive their parent, not even one killed with -9: they watch a pipe that dies with it."""
 
+import contextlib
 import os
-import threading
 from collections.abc import Callable, Mapping
+
+from streams.watched_thread import watched_thread
 
 VARIABLE = "AUDIENCE_LIFELINE"
 
@@ -29,14 +31,18 @@ def is_watched(environ: Mapping[str, str]) -> bool:
 
 
 def watch(on_parent_gone: Callable[[], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Call a function, on a thread of its own, when the parent is gone; without a lifeline do nothing."""
+    """Call a function, on a thread of its own, when the parent is gone; without a lifeline do nothing.
+
+    A lifeline that can't be watched counts as gone. What the function raises ends the process at once.
+    """
     if not is_watched(environ):
         return
     fd = int(environ[VARIABLE])
     os.set_inheritable(fd, False)
-    threading.Thread(target=_wait, args=(fd, on_parent_gone), name="lifeline", daemon=True).start()
+    watched_thread("lifeline", lambda: _wait(fd, on_parent_gone), lambda _: os._exit(1)).start()
 
 
 def _wait(fd: int, on_parent_gone: Callable[[], None]) -> None:
-    os.read(fd, 1)  # nobody ever writes: this returns when the last holder of the other end is gone
+    with contextlib.suppress(OSError):
+        os.read(fd, 1)  # nobody ever writes: this returns when the last holder of the other end is gone
     on_parent_gone()

@@ -11,6 +11,7 @@ from streams.commits import Commits, committed
 from streams.in_hand import InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
 from streams.offsets import Window
+from streams.rights import ReadingRights
 from streams.thread import Record
 
 log = structlog.get_logger()
@@ -38,12 +39,14 @@ class Member:
         first_offset: Callable[[int], int | None],
         in_hand: InHand,
         on_loss: OnLoss,
+        rights: ReadingRights,
     ) -> None:
         self._topic = topic
         self._first_offset = first_offset
         self._in_hand = in_hand
         self._on_loss = on_loss
-        self.commits = Commits(topic, in_hand)
+        self._rights = rights
+        self.commits = Commits(topic, in_hand, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._fatal: KafkaError | None = None
@@ -57,6 +60,7 @@ class Member:
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Note messages in their windows; return those that are new here."""
+        messages = self._rights.readable(messages)
         fresh, self._fresh = self._fresh, set()
         if self.is_stopping.is_set():
             return []
@@ -87,6 +91,7 @@ class Member:
         """Pause or resume, and commit if it is time."""
         if self._fatal is not None:
             raise KafkaException(self._fatal)
+        self._rights.look()
         self._keep_bounds(consumer)
         self.commits.tick(consumer)
 
@@ -119,6 +124,7 @@ class Member:
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
             consumer.incremental_assign(starts)
             log.info("Partitions assigned.", topic=self._topic, partitions=_numbers(partitions))
+        self._rights.joined()
         self.is_member = True
 
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:

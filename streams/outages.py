@@ -13,6 +13,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.watched_thread import watched_thread
+
 log = structlog.get_logger()
 
 EVERY = 60.0
@@ -88,8 +90,15 @@ class Outages:
                 del self._suspects[ALL]
             self._suspects.setdefault(found.name, found).problems += 1
             if self._looking is None:
-                self._looking = threading.Thread(target=self._look, args=(config,), name="kafka-outage", daemon=True)
+                self._looking = watched_thread("kafka-outage", lambda: self._look(config), self._on_failure)
                 self._looking.start()
+
+    def _on_failure(self, error: BaseException) -> None:
+        """Begin anew with the next that a client reports."""
+        with self._lock:
+            self._suspects.clear()
+            self._looking = None
+        log.error("Nobody looks at brokers that are away, until one is reported again.", why=type(error).__name__)
 
     def _tell_other(self, name: str) -> None:
         """Tell a problem that is no broker's at once, and again once a minute at most."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from schemas.framing import RegistryUnavailableError
-from streams.errors import StreamError
+from streams.errors import RecordRefusedError, StreamError
 
 log = structlog.get_logger()
 
@@ -27,15 +27,16 @@ async def patiently(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     chance: Callable[[], float] = random.random,
-    without_registry: Callable[[], AbstractContextManager[None]] = nullcontext,
+    while_blocked: Callable[[Exception], AbstractContextManager[None]] = lambda _: nullcontext(),
     **facts: object,
 ) -> T:
     """Call until it returns, however long Kafka or the registry take; `what` failed is the line of the log.
 
-    `without_registry` is entered from the registry's first failure until the call returns. The line says for how
+    `while_blocked` is entered with what somebody must see to, a registry that is away or what Kafka refuses, from
+    the first such failure until the call returns. The line says for how
     long the call has failed, by which the log leaves out what many calls say of one outage.
     """
-    wait, is_without, begun = BASE, False, time.monotonic()
+    wait, is_blocked, begun = BASE, False, time.monotonic()
     with ExitStack() as stack:
         while True:
             try:
@@ -43,8 +44,8 @@ async def patiently(
             except (StreamError, RegistryUnavailableError) as error:
                 lasts = round(time.monotonic() - begun, 1)
                 log.warning(f"{what}: trying again.", why=str(error), action="retry", outage_seconds=lasts, **facts)
-                if not is_without and isinstance(error, RegistryUnavailableError):
-                    is_without = True
-                    stack.enter_context(without_registry())
+                if not is_blocked and isinstance(error, RegistryUnavailableError | RecordRefusedError):
+                    is_blocked = True
+                    stack.enter_context(while_blocked(error))
             await sleep(chance() * wait)
             wait = min(CAP, wait * 2)

@@ -7,6 +7,7 @@ from typing import Any
 from streams.errors import ReaderFailedError
 from streams.in_hand import Budget, InHand
 from streams.member import Member, OnLoss
+from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
 
@@ -18,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
     "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
     "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
+    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
 }
 """How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
 
@@ -58,7 +60,8 @@ class GroupReader:
         on_loss: OnLoss = lambda _: None,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
-        self._member = Member(topic, first_offset, self._in_hand, on_loss)
+        self._rights = ReadingRights(kafka, topic, group=group_id)
+        self._member = Member(topic, first_offset, self._in_hand, on_loss, self._rights)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
@@ -121,15 +124,28 @@ class GroupReader:
         return self._in_hand.partitions()
 
     @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return str(self._rights) or None
+
+    @property
     def is_member(self) -> bool:
         """True once the group has given this reader its partitions, of which there may be none."""
         return self._member.is_member
 
 
-def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
-    """Eager strategies are never mixed in; with the newer group protocol the broker decides instead."""
-    by_client = {} if kafka.properties.get("group.protocol") == "consumer" else _COOPERATIVE
+def group_properties(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the properties of a member's client. Eager strategies are never mixed in.
+
+    With the newer group protocol the brokers decide instead; librdkafka takes its name in any case.
+    """
+    is_newer = kafka.properties.get("group.protocol", "").lower() == "consumer"
+    by_client = {} if is_newer else _COOPERATIVE
     strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
     strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
+    return DEFAULTS | kafka.client(**_REQUIRED, **strategy)
+
+
+def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
     callbacks = {"on_commit": member.commits.on_commit, "error_cb": kafka.on_error_after(member.on_error)}
-    return DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **strategy, **callbacks)
+    return group_properties(kafka) | {"group.id": group_id, **callbacks}

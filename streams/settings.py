@@ -13,7 +13,13 @@ from streams.properties import KNOWN_PROPERTIES
 _PREFIX = "KAFKA_"
 _OURS = frozenset({"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_HOME"})
 
-KAFKA_VARIABLES = _OURS | {_PREFIX + name.upper().replace(".", "_") for name in KNOWN_PROPERTIES}
+
+def variable_of(name: str) -> str:
+    """Return the variable that sets a property of the client."""
+    return _PREFIX + name.upper().replace(".", "_")
+
+
+KAFKA_VARIABLES = _OURS | {variable_of(name) for name in KNOWN_PROPERTIES}
 """Names that a misspelt one may have been meant to be."""
 
 _NOT_FOR_USERS = frozenset({"bootstrap.servers", "default.topic.config", "logger", "metadata.broker.list"})

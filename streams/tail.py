@@ -14,6 +14,7 @@ from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget
 from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
 from streams.reader import DEFAULTS, MEGABYTE
+from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
 from streams.ungrouped import ungrouped
@@ -22,13 +23,19 @@ log = structlog.get_logger()
 
 MAX_WAITING_RECORDS = 100_000
 
+LOOK_EVERY = 5.0
+"""Seconds between looks for partitions that were added."""
+
+LOOK_LIMIT = 1.0
+"""Seconds that a look may take, as nothing is read meanwhile."""
+
 
 class Tail:
     """What comes to a topic after this was entered: its end is known by then, so nothing is missed.
 
     With `start` it reads from these offsets on instead, partitions that it does not name from their beginning.
-    All partitions that exist on entering are read, and none that are added later. Records wait for whoever
-    reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are taken.
+    Partitions that are added later are read from their beginning, as all of it came since. Records wait for
+    whoever reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are taken.
     """
 
     def __init__(
@@ -42,7 +49,8 @@ class Tail:
     ) -> None:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
-        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start)
+        self._rights = ReadingRights(kafka, topic)
+        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start, self._rights)
         required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
         self._config = DEFAULTS | kafka.client(**required)
 
@@ -64,6 +72,11 @@ class Tail:
         await self._thread.close()
 
     @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return str(self._rights) or None
+
+    @property
     def spans(self) -> Mapping[int, tuple[int, int]]:
         """For each partition the offset that was read first and the end, both on entering."""
         return self._reading.spans
@@ -79,13 +92,17 @@ class Tail:
 class _Reading:
     """What a reader without a group does on its consumer's thread."""
 
-    def __init__(self, topic: str, waiting: Budget, start: Mapping[int, int] | None) -> None:
+    def __init__(
+        self, topic: str, waiting: Budget, start: Mapping[int, int] | None, rights: ReadingRights | None = None
+    ) -> None:
         self._topic = topic
+        self._rights = rights
         self._waiting = waiting
         self._start = start
         self.spans: dict[int, tuple[int, int]] = {}
         self._next: dict[int, int] = {}
         self._is_paused = False
+        self._next_look = 0.0
 
     def open(self, consumer: Consumer) -> None:
         """Take all partitions."""
@@ -94,10 +111,11 @@ class _Reading:
             self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
             self.spans[number] = self._next[number], high
         consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
+        self._next_look = time.monotonic() + LOOK_EVERY
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
         """Return the records among the messages."""
-        return take_in(consumer, messages, self)
+        return take_in(consumer, messages if self._rights is None else self._rights.readable(messages), self)
 
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next."""
@@ -121,11 +139,27 @@ class _Reading:
         read_again(consumer, self._topic, partition, low)
 
     def tick(self, consumer: Consumer) -> None:
-        """Pause or resume."""
+        """Take partitions that were added; pause or resume."""
+        if self._rights is not None:
+            self._rights.look()
+        if time.monotonic() >= self._next_look:
+            self._look_for_more(consumer)
+            self._next_look = time.monotonic() + LOOK_EVERY
         is_over = self._waiting.is_over()
         if is_over != self._is_paused:
             self._is_paused = is_over
             (consumer.pause if is_over else consumer.resume)(consumer.assignment())
+
+    def _look_for_more(self, consumer: Consumer) -> None:
+        """Read partitions that were added from their beginning; those that have no leader yet are for the next look."""
+        try:
+            for number in sorted(set(_partitions(consumer, self._topic, LOOK_LIMIT)) - self._next.keys()):
+                low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, number), LOOK_LIMIT)
+                consumer.incremental_assign([TopicPartition(self._topic, number, low)])
+                self._next[number], self._is_paused = low, False
+                log.info("A partition was added to a topic that is read.", topic=self._topic, partition=number)
+        except KafkaException:
+            return
 
     def close(self, consumer: Consumer) -> None:
         """Nothing is left behind."""
@@ -197,7 +231,7 @@ def _scan(
             if is_left.is_set():
                 return
             for record in records:
-                if record.origin.offset < ends[record.origin.partition]:
+                if record.origin.offset < ends.get(record.origin.partition, 0):  # one may have been added since
                     take(record)
     except KafkaException as error:
         raise _unreachable(error, topic) from error
@@ -224,8 +258,8 @@ def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:
     return KafkaUnreachableError(f"Kafka does not say what {topic} holds ({error.args[0].name()}).")
 
 
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    metadata = consumer.list_topics(topic, timeout=BROKER_LIMIT).topics[topic]
+def _partitions(consumer: Consumer, topic: str, limit: float = BROKER_LIMIT) -> list[int]:
+    metadata = consumer.list_topics(topic, timeout=limit).topics[topic]
     if metadata.error is not None:
         raise KafkaException(metadata.error)
     return sorted(metadata.partitions)

@@ -14,6 +14,8 @@ from confluent_kafka import Consumer, Message
 from schemas.records import Origin
 from schemas.times import time_of
 from streams.errors import ReaderFailedError
+from streams.refusals import words_of
+from streams.watched_thread import watched_thread
 
 log = structlog.get_logger()
 
@@ -96,7 +98,7 @@ class ConsumerThread:
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._is_ended = False
-        self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
+        self._thread = watched_thread("kafka-consumer", self._consume, self._note_failure)
 
     async def start(self) -> None:
         """Start the thread and return when its consumer is open. Raises ReaderFailedError."""
@@ -120,7 +122,7 @@ class ConsumerThread:
             if self._records:
                 self._ready.set()
             if self._failure is not None:
-                raise ReaderFailedError from self._failure
+                raise ReaderFailedError(words_of(self._failure)) from self._failure
             if self._is_ended:
                 return
             if records:
@@ -131,12 +133,9 @@ class ConsumerThread:
         self._is_ended = True
         self._ready.set()
 
-    def _run(self) -> None:
-        try:
-            self._consume()
-        except BaseException as error:
-            self._failure = error
-            self._call_soon(self._fail)
+    def _note_failure(self, error: BaseException) -> None:
+        self._failure = error
+        self._call_soon(self._fail)
 
     def _consume(self) -> None:
         consumer = Consumer(self._config)
@@ -168,7 +167,7 @@ class ConsumerThread:
 
     def _fail(self) -> None:
         if not self._opened.done():
-            failure = ReaderFailedError()
+            failure = ReaderFailedError(words_of(self._failure) if self._failure else None)
             failure.__cause__ = self._failure
             self._opened.set_exception(failure)
         self._ready.set()

@@ -18,10 +18,15 @@ from streams.errors import (
     NotAcknowledgedError,
     ProducerFailedError,
     QueueFullError,
+    RecordRefusedError,
     RecordTooLargeError,
 )
 from streams.progress import Progress
+from streams.refusals import Refusal, Refusals, refusal_of, words_of
+from streams.rights import Rights, ask_again
+from streams.room import Reservation, Room
 from streams.settings import KafkaSettings
+from streams.watched_thread import watched_thread
 
 log = structlog.get_logger()
 
@@ -34,7 +39,12 @@ SAID_AFTER = 1.0
 MESSAGE_TIMEOUT = 20.0
 """Seconds until a record counts as not acknowledged: longer than an election, less than clients of ours wait."""
 
-_DEFAULTS: dict[str, Any] = {"linger.ms": 1, "compression.type": "zstd", "partitioner": "murmur2_random"}
+_DEFAULTS: dict[str, Any] = {
+    "linger.ms": 1,
+    "compression.type": "zstd",
+    "partitioner": "murmur2_random",
+    "topic.metadata.refresh.interval.ms": 30_000,  # a topic that changes is seen as soon as readers see it
+}
 _REQUIRED: dict[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
@@ -43,54 +53,20 @@ _REQUIRED: dict[str, Any] = {
     "queue.buffering.max.messages": 10_000_000,
 }
 
-_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+_AUTHORITATIVE = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE})
+"""What waiting does not mend of a connection."""
 
 SURELY_SMALL = 16 * 1024
 """Bytes of a record up to which a refusal for size is about the request that it was sent in with others."""
 
-_Report = tuple["asyncio.Future[Origin]", int, KafkaError | None, Origin | None]
-
-
-class _Room:
-    """Bytes of the queue that are reserved or on their way."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.used = 0
-
-    def fits(self, size: int) -> bool:
-        """Tell whether there is room; alone, anything fits."""
-        return not self.used or self.used + size <= self._limit
-
-
-class Reservation:
-    """Room in the queue towards Kafka that nobody else gets; a context manager that gives back the rest."""
-
-    def __init__(self, room: _Room, size: int) -> None:
-        self._room = room
-        self.size = size
-        room.used += size
-
-    def __enter__(self) -> "Reservation":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release(self.size)
-
-    def release(self, size: int) -> None:
-        """Give back some bytes, at most what is left."""
-        size = min(size, self.size)
-        self.size -= size
-        self._room.used -= size
+_Report = tuple["asyncio.Future[Origin]", str, int, KafkaError | None, Origin | None]
 
 
 class Writer:
     """An idempotent producer. Records are acknowledged by all in-sync replicas before `send` returns.
 
-    To be used in one event loop. After a fatal error of the client, which is logged, it stays unreachable:
-    start the process again.
+    To be used in one event loop. After a fatal error of the client, which is logged, it stays unreachable and
+    `failure` raises: start the process again.
     """
 
     def __init__(
@@ -100,25 +76,33 @@ class Writer:
         max_queued_bytes: int = 96 * 1024 * 1024,
         message_timeout: float = MESSAGE_TIMEOUT,
     ) -> None:
-        limits = {"message.timeout.ms": int(message_timeout * 1000), "error_cb": kafka.on_error_after(self._on_error)}
-        self._config = _DEFAULTS | kafka.client(**_REQUIRED, **limits)
-        self._room = _Room(max_queued_bytes)
+        callbacks = {"error_cb": kafka.on_error_after(self._on_error)}
+        self._config = producer_properties(kafka, message_timeout) | callbacks
+        self._rights = Rights(kafka)
+        self._refusals = Refusals()
+        self._room = Room(max_queued_bytes)
         self._progress = Progress()
         self._reports: deque[_Report] = deque()
         self._is_woken = False
         self._is_down = threading.Event()
-        self._broken = threading.Event()
+        self._failure: str | None = None
+        """What the client failed by for good, in words."""
+        self._fatal: KafkaError | None = None
+        self._doubt: str | None = None
+        """What keeps brokers from answering, in Kafka's word, where waiting does not mend it."""
         self._stop = threading.Event()
         self._next_probe = 0.0
 
     async def __aenter__(self) -> "Writer":
         """Return within about a second, whether a broker answers or not; see `is_reachable`."""
         self._loop = asyncio.get_running_loop()
+        self._has_failed = asyncio.Event()
         self._producer = Producer(self._config)
         self._is_down.set()  # until the first probe has found a broker
         await asyncio.to_thread(self._probe)
-        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
+        self._thread = watched_thread("kafka-producer", self._poll, self._break)
         self._thread.start()
+        self._asking = asyncio.create_task(ask_again(self._rights, self._refusals))
         return self
 
     async def __aexit__(
@@ -126,22 +110,31 @@ class Writer:
     ) -> None:
         """1. Refuse new records. 2. Wait for acknowledgements, within a limit. 3. Fail what has none yet."""
         self._stop.set()
+        self._asking.cancel()
+        await asyncio.gather(self._asking, return_exceptions=True)
         await asyncio.to_thread(self._finish)
         self._drain()
 
     def _finish(self) -> None:
         self._thread.join()
-        if self._producer.flush(SAID_AFTER):
+        if self._flush(SAID_AFTER):
             log.info("Waiting for Kafka to confirm records.", records=len(self._producer), seconds_left=FLUSH_LIMIT)
-            self._producer.flush(FLUSH_LIMIT)
+            self._flush(FLUSH_LIMIT)
         self._producer.purge()
-        self._producer.flush(1)
+        self._flush(1)
+
+    def _flush(self, limit: float) -> int:
+        """Wait for acknowledgements; return how many records have none."""
+        try:
+            self._producer.flush(limit)
+        except Exception as error:
+            self._break(error)
+        return len(self._producer)
 
     async def failure(self) -> None:
         """Wait until the client fails for good, without end where it does not. Raises ProducerFailedError."""
-        while not self._broken.is_set():
-            await asyncio.sleep(PROBE)
-        raise ProducerFailedError
+        await self._has_failed.wait()
+        raise ProducerFailedError(self._failure)
 
     @property
     def is_reachable(self) -> bool:
@@ -150,7 +143,28 @@ class Writer:
 
     @property
     def _is_open(self) -> bool:
-        return not self._is_down.is_set() and not self._broken.is_set() and not self._stop.is_set()
+        return not self._is_down.is_set() and self._failure is None and not self._stop.is_set()
+
+    @property
+    def failure_reason(self) -> str | None:
+        """What the client failed by for good, None where it did not."""
+        return self._failure
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written, in Kafka's word where it has one; None where it can."""
+        if self._failure is not None:
+            return f"the producer failed for good ({self._failure}): the process ends"
+        if not self._is_open:
+            return f"Kafka can't be reached ({self._doubt})" if self._doubt else "Kafka can't be reached"
+        if not self.is_reachable:
+            return "Kafka acknowledges nothing"
+        return None
+
+    @property
+    def refusals(self) -> Mapping[str, Refusal]:
+        """What Kafka refuses to take, by topic."""
+        return self._refusals.standing
 
     def reserve(self, size: int) -> Reservation:
         """Keep room for `size` bytes in the queue; when nothing else is in it, any size fits.
@@ -158,6 +172,8 @@ class Writer:
         Hand the reservation to `send`, else the bytes of its records count twice meanwhile.
         Raises KafkaUnreachableError, KafkaStalledError, QueueFullError; nothing was sent then.
         """
+        if self._failure is not None:
+            raise ProducerFailedError(self._failure)
         if not self._is_open:
             raise KafkaUnreachableError
         if self._progress.is_stalled(time.monotonic()):
@@ -179,7 +195,7 @@ class Writer:
 
         Its bytes count as queued until Kafka has answered, even where the caller is cancelled; the record may
         be written then. Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError
-        KafkaUnreachableError (the writer is closed) and RecordTooLargeError, after which it is not.
+        KafkaUnreachableError (the writer is closed or failed) and RecordRefusedError, after which it is not.
         """
         if self._stop.is_set():
             raise KafkaUnreachableError("The writer is closed: nothing was sent.")
@@ -187,14 +203,16 @@ class Writer:
         size = len(key) + len(value or b"")
 
         def report(error: KafkaError | None, message: Message) -> None:
-            self._report(acknowledged, size, error, message)
+            self._report(acknowledged, topic, size, error, message)
 
         try:
             self._producer.produce(topic, value, key, headers=list((headers or {}).items()), on_delivery=report)
         except BufferError as error:
             raise QueueFullError from error
         except KafkaException as error:
-            raise _refusal(error.args[0], size) from error
+            if error.args[0].code() == KafkaError._FATAL:
+                raise ProducerFailedError(self._failure) from error
+            raise self._unacknowledged(error.args[0], topic, size) from error
         if reservation is not None:
             reservation.release(size)
         self._room.used += size
@@ -202,13 +220,13 @@ class Writer:
         return await acknowledged
 
     def _report(
-        self, acknowledged: "asyncio.Future[Origin]", size: int, error: KafkaError | None, message: Message
+        self, acknowledged: "asyncio.Future[Origin]", topic: str, size: int, error: KafkaError | None, message: Message
     ) -> None:
         origin = None
         if error is None:
             self._is_down.clear()
             origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
-        self._reports.append((acknowledged, size, error, origin))
+        self._reports.append((acknowledged, topic, size, error, origin))
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
             self._loop.call_soon_threadsafe(self._drain)
@@ -216,16 +234,19 @@ class Writer:
     def _drain(self) -> None:
         self._is_woken = False  # before draining: a report that comes from here on wakes us again
         while self._reports:
-            acknowledged, size, error, origin = self._reports.popleft()
+            acknowledged, topic, size, error, origin = self._reports.popleft()
             self._room.used -= size
             self._note(error)
+            if error is None:
+                self._refusals.taken(topic, size)
+            else:
+                failure = self._unacknowledged(error, topic, size)
+                failure.__cause__ = KafkaException(error)
             if acknowledged.done():
                 continue
             if origin is not None:
                 acknowledged.set_result(origin)
             else:
-                failure = _refusal(error, size)
-                failure.__cause__ = KafkaException(error)
                 acknowledged.set_exception(failure)
 
     def _note(self, error: KafkaError | None) -> None:
@@ -234,11 +255,36 @@ class Writer:
         else:
             self._progress.answered(time.monotonic())
 
+    def _unacknowledged(self, error: KafkaError, topic: str, size: int) -> NotAcknowledgedError:
+        """Return what Kafka's error means for a record of so many bytes, and take down what it refuses for good."""
+        refusal = refusal_of(error, topic, size) or (self._fatal and refusal_of(self._fatal, topic, size))
+        if refusal is None:
+            return NotAcknowledgedError()
+        self._refusals.note(refusal)
+        if not refusal.is_of_size:
+            return RecordRefusedError(refusal)
+        return RecordTooLargeError(refusal) if size > SURELY_SMALL else NotAcknowledgedError()
+
     def _poll(self) -> None:
+        """Serve the client until the end, also when it has failed: who waits for a report still gets one."""
         while not self._stop.is_set():
-            self._producer.poll(POLL)
+            try:
+                self._producer.poll(POLL)
+            except Exception as error:  # what is fatal to the client is raised here, and no `error_cb` is called
+                self._break(error)
+                self._stop.wait(POLL)
             if self._is_down.is_set() and time.monotonic() >= self._next_probe:
                 self._probe()
+
+    def _break(self, error: BaseException) -> None:
+        """Take nothing more, for good."""
+        if self._failure is not None:
+            return
+        self._fatal = error.args[0] if isinstance(error, KafkaException) else None
+        self._failure = words_of(error)
+        log.error("The producer failed for good; the process must be started again.", error=self._failure)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._has_failed.set)
 
     def _probe(self) -> None:
         self._next_probe = time.monotonic() + PROBE
@@ -246,17 +292,17 @@ class Writer:
             self._producer.list_topics(timeout=PROBE)
         except KafkaException:
             return
+        self._doubt = None
         self._is_down.clear()
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._is_down.set()
-        if error.code() == KafkaError._FATAL or error.fatal():
-            log.error("The producer failed for good; the process must be started again.", error=error.name())
-            self._broken.set()
+        elif error.code() in _AUTHORITATIVE:
+            self._doubt = error.name()
 
 
-def _refusal(error: KafkaError | None, size: int) -> NotAcknowledgedError:
-    """Return what Kafka's error means for a record of so many bytes."""
-    is_too_large = error is not None and error.code() in _TOO_LARGE and size > SURELY_SMALL
-    return RecordTooLargeError() if is_too_large else NotAcknowledgedError()
+def producer_properties(kafka: KafkaSettings, message_timeout: float = MESSAGE_TIMEOUT) -> dict[str, Any]:
+    """Return the properties of a writer's client: ours, under the user's, under those that must be."""
+    limit = {"message.timeout.ms": int(message_timeout * 1000)}
+    return _DEFAULTS | kafka.client(**_REQUIRED, **limit)

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from checks.chaos.plan import PLATFORM_FAULTS, PROCESS_FAULTS, PROVIDERS, make_plan
 from checks.chaos.run import chaos_environment
 from checks.chaos.uploads import fate_of
-from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload, compare, faults_of, fold, longest_stall
+from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload, compare, faults_of, faults_of_strays, fold, longest_stall
 from cli.people import MOST_PEOPLE, make_people
-from schemas.records import BatchCompletion, Counts, Origin, Status
+from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, Status, Verdict
 from schemas.target import Target
 
 ROOT = Path(__file__).parent.parent
@@ -120,6 +121,32 @@ def test_a_record_without_a_success_or_with_sound_users_rejected_is_found(
 ) -> None:
     told = faults_of(fold(completions), [FIRST], [TIKTOK])
     assert told == ([f"tiktok: {FIRST}: {fault}"] if fault else [])
+
+
+def receipt(verdict: Verdict, reason: str | None = None) -> BatchReceipt:
+    return BatchReceipt(origin=FIRST, timestamp=datetime(2026, 1, 1, tzinfo=UTC), verdict=verdict, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("receipts", "completions", "fault"),
+    [
+        ([receipt("valid")] * 2, [completion("delivered")], None),
+        ([receipt("valid")], [completion("failed", error_code="name_taken")], None),
+        ([receipt("invalid", "name")], [completion("skipped", error_code="invalid_batch")], None),
+        ([receipt("undecodable", "none")], [completion("failed", error_code="undecodable")], None),
+        ([], [completion("delivered")], f"a stray, {FIRST}: 0 verdicts"),
+        ([receipt("valid"), receipt("invalid", "name")], [completion("delivered")], f"a stray, {FIRST}: 2 verdicts"),
+        ([receipt("valid")], [completion("retrying")], f"tiktok: a stray, {FIRST}: no terminal completion"),
+        ([receipt("invalid", "name")], [completion("delivered")], f"tiktok: a stray, {FIRST}: invalid by its receipt"),
+        ([receipt("valid")], [completion("failed", error_code="bug")], f"tiktok: a stray, {FIRST}: valid by its"),
+    ],
+)
+def test_a_record_that_nobody_should_write_has_one_verdict_and_an_end_that_agrees(
+    receipts: list[BatchReceipt], completions: list[BatchCompletion], fault: str | None
+) -> None:
+    told = list(faults_of_strays(fold(completions), receipts, [FIRST], [TIKTOK]))
+    assert bool(told) == bool(fault)
+    assert (told or [""])[0].startswith(fault or "")
 
 
 def test_a_stall_is_a_time_without_an_end_while_something_waits() -> None:

@@ -59,6 +59,24 @@ async def test_every_command_explains_itself(tmp_path: Path, command: str) -> No
     assert len(output.splitlines()) > 5
 
 
+@pytest.mark.parametrize(
+    "command", [("config",), ("check",), ("serve",), ("consume", "--provider", "facebook"), ("up",)]
+)
+async def test_kafka_s_properties_that_do_not_go_together_are_one_line_at_the_start(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    settings = {"AUDIENCE_PROVIDERS": "facebook", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", **REAL_LOOKING}
+    wrong = {"KAFKA_GROUP_PROTOCOL": "Consumer", "KAFKA_SESSION_TIMEOUT_MS": "6543"}
+    code, _, errors = await audience(tmp_path, *command, **settings, **wrong)
+    assert code == 1
+    assert errors.splitlines()[-1] == (
+        f"audience {command[0]}: KAFKA_SESSION_TIMEOUT_MS: not a client's to say with KAFKA_GROUP_PROTOCOL=consumer: "
+        "the brokers do, by group.consumer.session.timeout.ms; leave it out"
+    )
+    assert "Traceback" not in errors
+    assert "6543" not in errors
+
+
 @pytest.mark.parametrize("command", [("serve",), ("consume", "--provider", "facebook")])
 async def test_without_a_kafka_a_command_says_how_to_get_one(tmp_path: Path, command: tuple[str, ...]) -> None:
     settings = {"AUDIENCE_PROVIDERS": "facebook", **REAL_LOOKING}

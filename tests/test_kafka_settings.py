@@ -1,5 +1,7 @@
 import pytest
 
+from streams.combinations import combination_faults
+from streams.reader import group_properties
 from streams.settings import KafkaSettings, kafka_properties
 
 
@@ -69,3 +71,66 @@ def test_overrides_win_over_the_users_properties_and_those_over_ours() -> None:
 
     assert config == {"bootstrap.servers": "a:1", "log_level": "7", "linger.ms": "9", "acks": "all"}
     assert list(config)[-1] == "acks"
+
+
+CONSUMER = {"group.protocol": "consumer"}
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "Consumer", "CONSUMER"])
+def test_the_newer_group_protocol_is_known_in_any_case(protocol: str) -> None:
+    own = {"group.protocol": protocol}
+
+    assert combination_faults(own) == []
+    config = group_properties(KafkaSettings(bootstrap_servers="a:1", properties=own))
+    assert not {"session.timeout.ms", "partition.assignment.strategy"} & config.keys()
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        (
+            {"group.protocol": "Consumer", "session.timeout.ms": "6543"},
+            "KAFKA_SESSION_TIMEOUT_MS: not a client's to say with KAFKA_GROUP_PROTOCOL=consumer: "
+            "the brokers do, by group.consumer.session.timeout.ms; leave it out",
+        ),
+        (
+            CONSUMER | {"heartbeat.interval.ms": "6543"},
+            "KAFKA_HEARTBEAT_INTERVAL_MS: not a client's to say with KAFKA_GROUP_PROTOCOL=consumer: "
+            "the brokers do, by group.consumer.heartbeat.interval.ms; leave it out",
+        ),
+        (
+            CONSUMER | {"partition.assignment.strategy": "range"},
+            "KAFKA_PARTITION_ASSIGNMENT_STRATEGY: not a client's to say with KAFKA_GROUP_PROTOCOL=consumer: "
+            "the brokers do; KAFKA_GROUP_REMOTE_ASSIGNOR names an assignor of theirs; leave it out",
+        ),
+        (
+            {"session.timeout.ms": "600000"},
+            "KAFKA_SESSION_TIMEOUT_MS: Kafka's client can't work with this and with max.poll.interval.ms as it is; "
+            "correct it or leave it out",
+        ),
+        (
+            {"max.in.flight": "10"},
+            "KAFKA_MAX_IN_FLIGHT: Kafka's client can't work with this and with enable.idempotence as it is; "
+            "correct it or leave it out",
+        ),
+        (
+            {"security.protocol": "ssl", "ssl.ca.location": "/hunter2"},
+            "KAFKA_SSL_CA_LOCATION: Kafka's client can't work with this; correct it or leave it out",
+        ),
+        ({"transactional.id": "hunter2"}, "KAFKA_TRANSACTIONAL_ID: our records are of no transaction; leave it out"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, dict) else "",
+)
+def test_properties_that_do_not_go_together_are_told_by_variable_without_their_values(
+    properties: dict[str, str], told: str
+) -> None:
+    assert combination_faults(properties) == [told]
+
+
+def test_what_goes_together_is_no_fault_and_nothing_is_fetched_to_find_out() -> None:
+    login = {"security.protocol": "sasl_ssl", "sasl.username": "ann", "sasl.password": "made up"}
+    oidc = {"sasl.mechanisms": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc"}
+
+    assert combination_faults(login | {"sasl.mechanism": "SCRAM-SHA-512"}) == []
+    assert combination_faults({"security.protocol": "sasl_ssl", **oidc}) == []
+    assert combination_faults({"debug": "all", "session.timeout.ms": "6000"}) == []

@@ -1,14 +1,24 @@
 import asyncio
+import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from structlog.testing import capture_logs
 
 from streams.broker import LocalBroker
-from streams.errors import KafkaUnreachableError, NotAcknowledgedError, ProducerFailedError, QueueFullError
+from streams.errors import (
+    KafkaUnreachableError,
+    NotAcknowledgedError,
+    ProducerFailedError,
+    QueueFullError,
+    RecordRefusedError,
+    RecordTooLargeError,
+)
 from streams.ports import free_port
 from streams.settings import KafkaSettings
 from streams.tail import read_to_end
@@ -183,16 +193,80 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def set_limit(kafka: KafkaSettings, topic: str, size: int) -> None:
+    """Let a topic take records of so many bytes at most."""
+    limit = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
+    admin = AdminClient(kafka.client())
+    await asyncio.to_thread(admin.incremental_alter_configs([resource])[resource].result, 10)
+
+
+def gapless(kafka: KafkaSettings) -> KafkaSettings:
+    """Return settings by which a producer fails for good when Kafka refuses a record."""
+    own = {"enable.gapless.guarantee": "true", "enable.idempotence": "true"}
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, properties=own)
+
+
 async def test_a_producer_that_failed_for_good_says_so_and_takes_nothing_more(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
     await make_topic(kafka, topic_prefix)
-    async with Writer(kafka) as writer:
+    await set_limit(kafka, topic_prefix, 20_000)
+    async with Writer(gapless(kafka)) as writer:
         watching = asyncio.create_task(writer.failure())
         await writer.send(topic_prefix, "a", b"x")
         assert not watching.done()
-        writer._on_error(KafkaError(KafkaError._FATAL, "made up", True))  # the client has no way to make it happen
-        with pytest.raises(ProducerFailedError):
+        assert writer.trouble is None
+        with pytest.raises(NotAcknowledgedError):  # who waits is told, although the client has failed
+            await writer.send(topic_prefix, "a", os.urandom(30_000))
+        with pytest.raises(ProducerFailedError, match="_GAPLESS_GUARANTEE"):
             await asyncio.wait_for(watching, 5)
-        with pytest.raises(KafkaUnreachableError):
+        assert not writer.is_reachable
+        assert "_GAPLESS_GUARANTEE" in (writer.trouble or "")
+        with pytest.raises(ProducerFailedError):
             writer.reserve(1)
+        with pytest.raises(ProducerFailedError):
+            await writer.send(topic_prefix, "a", b"x")
+
+
+async def test_a_record_that_is_too_large_for_its_topic_is_refused_in_kafka_s_word_until_one_like_it_is_taken(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await make_topic(kafka, topic_prefix)
+    await set_limit(kafka, topic_prefix, 20_000)
+    large = os.urandom(30_000)
+    async with Writer(kafka) as writer:
+        with capture_logs() as lines:
+            for _ in range(5):
+                with pytest.raises(RecordTooLargeError, match="MSG_SIZE_TOO_LARGE") as refused:
+                    await writer.send(topic_prefix, "a", large)
+        assert refused.value.refusal is not None
+        assert refused.value.refusal.kind == "kafka_too_large"
+        (told,) = [line for line in lines if line["event"] == "Kafka refuses records; waiting does not help."]
+        assert (told["topic"], told["kafka"], told["words"]) == (
+            topic_prefix,
+            "MSG_SIZE_TOO_LARGE",
+            "Message size too large",
+        )
+        await writer.send(topic_prefix, "a", b"small")
+        assert writer.is_reachable
+        assert writer.trouble is None
+        assert topic_prefix in writer.refusals  # as large ones still are
+        await set_limit(kafka, topic_prefix, 1_000_000)
+        await writer.send(topic_prefix, "a", large)
+        assert not writer.refusals
+
+
+async def test_an_unknown_topic_is_refused_in_kafka_s_word(kafka: KafkaSettings, topic_prefix: str) -> None:
+    own = {"topic.metadata.propagation.max.ms": "0", "topic.metadata.refresh.interval.ms": "1000"}
+    async with Writer(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, properties=own)) as writer:
+        with pytest.raises(RecordRefusedError) as refused:
+            await writer.send(topic_prefix, "k", b"v")
+        assert refused.value.refusal is not None
+        assert refused.value.refusal.kind == "kafka_no_topic"
+        await make_topic(kafka, topic_prefix)
+        async with asyncio.timeout(60):
+            while writer.refusals:  # until the client asks for the topic again
+                with contextlib.suppress(RecordRefusedError):
+                    await writer.send(topic_prefix, "k", b"v")
+                await asyncio.sleep(0.1)

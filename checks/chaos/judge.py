@@ -6,15 +6,26 @@ from dataclasses import dataclass
 from checks.chaos.plan import PROVIDERS
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
-from checks.chaos.uploads import Clients
-from checks.chaos.verdict import Holding, Place, Upload, compare, faults_of, fold, longest_stall
+from checks.chaos.strays import STRAY
+from checks.chaos.uploads import AUDIENCE, Clients
+from checks.chaos.verdict import (
+    Holding,
+    Place,
+    Upload,
+    compare,
+    faults_of,
+    faults_of_strays,
+    fold,
+    longest_stall,
+)
 from cli.config import SANDBOXED
 from schemas.codec import decode_batch_completion, decode_batch_receipt
-from schemas.records import TERMINAL, BatchCompletion, Origin
+from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
 from streams.groups import backlog
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets, read_to_end
+from streams.thread import Record
 from streams.topics import TopicNames
 
 READ_LIMIT = 60.0
@@ -32,16 +43,14 @@ class Books:
         records = await read_to_end(self.kafka, self.names.completions, READ_LIMIT)
         return [(decode_batch_completion(r.value), r.timestamp.timestamp()) for r in records if r.timestamp]
 
-    async def begun(self) -> dict[Place, float]:
-        """Return when each record of the log was there for each account."""
-        records = await read_to_end(self.kafka, self.names.batches, READ_LIMIT)
-        return {(r.origin, target): r.timestamp.timestamp() for r in records if r.timestamp for target in SANDBOXED}
+    async def log(self) -> list[Record]:
+        """Return the records of the log."""
+        return await read_to_end(self.kafka, self.names.batches, READ_LIMIT)
 
-    async def receipts(self) -> set[Origin]:
-        """Return the records that have a valid receipt."""
+    async def receipts(self) -> list[BatchReceipt]:
+        """Return all receipts."""
         records = await read_to_end(self.kafka, self.names.receipts, READ_LIMIT)
-        told = [decode_batch_receipt(record.value) for record in records]
-        return {receipt.origin for receipt in told if receipt.verdict == "valid"}
+        return [decode_batch_receipt(record.value) for record in records]
 
     async def unsettled(self) -> AsyncIterator[str]:
         """Yield what is not at rest: groups that are behind, records that have not ended."""
@@ -63,26 +72,37 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
     """Compare what was uploaded with what is reported and held; the report takes it down."""
     report.answers, report.uploads, report.users = clients.answers, len(clients.uploads), clients.users
     report.differences += clients.wrong
-    completions, begun = await books.completions(), await books.begun()
+    completions, log, receipts = await books.completions(), await books.log(), await books.receipts()
     folded = fold(completion for completion, _ in completions)
-    origins = sorted({origin for origin, _ in begun})
-    report.records, report.stall = len(origins), longest_stall(begun, _first_ends(completions))
+    origins = sorted(record.origin for record in log if record.key != STRAY)
+    strays = sorted(record.origin for record in log if record.key == STRAY)
+    report.records, report.strays = len(origins), len(strays)
+    report.stall = longest_stall(_begun(log), _first_ends(completions))
     report.differences += faults_of(folded, origins, SANDBOXED)
+    report.differences += faults_of_strays(folded, receipts, strays, SANDBOXED)
     for provider in PROVIDERS:
         found = await sandbox.audiences(provider)
         report.audiences[provider], report.extra_audiences[provider] = found.total(), found.total() - len(found)
-        report.differences += _strangers(provider, found, clients.uploads)
+        report.differences += _strangers(provider, found, clients.uploads, are_strays_about=bool(strays))
         for audience in sorted({upload.audience for upload in clients.uploads}):
             mine = [upload for upload in clients.uploads if upload.audience == audience]
             held = await sandbox.members(provider, _platform_name(audience))
             report.differences += _held_differently(provider, mine, compare(held, mine, provider), folded)
-    report.differences += _receipts_differ(await books.receipts(), origins)
+    report.differences += _receipts_differ(receipts, origins, strays)
     counters = await sandbox.counters()
     report.sent = {name: (its["rows"], its["repeatedRows"]) for name, its in counters.items()}
 
 
-def _receipts_differ(told: Collection[Origin], origins: Sequence[Origin]) -> list[str]:
-    missing = set(origins).symmetric_difference(told)
+def _begun(log: Sequence[Record]) -> dict[Place, float]:
+    """Return when each record of the log was there for each account."""
+    return {(r.origin, target): r.timestamp.timestamp() for r in log if r.timestamp for target in SANDBOXED}
+
+
+def _receipts_differ(
+    receipts: Sequence[BatchReceipt], origins: Sequence[Origin], strays: Collection[Origin]
+) -> list[str]:
+    valid = {receipt.origin for receipt in receipts if receipt.verdict == "valid"}
+    missing = set(origins).symmetric_difference(valid.difference(strays))
     return [f"the ledger: {len(missing)} of {len(origins)} records have no valid receipt"] if missing else []
 
 
@@ -90,10 +110,14 @@ def _platform_name(audience: str) -> str:
     return f"blotout_{audience.replace(' ', '_')}"
 
 
-def _strangers(provider: str, found: Mapping[str, int], uploads: Sequence[Upload]) -> Iterator[str]:
+def _strangers(
+    provider: str, found: Mapping[str, int], uploads: Sequence[Upload], *, are_strays_about: bool
+) -> Iterator[str]:
+    """Yield audiences that no upload named; valid strays name others than uploads do."""
     wanted = {_platform_name(upload.audience) for upload in uploads}
     for name in sorted(found.keys() - wanted):
-        yield f"{provider}: there is an audience that nobody uploaded: {name!r}"
+        if not are_strays_about or name.startswith(_platform_name(AUDIENCE)):
+            yield f"{provider}: there is an audience that nobody uploaded: {name!r}"
 
 
 def _held_differently(

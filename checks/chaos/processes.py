@@ -24,7 +24,10 @@ COME_BACK = 1.0
 
 BROKER = "kafka"
 
-_TROUBLE = re.compile(rb"^Traceback|by a bug|A provider failed|undecodable", re.MULTILINE)
+UNEXPECTED = re.compile(rb"^Traceback|by a bug|A provider failed|undecodable", re.MULTILINE)
+"""What no log may say where nobody writes records that are none."""
+
+UNEXPECTED_OF_STRAYS = re.compile(rb"^Traceback|by a bug|A provider failed", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -136,11 +139,11 @@ class Process:
         if (pid := self.pid) is not None:
             os.kill(pid, signal.SIGCONT)
 
-    def troubles(self) -> Iterator[str]:
-        """Yield where its log speaks of a bug, by line and without the line's text."""
+    def troubles(self, unexpected: re.Pattern[bytes]) -> Iterator[str]:
+        """Yield where its log says what it must not, by line and without the line's text."""
         if self.part.output is not None and self.part.output.exists():
             text = self.part.output.read_bytes()
-            for found in _TROUBLE.finditer(text):
+            for found in unexpected.finditer(text):
                 line = text.count(b"\n", 0, found.start()) + 1
                 yield f"{self.part.output.name}:{line} says {found[0].decode()!r}"
 

@@ -15,6 +15,8 @@ class Report:
     uploads: int = 0
     users: int = 0
     records: int = 0
+    strays: int = 0
+    """Records that no publisher should write."""
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Rows that a platform took, and how many of them it had."""
     audiences: Counter[str] = field(default_factory=Counter)
@@ -34,6 +36,8 @@ def as_table(report: Report) -> Table:
     answers = ", ".join(f"{answer} {count}" for answer, count in sorted(report.answers.items()))
     table.add_row("uploads, and answers to them", f"{report.uploads}: {answers}")
     table.add_row("users uploaded, records of the log", f"{report.users:,}, {report.records:,}")
+    if report.strays:
+        table.add_row("records that nobody should write", f"{report.strays:,}")
     for provider, (rows, repeated) in report.sent.items():
         share = 100 * repeated / rows if rows else 0
         table.add_row(f"{provider}: rows taken, of which it had", f"{rows:,}, {repeated:,} ({share:.1f} %)")

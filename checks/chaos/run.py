@@ -13,9 +13,10 @@ import aiohttp
 
 from checks.chaos.judge import READ_LIMIT, Books, judge
 from checks.chaos.plan import PROVIDERS, Fault
-from checks.chaos.processes import Fleet
+from checks.chaos.processes import UNEXPECTED, UNEXPECTED_OF_STRAYS, Fleet
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
+from checks.chaos.strays import Strays
 from checks.chaos.uploads import Clients
 from cli.config import SANDBOXED, Config, load
 from cli.demo import demo_environment
@@ -83,6 +84,7 @@ class World:
     books: Books
     logs: Path
     report: Report
+    strays: Strays | None
     _consumers: Counter[str] = field(default_factory=Counter)
 
     async def add_consumer(self, provider: str, *, is_awaited: bool = False) -> None:
@@ -146,6 +148,8 @@ class World:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.clients.run(CLIENTS))
+            if self.strays is not None:
+                tasks.create_task(self.strays.run(self.clients.is_over))
             await asyncio.sleep(CALM)
             begun = loop.time()
             for fault in plan:
@@ -177,7 +181,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(environment: Environment, chance: random.Random, report: Report) -> AsyncIterator[World]:
+async def world(
+    environment: Environment, chance: random.Random, report: Report, strays: int | None
+) -> AsyncIterator[World]:
     """Run everything while the block is entered, on a Kafka of its own. Raises StreamError, PartFailedError."""
     shutil.rmtree(environment.data, ignore_errors=True)
     logs = environment.data / "logs"
@@ -204,6 +210,7 @@ async def world(environment: Environment, chance: random.Random, report: Report)
             books=Books(kafka, config.names),
             logs=logs,
             report=report,
+            strays=None if strays is None else Strays(kafka, config.names.batches, strays),
         )
         await fleet.add(
             "sandbox",
@@ -229,9 +236,13 @@ async def run(
     seconds: float,
     say: Callable[[str], None],
     report: Report,
+    strays: int | None = None,
 ) -> None:
-    """Do it all; what differs from what must be stands in the report, even where the run is ended early."""
-    async with world(environment, chance, report) as found:
+    """Do it all; what differs from what must be stands in the report, even where the run is ended early.
+
+    With a seed of strays records that nobody should write come, too.
+    """
+    async with world(environment, chance, report, strays) as found:
         say(f"Everything runs; now {len(plan)} faults in {seconds:.0f} s.")
         await found.play(plan, seconds)
         say("No more faults; waiting until all is at rest.")
@@ -239,4 +250,4 @@ async def run(
         await judge(found.books, found.sandbox, found.clients, report)
         await found.end_in_order()
         for process in (*found.fleet.processes, *found.fleet.ended):
-            report.differences += process.troubles()
+            report.differences += process.troubles(UNEXPECTED if strays is None else UNEXPECTED_OF_STRAYS)

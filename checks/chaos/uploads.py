@@ -13,6 +13,9 @@ import aiohttp
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload
 from cli.people import MOST_PEOPLE, make_people
 
+AUDIENCE = "Chaos"
+"""What the name of every audience of these clients begins with."""
+
 LARGE = 12_000
 """People of whom a record can't hold all, so that the upload has several parts."""
 
@@ -73,7 +76,7 @@ class Clients:
         number = len(self.uploads)
         most = self.chance.choice((1, 20, 20, 300, 300, 2000))
         count = LARGE if number % LARGE_EVERY == 2 else self.chance.randint(1, most)
-        audience = f"Chaos {self.chance.randint(0, 3 + number // NEW_AUDIENCE_EVERY)}"
+        audience = f"{AUDIENCE} {self.chance.randint(0, 3 + number // NEW_AUDIENCE_EVERY)}"
         upload = Upload(audience=audience, start=self._people, count=count)
         self._people += count
         self.uploads.append(upload)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from checks.records.verdict import disagreements
 from cli.people import Member, make_people
-from schemas.records import TERMINAL, BatchCompletion, Origin
+from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
 
 MUST, MAY, MUST_NOT = "must", "may", "must not"
@@ -100,6 +101,31 @@ def _fault(found: BatchCompletion) -> str:
         return f"sound users rejected: {unknown}, batch {found.batch_id}"
     sums = found.counts.accepted + found.counts.rejected
     return "" if sums == found.counts.received else f"{sums} of {found.counts.received} users accounted for"
+
+
+def faults_of_strays(
+    folded: Mapping[Place, BatchCompletion],
+    receipts: Iterable[BatchReceipt],
+    origins: Iterable[Origin],
+    targets: Sequence[Target],
+) -> Iterator[str]:
+    """Yield which records that nobody should write have not one verdict, and an end that agrees with it everywhere.
+
+    Receipts and ends may come twice after a process was killed, but not two different ones.
+    """
+    told: dict[Origin, set[tuple[str, str | None]]] = {}
+    for receipt in receipts:
+        told.setdefault(receipt.origin, set()).add((receipt.verdict, receipt.reason))
+    for origin in origins:
+        verdicts = told.get(origin, set())
+        if len(verdicts) != 1:
+            yield f"a stray, {origin}: {len(verdicts)} verdicts"
+        for target in targets:
+            end = folded.get((origin, target))
+            if end is None:
+                yield f"{target}: a stray, {origin}: no terminal completion"
+            for fault in disagreements(verdicts, end) if end else ():
+                yield f"{target}: a stray, {origin}: {fault}"
 
 
 def longest_stall(begun: Mapping[Place, float], ended: Mapping[Place, float]) -> float:

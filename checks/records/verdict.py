@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 
+_ENDS = {"undecodable": "failed: undecodable", "invalid": "skipped: invalid_batch"}
+"""How a record must end that is not valid, by the ledger's verdict."""
+
 
 @dataclass(slots=True)
 class Reported:
@@ -47,16 +50,18 @@ def faults_of(reported: Reported, origin: Origin, providers: Collection[str]) ->
         own = [end for end in ends if end.provider == provider]
         if len(own) != 1:
             yield f"{len(own)} ends at {provider}"
-        for end in own if receipts else ():
-            yield from _disagreement(receipts[0], end)
+        for end in own:
+            yield from disagreements({(receipt.verdict, receipt.reason) for receipt in receipts}, end)
 
 
-def _disagreement(receipt: BatchReceipt, end: BatchCompletion) -> Iterator[str]:
-    reason = f"{end.status}: {end.error_code}"
-    if receipt.verdict != "valid" and not receipt.reason:
-        yield "a receipt without a reason"
-    expected = {"undecodable": "failed: undecodable", "invalid": "skipped: invalid_batch"}.get(receipt.verdict)
-    if expected is not None and reason != expected:
-        yield f"{receipt.verdict} by its receipt, {reason} at {end.provider}"
-    if expected is None and end.error_code in ("undecodable", "invalid_batch", "bug"):
-        yield f"valid by its receipt, {reason} at {end.provider}"
+def disagreements(verdicts: Collection[tuple[str, str | None]], end: BatchCompletion) -> Iterator[str]:
+    """Yield how a record's end at an account differs from the ledger's verdict and its reason."""
+    ended = f"{end.status}: {end.error_code}"
+    for verdict, reason in verdicts:
+        if verdict != "valid" and not reason:
+            yield "a receipt without a reason"
+        expected = _ENDS.get(verdict)
+        if expected is not None and ended != expected:
+            yield f"{verdict} by its receipt, {ended} at {end.provider}"
+        if expected is None and end.error_code in ("undecodable", "invalid_batch", "bug"):
+            yield f"valid by its receipt, {ended} at {end.provider}"
