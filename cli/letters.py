@@ -42,8 +42,6 @@ class Letters:
     Live or replayed is all the same: what a replay got through is no dead letter any more.
     """
 
-    undecodable: int = 0
-    """Completions that could not be decoded, as counted by whoever reads them."""
     log_id: str | None = None
     """The log's; what is of another one, which had its name before, is no letter."""
     _failed: dict[tuple[Lane, int], BatchCompletion] = field(default_factory=dict)

@@ -42,8 +42,10 @@ from cli.replay import asked_for, run_replay
 from cli.replay_list import Replays, list_replays, stop_replay
 from cli.replay_run import Tools
 from cli.replays import ReplayError
+from cli.schema import schema_lines
 from cli.status import StatusError, status
 from cli.supervisor import LISTENS, PartFailedError
+from cli.undecodable import NotAllReadError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
 from consumer.service import consume, health_of
@@ -91,6 +93,7 @@ EXPECTED = (
     DemoFailedError,
     CheckFailedError,
     NoSuchLetterError,
+    NotAllReadError,
     ReplayError,
     StatusError,
     UsageError,
@@ -369,6 +372,11 @@ async def _errors(options: argparse.Namespace, environment: Environment) -> None
     sys.stdout.write(errors_page(installed()))
 
 
+async def _schema(options: argparse.Namespace, environment: Environment) -> None:
+    del environment
+    sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
+
+
 async def _config(options: argparse.Namespace, environment: Environment) -> None:
     show_config(environment, as_json=options.json, as_env=options.env)
 
@@ -491,6 +499,13 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Print what every error means. A page in Markdown: the words that completions, sync answers and logs use, "
         "what is done and what to do, and each platform's codes in these words. It is docs/errors.md.",
+    ),
+    (
+        "schema",
+        _schema,
+        False,
+        "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "
+        "prints the one by which other systems publish, for any Avro library.",
     ),
     (
         "config",

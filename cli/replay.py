@@ -80,17 +80,20 @@ def _check(choice: Choice) -> None:
 async def run_replay(asked: Asked, tools: Tools) -> None:
     """1. Choose, and show what would be sent. 2. Ask. 3. Keep what was asked for. 4. Send. 5. Say what came of it.
 
-    Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError.
+    Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError, and
+    NotAllReadError where some of what says what to send could not be read, so that not all may have been sent.
     """
     found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
     accounts = [tools.account(parse_target(text)) for text in found.targets]
-    parts = await planned(found, [account.target for account in accounts], tools.where)
+    plan = await planned(found, [account.target for account in accounts], tools.where)
+    parts = plan.parts
     pairs = [(account, part) for account, part in zip(accounts, parts, strict=True) if part.wishes]
     print_lines(plan_lines(parts, [estimate(*each, found.rate) for each in zip(accounts, parts, strict=True)]))
     print_lines(await _held_up(tools.where))
     if asked.resume:
         print_lines(["Of these, what was finished before is left out."])
     if not pairs or asked.is_dry:
+        plan.check()
         print_lines(["Nothing is sent: this is a dry run." if pairs else "There is nothing to send."])
         return
     if not asked.is_sure:
@@ -98,6 +101,7 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
     with alone(tools.data, found.id):
         await asyncio.to_thread(save, tools.data, found)
         await send(found, pairs, tools)
+    plan.check()
 
 
 async def _held_up(where: Where) -> Sequence[str]:

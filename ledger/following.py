@@ -265,8 +265,9 @@ class Following:
                 continue
             try:
                 found = decode(record.value, self.framing)
-            except UndecodableError:
-                log.warning("A record is undecodable and left out of the view.", origin=str(record.origin))
+            except UndecodableError as error:
+                told = "A record is undecodable and left out of the view."
+                log.warning(told, origin=str(record.origin), reason=str(error))
                 continue
             if is_of_log(found.log_id, self.log_id):
                 yield found, record.origin

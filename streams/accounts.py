@@ -1,13 +1,13 @@
 """Where the group of an account starts: registered once, by whoever sees the account first."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import structlog
 
 from schemas.codec import decode_account_registration, encode_account_registration
-from schemas.framing import SINGLE_OBJECT, Framing, UndecodableError
+from schemas.framing import SINGLE_OBJECT, Framing, RegistryUnavailableError, UndecodableError, is_framed
 from schemas.records import AccountRegistration
 from schemas.target import Target
 from streams.settings import KafkaSettings
@@ -64,8 +64,15 @@ def _registration(target: Target, ends: list[int], named: str | None, at: dateti
 
 
 async def registered(kafka: KafkaSettings, topic: str, framing: Framing = SINGLE_OBJECT) -> list[Target]:
-    """Return the accounts that a deployment knows, in order. Raises KafkaUnreachableError, ReaderFailedError."""
-    return sorted(await _read(kafka, topic, framing))
+    """Return the accounts that a deployment knows, in order, without those whose registration can't be decoded.
+
+    Raises KafkaUnreachableError, ReaderFailedError, RegistryUnavailableError.
+    """
+    records = await read_to_end(kafka, topic)
+    found = await _folded(records, framing)
+    if not found and framing.registry is None and any(map(_is_framed, records)):
+        raise RegistryUnavailableError("they are written by a schema registry: set SCHEMA_REGISTRY_URL to it")
+    return sorted(found)
 
 
 class _Registrations:
@@ -84,14 +91,14 @@ class _Registrations:
 
     async def read(self) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
         """Return the first and the last registration of each account."""
-        return await _read(self._kafka, self._topic, self._framing)
+        return await _folded(await read_to_end(self._kafka, self._topic), self._framing)
 
 
-async def _read(
-    kafka: KafkaSettings, topic: str, framing: Framing
+async def _folded(
+    records: Iterable[Record], framing: Framing
 ) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
     found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
-    for record in await read_to_end(kafka, topic):
+    for record in records:
         registration = await asyncio.to_thread(_decoded, record, framing)
         if registration is not None:
             target = Target(registration.provider, registration.account or "")
@@ -100,11 +107,19 @@ async def _read(
     return found
 
 
+def _is_registration(record: Record) -> bool:
+    return (record.key or b"").startswith(_KEY.encode()) and bool(record.value)
+
+
+def _is_framed(record: Record) -> bool:
+    return _is_registration(record) and is_framed(record.value)
+
+
 def _decoded(record: Record, framing: Framing) -> AccountRegistration | None:
-    if not (record.key or b"").startswith(_KEY.encode()) or not record.value:
+    if not _is_registration(record):
         return None
     try:
         return decode_account_registration(record.value, framing)
-    except UndecodableError:
-        log.warning("A registration is undecodable and ignored.", origin=str(record.origin))
+    except UndecodableError as error:
+        log.warning("A registration is undecodable and ignored.", origin=str(record.origin), reason=str(error))
         return None

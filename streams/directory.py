@@ -108,8 +108,9 @@ class Directory:
         if key.startswith(self.owner.prefix) and record.timestamp is not None:
             try:
                 entry = await self._decoded(record)
-            except UndecodableError:
-                log.warning("An entry of the directory is undecodable and ignored.", origin=str(record.origin))
+            except UndecodableError as error:
+                told = "An entry of the directory is undecodable and ignored."
+                log.warning(told, origin=str(record.origin), reason=str(error))
             else:
                 held = fold(self._held.pop(key, None), entry, record.timestamp)
                 self._held |= {key: held} if held else {}

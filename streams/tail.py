@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from schemas.records import Origin
 from streams.errors import KafkaUnreachableError, ReaderFailedError
@@ -18,6 +18,7 @@ from streams.reader import DEFAULTS, MEGABYTE
 from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record
+from streams.ungrouped import ungrouped
 
 log = structlog.get_logger()
 
@@ -31,14 +32,6 @@ LOOK_LIMIT = 1.0
 
 END = "END"
 """Error of what stands for no record: all up to its offset was handed over, and the last of these are no records."""
-
-_REQUIRED: dict[str, Any] = {
-    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": True,  # so that positions pass what is no record
-    "auto.offset.reset": "error",
-}
 
 
 class Tail:
@@ -67,7 +60,7 @@ class Tail:
         self._rights = ReadingRights(kafka, topic)
         start = {} if from_beginning else start
         self._reading = _Reading(topic, self._waiting, start, self._rights, with_ends=with_ends)
-        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error)
+        self._config = DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error)
 
     async def __aenter__(self) -> "Tail":
         """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
@@ -224,13 +217,10 @@ async def cluster_id(kafka: KafkaSettings) -> str:
 
 
 def _cluster_id(kafka: KafkaSettings) -> str:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
     try:
-        return str(consumer.list_topics(timeout=BROKER_LIMIT).cluster_id)
+        return str(AdminClient(kafka.client(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
     except KafkaException as error:
         raise _unreachable(error, "a cluster") from error
-    finally:
-        consumer.close()
 
 
 async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -252,7 +242,8 @@ async def offset_spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]
 
 
 def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
+    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
+    consumer = Consumer(kafka.client(**required))
     try:
         return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
     except KafkaException as error:
@@ -264,7 +255,7 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
 def _scan(
     kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
 ) -> None:
-    consumer = Consumer(DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error))
+    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
     reading = _Reading(topic, Budget(0, 0), start={})
     try:
         ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
