@@ -256,6 +256,18 @@ def _rejected_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-ids", action="store_true", help="add the edgeTagId of each user, from the log in Kafka")
 
 
+def _schema_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="RECORD", help="the record, such as AudienceBatch; default: list all"
+    )
+    parser.add_argument("--release", type=_count, metavar="N", help="the schema of an older release, from 1")
+    parser.add_argument(
+        "--headers",
+        action="store_true",
+        help="print the ten bytes before its values instead, as Avro libraries have them",
+    )
+
+
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object for each setting, on a line")
@@ -269,6 +281,7 @@ ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "check": _accounts_argument,
     "dead-letters": _dead_letters_arguments,
     "config": _config_arguments,
+    "schema": _schema_arguments,
     "replay": _replay_arguments,
     "status": _status_arguments,
     "rejected": _rejected_arguments,

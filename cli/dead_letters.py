@@ -15,13 +15,13 @@ from cli.letter_lines import (
     Shown,
     cells,
     counted,
-    left_out,
     lines_of,
     object_of,
     summary,
 )
 from cli.letters import Letters, Wanted, target_of
 from cli.tables import print_lines, print_objects, print_rows
+from cli.undecodable import Undecodable
 from schemas.codec import decode_audience_batch, decode_batch_completion
 from schemas.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, Origin
@@ -31,6 +31,7 @@ from streams.fetch import Fetcher
 from streams.settings import KafkaSettings
 from streams.tail import scan
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
@@ -48,18 +49,16 @@ class Post:
     names: TopicNames
     framing: Framing
 
-    async def letters(self) -> Letters:
+    async def letters(self) -> tuple[Letters, Undecodable]:
         """Read all completions and fold them. Raises KafkaUnreachableError, RegistryUnavailableError."""
-        letters = Letters()
+        letters = Letters(log_id=await log_id(self.kafka, self.names.batches))
+        undecodable = Undecodable("completions", self.framing)
 
         def take(record: Record) -> None:
-            try:
-                letters.take(decode_batch_completion(record.value, self.framing), record.timestamp)
-            except UndecodableError:
-                letters.undecodable += 1
+            letters.take(decode_batch_completion(record.value, self.framing), record.timestamp)
 
-        await scan(self.kafka, self.names.completions, take)
-        return letters
+        await scan(self.kafka, self.names.completions, undecodable.counted(take))
+        return letters, undecodable
 
     async def content(self, origin: Origin) -> Content:
         """Fetch the record of a letter. Raises RegistryUnavailableError."""
@@ -78,8 +77,11 @@ class Post:
 
 
 async def list_letters(post: Post, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
-    """Print the letters that are wanted, the newest first, and how many they are on standard error."""
-    letters = await post.letters()
+    """Print the letters that are wanted, the newest first, and how many they are on standard error.
+
+    Raises KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
+    """
+    letters, undecodable = await post.letters()
     standing = letters.standing()
     chosen = [letter for letter in standing if wanted.has(letter, now)]
     if as_json:
@@ -87,20 +89,23 @@ async def list_letters(post: Post, wanted: Wanted, now: datetime, *, as_json: bo
     elif chosen:
         print_rows(COLUMNS, list(map(cells, chosen)), Console())
     sys.stdout.flush()
-    print_lines(left_out(letters.undecodable), sys.stderr)
-    print_lines(counted(chosen, len(standing)), sys.stderr)
+    print_lines(undecodable.lines(), sys.stderr)
+    if standing or not undecodable.fault():
+        print_lines(counted(chosen, len(standing)), sys.stderr)
+    undecodable.check()
 
 
 async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -> None:
     """Print the letters of an origin or of a batch, and the records that they point at.
 
-    Raises NoSuchLetterError, KafkaUnreachableError, RegistryUnavailableError.
+    Raises NoSuchLetterError, KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
     is_meant = _meant(place, post.names.batches)
-    letters = await post.letters()
-    print_lines(left_out(letters.undecodable), sys.stderr)
+    letters, undecodable = await post.letters()
+    print_lines(undecodable.lines(), sys.stderr)
     found = sorted(filter(is_meant, letters.standing()), key=lambda letter: (letter.origin, target_of(letter)))
     if not found:
+        undecodable.check()
         raise NoSuchLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
     for origin, group in groupby(found, key=lambda letter: letter.origin):
         its, content = list(group), await post.content(origin)

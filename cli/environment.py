@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,18 +29,58 @@ class Environment:
         return Path(self.values.get(DATA, ".data")).absolute()
 
 
-CHOOSING = (DATA, PROVIDERS, "KAFKA_BOOTSTRAP_SERVERS", "AUDIENCE_LISTEN")
-"""Settings that say what a command is about, so that it looks for no `up` elsewhere."""
+KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
+PREFIX = "AUDIENCE_TOPIC_PREFIX"
+REGISTRY = "SCHEMA_REGISTRY_URL"
+
+CHOOSING = (PROVIDERS, KAFKA, "AUDIENCE_LISTEN")
+"""Settings that say what a command is about: of an `up` elsewhere that runs with others nothing is taken."""
 
 
 class SeveralUpsError(Exception):
     """Several `audience up` run on this machine, and none in this folder: which is meant?"""
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """An `audience up` that runs: its folder, what it runs with, and the platforms that the sandbox plays for it."""
+
+    data: Path
+    values: Mapping[str, str] = field(repr=False)
+    sandboxed: Collection[str]
+
+    def is_own(self, name: str) -> bool:
+        """Tell whether a variable says who an account of the sandbox is, which no setting of another may."""
+        return any(name in (*CREDENTIALS[played], f"{played.upper()}_BASE_URL") for played in self.sandboxed)
+
+    def beside(self, mine: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what a command with these settings of its own takes over: nothing of another cluster's.
+
+        Where the sandbox plays the accounts, one that names accounts takes over only where and how records stand.
+        """
+        if KAFKA in mine and mine[KAFKA] != self.values.get(KAFKA):
+            return {}
+        if PROVIDERS not in mine or not self.sandboxed:
+            return self.values
+        return {name: self.values[name] for name in self.values if _is_about_records(name)} if KAFKA in mine else {}
+
+    def is_meant_by(self, mine: Mapping[str, str]) -> bool:
+        """Tell whether settings that choose something choose this one."""
+        chosen = [name for name in CHOOSING if name in mine]
+        return not chosen or (
+            all(mine[name] == self.values.get(name) for name in chosen)
+            and mine.get(PREFIX, "audience") == self.values.get(PREFIX)
+        )
+
+
+def _is_about_records(name: str) -> bool:
+    return name in (PREFIX, REGISTRY) or name.startswith("KAFKA_")
+
+
 def read_environment(process: Mapping[str, str], *, anywhere: bool = False) -> Environment:
     """Return the settings: the process's environment first, then `.env`, then what `up` runs with.
 
-    With `anywhere` and nothing set or running here it may be an `up` of another folder, whose data folder is then
+    With `anywhere` and nothing running here it may be an `up` of another folder, whose data folder is then
     ours. Raises SeveralUpsError, and EnvFileError where a file is named that is missing, or has a line that can't be
     read.
     """
@@ -49,50 +89,45 @@ def read_environment(process: Mapping[str, str], *, anywhere: bool = False) -> E
     from_file = read_env_file(Path(file), is_chosen=ENV_FILE in process) if file else {}
     merged = from_file | mine
     origins = dict.fromkeys(from_file, file) | dict.fromkeys(mine, "environment")
-    data = Path(merged.get(DATA, ".data")).absolute()
-    running = _running(data) if PROVIDERS not in merged else {}
-    if anywhere and not running and not any(name in merged for name in CHOOSING):
-        running = _elsewhere(process)
-    added = {name: value for name, value in running.items() if name not in merged or _is_sandboxed(name, running)}
+    up = _running(Path(merged.get(DATA, ".data")).absolute())
+    taken = up.beside(merged) if up else {}
+    if anywhere and not taken and DATA not in merged:
+        up = _elsewhere(process, merged)
+        taken = {**up.beside(merged), DATA: str(up.data)} if up else {}
+    added = {name: value for name, value in taken.items() if name not in merged or (up and up.is_own(name))}
     return Environment(merged | added, origins | dict.fromkeys(added, "audience up"))
 
 
-def _elsewhere(process: Mapping[str, str]) -> dict[str, str]:
-    """Return what the one `up` of another folder runs with, nothing where none runs. Raises SeveralUpsError."""
-    found = {data: values for data in data_folders(process) if (values := _running(data))}
-    if len(found) > 1:
-        raise SeveralUpsError(f"several `audience up` run here: say which by {DATA}=FOLDER, one of {_listed(found)}")
-    return next(({**values, DATA: str(data)} for data, values in found.items()), {})
+def _elsewhere(process: Mapping[str, str], mine: Mapping[str, str]) -> Up | None:
+    """Return the one `up` of another folder that can be meant, None where there is none. Raises SeveralUpsError."""
+    found = [up for data in data_folders(process) if (up := _running(data)) and up.is_meant_by(mine)]
+    if len(found) == 1:
+        return found[0]
+    if found and not any(name in mine for name in CHOOSING):
+        listed = ", ".join(str(up.data) for up in found)
+        raise SeveralUpsError(f"several `audience up` run here: say which by {DATA}=FOLDER, one of {listed}")
+    return None
 
 
-def _listed(folders: Iterable[Path]) -> str:
-    return ", ".join(map(str, folders))
-
-
-def _is_sandboxed(name: str, running: Mapping[str, str]) -> bool:
-    """Tell whether a variable is a credential or the URL of a platform that the sandbox plays."""
-    return any(
-        f"{p.upper()}_BASE_URL" in running and name in (*c, f"{p.upper()}_BASE_URL") for p, c in CREDENTIALS.items()
-    )
-
-
-def _running(data: Path) -> dict[str, str]:
-    """Return what `up` in this data folder runs with; nothing if it is not running."""
+def _running(data: Path) -> Up | None:
+    """Return the `up` of this data folder, None if it is not running."""
     try:
         state = json.loads((data / STATE_FILE).read_text(encoding="utf-8"))
         os.kill(state["pid"], 0)
+        values, played = dict(state["environment"]), list(state["sandbox"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):  # half a file, or another one of that name
-        return {}
-    values: dict[str, str] = dict(state["environment"])
-    for provider in state["sandbox"]:
+        return None
+    for provider in played:
         values |= CREDENTIALS[provider]
-    return values
+    return Up(data, values, played)
 
 
 def write_state(data: Path, environment: Mapping[str, str], sandbox: list[str]) -> Path:
-    """Record what runs, without secrets, for other commands; return the file, to be removed at the end."""
+    """Record what runs, for other commands of this user and nobody else; return the file, to be removed at the end."""
     data.mkdir(parents=True, exist_ok=True)
     path = data / STATE_FILE
+    path.unlink(missing_ok=True)  # what is left over may be readable by others
     state = {"pid": os.getpid(), "environment": dict(environment), "sandbox": sandbox}
-    path.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(state, indent=2) + "\n")
     return path

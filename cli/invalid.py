@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from rich.console import Console
 
 from cli.tables import moment_text, print_lines, print_objects, print_rows
+from cli.undecodable import Undecodable
 from schemas.codec import decode_batch_receipt
-from schemas.framing import Framing, UndecodableError
-from schemas.records import BatchReceipt, Origin
+from schemas.framing import Framing
+from schemas.records import BatchReceipt, Origin, is_of_log
 from streams.settings import KafkaSettings
 from streams.tail import scan
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 
 COLUMNS = ("origin", "verdict", "reason", "source", "name", "session", "batch", "came at")
@@ -36,20 +38,17 @@ class WantedReceipts:
 
 @dataclass(slots=True)
 class InvalidRecords:
-    """Receipts of what is not valid, one for each origin; `undecodable` counts the receipts that nobody can read."""
+    """Receipts of what is not valid, one for each origin."""
 
     framing: Framing
-    undecodable: int = 0
+    log_id: str | None = None
+    """The log's; receipts of another one, which had its name before, are left out."""
     _by_origin: dict[Origin, BatchReceipt] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
-        """Note one more receipt. Raises RegistryUnavailableError."""
-        try:
-            receipt = decode_batch_receipt(record.value, self.framing)
-        except UndecodableError:
-            self.undecodable += 1
-            return
-        if receipt.verdict != "valid":
+        """Note one more receipt. Raises UndecodableError, RegistryUnavailableError."""
+        receipt = decode_batch_receipt(record.value, self.framing)
+        if receipt.verdict != "valid" and is_of_log(receipt.log_id, self.log_id):
             self._by_origin[receipt.origin] = receipt
 
     def newest_first(self) -> list[BatchReceipt]:
@@ -62,10 +61,11 @@ async def list_invalid(
 ) -> None:
     """Print the records that are not valid, the newest first, and how many they are on standard error.
 
-    Raises KafkaUnreachableError, RegistryUnavailableError.
+    Raises KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
-    found = InvalidRecords(framing)
-    await scan(kafka, names.receipts, found.take)
+    found = InvalidRecords(framing, await log_id(kafka, names.batches))
+    undecodable = Undecodable("receipts", framing)
+    await scan(kafka, names.receipts, undecodable.counted(found.take))
     standing = found.newest_first()
     chosen = [receipt for receipt in standing if wanted.has(receipt, now)]
     if as_json:
@@ -73,7 +73,10 @@ async def list_invalid(
     elif chosen:
         print_rows(COLUMNS, list(map(cells, chosen)), Console())
     sys.stdout.flush()
-    print_lines(counted(chosen, len(standing), found.undecodable), sys.stderr)
+    print_lines(undecodable.lines(), sys.stderr)
+    if standing or not undecodable.fault():
+        print_lines(counted(chosen, len(standing)), sys.stderr)
+    undecodable.check()
 
 
 def cells(receipt: BatchReceipt) -> list[str]:
@@ -107,10 +110,8 @@ def summary(receipt: BatchReceipt) -> dict[str, object]:
     }
 
 
-def counted(chosen: Sequence[BatchReceipt], standing: int, undecodable: int) -> Iterator[str]:
+def counted(chosen: Sequence[BatchReceipt], standing: int) -> Iterator[str]:
     """Say how many records of which verdict there are, of all that are not valid."""
-    if undecodable:
-        yield f"Receipts that could not be decoded and are left out: {undecodable}."
     counts = Counter(receipt.verdict for receipt in chosen)
     if chosen:
         listed = ", ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items()))

@@ -76,12 +76,6 @@ def counted(chosen: Sequence[BatchCompletion], standing: int) -> Iterator[str]:
         yield "There are no dead letters."
 
 
-def left_out(undecodable: int) -> Iterator[str]:
-    """Say how many completions nothing is known of, where there are any."""
-    if undecodable:
-        yield f"Completions that could not be decoded and are left out: {undecodable}."
-
-
 def summary(letter: BatchCompletion) -> dict[str, object]:
     """Return a letter as an object of the list."""
     return {

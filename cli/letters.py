@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from schemas.records import BatchCompletion, Status
+from schemas.records import BatchCompletion, Status, is_of_log
 from schemas.target import Target
 
 SETTLED: frozenset[Status] = frozenset({"delivered", "partial", "skipped"})
@@ -42,13 +42,15 @@ class Letters:
     Live or replayed is all the same: what a replay got through is no dead letter any more.
     """
 
-    undecodable: int = 0
-    """Completions that could not be decoded, as counted by whoever reads them."""
+    log_id: str | None = None
+    """The log's; what is of another one, which had its name before, is no letter."""
     _failed: dict[tuple[Lane, int], BatchCompletion] = field(default_factory=dict)
     _settled: dict[Lane, Offsets] = field(default_factory=dict)
 
     def take(self, completion: BatchCompletion, written_at: datetime | None = None) -> None:
         """Fold one more completion; the time at which Kafka took it stands in for a missing end."""
+        if not is_of_log(completion.log_id, self.log_id):
+            return
         lane, offset = _lane(completion), completion.origin.offset
         if completion.status in SETTLED:
             self._settled.setdefault(lane, Offsets()).add(offset)

@@ -42,11 +42,12 @@ from cli.replay import asked_for, run_replay
 from cli.replay_list import Replays, list_replays, stop_replay
 from cli.replay_run import Tools
 from cli.replays import ReplayError
+from cli.schema import schema_lines
 from cli.status import StatusError, status
 from cli.supervisor import LISTENS, PartFailedError
+from cli.undecodable import NotAllReadError
 from cli.unknown_settings import MisnamedSettingError
 from cli.up import up
-from consumer.health import Unready
 from consumer.service import consume, health_of
 from consumer.way import Where
 from ledger.receipts import keep_receipts
@@ -64,6 +65,8 @@ from schemas.validity import invalidity, trimmed
 from streams import lifeline
 from streams.announcement import announce
 from streams.errors import StreamError
+from streams.readiness import Unready
+from streams.topic_ids import log_id
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
@@ -90,6 +93,7 @@ EXPECTED = (
     DemoFailedError,
     CheckFailedError,
     NoSuchLetterError,
+    NotAllReadError,
     ReplayError,
     StatusError,
     UsageError,
@@ -334,7 +338,12 @@ async def _replay(options: argparse.Namespace, environment: Environment) -> None
     asked = asked_for(options, () if options.resume else options.provider or config.targets)
     await _prepare(config, [])
     tools = Tools(
-        where=Where(kafka=config.kafka, names=config.names, framing=config.framing),
+        where=Where(
+            kafka=config.kafka,
+            names=config.names,
+            framing=config.framing,
+            log_id=await log_id(config.kafka, config.names.batches),
+        ),
         settings=config.consumer,
         data=environment.data,
         account=lambda target: account(target, environment, config.common),
@@ -361,6 +370,11 @@ async def _rejected(options: argparse.Namespace, environment: Environment) -> No
 async def _errors(options: argparse.Namespace, environment: Environment) -> None:
     del options, environment
     sys.stdout.write(errors_page(installed()))
+
+
+async def _schema(options: argparse.Namespace, environment: Environment) -> None:
+    del environment
+    sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
 
 
 async def _config(options: argparse.Namespace, environment: Environment) -> None:
@@ -485,6 +499,13 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Print what every error means. A page in Markdown: the words that completions, sync answers and logs use, "
         "what is done and what to do, and each platform's codes in these words. It is docs/errors.md.",
+    ),
+    (
+        "schema",
+        _schema,
+        False,
+        "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "
+        "prints the one by which other systems publish, for any Avro library.",
     ),
     (
         "config",

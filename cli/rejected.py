@@ -13,10 +13,10 @@ from cli.config import Config
 from cli.dead_letters import Post
 from cli.status import Server
 from cli.tables import print_lines, print_rows
+from cli.undecodable import Undecodable
 from ledger.rejected_csv import COLUMNS, Ids, cells, rejected_csv
 from ledger.resources import RejectedPage, RejectedTold, SessionRejectedPage
 from schemas.codec import decode_batch_receipt
-from schemas.framing import UndecodableError
 from schemas.records import Origin
 from schemas.validity import is_uuid
 from streams.tail import scan
@@ -30,7 +30,7 @@ Page = RejectedPage | SessionRejectedPage
 async def print_rejected(options: Namespace, config: Config) -> None:
     """Print all rejected users of a session or a batch, page by page, and how many are listed nowhere.
 
-    Raises StatusError, KafkaUnreachableError.
+    Raises StatusError, KafkaUnreachableError, NotAllReadError.
     """
     token = next(iter(config.server.tokens), None)
     count, unlisted, page_number = 0, 0, 0
@@ -84,9 +84,10 @@ async def _ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
     post = Post(kafka=config.kafka, names=config.names, framing=config.framing)
     found: dict[tuple[str, int], str] = {}
     for (batch_id, part), origin in (await _origins(wanted, post)).items():
-        batch = (await post.content(origin)).batch
+        content = await post.content(origin)
+        batch = content.batch
         if batch is None:
-            print_lines([f"Part {part} of batch {batch_id} has left the log, and the ids with it."], sys.stderr)
+            print_lines([f"Part {part} of batch {batch_id}: {content.trouble}"], sys.stderr)
             continue
         for index in wanted[batch_id, part]:
             user = batch.users[index - batch.first_index]
@@ -95,17 +96,17 @@ async def _ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
 
 
 async def _origins(wanted: Collection[tuple[str, int]], post: Post) -> Mapping[tuple[str, int], Origin]:
-    """Return where these parts of batches stand, by their receipts."""
+    """Return where these parts of batches stand, by their receipts. Raises NotAllReadError."""
     found: dict[tuple[str, int], Origin] = {}
+    undecodable = Undecodable("receipts", post.framing)
 
     def take(record: Record) -> None:
-        try:
-            receipt = decode_batch_receipt(record.value, post.framing)
-        except UndecodableError:
-            return
+        receipt = decode_batch_receipt(record.value, post.framing)
         place = (receipt.batch_id or "").lower(), receipt.part or 1
         if place in wanted and receipt.verdict == "valid":
             found[place] = receipt.origin
 
-    await scan(post.kafka, post.names.receipts, take)
+    await scan(post.kafka, post.names.receipts, undecodable.counted(take))
+    print_lines(undecodable.lines(), sys.stderr)
+    undecodable.check()
     return found

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 import msgspec
 
@@ -16,8 +17,10 @@ from cli.replays import Replay, ReplayError, alone, find, new_id, save
 from cli.selection import Choice
 from cli.tables import print_lines
 from consumer.way import Where
+from schemas.records import Origin, is_of_log
 from schemas.target import Target, parse_target
 from streams.tail import cluster_id, end_offsets
+from streams.topic_watch import held_partitions
 
 DEFAULT_RATE = 0.25
 
@@ -78,16 +81,20 @@ def _check(choice: Choice) -> None:
 async def run_replay(asked: Asked, tools: Tools) -> None:
     """1. Choose, and show what would be sent. 2. Ask. 3. Keep what was asked for. 4. Send. 5. Say what came of it.
 
-    Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError.
+    Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError, and
+    NotAllReadError where some of what says what to send could not be read, so that not all may have been sent.
     """
     found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
     accounts = [tools.account(parse_target(text)) for text in found.targets]
-    parts = await planned(found, [account.target for account in accounts], tools.where)
+    plan = await planned(found, [account.target for account in accounts], tools.where)
+    parts = plan.parts
     pairs = [(account, part) for account, part in zip(accounts, parts, strict=True) if part.wishes]
     print_lines(plan_lines(parts, [estimate(*each, found.rate) for each in zip(accounts, parts, strict=True)]))
+    print_lines(await _held_up(tools.where))
     if asked.resume:
         print_lines(["Of these, what was finished before is left out."])
     if not pairs or asked.is_dry:
+        plan.check()
         print_lines(["Nothing is sent: this is a dry run." if pairs else "There is nothing to send."])
         return
     if not asked.is_sure:
@@ -95,6 +102,14 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
     with alone(tools.data, found.id):
         await asyncio.to_thread(save, tools.data, found)
         await send(found, pairs, tools)
+    plan.check()
+
+
+async def _held_up(where: Where) -> Sequence[str]:
+    """Say which open transactions of publishers hide what stands in the log after their beginning."""
+    held = await held_partitions(where.kafka, where.names.batches)
+    places = [Origin(topic=where.names.batches, partition=number, offset=offset) for number, offset in held.items()]
+    return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in places]
 
 
 async def _begun(asked: Asked, tools: Tools) -> Replay:
@@ -103,6 +118,7 @@ async def _begun(asked: Asked, tools: Tools) -> Replay:
         id=new_id(),
         created_at=datetime.now(UTC),
         log=await _log(tools.where),
+        log_id=tools.where.log_id,
         ends=await end_offsets(tools.where.kafka, tools.where.names.batches),
         targets=[str(target) for target in asked.targets],
         choice=asked.choice,
@@ -115,6 +131,10 @@ async def _resumed(asked: Asked, tools: Tools) -> Replay:
     found = await asyncio.to_thread(find, tools.data, asked.resume or "")
     if found.log != await _log(tools.where):
         raise ReplayError(f"{found.id} is of another Kafka or topic: set what was set at its start")
+    now = await end_offsets(tools.where.kafka, tools.where.names.batches)
+    is_beyond = any(end > at for end, at in zip_longest(found.ends, now, fillvalue=0))
+    if is_beyond or not is_of_log(found.log_id, tools.where.log_id):
+        raise ReplayError(f"{found.id} is of a log that was deleted and made anew since: begin a new replay")
     if found.is_done:
         raise ReplayError(f"{found.id} is complete; send what failed by a new one, with --only failed")
     return msgspec.structs.replace(found, rate=asked.rate or found.rate)

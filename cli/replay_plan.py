@@ -1,26 +1,25 @@
 """What a replay would send, by the receipts and completions that stand on the topics."""
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-
-import structlog
+from dataclasses import dataclass
 
 from cli.replays import Replay, ReplayError
 from cli.selection import Chosen, Ends, Part, chosen_of, part_for, seconds_for
+from cli.tables import print_lines
+from cli.undecodable import Undecodable
 from consumer.way import Account, Where
 from providers.http import Answer, Request
 from providers.table import rates_of
 from schemas.codec import decode_batch_completion, decode_batch_receipt
-from schemas.framing import UndecodableError
-from schemas.records import Origin
+from schemas.records import Origin, is_of_log
 from schemas.target import Target
 from streams.groups import committed_offsets, groups_with_members
 from streams.tail import first_offsets, scan
 from streams.thread import Record
-
-log = structlog.get_logger()
 
 LEDGER_LIMIT = 60.0
 """Seconds for which receipts are waited for while the ledger does not get on."""
@@ -29,48 +28,61 @@ NOBODY_LIMIT = 10.0
 """Seconds for which the ledger may be without a process, as while it starts."""
 
 
-async def planned(found: Replay, targets: Sequence[Target], where: Where) -> list[Part]:
-    """Return what goes to each account, by the receipts of what stood in the log at the replay's start."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What goes to each account, and what could not be read of the topics that say so."""
+
+    parts: Sequence[Part]
+    undecodable: Sequence[Undecodable]
+
+    def check(self) -> None:
+        """Raises NotAllReadError where not all was read that could be."""
+        for one in self.undecodable:
+            one.check()
+
+
+async def planned(found: Replay, targets: Sequence[Target], where: Where) -> Plan:
+    """Return what goes to each account, by the receipts of what stood in the log at the replay's start.
+
+    Raises NotAllReadError where a registry is needed and none is set.
+    """
+    receipts, completions = Undecodable("receipts", where.framing), Undecodable("completions", where.framing)
     await _await_receipts(found.ends, where)
     records: dict[Origin, Chosen] = {}
 
     def choose(record: Record) -> None:
         receipt = decode_batch_receipt(record.value, where.framing)
+        if not is_of_log(receipt.log_id, where.log_id):
+            return
         origin = receipt.origin
         is_before = origin.topic == where.names.batches and origin.offset < _at(found.ends, origin.partition)
         if is_before and found.choice.has(receipt):
             records[origin] = chosen_of(receipt)
 
-    await _scan(where, where.names.receipts, choose)
-    ends = Ends(origins=records.keys(), without=found.id)
+    await _scan(where, where.names.receipts, receipts, choose)
+    ends = Ends(origins=records.keys(), without=found.id, log_id=where.log_id)
     if found.choice.is_by_end:
         await _scan(
             where,
             where.names.completions,
+            completions,
             lambda record: ends.take(decode_batch_completion(record.value, where.framing), record.timestamp),
         )
     firsts = await first_offsets(where.kafka, where.names.batches)
-    return [part_for(target, records.values(), ends, found.choice, firsts) for target in targets]
+    parts = [part_for(target, records.values(), ends, found.choice, firsts) for target in targets]
+    return Plan(parts=parts, undecodable=[receipts, completions])
 
 
 def _at(ends: Sequence[int], partition: int) -> int:
     return ends[partition] if partition < len(ends) else 0
 
 
-async def _scan(where: Where, topic: str, take: Callable[[Record], None]) -> None:
+async def _scan(where: Where, topic: str, undecodable: Undecodable, take: Callable[[Record], None]) -> None:
     """Hand over what a topic holds; what nobody can decode is left out, and said."""
-    undecodable = 0
-
-    def handed(record: Record) -> None:
-        nonlocal undecodable
-        try:
-            take(record)
-        except UndecodableError:
-            undecodable += 1
-
-    await scan(where.kafka, topic, handed)
-    if undecodable:
-        log.warning("Records are undecodable and left out.", topic=topic, records=undecodable)
+    await scan(where.kafka, topic, undecodable.counted(take))
+    if undecodable.is_setting_missing:
+        undecodable.check()
+    print_lines(undecodable.lines(), sys.stderr)
 
 
 async def _await_receipts(ends: Sequence[int], where: Where) -> None:
@@ -78,7 +90,7 @@ async def _await_receipts(ends: Sequence[int], where: Where) -> None:
     names, since, before = where.names, time.monotonic(), -1
     firsts = await first_offsets(where.kafka, names.batches)
     while True:
-        passed = await committed_offsets(where.kafka, names.ledger_group, names.batches, len(ends))
+        passed = await committed_offsets(where.kafka, names.ledger_group, names.batches, len(ends), where.log_id)
         left = sum(max(0, end - max(at, first)) for end, at, first in zip(ends, passed, firsts, strict=False))
         if not left:
             return

@@ -30,6 +30,8 @@ class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: datetime
     log: str
     """The cluster and topic that offsets are of."""
+    log_id: str | None = None
+    """Kafka's id of that topic, another one where it was made anew; None where it was not known."""
     ends: list[int]
     targets: list[str]
     choice: Choice

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from consumer.replay import Wish
-from schemas.records import TERMINAL, AudienceType, BatchCompletion, BatchReceipt, Origin, RejectedUser
+from schemas.records import TERMINAL, AudienceType, BatchCompletion, BatchReceipt, Origin, RejectedUser, is_of_log
 from schemas.target import Target
 
 Only = Literal["all", "failed", "rejected"]
@@ -130,11 +130,14 @@ class Ends:
     origins: Collection[Origin]
     without: str
     """A delivery that does not count: the replay's own, so that a resumed one chooses as it did at first."""
+    log_id: str | None = None
+    """The log's; completions of another one don't count either."""
     _ends: dict[tuple[Origin, Target], End] = field(default_factory=dict)
 
     def take(self, completion: BatchCompletion, written_at: datetime | None = None) -> None:
         """Fold one more completion."""
-        if completion.status not in TERMINAL or completion.delivery == self.without:
+        is_end = completion.status in TERMINAL and completion.delivery != self.without
+        if not is_end or not is_of_log(completion.log_id, self.log_id):
             return
         if completion.origin in self.origins:
             place = completion.origin, Target(completion.provider, completion.account or "")

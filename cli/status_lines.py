@@ -81,6 +81,11 @@ def accounts_told(page: AccountPage) -> Iterator[Block]:
             span = f"partition {lost.partition} from offset {lost.first_offset} to {lost.end_offset}"
             at = f" at {moment_text(lost.at)}" if lost.at else ""
             yield f"{name}: {lost.records} records of {span} left the log before they were read{at}."
+    for open_one in page.open_transactions:
+        yield (
+            f"A publisher's transaction is open in partition {open_one.partition} since {moment_text(open_one.since)}: "
+            f"what stands there from offset {open_one.offset} on waits until it ends."
+        )
 
 
 def _account_cells(one: AccountStatus) -> list[str]:

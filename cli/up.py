@@ -1,31 +1,42 @@
 """`audience up`: the whole product on one machine."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from cli.config import SANDBOXED, Config, ConfigError, account, load
+from cli.config import SANDBOXED, CommonSettings, Config, ConfigError, account, load
 from cli.environment import ENV_FILE, PROVIDERS, Environment, write_state
 from cli.folder import only_one, usable_folder
 from cli.running_ups import noted
 from cli.supervisor import LISTENS, Part, Supervisor
+from consumer.settings import ConsumerSettings
 from producer.settings import Address, parse_address
+from providers.settings import is_credential, variables
 from providers.table import installed
 from sandbox import CREDENTIALS
 from schemas.target import Target
 from streams.broker import LocalBroker
 from streams.errors import PortTakenError
 from streams.ports import is_free, pick_port, unusable
-from streams.settings import KafkaSettings
+from streams.settings import KafkaSettings, is_kafka_variable
 from streams.topics import ensure_topics, layout
 
 log = structlog.get_logger()
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
+
+_OWN = frozenset({"AUDIENCE_DATA", "AUDIENCE_ENV_FILE", "AUDIENCE_HEALTH_LISTEN", "AUDIENCE_SHUTDOWN_TIMEOUT"})
+"""What each process has for itself."""
+
+SHARED = frozenset(
+    {"AUDIENCE_LISTEN", "AUDIENCE_SANDBOX_LISTEN"}
+    | {str(info.alias) for model in (CommonSettings, ConsumerSettings) for info in model.model_fields.values()} - _OWN
+)
+"""Settings that other commands go by as we do."""
 
 SHARE_OF_PARTS = 0.7
 """Share of the time to end that each part is told to take: all end side by side, and Kafka after them."""
@@ -84,7 +95,7 @@ async def running(environment: Environment, logs: Path | None = None) -> AsyncIt
         async with Supervisor(config.consumer.shutdown_timeout) as supervisor:
             started = _Started(supervisor, environment, config, targets, logs)
             found, settings, sandboxed = await started.all()
-            state = write_state(environment.data, _public(settings), sandboxed)
+            state = write_state(environment.data, shared(settings, targets), sandboxed)
             try:
                 yield found
             finally:
@@ -242,17 +253,28 @@ def listening(part: Part) -> Address:
     return Address.model_validate(parse_address(part.address))
 
 
-def _public(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return what other commands need to find us, without secrets."""
-    names = [
-        "KAFKA_BOOTSTRAP_SERVERS",
-        "AUDIENCE_LISTEN",
-        PROVIDERS,
-        "AUDIENCE_SANDBOX_LISTEN",
-        "AUDIENCE_TOPIC_PREFIX",
-    ]
-    urls = [name for name in settings if name.endswith("_BASE_URL")]
-    return {name: settings[name] for name in [*names, *urls] if name in settings}
+def shared(settings: Mapping[str, str], targets: Sequence[Target]) -> dict[str, str]:
+    """Return what other commands go by beside us, which may hold secrets of Kafka and of a registry.
+
+    Where we are and where records stand, how they are read, and what decides about deliveries; no account's
+    credentials and no token, as a command without them says so. Files are named by their whole paths.
+    """
+    ours = {*SHARED, *_tuning(targets), *(name for name in settings if is_kafka_variable(name))}
+    return {name: _placed(name, settings[name]) for name in sorted(ours) if name in settings}
+
+
+def _tuning(targets: Sequence[Target]) -> Iterator[str]:
+    """Yield the variables of accounts that say how they are served and not who they are."""
+    for target in targets:
+        kind = installed()[target.provider].settings_type
+        for field, names in variables(kind, target).items():
+            if not is_credential(kind, field):
+                yield from names
+
+
+def _placed(name: str, value: str) -> str:
+    is_file = name.startswith("KAFKA_") and Path(value).is_file()
+    return str(Path(value).absolute()) if is_file else value
 
 
 async def up(environment: Environment) -> None:

@@ -52,6 +52,8 @@ class Handler:
     """Tries records that may end our process."""
     called: str = LIVE
     """What completions call this delivery: `live`, or the id of a replay."""
+    log_id: str | None = None
+    """Kafka's id of the topic that origins are in."""
 
     async def opened(self, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
         """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
@@ -119,7 +121,8 @@ class Handler:
         await self.acknowledged(write, "A completion is not acknowledged", **facts_of(ended))
 
     async def _send(self, completion: BatchCompletion) -> None:
-        value = await asyncio.to_thread(encode_batch_completion, completion, self.framing)
+        named = msgspec.structs.replace(completion, log_id=self.log_id)
+        value = await asyncio.to_thread(encode_batch_completion, named, self.framing)
         await self.writer.send(self.completions, completion.key, value, HEADERS)
 
     async def acknowledged(self, write: Callable[[], Awaitable[None]], what: str, **facts: object) -> None:

@@ -1,17 +1,15 @@
 """A consumer's `/healthz` and `/readyz`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
 
 from streams.announcement import announce
+from streams.readiness import Unready
 
 log = structlog.get_logger()
-
-Unready = Callable[[], str | None]
-"""Returns why a process is not ready, None where it is."""
 
 
 @asynccontextmanager

@@ -18,10 +18,13 @@ from consumer.settings import ConsumerSettings
 from consumer.tally import Job, Tally
 from consumer.way import Account, Manner, Where, opened_way, running
 from providers.errors import PlatformError
-from schemas.records import AudienceBatch, BatchCompletion, Origin
+from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target
+from streams.errors import TopicMadeAnewError
 from streams.picks import GONE, PickReader
 from streams.thread import Record
+from streams.topic_ids import topic_ids
+from streams.topic_watch import watched_topics
 from streams.writer import Writer
 
 PATIENCE = 300.0
@@ -105,6 +108,11 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
     )
     slowed = _slowed(account, order.rate)
     async with AsyncExitStack() as stack:
+        names = where.names
+        ids = await topic_ids(where.kafka, (names.batches, names.accounts, names.directory))
+        watch = await stack.enter_async_context(watched_topics(where.kafka, names.batches, ids))
+        if not is_of_log(where.log_id, watch.log_id):
+            raise TopicMadeAnewError
         writer = await stack.enter_async_context(Writer(where.kafka))
         way = await stack.enter_async_context(opened_way(slowed, settings, where, writer, manner))
         reader = PickReader(
@@ -113,6 +121,7 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
             topic=where.names.batches,
             wanted=order.wishes,
             max_in_hand_bytes=settings.in_hand,
+            topic_id=where.log_id,
         )
         await stack.enter_async_context(reader)
         onlooker.begun(reader.finished_before)
@@ -120,7 +129,7 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
         parked = await stack.enter_async_context(running(_look_at(way.handler.delivery, onlooker)))
         places = Places(slowed.settings.slots + SPARE, settings.in_hand)
         replayer = Replayer(handler=way.handler, reader=reader, order=order, places=places, onlooker=onlooker)
-        await tended(replayer.run(), (*way.background, parked), replayer.stop, gate, settings.finishing)
+        await tended(replayer.run(), (*way.background, parked, watch.watching), replayer.stop, gate, settings.finishing)
 
 
 def _slowed(account: Account, rate: float) -> Account:

@@ -18,7 +18,7 @@ from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
 from schemas.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.framing import Framing, UndecodableError
-from schemas.records import AudienceBatch, BatchCompletion, RetryPointer, parse_origin
+from schemas.records import AudienceBatch, BatchCompletion, Origin, RetryPointer, is_of_log, parse_origin
 from schemas.validity import pointer_fault
 from streams.containment import sent_or_smallest
 from streams.fetch import Fetcher
@@ -35,6 +35,9 @@ MOST_AHEAD = 600.0
 """Seconds for which a pointer is kept in memory; one that is due later is written to the end of its topic again."""
 
 RETRY_HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}
+
+LOG_ID = "audience-log-id"
+"""Header of a pointer with the id of the log that its key names a place of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +94,24 @@ class Runner:
             because = fault or "origin: expected one of the log"
             tasks.create_task(self._end_without_pointer(record, because, "undecodable"))
             return
+        if not is_of_log(pointer.log_id, self.handler.log_id):
+            self._forget(record, pointer.origin)
+            return
         due_in = max(0.0, (pointer.not_before - self.handler.clock()).total_seconds())
         seen_to = self.handler.time.clock() + min(due_in, MOST_AHEAD)
         schedule.add(seen_to, record, pointer, is_put_off=due_in > MOST_AHEAD)
 
+    def _forget(self, record: Record, origin: Origin) -> None:
+        """Leave out a pointer into a log that was made anew since: another record may stand there now."""
+        log.warning("A pointer is of a log that was made anew since and is ignored.", origin=str(origin))
+        self.pointers.finish(record)
+
     async def _end_without_pointer(self, record: Record, because: str, code: str) -> None:
         """End the record of a pointer that can't be read: its key tells which one, and nobody would try it again."""
         origin = parse_origin((record.key or b"").decode(errors="replace"))
+        if origin is not None and not is_of_log(_log_named(record), self.handler.log_id):
+            self._forget(record, origin)
+            return
         if origin is None or origin.topic != self.batches:
             log.error("A pointer names no record and is ignored.", origin=str(record.origin), because=because)
         elif self.pointers.holds(record):
@@ -232,8 +246,15 @@ class Runner:
         )
 
     async def _send_pointer(self, pointer: RetryPointer) -> None:
-        value = await asyncio.to_thread(encode_retry_pointer, pointer, self.handler.framing)
-        await self.handler.writer.send(self.retry, str(pointer.origin), value, RETRY_HEADERS)
+        named = msgspec.structs.replace(pointer, log_id=self.handler.log_id)
+        value = await asyncio.to_thread(encode_retry_pointer, named, self.handler.framing)
+        named_in_header = {LOG_ID: self.handler.log_id.encode()} if self.handler.log_id else {}
+        await self.handler.writer.send(self.retry, str(pointer.origin), value, RETRY_HEADERS | named_in_header)
+
+
+def _log_named(record: Record) -> str | None:
+    """Return the id of the log that a pointer is into, by its header, which can be read where its value can't."""
+    return record.headers.get(LOG_ID, b"").decode(errors="replace") or None
 
 
 def _smallest(pointer: RetryPointer) -> RetryPointer:

@@ -1,12 +1,13 @@
 """Put a consumer group together, run it, and end it in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from consumer.ending import tended
-from consumer.health import Unready, serve_health
+from consumer.health import serve_health
 from consumer.losses import Losses
 from consumer.places import Places
 from consumer.retry import RetryPolicy
@@ -22,8 +23,10 @@ from streams.fetch import Fetcher
 from streams.member import OnLoss
 from streams.partitions import followed_partitions
 from streams.reader import GroupReader
-from streams.readiness import unready
+from streams.readiness import Readiness, Unready
 from streams.settings import KafkaSettings
+from streams.topic_ids import topic_ids
+from streams.topic_watch import anew, watched_topics
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -45,11 +48,17 @@ async def consume(
 ) -> None:
     """Serve an account until cancelled; its topics exist.
 
-    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group.
-    Raises StreamError where Kafka can't be worked with.
+    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group. Where a topic
+    was made anew it begins again with the new one. Raises StreamError where Kafka can't be worked with.
     """
     where = Where(kafka=kafka, names=names, framing=framing, time=time)
-    async with _open(account, settings, where) as parts:
+    readiness = Readiness()
+    async with health_of(settings, readiness.why_not):
+        await anew(lambda: _consume(account, settings, where, readiness))
+
+
+async def _consume(account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness) -> None:
+    async with _open(account, settings, where, readiness) as parts:
         runner, gate = parts.runner, parts.runner.handler.delivery.gate
         await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.finishing)
 
@@ -64,13 +73,18 @@ class _Parts:
 
 
 @asynccontextmanager
-async def _open(account: Account, settings: ConsumerSettings, where: Where) -> AsyncIterator[_Parts]:
+async def _open(
+    account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness
+) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(where.kafka))
         everyone = await register(where.kafka, writer, where.names, [account.target], now, where.framing)
         registered = everyone[account.target]
+        ids = await topic_ids(where.kafka, (where.names.batches, *_read(account, where)))
+        watch = await stack.enter_async_context(watched_topics(where.kafka, where.names.batches, ids))
+        where = dataclasses.replace(where, log_id=watch.log_id)
         losses = Losses(account.target, writer, where, now)
-        reader, pointers = _readers(account, settings, where.kafka, where.names, registered, losses.note)
+        reader, pointers = _readers(account, settings, where, ids, registered, losses.note)
         known = len(registered.first_offsets)
         partitions = await stack.enter_async_context(followed_partitions(where.kafka, where.names.batches, known))
         manner = Manner(
@@ -81,7 +95,7 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
         telling = await stack.enter_async_context(running(losses.tell()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
-        await stack.enter_async_context(health_of(settings, lambda: unready(reader, writer)))
+        readiness.reader, readiness.writer = reader, writer
         runner = Runner(
             handler=way.handler,
             reader=reader,
@@ -92,30 +106,44 @@ async def _open(account: Account, settings: ConsumerSettings, where: Where) -> A
             trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
-        yield _Parts(runner, (*way.background, telling, partitions.following))
+        yield _Parts(runner, (*way.background, telling, partitions.following, watch.watching))
+
+
+def _read(account: Account, where: Where) -> Collection[str]:
+    """Return the topics besides the log that a consumer reads."""
+    names = where.names
+    return names.retry(account.target.group_id(names.prefix)), names.accounts, names.directory
 
 
 def _readers(
     account: Account,
     settings: ConsumerSettings,
-    kafka: KafkaSettings,
-    names: TopicNames,
+    where: Where,
+    ids: Mapping[str, str],
     registered: AccountRegistration,
     on_loss: OnLoss,
 ) -> tuple[GroupReader, GroupReader]:
     """Return the readers of the log and of the pointers to later attempts."""
+    kafka, names = where.kafka, where.names
     group = account.target.group_id(names.prefix)
     log_reader = GroupReader(
         kafka,
         group_id=group,
         topic=names.batches,
-        first_offset=registered.first_offset,
+        first_offset=lambda partition: registered.first_offset(partition, where.log_id),
         max_in_hand_bytes=settings.in_hand,
         on_loss=on_loss,
+        topic_id=where.log_id,
     )
     retry = names.retry(group)
     pointers = GroupReader(
-        kafka, group_id=retry, topic=retry, first_offset=lambda _: 0, max_in_hand_records=MOST_POINTERS
+        kafka,
+        group_id=retry,
+        topic=retry,
+        first_offset=lambda _: 0,
+        max_in_hand_records=MOST_POINTERS,
+        topic_id=ids.get(retry),
+        with_headers=True,
     )
     return log_reader, pointers
 

@@ -59,6 +59,8 @@ class Where:
     names: TopicNames
     framing: Framing
     time: Time = REAL_TIME
+    log_id: str | None = None
+    """Kafka's id of the log's topic, None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,7 @@ async def opened_way(
             clock=now,
             trial=await stack.enter_async_context(trial_of_batches(where.framing)),
             called=manner.called,
+            log_id=where.log_id,
         )
         yield Way(handler, (directory.following, states.following, watching, failing, *telling))
 

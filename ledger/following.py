@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import errno
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,14 @@ from ledger.changes import Changes
 from ledger.view import View
 from schemas.codec import decode_batch_completion, decode_batch_receipt
 from schemas.framing import Framing, UndecodableError
-from schemas.records import BatchReceipt, Origin
+from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
+from streams.errors import TopicMadeAnewError
 from streams.patience import patiently
 from streams.settings import KafkaSettings
-from streams.tail import Tail, cluster_id, end_offsets, first_offsets
+from streams.tail import END, Tail, cluster_id, end_offsets, first_offsets
 from streams.thread import Record
+from streams.topic_ids import topic_ids
+from streams.topic_watch import OpenTransaction, TopicWatch, watched_topics
 from streams.topics import TopicNames
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 T = TypeVar("T")
+Told = TypeVar("Told", BatchReceipt, BatchCompletion)
 
 
 class ViewAwayError(Exception):
@@ -63,6 +67,8 @@ class Following:
     kafka: KafkaSettings
     names: TopicNames
     framing: Framing
+    watch: TopicWatch | None = None
+    """What is known of the topics that are followed, None before and while none are."""
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     _failure: str | None = None
     """Why the view could not be used; kept until it is up to date again."""
@@ -74,6 +80,16 @@ class Following:
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _left: dict[str, dict[int, int]] = field(default_factory=dict)
     """Of each topic and partition how many offsets are still to be read of those that stood there at the start."""
+
+    @property
+    def open_transactions(self) -> Sequence[OpenTransaction]:
+        """The transactions of publishers that hold up the log."""
+        return self.watch.open_transactions if self.watch else ()
+
+    @property
+    def log_id(self) -> str | None:
+        """Kafka's id of the log, None where it is not known."""
+        return self.watch.log_id if self.watch else None
 
     @property
     def progress(self) -> float:
@@ -135,7 +151,7 @@ class Following:
             begun_at = asyncio.get_running_loop().time()
             try:
                 await self._follow_all()
-            except VIEW_ERRORS as error:
+            except (*VIEW_ERRORS, TopicMadeAnewError) as error:
                 self._lose(error)
             self._has_begun.set()
             lasted = asyncio.get_running_loop().time() - begun_at
@@ -153,19 +169,33 @@ class Following:
                 task.result()
 
     async def _follow_all(self) -> None:
-        """Open the view and follow both topics until the view fails. Raises OSError, sqlite3.Error, StreamError."""
-        await asyncio.to_thread(self.view.open)
-        if self._failure is not None:
-            await asyncio.to_thread(self.view.check_writable)
-        what = "The view can't be opened again"
-        tails = await (patiently(self._tails, what) if self._has_begun.is_set() else self._tails())
-        async with tails[0]:
-            self._is_open, self._tails_read = True, tuple(tails[1].values())
-            self._has_begun.set()
-            self._note_if_back()
-            folds = {self.names.receipts: self.fold_receipts, self.names.completions: self.fold_completions}
-            running = [self.follow(topic, tail, folds[topic]) for topic, tail in tails[1].items()]
-            await _first_end([*running, self.prune(), self._failed()])
+        """Watch the topics, and follow receipts and completions until the view fails or a topic is made anew.
+
+        Raises OSError, sqlite3.Error, StreamError.
+        """
+        ids = await self._answered(self._topic_ids)
+        async with watched_topics(self.kafka, self.names.batches, ids) as self.watch:
+            await asyncio.to_thread(self.view.open, ids)
+            if self._failure is not None:
+                await asyncio.to_thread(self.view.check_writable)
+            stack, tails = await self._answered(self._tails)
+            async with stack:
+                await self._follow_each(tails, self.watch)
+
+    async def _follow_each(self, tails: Mapping[str, Tail], watch: TopicWatch) -> None:
+        self._is_open, self._tails_read = True, tuple(tails.values())
+        self._has_begun.set()
+        self._note_if_back()
+        folds = {self.names.receipts: self.fold_receipts, self.names.completions: self.fold_completions}
+        running = [self.follow(topic, tail, folds[topic]) for topic, tail in tails.items()]
+        await _first_end([*running, self.prune(), self._failed(), watch.ended()])
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what Kafka answers; only at the start nobody waits for it. Raises StreamError."""
+        return await (patiently(ask, "The view can't be opened again") if self._has_begun.is_set() else ask())
+
+    async def _topic_ids(self) -> Mapping[str, str]:
+        return await topic_ids(self.kafka, (self.names.batches, self.names.receipts, self.names.completions))
 
     async def _tails(self) -> tuple[AsyncExitStack, dict[str, Tail]]:
         """Return what reads on from where the view is, and closes it; a topic that ends before that begins anew."""
@@ -178,7 +208,9 @@ class Following:
         async with AsyncExitStack() as stack:
             tails: dict[str, Tail] = {}
             for topic in topics:
-                tail = Tail(self.kafka, topic, start=self.view.positions(topic), max_waiting_bytes=WAITING)
+                tail = Tail(
+                    self.kafka, topic, start=self.view.positions(topic), max_waiting_bytes=WAITING, with_ends=True
+                )
                 tails[topic] = await stack.enter_async_context(tail)
                 self.begin(topic, tail)
             return stack.pop_all(), tails
@@ -224,12 +256,21 @@ class Following:
         self.view.fold_completions(found, _read(records), self.names.completions)
         return {completion.batch_id and completion.batch_id.lower() for completion, _ in found}
 
-    def _decoded(self, decode: Callable[[bytes, Framing], T], records: Iterable[Record]) -> Iterator[tuple[T, Origin]]:
+    def _decoded(
+        self, decode: Callable[[bytes, Framing], Told], records: Iterable[Record]
+    ) -> Iterator[tuple[Told, Origin]]:
+        """Yield what counts: receipts and completions of the log as it is, not of one that had its name before."""
         for record in records:
+            if record.error == END:
+                continue
             try:
-                yield decode(record.value, self.framing), record.origin
-            except UndecodableError:
-                log.warning("A record is undecodable and left out of the view.", origin=str(record.origin))
+                found = decode(record.value, self.framing)
+            except UndecodableError as error:
+                told = "A record is undecodable and left out of the view."
+                log.warning(told, origin=str(record.origin), reason=str(error))
+                continue
+            if is_of_log(found.log_id, self.log_id):
+                yield found, record.origin
 
     async def prune(self) -> None:
         """Drop what has left the topics, again and again."""
@@ -264,10 +305,11 @@ async def followed_view(
 ) -> AsyncIterator[Following]:
     """Open the view at a path and keep it up to date while the block is entered, which begins at once.
 
-    1. Throw away a file that is broken, of another version or of other topics. 2. Begin anew where the topics
-    end before what was read of them. 3. Read on from the offsets that the file holds. `is_ready` tells when it
-    has come to the end, `absence` why there is no view: a disk that fails ends nothing, the view is opened again
-    until it works. Raises KafkaUnreachableError, ReaderFailedError, and OSError where its folder can't be one.
+    1. Throw away a file that is broken, of another version or of other topics, also ones that had their names.
+    2. Begin anew where the topics end before what was read of them. 3. Read on from the offsets that the file holds.
+    Where a topic is made anew meanwhile all of this is done again. `is_ready` tells when it has come to the end,
+    `absence` why there is no view: a disk that fails ends nothing, the view is opened again until it works.
+    Raises KafkaUnreachableError, ReaderFailedError, and OSError where its folder can't be one.
     """
     identity = f"{await cluster_id(kafka)}/{names.prefix}"
     _make_folder(path.parent)

@@ -17,10 +17,11 @@ from ledger.resources import (
     TargetStatus,
 )
 from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
-from ledger.status import StateOf, batch_status, run_status, target_status
-from ledger.view import MOST_RECORDS, RecordRow, SessionKey, View, seen_batches
+from ledger.status import StateOf, batch_status, held_up, run_status, target_status
+from ledger.view import MOST_RECORDS, EndRow, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target
+from streams.topic_watch import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
@@ -49,6 +50,7 @@ class Queries:
     state_of: StateOf
     now: Callable[[], datetime]
     window: timedelta
+    open_transactions: Callable[[], Sequence[OpenTransaction]] = tuple
 
     def batch(self, batch_id: str) -> BatchStatus | None:
         """Return how a batch stands, None where no record of it is known."""
@@ -58,9 +60,17 @@ class Queries:
     def _target(self, target: Target, records: Sequence[RecordRow]) -> TargetStatus:
         ends = self.view.ends_of(record.origin for record in records)
         told = target_status(target, records, ends, self.state_of)
+        if told.state == "waiting" and (held := self._held_up(target, records, ends)):
+            return held_up(told, held)
         if told.state not in ("waiting", "retrying"):
             return told
         return target_status(target, records, ends, self.state_of, self._seconds_to_go(target, records[-1].at))
+
+    def _held_up(self, target: Target, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> OpenTransaction | None:
+        """Return the transaction that records wait for which the account has not begun."""
+        begun = {end.origin for end in ends if end.target == str(target)}
+        waiting = (record.origin for record in records if record.origin not in begun)
+        return holding_up(waiting, self.open_transactions())
 
     def _seconds_to_go(self, target: Target, at: datetime) -> float | None:
         """Return an estimate by how fast the account was in the last minute; None where it did nothing."""

@@ -17,9 +17,11 @@ from streams.batches import batch_in, trial_of_batches
 from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
 from streams.reader import GroupReader
-from streams.readiness import unready
+from streams.readiness import Readiness, Unready
 from streams.settings import KafkaSettings
 from streams.thread import Record
+from streams.topic_ids import topic_ids
+from streams.topic_watch import anew, watched_topics
 from streams.topics import TopicNames
 from streams.trial import Trial
 from streams.writer import Writer
@@ -45,6 +47,7 @@ class Receipts:
     framing: Framing
     trial: Trial
     """Tries records that may end our process."""
+    log_id: str | None = None
 
     async def run(self) -> None:
         """Write receipts until the reader is told to stop, then finish those that are under way.
@@ -80,7 +83,8 @@ class Receipts:
         return await asyncio.to_thread(judge, record, self.framing)
 
     async def _write(self, receipt: BatchReceipt) -> None:
-        value = await asyncio.to_thread(encode_batch_receipt, receipt, self.framing)
+        named = msgspec.structs.replace(receipt, log_id=self.log_id)
+        value = await asyncio.to_thread(encode_batch_receipt, named, self.framing)
         await self.writer.send(self.topic, receipt.key, value, HEADERS)
 
 
@@ -152,9 +156,14 @@ def _source(record: Record) -> str | None:
     return word if _SOURCE.fullmatch(word) else None
 
 
-def _reader(kafka: KafkaSettings, names: TopicNames) -> GroupReader:
+def _reader(kafka: KafkaSettings, names: TopicNames, log_id: str | None) -> GroupReader:
     return GroupReader(
-        kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None, with_headers=True
+        kafka,
+        group_id=names.ledger_group,
+        topic=names.batches,
+        first_offset=lambda _: None,
+        topic_id=log_id,
+        with_headers=True,
     )
 
 
@@ -162,25 +171,38 @@ async def keep_receipts(
     kafka: KafkaSettings,
     names: TopicNames,
     framing: Framing,
-    is_open: Callable[[Callable[[], str | None]], AbstractAsyncContextManager[None]],
+    is_open: Callable[[Unready], AbstractAsyncContextManager[None]],
 ) -> None:
     """Write receipts until cancelled; then finish what is in hand, commit and leave. The topics exist.
 
-    The group begins at the log's first record. `is_open` is entered while the group is read, with what tells why the
-    ledger is not ready. Raises StreamError where Kafka can't be worked with.
+    The group begins at the log's first record, again where that was made anew. `is_open` is entered meanwhile, with
+    what tells why the ledger is not ready. Raises StreamError where Kafka can't be worked with.
     """
+    readiness = Readiness()
+    async with is_open(readiness.why_not):
+        await anew(lambda: _keep(kafka, names, framing, readiness))
+
+
+async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readiness: Readiness) -> None:
+    ids = await topic_ids(kafka, [names.batches])
     async with (
+        watched_topics(kafka, names.batches, ids) as watch,
         Writer(kafka) as writer,
         trial_of_batches(framing) as trial,
-        _reader(kafka, names) as reader,
-        is_open(lambda: unready(reader, writer)),
+        _reader(kafka, names, watch.log_id) as reader,
     ):
-        running = asyncio.create_task(
-            Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing, trial=trial).run()
+        readiness.reader, readiness.writer = reader, writer
+        receipts = Receipts(
+            reader=reader,
+            writer=writer,
+            topic=names.receipts,
+            framing=framing,
+            trial=trial,
+            log_id=watch.log_id,
         )
-        failing = asyncio.create_task(writer.failure())
+        running, failing = asyncio.create_task(receipts.run()), asyncio.create_task(writer.failure())
         try:
-            done, _ = await asyncio.wait({running, failing}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({running, failing, watch.watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:

@@ -159,7 +159,10 @@ class LossTold(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How an account stands. `behind` counts records of the log, null where Kafka does not say."""
+    """How an account stands. `behind` counts what the log has yet to hand over, null where Kafka does not say.
+
+    What waits for an open transaction is not handed over yet.
+    """
 
     provider: str
     account: str | None
@@ -172,10 +175,19 @@ class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     lost: list[LossTold]
 
 
+class TransactionTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A publisher's transaction that is open in the log: what stands there from its offset on waits for its end."""
+
+    partition: int
+    offset: int
+    since: datetime
+
+
 class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Every account that is configured here."""
+    """Every account that is configured here, and what all of them may wait for."""
 
     accounts: list[AccountStatus]
+    open_transactions: list[TransactionTold] = []
 
 
 class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -26,12 +26,15 @@ from ledger.view import EndRow, RecordRow
 from schemas.records import AccountLoss, AccountState, AudienceType
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
+from streams.topic_watch import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""
 
 WAITING = frozenset({"", "Wait.", "Nothing."})
 """Remedies of what is tried again by itself, which do not help once it is given up."""
+
+TRANSACTION_OPEN = "transaction_open"
 
 REPLAY = "audience replay "
 
@@ -65,6 +68,14 @@ def target_status(
         seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
         replays=_replays(records, mine),
     )
+
+
+def held_up(told: TargetStatus, by: OpenTransaction) -> TargetStatus:
+    """Return the status of an account that can't be handed the records before a publisher's transaction ends."""
+    word = VOCABULARY[TRANSACTION_OPEN]
+    meaning = f"{word.meaning} It began at {by.origin}, {by.since.isoformat(timespec='seconds')}."
+    error = ErrorTold(code=TRANSACTION_OPEN, meaning=meaning, remedy=word.remedy, platform_code=None, request_id=None)
+    return structs.replace(told, error=error)
 
 
 def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetState:

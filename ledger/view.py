@@ -23,6 +23,8 @@ DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLIT
 VERSION = "2"
 """Of the tables below; another one in the file makes the view be built anew."""
 
+_ID_OF = "id of "
+
 MOST_RECORDS = 2_000
 """Newest records of a session that are looked at; a client that always names the same session has ever more."""
 
@@ -137,19 +139,24 @@ class View:
     def __init__(self, path: Path, identity: str, topic: str) -> None:
         self._path = path
         self._identity = identity
+        self._topic_ids: Mapping[str, str] = {}
         self._topic = topic
+        self._has_ids = False
         self._writing = threading.Lock()
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._opening = 0
         """Connections of earlier openings are left alone, as their threads may be at work with them."""
 
-    def open(self) -> None:
+    def open(self, topic_ids: Mapping[str, str] | None = None) -> None:
         """Open the file, or anew after an error; one of other topics, of another version or broken is thrown away.
 
-        Raises OSError, sqlite3.Error where it can't be read, or not be made.
+        So is one of topics that had the same names and not the same `topic_ids`. Raises OSError, sqlite3.Error where
+        it can't be read, or not be made.
         """
+        self._topic_ids = {f"{_ID_OF}{name}": topic_id for name, topic_id in (topic_ids or {}).items()}
         self._opening += 1
+        self._has_ids = False
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._is_sound():
             self._make()
@@ -169,9 +176,15 @@ class View:
             if _code(error) not in DAMAGED:
                 raise
             found, is_whole = {}, False
-        is_ours = found == {"version": VERSION, "identity": self._identity}
+        wanted = {"version": VERSION, "identity": self._identity, **self._topic_ids}
+        named = {name: value for name, value in found.items() if name in wanted}
+        is_ours = (
+            all(wanted.get(name) == value for name, value in named.items()) and {"version", "identity"} <= named.keys()
+        )
         if not (is_ours and is_whole):
-            log.warning("The view is broken or of other topics or another version: it is built anew.")
+            log.warning(
+                "The view is broken, or of other topics, topics made anew or another version: it is built anew."
+            )
         return is_ours and is_whole
 
     def _make(self) -> None:
@@ -246,6 +259,7 @@ class View:
     ) -> None:
         """Fold receipts in, each with where it stands itself, None if it is our own word before the ledger's."""
         with self._transaction() as connection:
+            self._put_ids(connection)
             for receipt, place in receipts:
                 _put_record(connection, receipt, place)
             _put_positions(connection, topic, read)
@@ -255,9 +269,16 @@ class View:
     ) -> None:
         """Fold completions in, each with where it stands; in any order the outcome is the same."""
         with self._transaction() as connection:
+            self._put_ids(connection)
             for completion, place in completions:
                 _put_end(connection, completion, place)
             _put_positions(connection, topic, read)
+
+    def _put_ids(self, connection: sqlite3.Connection) -> None:
+        """Note of which topics the rows are; a file of an earlier version does not say so yet."""
+        if not self._has_ids:
+            connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", self._topic_ids.items())
+            self._has_ids = True
 
     def drop_before(self, receipts: Mapping[int, int], completions: Mapping[int, int]) -> int:
         """Drop what left the topics: all before these offsets by partition. Return how many records that were."""

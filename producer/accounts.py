@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from ledger.resources import AccountPage, AccountStatus
+from ledger.following import Following
+from ledger.resources import AccountPage, AccountStatus, TransactionTold
 from ledger.status import account_status
 from schemas.target import Target
 from streams.errors import KafkaUnreachableError
 from streams.groups import backlog, groups_with_members
 from streams.settings import KafkaSettings
 from streams.states import States
+from streams.topic_watch import OpenTransaction
 from streams.topics import TopicNames
 
 
@@ -26,6 +28,7 @@ class Accounts:
     states: States
     kafka: KafkaSettings
     names: TopicNames
+    following: Following
 
     def routes(self) -> list[web.RouteDef]:
         """Return the path and its handler."""
@@ -40,7 +43,8 @@ class Accounts:
             self._told(target, lag, None if active is None else group in active)
             for target, group, lag in zip(self.targets, groups, behind, strict=True)
         ]
-        body = msgspec.json.encode(AccountPage(accounts=told))
+        page = AccountPage(accounts=told, open_transactions=[_told_of(one) for one in self.following.open_transactions])
+        body = msgspec.json.encode(page)
         return web.Response(body=body, content_type="application/json")
 
     def _told(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
@@ -55,6 +59,10 @@ class Accounts:
 
     async def _behind(self, group: str) -> int | None:
         try:
-            return await backlog(self.kafka, group, self.names.batches)
+            return await backlog(self.kafka, group, self.names.batches, self.following.log_id)
         except KafkaUnreachableError:
             return None
+
+
+def _told_of(one: OpenTransaction) -> TransactionTold:
+    return TransactionTold(partition=one.partition, offset=one.offset, since=one.since)

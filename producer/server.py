@@ -133,6 +133,7 @@ async def serving(
             state_of=states.of,
             now=lambda: datetime.now(UTC),
             window=timedelta(seconds=settings.retry_window),
+            open_transactions=lambda: following.open_transactions,
         )
         uploads = Uploads(
             settings=settings,
@@ -147,7 +148,7 @@ async def serving(
             decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),
             groups_with_members=lambda groups: groups_with_members(kafka, groups),
         )
-        accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names)
+        accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
         app = create_app(uploads, Statuses(following=following, queries=queries), accounts)
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())

@@ -54,6 +54,7 @@ from streams.errors import (
     QueueFullError,
     RecordRefusedError,
 )
+from streams.topic_watch import OpenTransaction, holding_up
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -137,7 +138,8 @@ class Uploads:
         except ViewAwayError as error:
             message = f"sync: accepted, but {error}; send the same again, or look at the status later"
             raise Refused(failure(503, [message], RETRY_AFTER | headers, **told), message) from None
-        return await self._finished(wanted, ignored, results, headers, f"{self._base(request)}{place}")
+        held = holding_up(stands.origins, self.queries.open_transactions())
+        return await self._finished(wanted, ignored, results, headers, f"{self._base(request)}{place}", held)
 
     async def _results(self, stands: Stands, wanted: RequestForm, deadline: float) -> list[Result]:
         """Return what the targets did with a batch up to a time of the loop's clock. Raises ViewAwayError."""
@@ -262,6 +264,7 @@ class Uploads:
         results: list[Result],
         headers: Mapping[str, str],
         place: str,
+        held: OpenTransaction | None,
     ) -> web.Response:
         """Answer a sync request: details where they are wanted, and what explains that nobody was accepted."""
         told = {"batchId": headers["X-Batch-Id"], **_told(ignored)}
@@ -274,11 +277,14 @@ class Uploads:
         if not failed and not waiting:
             return success(extra, headers)
         errors = [f"{result.target}: {result.why()}" for result in failed]
-        errors += await self._unfinished(place, [result.target for result in waiting])
+        errors += await self._unfinished(place, [result.target for result in waiting], held)
         errors += [f"ignored: {one}" for one in ignored if one.did_you_mean] if failed else []
         return failure(400 if failed else 504, errors, headers, **extra)
 
-    async def _unfinished(self, place: str, targets: list[Target]) -> list[str]:
+    async def _unfinished(self, place: str, targets: list[Target], held: OpenTransaction | None) -> list[str]:
+        if held is not None:
+            why = f"waits for a publisher's transaction, open since {held.since.isoformat(timespec='seconds')}"
+            return [f"{target}: {why} at {held.origin}; see {place}" for target in targets]
         if not targets:
             return []
         groups = {target: target.group_id(self.names.prefix) for target in targets}

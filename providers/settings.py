@@ -83,10 +83,14 @@ def variables(kind: type[AccountSettings], target: Target) -> dict[str, list[str
     return {name: _candidates(kind, name, target) for name in kind.model_fields}
 
 
-def _candidates(kind: type[AccountSettings], field: str, target: Target) -> list[str]:
+def is_credential(kind: type[AccountSettings], field: str) -> bool:
+    """Tell whether a field belongs to one account, as it says who that is."""
     extra = kind.model_fields[field].json_schema_extra
-    is_own = isinstance(extra, dict) and bool(extra.get("credential"))
-    owners = [target] if is_own or not target.account else [target, Target(target.provider)]
+    return isinstance(extra, dict) and bool(extra.get("credential"))
+
+
+def _candidates(kind: type[AccountSettings], field: str, target: Target) -> list[str]:
+    owners = [target] if is_credential(kind, field) or not target.account else [target, Target(target.provider)]
     return [variable(owner, field) for owner in owners]
 
 

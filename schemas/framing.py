@@ -81,6 +81,11 @@ def _registered(record: str, text: str) -> WriterSchema | str:
         return str(error)
 
 
+def is_framed(value: bytes) -> bool:
+    """Tell whether a value names its schema by the id of a registry, as far as its first byte and length tell."""
+    return value[:1] == CONFLUENT_MARKER and len(value) >= 5
+
+
 @dataclass(frozen=True, slots=True)
 class Framing:
     """Put the mark of a schema before a value, and read either kind of mark.
@@ -107,9 +112,11 @@ class Framing:
             if schema is None:
                 raise UndecodableError(f"unknown fingerprint for {record}")
             return schema, memoryview(value)[10:]
-        if value[:1] == CONFLUENT_MARKER and len(value) >= 5 and self.registry is not None:
-            return self._registered(record, value), memoryview(value)[5:]
-        raise UndecodableError("no known framing")
+        if not is_framed(value):
+            raise UndecodableError("no known framing")
+        if self.registry is None:
+            raise UndecodableError("no known framing without a schema registry, SCHEMA_REGISTRY_URL")
+        return self._registered(record, value), memoryview(value)[5:]
 
     def _registered(self, record: str, value: bytes) -> WriterSchema:
         assert self.registry is not None  # noqa: S101 -- only called where there is one

@@ -90,6 +90,14 @@ def parse_origin(text: str) -> Origin | None:
     return Origin(topic=match[1], partition=partition, offset=offset)
 
 
+def is_of_log(named: str | None, log_id: str | None) -> bool:
+    """Tell whether offsets count that are of a log with one id, in a log with another; where one is not known they do.
+
+    A topic that is deleted and made anew begins with offset 0 once more, and has another id.
+    """
+    return named is None or log_id is None or named == log_id
+
+
 class Counts(Struct, frozen=True, kw_only=True):
     """Users of a record; `matched` is None where the platform does not say, `open` who is neither in nor out yet."""
 
@@ -134,6 +142,7 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     attempts: Int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    log_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -162,6 +171,7 @@ class BatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: datetime
     verdict: Verdict
     reason: str | None = None
+    log_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -251,6 +261,7 @@ class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
     first_platform_code: str | None = None
     waited: int = 0
     progress: Progress | None = None
+    log_id: str | None = None
 
 
 class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -260,7 +271,12 @@ class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):
     account: str | None = None
     first_offsets: list[int]
     registered_at: datetime
+    log_id: str | None = None
 
-    def first_offset(self, partition: int) -> int:
-        """First offset of the group; a partition that was added later is read from its beginning."""
-        return self.first_offsets[partition] if partition < len(self.first_offsets) else 0
+    def first_offset(self, partition: int, log_id: str | None = None) -> int:
+        """First offset of the group in the log with this id.
+
+        What came later is read from its beginning: a partition that was added, a log that was made anew.
+        """
+        is_known = partition < len(self.first_offsets) and is_of_log(self.log_id, log_id)
+        return self.first_offsets[partition] if is_known else 0

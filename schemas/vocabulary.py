@@ -108,6 +108,12 @@ VOCABULARY: Mapping[str, Meaning] = {
         "Correct the publisher; after an update of ours `audience replay --origin` tries it again.",
     ),
     "expired": Meaning("reject", "record", "The record left the log before it was delivered.", "Upload it again."),
+    "transaction_open": Meaning(
+        "retry",
+        "record",
+        "A publisher's transaction is open in the log before this record, which waits until it ends.",
+        "See to the publisher: it must commit or abort; Kafka aborts after its transaction.timeout.ms.",
+    ),
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
     # Rows that a call held.
     "request_refused": Meaning(

@@ -1,18 +1,19 @@
 """Where the group of an account starts: registered once, by whoever sees the account first."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import structlog
 
 from schemas.codec import decode_account_registration, encode_account_registration
-from schemas.framing import SINGLE_OBJECT, Framing, UndecodableError
+from schemas.framing import SINGLE_OBJECT, Framing, RegistryUnavailableError, UndecodableError, is_framed
 from schemas.records import AccountRegistration
 from schemas.target import Target
 from streams.settings import KafkaSettings
 from streams.tail import end_offsets, read_to_end
 from streams.thread import Record
+from streams.topic_ids import log_id
 from streams.topics import TopicNames
 from streams.writer import Writer
 
@@ -37,12 +38,12 @@ async def register(
     Raises KafkaUnreachableError, NotAcknowledgedError, RegistryUnavailableError.
     """
     topic = _Registrations(kafka, writer, names.accounts, framing)
-    found = await topic.read()
+    found, named = await asyncio.gather(topic.read(), log_id(kafka, names.batches))  # the id before the offsets
     missing = [target for target in dict.fromkeys(targets) if target not in found]
     if missing:
         ends = await end_offsets(kafka, names.batches)
         for target in missing:
-            await topic.write(target, _registration(target, ends, now()))
+            await topic.write(target, _registration(target, ends, named, now()))
             log.info("Account registered.", target=str(target), action="register")
         found = await topic.read()
     for target in dict.fromkeys(targets):
@@ -52,15 +53,26 @@ async def register(
     return {target: found[target][0] for target in targets}
 
 
-def _registration(target: Target, ends: list[int], at: datetime) -> AccountRegistration:
+def _registration(target: Target, ends: list[int], named: str | None, at: datetime) -> AccountRegistration:
     return AccountRegistration(
-        provider=target.provider, account=target.account or None, first_offsets=ends, registered_at=at
+        provider=target.provider,
+        account=target.account or None,
+        first_offsets=ends,
+        registered_at=at,
+        log_id=named,
     )
 
 
 async def registered(kafka: KafkaSettings, topic: str, framing: Framing = SINGLE_OBJECT) -> list[Target]:
-    """Return the accounts that a deployment knows, in order. Raises KafkaUnreachableError, ReaderFailedError."""
-    return sorted(await _read(kafka, topic, framing))
+    """Return the accounts that a deployment knows, in order, without those whose registration can't be decoded.
+
+    Raises KafkaUnreachableError, ReaderFailedError, RegistryUnavailableError.
+    """
+    records = await read_to_end(kafka, topic)
+    found = await _folded(records, framing)
+    if not found and framing.registry is None and any(map(_is_framed, records)):
+        raise RegistryUnavailableError("they are written by a schema registry: set SCHEMA_REGISTRY_URL to it")
+    return sorted(found)
 
 
 class _Registrations:
@@ -79,14 +91,14 @@ class _Registrations:
 
     async def read(self) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
         """Return the first and the last registration of each account."""
-        return await _read(self._kafka, self._topic, self._framing)
+        return await _folded(await read_to_end(self._kafka, self._topic), self._framing)
 
 
-async def _read(
-    kafka: KafkaSettings, topic: str, framing: Framing
+async def _folded(
+    records: Iterable[Record], framing: Framing
 ) -> dict[Target, tuple[AccountRegistration, AccountRegistration]]:
     found: dict[Target, tuple[AccountRegistration, AccountRegistration]] = {}
-    for record in await read_to_end(kafka, topic):
+    for record in records:
         registration = await asyncio.to_thread(_decoded, record, framing)
         if registration is not None:
             target = Target(registration.provider, registration.account or "")
@@ -95,11 +107,19 @@ async def _read(
     return found
 
 
+def _is_registration(record: Record) -> bool:
+    return (record.key or b"").startswith(_KEY.encode()) and bool(record.value)
+
+
+def _is_framed(record: Record) -> bool:
+    return _is_registration(record) and is_framed(record.value)
+
+
 def _decoded(record: Record, framing: Framing) -> AccountRegistration | None:
-    if not (record.key or b"").startswith(_KEY.encode()) or not record.value:
+    if not _is_registration(record):
         return None
     try:
         return decode_account_registration(record.value, framing)
-    except UndecodableError:
-        log.warning("A registration is undecodable and ignored.", origin=str(record.origin))
+    except UndecodableError as error:
+        log.warning("A registration is undecodable and ignored.", origin=str(record.origin), reason=str(error))
         return None

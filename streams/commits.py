@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.records import is_of_log
 from streams.in_hand import InHand
-from streams.offsets import left_open
+from streams.offsets import left_open, tagged, untagged
 from streams.refusals import is_of_rights
 
 log = structlog.get_logger()
@@ -27,8 +28,15 @@ class Commits:
     leaves the group only after the commits under way.
     """
 
-    def __init__(self, topic: str, in_hand: InHand, is_of_rights: Callable[[KafkaError], bool] = is_of_rights) -> None:
+    def __init__(
+        self,
+        topic: str,
+        in_hand: InHand,
+        topic_id: str | None = None,
+        is_of_rights: Callable[[KafkaError], bool] = is_of_rights,
+    ) -> None:
         self._topic = topic
+        self._topic_id = topic_id
         self._in_hand = in_hand
         self._is_of_rights = is_of_rights
         """Tells whether an error is a right that is missing, and may take that down."""
@@ -59,9 +67,10 @@ class Commits:
 
     def commit(self, consumer: Consumer, partitions: Iterable[int], *, is_leaving: bool = False) -> None:
         """Commit those of the partitions where something has changed; who leaves them says so by that."""
-        states = self._in_hand.to_commit()
-        if not is_leaving:
-            states = {number: (offset, left_open(metadata)) for number, (offset, metadata) in states.items()}
+        states = {
+            number: (offset, tagged(metadata if is_leaving else left_open(metadata), self._topic_id))
+            for number, (offset, metadata) in self._in_hand.to_commit().items()
+        }
         changed = {
             number: states[number]
             for number in partitions
@@ -106,6 +115,15 @@ class Commits:
                 return
             consumer.poll(0.02)
         log.warning("Kafka did not confirm the last commit in time; it may be repeated.", action="leave")
+
+
+def place_in(found: TopicPartition, topic_id: str | None) -> tuple[int, str] | None:
+    """Return the offset and metadata that a group has committed of a topic with this id, None where it has nothing.
+
+    What it committed of a topic that was made anew since counts for nothing.
+    """
+    named, metadata = untagged(found.metadata or "")
+    return (found.offset, metadata) if found.offset >= 0 and is_of_log(named, topic_id) else None
 
 
 def committed(consumer: Consumer, partitions: list[TopicPartition], limit: float) -> list[TopicPartition]:

@@ -108,8 +108,9 @@ class Directory:
         if key.startswith(self.owner.prefix) and record.timestamp is not None:
             try:
                 entry = await self._decoded(record)
-            except UndecodableError:
-                log.warning("An entry of the directory is undecodable and ignored.", origin=str(record.origin))
+            except UndecodableError as error:
+                told = "An entry of the directory is undecodable and ignored."
+                log.warning(told, origin=str(record.origin), reason=str(error))
             else:
                 held = fold(self._held.pop(key, None), entry, record.timestamp)
                 self._held |= {key: held} if held else {}
@@ -133,7 +134,7 @@ async def followed(
     """
     directory = Directory(owner=owner, topic=topic, writer=writer, framing=framing)
     ends = await end_offsets(kafka, topic)
-    async with Tail(kafka, topic, from_beginning=True) as tail:
+    async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
         directory.following = asyncio.create_task(directory._follow(tail))
         try:
             await directory.catch_up(ends)

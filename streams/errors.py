@@ -46,6 +46,10 @@ class TopicRefusedError(StreamError):
     """Kafka refuses to create or describe a topic: see to the rights of this user, or create it by hand."""
 
 
+class TopicMadeAnewError(StreamError):
+    """A topic was deleted and made anew: what is known of its offsets counts for nothing, start the process again."""
+
+
 class ReaderFailedError(StreamError):
     """The reader's thread ended by an error: nothing more will be read, start the process again."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -12,31 +11,29 @@ from streams.intake import take_in, watermarks
 from streams.reader import DEFAULTS
 from streams.settings import KafkaSettings
 from streams.thread import Record, to_record
+from streams.ungrouped import ungrouped
 
 LIMIT = 30.0
-
-_REQUIRED: dict[str, Any] = {
-    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",
-}
 
 _NO_SUCH_PLACE = frozenset({KafkaError._UNKNOWN_PARTITION})
 """What the client says of a partition that the topic does not have."""
 
 
 class Fetcher:
-    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely."""
+    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely.
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._config = DEFAULTS | kafka.client(**_REQUIRED)
+    With `is_open_too` also those of transactions that are open or were taken back.
+    """
+
+    def __init__(self, kafka: KafkaSettings, *, is_open_too: bool = False) -> None:
+        self._kafka = kafka
+        self._isolation = {"isolation.level": "read_uncommitted"} if is_open_too else {}
         self._turn = asyncio.Lock()
 
     async def fetch(self, origin: Origin) -> Record | None:
         """Return a record, None where it is not on the topic any more. Raises KafkaUnreachableError."""
         async with self._turn:
-            return await asyncio.to_thread(_fetch, self._config, origin)
+            return await asyncio.to_thread(_fetch, self._kafka, origin, self._isolation)
 
 
 class _One:
@@ -60,9 +57,14 @@ class _One:
         del consumer, partition
         self.is_gone = True
 
+    def reached(self, partition: int, offset: int) -> None:
+        del partition
+        self.is_gone = offset > self._origin.offset
 
-def _fetch(config: dict[str, Any], origin: Origin) -> Record | None:
-    consumer, one, deadline = Consumer(config), _One(origin), time.monotonic() + LIMIT
+
+def _fetch(kafka: KafkaSettings, origin: Origin, isolation: dict[str, str]) -> Record | None:
+    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(origin.topic), **isolation))
+    one, deadline = _One(origin), time.monotonic() + LIMIT
     try:
         low, high = watermarks(consumer, origin.topic, origin.partition)
         if not low <= origin.offset < high:

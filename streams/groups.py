@@ -1,14 +1,23 @@
 """Who is at work: consumer groups, their members, and what they have yet to do."""
 
 import asyncio
+import time
 from collections.abc import Collection
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.commits import committed, place_in
 from streams.errors import KafkaUnreachableError
 from streams.settings import KafkaSettings
-from streams.tail import end_offsets
+from streams.tail import offset_spans
+
+COMMITTED_LIMIT = 5.0
+"""Seconds that a broker may take to say what a group has committed."""
+
+_BECOMING_COORDINATOR = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
+)
 
 _WITHOUT_MEMBERS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
@@ -53,24 +62,28 @@ async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool]
     return activity, found.errors[0] if found.errors else None
 
 
-async def backlog(kafka: KafkaSettings, group_id: str, topic: str, timeout: float = 5.0) -> int:
-    """Return how many records of a topic come after what a group has committed; without a commit all of a partition.
+async def backlog(kafka: KafkaSettings, group_id: str, topic: str, topic_id: str | None = None) -> int:
+    """Return how much of a topic is yet to be handed over to a group; without a commit all of a partition.
 
+    Of what lies between an offset and the end, a transaction's control records count until they are passed.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    ends = await end_offsets(kafka, topic)
-    committed = await committed_offsets(kafka, group_id, topic, len(ends), timeout)
-    return sum(max(0, end - max(0, offset)) for end, offset in zip(ends, committed, strict=True))
+    spans = await offset_spans(kafka, topic)
+    places = await committed_offsets(kafka, group_id, topic, len(spans), topic_id)
+    return sum(max(0, end - max(first, place)) for (first, end), place in zip(spans, places, strict=True))
 
 
 async def committed_offsets(
-    kafka: KafkaSettings, group_id: str, topic: str, partitions: int, timeout: float = 5.0
+    kafka: KafkaSettings, group_id: str, topic: str, partitions: int, topic_id: str | None = None
 ) -> list[int]:
     """Return what a group has committed of the first partitions of a topic, negative where nothing.
 
+    What it committed of a topic with another id counts for nothing.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    return await asyncio.to_thread(_committed, kafka, group_id, topic, partitions, timeout)
+    found = await asyncio.to_thread(_committed, kafka, group_id, topic, partitions)
+    places = [place_in(one, topic_id) for one in found]
+    return [OFFSET_INVALID if place is None else place[0] for place in places]
 
 
 async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.0) -> None:
@@ -86,15 +99,26 @@ async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.
             raise KafkaUnreachableError(f"Kafka does not delete {group_id} ({error.args[0].name()}).") from error
 
 
-def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int, timeout: float) -> list[int]:
+def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int) -> list[TopicPartition]:
     consumer = Consumer(kafka.client(**{"group.id": group_id, "enable.auto.commit": False}))
     try:
-        found = consumer.committed([TopicPartition(topic, number) for number in range(partitions)], timeout=timeout)
+        return _once_coordinated(consumer, [TopicPartition(topic, number) for number in range(partitions)])
     except KafkaException as error:
         raise _unsaid(error.args[0].name(), "what a group has committed") from error
     finally:
         consumer.close()
-    return [partition.offset for partition in found]
+
+
+def _once_coordinated(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """Return what a group has committed, once a broker is its coordinator, as just after the cluster's start."""
+    deadline = time.monotonic() + COMMITTED_LIMIT
+    while True:
+        try:
+            return committed(consumer, places, COMMITTED_LIMIT)
+        except KafkaException as error:
+            if error.args[0].code() not in _BECOMING_COORDINATOR or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _unsaid(reason: str, what: str) -> KafkaUnreachableError:

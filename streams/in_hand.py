@@ -84,6 +84,12 @@ class InHand:
             self._budget.add(record)
             return True
 
+    def pass_to(self, partition: int, offset: int) -> None:
+        """Go on at an offset of a partition that is held, as nothing comes before it."""
+        with self.window(partition) as window:
+            if window is not None:
+                window.pass_to(offset)
+
     def finish(self, record: Record) -> bool:
         """Let go of a record whose effects are done; False if it is not in hand."""
         with self._lock:

@@ -35,8 +35,8 @@ _ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NO
 """What brokers say for a moment of a partition that changes hands."""
 
 
-_OTHERWISE_TOLD = frozenset({KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
-"""What is no problem, or one of a connection, which the client reports by itself."""
+_OTHERWISE_TOLD = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+"""What is a problem of a connection, which the client reports by itself."""
 
 Answer = TypeVar("Answer")
 
@@ -56,13 +56,17 @@ class Intake(Protocol):
     def find_back(self, consumer: Consumer, partition: int) -> None:
         """Read a partition on where it has records; the offset that was to be read is not on the log."""
 
+    def reached(self, partition: int, offset: int) -> Record | None:
+        """Note that all before an offset was handed over; return a word of it for whoever follows the records."""
+
 
 def take_in(consumer: Consumer, messages: Sequence[Message], intake: Intake) -> list[Record]:
     """Return the records among the messages.
 
     One that can't be delivered becomes a record with an error, and reading goes on behind it. A broken
     compressed batch names its first record each time, so its records come out one by one. What the same round
-    brought of a partition after a seek is left out, because it comes again.
+    brought of a partition after a seek is left out, because it comes again. The end of a partition is passed, where
+    offsets may stand that nobody is handed: a transaction's control records and what it took back.
     """
     records: list[Record] = []
     sought: set[int] = set()
@@ -76,6 +80,10 @@ def take_in(consumer: Consumer, messages: Sequence[Message], intake: Intake) -> 
             record = _undeliverable(message, expected)
             consumer.seek(TopicPartition(message.topic(), partition, record.origin.offset + 1))
             sought.add(partition)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            word = intake.reached(partition, message.offset())
+            records += [] if word is None else [word]
+            continue
         else:
             _see_to(error, consumer, partition, intake)
             continue
@@ -111,8 +119,9 @@ def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> N
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """Return the first offset of a partition and its end. Raises KafkaException.
+    """Return the first offset of a partition and its end, which is that of what is handed over. Raises KafkaException.
 
+    While a transaction is open in it, what comes after its beginning is not handed over.
     Brokers that just elect a leader are asked again.
     """
     deadline = time.monotonic() + BROKER_LIMIT

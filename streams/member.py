@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.commits import Commits, committed
+from streams.commits import Commits, committed, place_in
 from streams.in_hand import InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
 from streams.offsets import Window, is_left_open
@@ -40,16 +40,18 @@ class Member:
         in_hand: InHand,
         on_loss: OnLoss,
         rights: ReadingRights,
+        topic_id: str | None = None,
         *,
         with_headers: bool = False,
     ) -> None:
         self._topic = topic
+        self._topic_id = topic_id
         self._with_headers = with_headers
         self._first_offset = first_offset
         self._in_hand = in_hand
         self._on_loss = on_loss
         self._rights = rights
-        self.commits = Commits(topic, in_hand, rights.note)
+        self.commits = Commits(topic, in_hand, topic_id, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._suspect_to: dict[int, int] = {}
@@ -75,13 +77,14 @@ class Member:
         return take_in(consumer, [m for m in messages if m.partition() not in doubtful], self)
 
     def _is_doubtful(self, message: Message) -> bool:
-        """Tell whether a message may be a leftover of an earlier assignment.
+        """Tell whether a message, or the end of a partition, may be a leftover of an earlier assignment.
 
         A partition that came back in the very round that still had such leftovers would otherwise go on
         behind them. Anything at the expected offset is right, a real gap just comes again.
         """
-        expected = self.next_offset(message.partition())
-        return message.error() is None and expected is not None and message.offset() > expected
+        expected, error = self.next_offset(message.partition()), message.error()
+        is_place = error is None or error.code() == KafkaError._PARTITION_EOF
+        return is_place and expected is not None and message.offset() > expected
 
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next, None for a partition that is not held."""
@@ -96,6 +99,10 @@ class Member:
     def accept(self, record: Record) -> bool:
         """Take a record in hand."""
         return self._in_hand.add(record)
+
+    def reached(self, partition: int, offset: int) -> None:
+        """Let the end be committed, also where the last offsets are no records."""
+        self._in_hand.pass_to(partition, offset)
 
     def tick(self, consumer: Consumer) -> None:
         """Pause or resume, and commit if it is time."""
@@ -141,13 +148,18 @@ class Member:
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
         partition = found.partition
         low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
-        if found.offset >= 0:
+        place = place_in(found, self._topic_id)
+        if place is not None:
             self.commits.begin(partition, found.offset, found.metadata or "")
-            window = Window(found.offset, found.metadata or "")
+            window = Window(*place)
+        elif found.offset >= 0:
+            facts = {"topic": self._topic, "partition": partition, "offset": found.offset}
+            log.error("The topic was made anew since it was read: it is read whole.", action="repeat", **facts)
+            window = Window(low)
         else:
             first = self._first_offset(partition)
             window = Window(low if first is None else first)
-        self._suspect_to[partition] = high if is_left_open(found.metadata or "") else 0
+        self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
         self._fresh.add(partition)
         self._in_hand.begin(partition, self._on_log(partition, window, low, high))
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import struct
 import zlib
 from collections import deque
@@ -14,6 +15,9 @@ _VERSION = "1:"
 
 _OPEN = "open "
 """What metadata begins with while somebody holds the partition: who leaves in order commits without it."""
+
+_TAG = re.compile(r"([A-Za-z0-9+/_-]{22}) ")
+"""A topic's id, as Kafka writes it, before the rest of the metadata."""
 
 
 class Window:
@@ -63,6 +67,11 @@ class Window:
         self._advance()
         return lost
 
+    def pass_to(self, offset: int) -> None:
+        """Go on at an offset, as nothing that is to be read comes before it: control records, what was compacted."""
+        self._next = max(self._next, offset)
+        self._metadata = None
+
     def _advance(self) -> None:
         while self._order and self._order[0] not in self._unfinished:
             self._finished.discard(self._order.popleft())
@@ -103,6 +112,17 @@ def left_open(metadata: str) -> str:
 def is_left_open(metadata: str) -> bool:
     """Tell whether the last who held a partition has not given it up in order."""
     return metadata.startswith(_OPEN)
+
+
+def tagged(metadata: str, topic_id: str | None) -> str:
+    """Return the metadata of a commit, which says first of which topic its offset is."""
+    return metadata if topic_id is None else f"{topic_id} {metadata}"
+
+
+def untagged(text: str) -> tuple[str | None, str]:
+    """Return of which topic an offset was committed, None where that is not said, and the rest of the metadata."""
+    match = _TAG.match(text)
+    return (match[1], text[match.end() :]) if match else (None, text)
 
 
 def encode_offsets(start: int, offsets: Iterable[int]) -> str:

@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
-from streams.commits import Commits, committed
+from streams.commits import Commits, committed, place_in
 from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget, InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
@@ -33,6 +33,7 @@ MOST_RECORDS = 2000
 _REQUIRED: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
     "auto.offset.reset": "error",
 }
 
@@ -53,10 +54,11 @@ class PickReader:
         topic: str,
         wanted: Iterable[Origin],
         max_in_hand_bytes: int = 32 * MEGABYTE,
+        topic_id: str | None = None,
     ) -> None:
         offsets = _by_partition(wanted)
         self._in_hand = InHand(Budget(2**62, 2**62))  # each partition has a budget of its own
-        self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes)
+        self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes, topic_id)
         callbacks = {
             "on_commit": self._picking.commits.on_commit,
             "error_cb": kafka.on_error_after(self._picking.on_error),
@@ -122,11 +124,19 @@ def _by_partition(origins: Iterable[Origin]) -> dict[int, list[int]]:
 class _Picking:
     """What a reader of chosen records does on its consumer's thread."""
 
-    def __init__(self, topic: str, wanted: Mapping[int, Sequence[int]], in_hand: InHand, max_bytes: int) -> None:
+    def __init__(
+        self,
+        topic: str,
+        wanted: Mapping[int, Sequence[int]],
+        in_hand: InHand,
+        max_bytes: int,
+        topic_id: str | None,
+    ) -> None:
         self._topic = topic
+        self._topic_id = topic_id
         self._wanted = wanted
         self._in_hand = in_hand
-        self.commits = Commits(topic, in_hand)
+        self.commits = Commits(topic, in_hand, topic_id)
         share = max(1, max_bytes // max(1, len(wanted)))
         self.budgets = {partition: Budget(share, MOST_RECORDS) for partition in wanted}
         self.finished_before: list[Origin] = []
@@ -157,15 +167,16 @@ class _Picking:
 
     def _begin(self, place: TopicPartition) -> None:
         number, wanted = place.partition, self._wanted[place.partition]
-        start, metadata = (place.offset, place.metadata or "") if place.offset >= 0 else (wanted[0], "")
+        known = place_in(place, self._topic_id)
+        start, metadata = known or (wanted[0], "")
         done = decode_offsets(start, metadata)
         left = [offset for offset in wanted if offset >= start and offset not in done]
         unfinished = set(left)
         self._left[number] = deque(left)
         self.unread += len(left)
         self.finished_before += [self._origin(number, offset) for offset in wanted if offset not in unfinished]
-        if place.offset >= 0:
-            self.commits.begin(number, start, metadata)
+        if known is not None:
+            self.commits.begin(number, place.offset, place.metadata or "")
         if is_left_open(metadata):
             self._suspect.add(number)
         self._in_hand.begin(number, Window(start, metadata))
@@ -220,6 +231,11 @@ class _Picking:
         if not self._left[number]:
             del self._next[number]
         return True
+
+    def reached(self, partition: int, offset: int) -> None:
+        """Note that nothing wanted comes before an offset: what should have come is looked for once more, and gone."""
+        if partition in self._next:
+            self._next[partition] = max(self._next[partition], offset)
 
     def _go_on(self, consumer: Consumer, number: int) -> None:
         """Leave a partition of which nothing more is wanted; begin it elsewhere where the next one is far off."""

@@ -30,6 +30,7 @@ _COOPERATIVE: dict[str, Any] = {
 _REQUIRED: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # so that positions pass what is no record
     "auto.offset.reset": "error",
 }
 
@@ -45,13 +46,14 @@ class GroupReader:
     A partition without a committed offset starts at `first_offset(partition)`, None for the log's first record;
     it is called on another thread. A start before the log's first offset is a loss, which is logged with its
     count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
-    anew, so all of it is read: to repeat is harmless, to leave out is not.
+    anew, so all of it is read: to repeat is harmless, to leave out is not. So does a commit of a topic with another
+    id than `topic_id`, None where that is not known.
 
     What is committed says whether the partition is held. Where its last holder has not given it up in order, the
     records that it may have read are handed over as suspect, and without headers.
     """
 
-    def __init__(  # noqa: PLR0913 -- each has its default but what names the group
+    def __init__(  # noqa: PLR0913 -- what is read, where that begins, and its bounds
         self,
         kafka: KafkaSettings,
         *,
@@ -61,11 +63,14 @@ class GroupReader:
         max_in_hand_bytes: int = 32 * MEGABYTE,
         max_in_hand_records: int = 1000,
         on_loss: OnLoss = lambda _: None,
+        topic_id: str | None = None,
         with_headers: bool = False,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
-        self._member = Member(topic, first_offset, self._in_hand, on_loss, self._rights, with_headers=with_headers)
+        self._member = Member(
+            topic, first_offset, self._in_hand, on_loss, self._rights, topic_id, with_headers=with_headers
+        )
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 

@@ -5,11 +5,12 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from schemas.records import Origin
 from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget
 from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
@@ -17,6 +18,7 @@ from streams.reader import DEFAULTS, MEGABYTE
 from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
 from streams.thread import ConsumerThread, Record, to_record
+from streams.ungrouped import ungrouped
 
 log = structlog.get_logger()
 
@@ -28,21 +30,19 @@ LOOK_EVERY = 5.0
 LOOK_LIMIT = 1.0
 """Seconds that a look may take, as nothing is read meanwhile."""
 
-_REQUIRED: dict[str, Any] = {
-    "group.id": "audience.no-group",  # the client wants one; nothing is ever committed
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": False,
-    "auto.offset.reset": "error",
-}
+END = "END"
+"""Error of what stands for no record: all up to its offset was handed over, and the last of these are no records."""
 
 
 class Tail:
     """What comes to a topic after this was entered: its end is known by then, so nothing is missed.
 
     With `start` it reads from these offsets on instead, partitions that it does not name from their beginning.
-    Partitions that are added later are read from their beginning, as all of it came since. Records wait for
-    whoever reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are taken.
+    Partitions that are added later are read from their beginning, as all of it came since. With `with_ends` one with
+    the error END says where a partition ends with offsets that nobody is handed, such as control records.
+
+    Records wait for whoever reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are
+    taken.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Tail:
         from_beginning: bool = False,
         start: Mapping[int, int] | None = None,
         max_waiting_bytes: int = 32 * MEGABYTE,
+        with_ends: bool = False,
     ) -> None:
         self._topic = topic
         self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
         self._rights = ReadingRights(kafka, topic)
-        self._reading = _Reading(topic, self._waiting, {} if from_beginning else start, self._rights)
-        self._config = DEFAULTS | kafka.client(**_REQUIRED, error_cb=kafka.on_error)
+        start = {} if from_beginning else start
+        self._reading = _Reading(topic, self._waiting, start, self._rights, with_ends=with_ends)
+        self._config = DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error)
 
     async def __aenter__(self) -> "Tail":
         """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
@@ -99,10 +101,17 @@ class _Reading:
     """What a reader without a group does on its consumer's thread."""
 
     def __init__(
-        self, topic: str, waiting: Budget, start: Mapping[int, int] | None, rights: ReadingRights | None = None
+        self,
+        topic: str,
+        waiting: Budget,
+        start: Mapping[int, int] | None,
+        rights: ReadingRights | None = None,
+        *,
+        with_ends: bool = False,
     ) -> None:
         self._topic = topic
         self._rights = rights
+        self._with_ends = with_ends
         self._waiting = waiting
         self._start = start
         self.spans: dict[int, tuple[int, int]] = {}
@@ -138,6 +147,17 @@ class _Reading:
         self._next[record.origin.partition] = record.origin.offset + 1
         self._waiting.add(record)
         return True
+
+    def reached(self, partition: int, offset: int) -> Record | None:
+        """Note how far a partition is read, and hand that over where no record told it."""
+        if offset <= self._next[partition]:
+            return None
+        self._next[partition] = offset
+        if not self._with_ends:
+            return None
+        word = Record(origin=Origin(topic=self._topic, partition=partition, offset=offset - 1), error=END)
+        self._waiting.add(word)
+        return word
 
     def find_back(self, consumer: Consumer, partition: int) -> None:
         """Go on at the first record that is left, when what was to be read is not on the log any more."""
@@ -201,27 +221,33 @@ async def cluster_id(kafka: KafkaSettings) -> str:
 
 
 def _cluster_id(kafka: KafkaSettings) -> str:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
     try:
-        return str(consumer.list_topics(timeout=BROKER_LIMIT).cluster_id)
+        return str(AdminClient(kafka.client(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
     except KafkaException as error:
         raise _unreachable(error, "a cluster") from error
-    finally:
-        consumer.close()
 
 
 async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
     """Return the first offset of each partition of a topic. Raises KafkaUnreachableError."""
-    return [low for low, _ in await asyncio.to_thread(_bounds, kafka, topic)]
+    return [low for low, _ in await offset_spans(kafka, topic)]
 
 
 async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
-    """Return the end of each partition of a topic. Raises KafkaUnreachableError."""
-    return [high for _, high in await asyncio.to_thread(_bounds, kafka, topic)]
+    """Return the end of what is handed over of each partition of a topic. Raises KafkaUnreachableError.
+
+    While a transaction is open in a partition that is where it began.
+    """
+    return [high for _, high in await offset_spans(kafka, topic)]
+
+
+async def offset_spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
+    """Return the first offset and the end, as `end_offsets` does, of each partition. Raises KafkaUnreachableError."""
+    return await asyncio.to_thread(_bounds, kafka, topic)
 
 
 def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    consumer = Consumer(kafka.client(**_REQUIRED, error_cb=kafka.on_error))
+    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
+    consumer = Consumer(kafka.client(**required))
     try:
         return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
     except KafkaException as error:
@@ -233,8 +259,7 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
 def _scan(
     kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
 ) -> None:
-    required = _REQUIRED | {"enable.partition.eof": True, "error_cb": kafka.on_error}
-    consumer = Consumer(DEFAULTS | kafka.client(**required))
+    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
     reading = _Reading(topic, Budget(0, 0), start={})
     try:
         ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -25,7 +26,7 @@ async def filled(kafka: KafkaSettings, topic: str, records: int, size: int = 1) 
         return list(await asyncio.gather(*sends))
 
 
-def reader(kafka: KafkaSettings, topic: str, wanted: Sequence[Origin], **options: int) -> PickReader:
+def reader(kafka: KafkaSettings, topic: str, wanted: Sequence[Origin], **options: Any) -> PickReader:
     """Return a reader of chosen records."""
     return PickReader(kafka, group_id=f"{topic}.replay.r-1", topic=topic, wanted=wanted, **options)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from schemas.codec import decode_batch_completion, decode_batch_receipt
 from schemas.framing import Framing
 from schemas.records import Origin
 from schemas.target import Target
+from streams.accounts import register
 from streams.settings import KafkaSettings
 from streams.tail import Tail
 from streams.topics import TopicNames, ensure_topics, layout
@@ -125,6 +127,8 @@ async def _product(
     await ensure_topics(kafka, layout(names, [target.group_id(names.prefix) for target in targets]))
     settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1})
     async with AsyncExitStack() as stack:
+        async with Writer(kafka) as writer:  # or what is written before a consumer has begun is not for its account
+            await register(kafka, writer, names, targets, lambda: datetime.now(UTC))
         url = await stack.enter_async_context(_sandbox())
         completions = await stack.enter_async_context(Tail(kafka, names.completions))
         receipts = await stack.enter_async_context(Tail(kafka, names.receipts))
