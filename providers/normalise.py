@@ -16,9 +16,11 @@ from providers.numbering import (
     without_trunk,
 )
 from schemas.countries import alpha_2
+from schemas.repairs.cells import is_hash
 
-_HASHED = re.compile(r"[0-9a-fA-F]{64}")
+HASH_LENGTH = 64
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+GMAIL = ("@gmail.com", "@googlemail.com")
 _CLEAN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _INTERNATIONAL = re.compile(r"\s*\(?\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
 _EXIT_CODE = re.compile(r"\s*(?:00|01[01])")
@@ -40,8 +42,10 @@ def sha256_hex(text: str) -> str:
 
 def as_hash(text: str) -> str | None:
     """Return a value that is a SHA-256 already, lower-case; None if it is none. Nothing but 64 digits is one."""
+    if len(text) < HASH_LENGTH:
+        return None
     stripped = text.strip()
-    return stripped.lower() if _HASHED.fullmatch(stripped) else None
+    return stripped.lower() if is_hash(stripped) else None
 
 
 def email(text: str) -> str | None:
@@ -51,6 +55,17 @@ def email(text: str) -> str | None:
     """
     cleaned = unicodedata.normalize("NFC", text).strip().lower()
     return cleaned if _EMAIL.fullmatch(cleaned) else None
+
+
+def without_aliases(address: str) -> str:
+    """Return an address without the dots and the `+suffix` of its local part, whatever its domain."""
+    local, at, domain = address.rpartition("@")
+    return local.partition("+")[0].replace(".", "") + at + domain
+
+
+def gmail(address: str) -> str:
+    """Return an address, of Gmail's without dots and `+suffix`, which its mailboxes do not tell apart."""
+    return without_aliases(address) if address.endswith(GMAIL) else address
 
 
 def country(text: str) -> str | None:

@@ -1,0 +1,231 @@
+"""The one interpreter of declared rows: the only place that applies rules, hashes and says what was left out."""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+
+from providers.columns import FIELDS, PURCHASE, Column, Form, RowTemplate
+from providers.normalise import HASH_LENGTH, as_hash, country, sha256_hex
+from providers.reasons import Rejection
+from providers.rules import Step
+from providers.settings import AccountSettings
+from providers.shapes import EMPTY, Values, builder, reader
+from schemas.records import AudienceUser
+
+REMEMBERED = 8192
+"""Values of a field that repeats, such as a country, whose cells are kept."""
+
+REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
+
+_Cell = Callable[[AudienceUser, str | None], object]
+_Finish = Callable[[str, str | None], str]
+
+
+Made = tuple[object, Sequence[Rejection]]
+"""A user's row, or why there is none, and which values the row lacks, each with the reason."""
+
+
+class _Told(NamedTuple):
+    """A column whose text may be left out: where it stands, and what is wrong with a text that is."""
+
+    position: int
+    field: str
+    text: Callable[[AudienceUser], str | None]
+    fault: Callable[[str, str | None], str | None]
+
+
+class RowMaker:
+    """A template, compiled for one account's settings; of bare rows where attributes are left out.
+
+    `make` is pure. `names` are the columns' names on the platform.
+    """
+
+    def __init__(self, template: RowTemplate, settings: AccountSettings, *, with_attributes: bool = True) -> None:
+        columns = _switched_on(template, settings)
+        self.names = tuple(column.name for column in columns)
+        self.make = _maker(template, columns, settings, with_attributes=with_attributes)
+        self._read = reader(template.row, columns)
+
+    def identifiers(self, row: object) -> list[str]:
+        """Return the names of the identifiers that a row has, as it was made or as it was read from JSON."""
+        return list(dict.fromkeys(self._read(row)))
+
+
+def _switched_on(template: RowTemplate, settings: AccountSettings) -> list[Column]:
+    columns = dict.fromkeys(column for _, column in template.places)
+    return [column for column in columns if column.when is None or column.when.holds(settings)]
+
+
+def _maker(
+    template: RowTemplate, columns: Sequence[Column], settings: AccountSettings, *, with_attributes: bool
+) -> Callable[[AudienceUser], Made]:
+    """Return the function that makes a row.
+
+    1. Every column's cell. 2. Who has no group of columns that makes a row is rejected, then who a column's function
+    rejects. 3. The cells go to their places. 4. Texts that came to nothing are told.
+    """
+    position = {column: place for place, column in enumerate(columns)}
+    wanted = [column for column in columns if with_attributes or not column.is_attribute]
+    cells = [_cell(column, settings) if column in wanted else _no_cell for column in columns]
+    is_usable = _usable(
+        [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
+    )
+    told = [_told(position[column], column, settings) for column in wanted if column.is_text]
+    rejects = [one for column in template.rejects for one in told if one.position == position.get(column)]
+    judging = [position[column] for column in wanted if column.value is not None]
+    build = builder(template.row, position)
+
+    def make(user: AudienceUser) -> Made:
+        place = country(user.country) if user.country else None
+        values = [cell(user, place) for cell in cells]
+        if not is_usable(values):
+            return _rejection(user, place, rejects), ()
+        for judge in judging:
+            if isinstance(value := values[judge], Rejection):
+                return value, ()
+        lacking = [one for one in told if values[one.position] == EMPTY] if EMPTY in values else ()
+        return build(values), _left_out(user, place, lacking) if lacking else ()
+
+    return make
+
+
+def _usable(groups: Sequence[Sequence[int]]) -> Callable[[Values], bool]:
+    singles = [group[0] for group in groups if len(group) == 1]
+    several = [group for group in groups if len(group) > 1]
+
+    def is_usable(values: Values) -> bool:
+        for single in singles:
+            if values[single] != EMPTY:
+                return True
+        return any(all(values[one] != EMPTY for one in group) for group in several)
+
+    return is_usable
+
+
+def _rejection(user: AudienceUser, place: str | None, rejects: Iterable[_Told]) -> Rejection:
+    for one in rejects:
+        if (text := one.text(user)) and (fault := one.fault(text, place)):
+            return Rejection(one.field, fault)
+    return Rejection(None, "no_identifier")
+
+
+def _left_out(user: AudienceUser, place: str | None, told: Iterable[_Told]) -> list[Rejection]:
+    texts = ((one, one.text(user)) for one in told)
+    faults = ((one.field, one.fault(text, place)) for one, text in texts if text and text.strip())
+    return [Rejection(field, fault) for field, fault in faults if fault]
+
+
+def _told(position: int, column: Column, settings: AccountSettings) -> _Told:
+    return _Told(position, column.field or "", attrgetter(FIELDS[column.field or ""]), _fault(column, settings))
+
+
+def _fault(column: Column, settings: AccountSettings) -> Callable[[str, str | None], str | None]:
+    """Return the function that says which word fits a text of which a column's steps leave nothing."""
+    rules = [rule for rule in column.rules if rule.when is None or rule.when.holds(settings)]
+    faults = [next((later.fault for later in rules[place:] if later.fault), None) for place in range(len(rules))]
+    steps = [(rule.make(settings), fault) for rule, fault in zip(rules, faults, strict=True)]
+
+    def fault(text: str, place: str | None) -> str | None:
+        if column.hashed == "refused" and as_hash(text):
+            return "hashed"
+        left: str | None = text
+        for step, fault in steps:
+            left = step(left, place) if left else None
+            if not left:
+                return fault
+        return None
+
+    return fault
+
+
+def _no_cell(user: AudienceUser, place: str | None) -> object:
+    del user, place
+    return EMPTY
+
+
+def _cell(column: Column, settings: AccountSettings) -> _Cell:
+    if column.value is not None:
+        return _own_cell(column.value, settings)
+    return _text_cell(column, settings) if column.is_text else _plain_cell(column.field or "")
+
+
+def _own_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
+    def cell(user: AudienceUser, place: str | None) -> object:
+        del place
+        made = value(user, settings)
+        return EMPTY if made is None or made == () else made
+
+    return cell
+
+
+def _plain_cell(field: str) -> _Cell:
+    """Return a cell that holds a value as it was uploaded."""
+    attribute = attrgetter(FIELDS["purchase"] if field in PURCHASE else FIELDS[field])
+    inner = attrgetter(PURCHASE[field]) if field in PURCHASE else None
+
+    def cell(user: AudienceUser, place: str | None) -> object:
+        del place
+        value = attribute(user)
+        if inner is not None and value is not None:
+            value = inner(value)
+        elif isinstance(value, msgspec.Struct):
+            value = msgspec.to_builtins(value)
+        return EMPTY if value is None or value == {} else value
+
+    return cell
+
+
+def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
+    text_of = attrgetter(FIELDS[column.field or ""])
+    finish = _finish(column, settings)
+    if column.field in REPEATED:
+        finish = lru_cache(REMEMBERED)(finish)
+
+    def cell(user: AudienceUser, place: str | None) -> object:
+        text = text_of(user)
+        return finish(text, place) if text else EMPTY
+
+    return cell
+
+
+def _finish(column: Column, settings: AccountSettings) -> _Finish:
+    """Return the way of a text through a column's rules to what goes out."""
+    step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
+
+    def finish(text: str, place: str | None) -> str:
+        if len(text) >= HASH_LENGTH and hashed != "text" and (given := as_hash(text)):
+            return EMPTY if hashed == "refused" else form_of_hash(given, column.form)
+        left = step(text, place)
+        return finished(left) if left else EMPTY
+
+    return finish
+
+
+def chain(column: Column, settings: AccountSettings) -> Step:
+    """Return the steps of a column's rules as one."""
+    steps = [rule.make(settings) for rule in column.rules if rule.when is None or rule.when.holds(settings)]
+    if len(steps) == 1:
+        return steps[0]
+
+    def step(text: str, place: str | None) -> str | None:
+        left: str | None = text
+        for one in steps:
+            left = one(left, place) if left else None
+        return left
+
+    return step
+
+
+def _finished(form: Form) -> Callable[[str], str]:
+    if form == "sha256":
+        return sha256_hex
+    return str if form == "plain" else lambda text: form_of_hash(sha256_hex(text), form)
+
+
+def form_of_hash(digest: str, form: Form) -> str:
+    """Return a SHA-256 of 64 hexadecimal digits as a column wants it."""
+    return base64.b64encode(bytes.fromhex(digest)).decode() if form == "sha256_base64" else digest
