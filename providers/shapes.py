@@ -31,9 +31,9 @@ def _builder(part: Part, position: Mapping[Column, int]) -> Build | None:
     if isinstance(part, Mapping):
         inner = {name: _builder(one, position) for name, one in part.items()}
         fixed = {name for name, one in part.items() if _is_fixed(one)}
-        return _mapping_builder([(name, one, name in fixed) for name, one in inner.items() if one])
+        return _mapping_builder([(name, one, name in fixed) for name, one in inner.items() if one], _is_fixed(part))
     if is_list(part):
-        return _list_builder([(one, _is_fixed(of)) for of in part if (one := _builder(of, position))])
+        return _list_builder([(one, _is_fixed(of)) for of in part if (one := _builder(of, position))], _is_fixed(part))
     return lambda _: part
 
 
@@ -59,9 +59,7 @@ def _together_builder(part: Together, position: Mapping[Column, int]) -> Build |
     return together
 
 
-def _mapping_builder(parts: Sequence[tuple[str, Build, bool]]) -> Build:
-    is_always = all(is_fixed for _, _, is_fixed in parts)
-
+def _mapping_builder(parts: Sequence[tuple[str, Build, bool]], is_always: bool) -> Build:
     def mapping(values: Values) -> object:
         found, is_filled = {}, is_always
         for name, build, is_fixed in parts:
@@ -74,9 +72,7 @@ def _mapping_builder(parts: Sequence[tuple[str, Build, bool]]) -> Build:
     return mapping
 
 
-def _list_builder(parts: Sequence[tuple[Build, bool]]) -> Build:
-    is_always = all(is_fixed for _, is_fixed in parts)
-
+def _list_builder(parts: Sequence[tuple[Build, bool]], is_always: bool) -> Build:
     def items(values: Values) -> object:
         found: list[object] = []
         is_filled = is_always
