@@ -134,7 +134,7 @@ class _Received(msgspec.Struct):
 
 
 class Facebook(Provider[FacebookSettings, list[Cell]]):
-    """An ad account. Uploads are answered at once; Meta matches within a day and never says whom."""
+    """An ad account. Meta says at once how many entries are malformed, with samples, and never whom it knows."""
 
     name: ClassVar[str] = "facebook"
     settings_type = FacebookSettings

@@ -134,7 +134,7 @@ class _Job(msgspec.Struct):
 
 
 class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
-    """An account. Values go plain over TLS; an import is a job, which `send` sees to its end."""
+    """An account. Values go plain over TLS; an import is a job, at whose end Klaviyo says whom it refused, and why."""
 
     name: ClassVar[str] = "klaviyo"
     settings_type = KlaviyoSettings

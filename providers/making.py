@@ -41,11 +41,11 @@ class _Told(NamedTuple):
 class RowMaker:
     """A template, compiled for one account's settings; of bare rows where attributes are left out.
 
-    `make` is pure. `names` are the columns' names on the platform.
+    `make` is pure. `columns` are those that are switched on, in the row's order, `names` what the platform calls them.
     """
 
     def __init__(self, template: RowTemplate, settings: AccountSettings, *, with_attributes: bool = True) -> None:
-        columns = _switched_on(template, settings)
+        self.columns = columns = _switched_on(template, settings)
         self.names = tuple(column.name for column in columns)
         self.make = _maker(template, columns, settings, with_attributes=with_attributes)
         self._read = reader(template.row, columns)
@@ -120,10 +120,10 @@ def _left_out(user: AudienceUser, place: str | None, told: Iterable[_Told]) -> l
 
 
 def _told(position: int, column: Column, settings: AccountSettings) -> _Told:
-    return _Told(position, column.field or "", attrgetter(FIELDS[column.field or ""]), _fault(column, settings))
+    return _Told(position, column.field or "", attrgetter(FIELDS[column.field or ""]), fault_of(column, settings))
 
 
-def _fault(column: Column, settings: AccountSettings) -> Callable[[str, str | None], str | None]:
+def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | None], str | None]:
     """Return the function that says which word fits a text of which a column's steps leave nothing."""
     rules = [rule for rule in column.rules if rule.when is None or rule.when.holds(settings)]
     faults = [next((later.fault for later in rules[place:] if later.fault), None) for place in range(len(rules))]

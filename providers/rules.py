@@ -65,7 +65,7 @@ EMAIL = _of_text("trimmed, lower case", normalise.email, "not_an_email")
 NO_ALIASES = _of_text("without dots and `+suffix` before the @", normalise.without_aliases)
 GMAIL = _of_text("of Gmail addresses without dots and `+suffix`", normalise.gmail)
 PHONE = Rule(
-    says="E.164, by its own country code, the user's country or `AUDIENCE_DEFAULT_REGION`",
+    says="E.164, of its own country, the user's or `AUDIENCE_DEFAULT_REGION`",
     fault="not_a_phone",
     make=_phone_step,
 )

@@ -20,9 +20,19 @@ from schemas.records import AudienceType
 
 VERSION = "/open_api/v1.3"
 EMAIL = Column(
-    "EMAIL_SHA256", "email", (NO_SPACES, rules.EMAIL, rules.NO_ALIASES.only("strip_aliases", True)), "sha256"
+    "EMAIL_SHA256",
+    "email",
+    (NO_SPACES, rules.EMAIL, rules.NO_ALIASES.only("strip_aliases", True)),
+    "sha256",
+    source="TikTok, help on customer files; its older pages also drop dots and what follows a `+`",
 )
-PHONE = Column("PHONE_SHA256", "phone", (rules.PHONE, NO_PLUS.only("phone_plus", False)), "sha256")
+PHONE = Column(
+    "PHONE_SHA256",
+    "phone",
+    (rules.PHONE, NO_PLUS.only("phone_plus", False)),
+    "sha256",
+    source="TikTok, API reference of `/segment/mapping/`; some of its help pages leave out the `+`",
+)
 SCHEMA = (EMAIL.name, PHONE.name)
 MAX_NAME = 70
 """Longer names are shortened by TikTok to 67 characters and three dots."""
@@ -146,7 +156,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         row=Cells(EMAIL, PHONE),
         usable=[[EMAIL], [PHONE]],
         rejects=[EMAIL, PHONE],
-        source="TikTok, API reference of `/segment/mapping/`, and its help on customer files",
+        source="TikTok, API reference of `/segment/mapping/`",
     )
     body = Body(
         shape={

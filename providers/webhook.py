@@ -100,7 +100,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
         row=members(EDGE_TAG_ID, EMAIL, PHONE, *OTHERS, PURCHASE),
         usable=[[EDGE_TAG_ID], [EMAIL], [PHONE]],
         rejects=[EMAIL, PHONE],
-        source="the README",
+        source="ours; calls are signed by [Standard Webhooks](https://www.standardwebhooks.com)",
     )
     body = Body(shape={"audience": AUDIENCE_ID, "users": ROWS})
 
