@@ -116,9 +116,6 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     """How rows are made; without it `row` and `identifiers` are written by hand."""
 
     def __init__(self, settings: SettingsT, transport: Transport, around: Surroundings = REAL) -> None:
-        by_hand = type(self).row is not Provider.row and type(self).identifiers is not Provider.identifiers
-        if self.template is None and not by_hand:
-            raise DeclarationError(f"{type(self).__name__}: declare a template, or write row and identifiers")
         self.settings = settings
         self.transport = transport
         self.around = around
@@ -131,6 +128,12 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     def platform_name(self, name: str, *, disable_prefix: bool) -> str:
         """Return what the platform calls the audience."""
         return name if disable_prefix else PREFIX + name.replace(" ", "_")
+
+    @classmethod
+    def makes_rows(cls) -> bool:
+        """Tell whether rows are declared, or made by hand."""
+        is_by_hand = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
+        return cls.template is not None or is_by_hand
 
     @cached_property
     def maker(self) -> RowMaker:
@@ -145,7 +148,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     @property
     def _template(self) -> RowTemplate:
         if self.template is None:
-            raise DeclarationError(f"{type(self).__name__}: there is no template")
+            raise DeclarationError(f"{type(self).__name__}: declare a template, or write row and identifiers")
         return self.template
 
     def row(self, user: AudienceUser) -> RowT | Rejection:
