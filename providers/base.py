@@ -14,7 +14,7 @@ import msgspec
 from providers.columns import DeclarationError, RowTemplate
 from providers.errors import RejectError
 from providers.http import Answer, Transport
-from providers.making import RowMaker
+from providers.interpreter import RowMaker
 from providers.pace import Pause, Rate
 from providers.reasons import Rejection
 from providers.settings import AccountSettings

@@ -36,6 +36,7 @@ class Column:
 
     A text that comes to nothing leaves its column empty, and is counted by the `fault` of the step that it did not
     pass, or of the next one that has a fault.
+
     With `value` a function of the provider's makes it instead, of the user and the account's settings: anything that
     JSON can hold, None for nothing, a tuple for several items of a list, or a Rejection, which rejects the user.
     """
@@ -66,8 +67,10 @@ class Column:
             raise DeclarationError(f"{self.name}: users have no field {self.field}")
         if self.value is not None and (self.rules or self.form != "plain" or self.says is None):
             raise DeclarationError(f"{self.name}: a function makes the whole value; say in `says` what it does")
-        if self.field not in TEXTS and (self.rules or self.form != "plain"):
+        if self.field not in TEXTS and self.is_text:
             raise DeclarationError(f"{self.name}: rules and hashes are for texts, {self.field} is none")
+        if self.field is None and self.value is None:
+            raise DeclarationError(f"{self.name}: name the field that it comes from, or a function that makes it")
 
     @property
     def is_text(self) -> bool:
@@ -108,7 +111,7 @@ def members(*columns: Column) -> dict[str, Column]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowTemplate:
-    """How a platform's rows are made, for one interpreter (`providers.making`).
+    """How a platform's rows are made, for one interpreter (`providers.interpreter`).
 
     `usable` are groups of columns: a user makes a row who has all of any one group. Who does not is rejected for the
     first of the fields in `rejects` that was given at all, by the word of the step that it did not pass, else as

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from providers.base import AnyProvider, Limits, Provider
-from providers.making import Made
+from providers.interpreter import Made
 from providers.reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair

@@ -6,9 +6,10 @@ from operator import attrgetter
 
 from providers.base import AnyProvider, Rejection
 from providers.columns import FIELDS, PURCHASE, Column
-from providers.making import fault_of, form_of_hash
-from providers.normalise import as_hash, country, sha256_hex
+from providers.interpreter import fault_of, form_of_hash
+from providers.normalise import as_hash, sha256_hex
 from providers.reasons import rejection_of
+from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
 
@@ -55,9 +56,9 @@ def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: 
     if column.value is not None:
         steps.append(Step(column.says or "", column.value(repaired.user, provider.settings)))
     elif column.is_text and isinstance(value, str) and value.strip():
-        place = country(repaired.user.country) if repaired.user.country else None
-        steps += _text_steps(provider, column, value, place)
-        reason = fault_of(column, provider.settings)(value, place)
+        country = alpha_2(repaired.user.country) if repaired.user.country else None
+        steps += _text_steps(provider, column, value, country)
+        reason = fault_of(column, provider.settings)(value, country)
     return Trace(column.name, column.field, _value(user, column.field), tuple(steps), reason)
 
 
@@ -78,7 +79,7 @@ def _repairs(column: Column, repaired: Repaired) -> Iterator[Step]:
         yield Step("dropped", None)
 
 
-def _text_steps(provider: AnyProvider, column: Column, text: str, place: str | None) -> Iterator[Step]:
+def _text_steps(provider: AnyProvider, column: Column, text: str, country: str | None) -> Iterator[Step]:
     if column.hashed != "text" and (digest := as_hash(text)):
         is_kept = column.hashed == "kept"
         yield Step(f"a SHA-256 already, {column.hashed}", form_of_hash(digest, column.form) if is_kept else None)
@@ -86,7 +87,7 @@ def _text_steps(provider: AnyProvider, column: Column, text: str, place: str | N
     left: str | None = text
     for rule in column.rules:
         if left and (rule.when is None or rule.when.holds(provider.settings)):
-            left = rule.make(provider.settings)(left, place)
+            left = rule.make(provider.settings)(left, country)
             yield Step(rule.says, left)
     if left and column.form != "plain":
         yield Step(FORMS[column.form], form_of_hash(sha256_hex(left), column.form))

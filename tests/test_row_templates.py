@@ -10,7 +10,7 @@ import pytest
 from providers import rules
 from providers.bodies import AUDIENCE_ID, ROWS, Body, Known, of_one_kind
 from providers.columns import Cells, Column, DeclarationError, RowTemplate, Together, members
-from providers.making import RowMaker
+from providers.interpreter import RowMaker
 from providers.reasons import Rejection
 from providers.rules import EMAIL, GMAIL, NAME, NO_PLUS, PHONE, POSTAL_CODE, TRIM, UPPER, When, at_most
 from providers.settings import AccountSettings
@@ -313,6 +313,8 @@ ONE = Column("one", "email", (EMAIL,), "sha256")
     [
         (lambda: Column("one", "mail"), "users have no field mail"),
         (lambda: Column("one", "purchase.profit", (TRIM,)), "purchase.profit is none"),
+        (lambda: Column("one", "purchase.currency", hashed="refused"), "purchase.currency is none"),
+        (lambda: Column("one", None), "name the field that it comes from"),
         (lambda: Column("one", "phone", value=both_spellings), "say in `says`"),
         (lambda: Column("one", "phone", (PHONE,), value=both_spellings, says="x"), "makes the whole value"),
         (lambda: RowTemplate(row=ONE, usable=[], rejects=[], source="x"), "name at least one column"),

@@ -1,4 +1,4 @@
-"""The one interpreter of declared rows: the only place that applies rules, hashes and says what was left out."""
+"""The one interpreter of declared rows: the only country that applies rules, hashes and says what was left out."""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
@@ -9,11 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from providers.columns import FIELDS, PURCHASE, Column, Form, RowTemplate
-from providers.normalise import HASH_LENGTH, as_hash, country, sha256_hex
+from providers.normalise import HASH_LENGTH, as_hash, sha256_hex
 from providers.reasons import Rejection
 from providers.rules import Step
 from providers.settings import AccountSettings
 from providers.shapes import EMPTY, Values, builder, reader
+from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 
 REMEMBERED = 8192
@@ -24,12 +25,11 @@ REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
 _Cell = Callable[[AudienceUser, str | None], object]
 _Finish = Callable[[str, str | None], str]
 
-
 Made = tuple[object, Sequence[Rejection]]
 """A user's row, or why there is none, and which values the row lacks, each with the reason."""
 
 
-class _Told(NamedTuple):
+class _TextColumn(NamedTuple):
     """A column whose text may be left out: where it stands, and what is wrong with a text that is."""
 
     position: int
@@ -68,27 +68,27 @@ def _maker(
     1. Every column's cell. 2. Who has no group of columns that makes a row is rejected, then who a column's function
     rejects. 3. The cells go to their places. 4. Texts that came to nothing are told.
     """
-    position = {column: place for place, column in enumerate(columns)}
+    position = {column: index for index, column in enumerate(columns)}
     wanted = [column for column in columns if with_attributes or not column.is_attribute]
     cells = [_cell(column, settings) if column in wanted else _no_cell for column in columns]
     is_usable = _usable(
         [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
     )
-    told = [_told(position[column], column, settings) for column in wanted if column.is_text]
-    rejects = [one for column in template.rejects for one in told if one.position == position.get(column)]
-    judging = [position[column] for column in wanted if column.value is not None]
+    texts = [_text_column(position[column], column, settings) for column in wanted if column.is_text]
+    rejects = [one for column in template.rejects for one in texts if one.position == position.get(column)]
+    computed = [position[column] for column in wanted if column.value is not None]
     build = builder(template.row, position)
 
     def make(user: AudienceUser) -> Made:
-        place = country(user.country) if user.country else None
-        values = [cell(user, place) for cell in cells]
+        country = alpha_2(user.country) if user.country else None
+        values = [cell(user, country) for cell in cells]
         if not is_usable(values):
-            return _rejection(user, place, rejects), ()
-        for judge in judging:
-            if isinstance(value := values[judge], Rejection):
+            return _rejection(user, country, rejects), ()
+        for index in computed:
+            if isinstance(value := values[index], Rejection):
                 return value, ()
-        lacking = [one for one in told if values[one.position] == EMPTY] if EMPTY in values else ()
-        return build(values), _left_out(user, place, lacking) if lacking else ()
+        lacking = [one for one in texts if values[one.position] == EMPTY] if EMPTY in values else ()
+        return build(values), _left_out(user, country, lacking) if lacking else ()
 
     return make
 
@@ -106,35 +106,35 @@ def _usable(groups: Sequence[Sequence[int]]) -> Callable[[Values], bool]:
     return is_usable
 
 
-def _rejection(user: AudienceUser, place: str | None, rejects: Iterable[_Told]) -> Rejection:
+def _rejection(user: AudienceUser, country: str | None, rejects: Iterable[_TextColumn]) -> Rejection:
     for one in rejects:
-        if (text := one.text(user)) and (fault := one.fault(text, place)):
+        if (text := one.text(user)) and (fault := one.fault(text, country)):
             return Rejection(one.field, fault)
     return Rejection(None, "no_identifier")
 
 
-def _left_out(user: AudienceUser, place: str | None, told: Iterable[_Told]) -> list[Rejection]:
-    texts = ((one, one.text(user)) for one in told)
-    faults = ((one.field, one.fault(text, place)) for one, text in texts if text and text.strip())
+def _left_out(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> list[Rejection]:
+    texts = ((one, one.text(user)) for one in lacking)
+    faults = ((one.field, one.fault(text, country)) for one, text in texts if text and text.strip())
     return [Rejection(field, fault) for field, fault in faults if fault]
 
 
-def _told(position: int, column: Column, settings: AccountSettings) -> _Told:
-    return _Told(position, column.field or "", attrgetter(FIELDS[column.field or ""]), fault_of(column, settings))
+def _text_column(position: int, column: Column, settings: AccountSettings) -> _TextColumn:
+    return _TextColumn(position, column.field or "", attrgetter(FIELDS[column.field or ""]), fault_of(column, settings))
 
 
 def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | None], str | None]:
     """Return the function that says which word fits a text of which a column's steps leave nothing."""
     rules = [rule for rule in column.rules if rule.when is None or rule.when.holds(settings)]
-    faults = [next((later.fault for later in rules[place:] if later.fault), None) for place in range(len(rules))]
+    faults = [next((later.fault for later in rules[index:] if later.fault), None) for index in range(len(rules))]
     steps = [(rule.make(settings), fault) for rule, fault in zip(rules, faults, strict=True)]
 
-    def fault(text: str, place: str | None) -> str | None:
+    def fault(text: str, country: str | None) -> str | None:
         if column.hashed == "refused" and as_hash(text):
             return "hashed"
         left: str | None = text
         for step, fault in steps:
-            left = step(left, place) if left else None
+            left = step(left, country) if left else None
             if not left:
                 return fault
         return None
@@ -142,20 +142,20 @@ def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | 
     return fault
 
 
-def _no_cell(user: AudienceUser, place: str | None) -> object:
-    del user, place
+def _no_cell(user: AudienceUser, country: str | None) -> object:
+    del user, country
     return EMPTY
 
 
 def _cell(column: Column, settings: AccountSettings) -> _Cell:
     if column.value is not None:
-        return _own_cell(column.value, settings)
+        return _computed_cell(column.value, settings)
     return _text_cell(column, settings) if column.is_text else _plain_cell(column.field or "")
 
 
-def _own_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
-    def cell(user: AudienceUser, place: str | None) -> object:
-        del place
+def _computed_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
         made = value(user, settings)
         return EMPTY if made is None or made == () else made
 
@@ -167,8 +167,8 @@ def _plain_cell(field: str) -> _Cell:
     attribute = attrgetter(FIELDS["purchase"] if field in PURCHASE else FIELDS[field])
     inner = attrgetter(PURCHASE[field]) if field in PURCHASE else None
 
-    def cell(user: AudienceUser, place: str | None) -> object:
-        del place
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
         value = attribute(user)
         if inner is not None and value is not None:
             value = inner(value)
@@ -185,9 +185,9 @@ def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
     if column.field in REPEATED:
         finish = lru_cache(REMEMBERED)(finish)
 
-    def cell(user: AudienceUser, place: str | None) -> object:
+    def cell(user: AudienceUser, country: str | None) -> object:
         text = text_of(user)
-        return finish(text, place) if text else EMPTY
+        return finish(text, country) if text else EMPTY
 
     return cell
 
@@ -196,10 +196,10 @@ def _finish(column: Column, settings: AccountSettings) -> _Finish:
     """Return the way of a text through a column's rules to what goes out."""
     step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
 
-    def finish(text: str, place: str | None) -> str:
+    def finish(text: str, country: str | None) -> str:
         if len(text) >= HASH_LENGTH and hashed != "text" and (given := as_hash(text)):
             return EMPTY if hashed == "refused" else form_of_hash(given, column.form)
-        left = step(text, place)
+        left = step(text, country)
         return finished(left) if left else EMPTY
 
     return finish
@@ -211,10 +211,10 @@ def chain(column: Column, settings: AccountSettings) -> Step:
     if len(steps) == 1:
         return steps[0]
 
-    def step(text: str, place: str | None) -> str | None:
+    def step(text: str, country: str | None) -> str | None:
         left: str | None = text
         for one in steps:
-            left = one(left, place) if left else None
+            left = one(left, country) if left else None
         return left
 
     return step
