@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -71,9 +70,8 @@ def _maker(
     position = {column: index for index, column in enumerate(columns)}
     wanted = [column for column in columns if with_attributes or not column.is_attribute]
     cells = [_cell(column, settings) if column in wanted else _no_cell for column in columns]
-    is_usable = _usable(
-        [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
-    )
+    groups = [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
+    is_usable = _usable(groups)
     texts = [_text_column(position[column], column, settings) for column in wanted if column.is_text]
     rejects = [one for column in template.rejects for one in texts if one.position == position.get(column)]
     computed = [position[column] for column in wanted if column.value is not None]
@@ -82,12 +80,13 @@ def _maker(
     def make(user: AudienceUser) -> Made:
         country = alpha_2(user.country) if user.country else None
         values = [cell(user, country) for cell in cells]
-        if not is_usable(values):
+        has_gaps = EMPTY in values
+        if (has_gaps or not groups) and not is_usable(values):
             return _rejection(user, country, rejects), ()
         for index in computed:
             if isinstance(value := values[index], Rejection):
                 return value, ()
-        lacking = [one for one in texts if values[one.position] == EMPTY] if EMPTY in values else ()
+        lacking = [one for one in texts if values[one.position] == EMPTY] if has_gaps else ()
         return build(values), _left_out(user, country, lacking) if lacking else ()
 
     return make
@@ -182,12 +181,31 @@ def _plain_cell(field: str) -> _Cell:
 def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
     text_of = attrgetter(FIELDS[column.field or ""])
     finish = _finish(column, settings)
-    if column.field in REPEATED:
-        finish = lru_cache(REMEMBERED)(finish)
+    if column.field in REPEATED and column.form != "plain":
+        return _remembering_cell(text_of, finish, by_country=any(rule.by_country for rule in column.rules))
 
     def cell(user: AudienceUser, country: str | None) -> object:
         text = text_of(user)
         return finish(text, country) if text else EMPTY
+
+    return cell
+
+
+def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Finish, *, by_country: bool) -> _Cell:
+    """Return a cell that keeps what it made of texts; all is forgotten when it is full, which costs least."""
+    known: dict[object, str] = {}
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        text = text_of(user)
+        if not text:
+            return EMPTY
+        key = (text, country) if by_country else text
+        found = known.get(key)
+        if found is None:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            found = known[key] = finish(text, country)
+        return found
 
     return cell
 
@@ -210,6 +228,8 @@ def chain(column: Column, settings: AccountSettings) -> Step:
     steps = [rule.make(settings) for rule in column.rules if rule.when is None or rule.when.holds(settings)]
     if len(steps) == 1:
         return steps[0]
+    if len(steps) == 2:
+        return _both(*steps)
 
     def step(text: str, country: str | None) -> str | None:
         left: str | None = text
@@ -218,6 +238,14 @@ def chain(column: Column, settings: AccountSettings) -> Step:
         return left
 
     return step
+
+
+def _both(first: Step, second: Step) -> Step:
+    def both(text: str, country: str | None) -> str | None:
+        left = first(text, country)
+        return second(left, country) if left else None
+
+    return both
 
 
 def _finished(form: Form) -> Callable[[str], str]:

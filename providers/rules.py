@@ -35,6 +35,9 @@ class Rule:
     says: str
     fault: str | None = None
     make: Callable[[AccountSettings], Step] = field(repr=False)
+    by_country: bool = False
+    """Whether the user's country changes what it makes of a text."""
+
     when: When | None = None
 
     def only(self, setting: str, value: object = None) -> "Rule":
@@ -68,6 +71,7 @@ PHONE = Rule(
     says="E.164, of its own country, the user's or `AUDIENCE_DEFAULT_REGION`",
     fault="not_a_phone",
     make=_phone_step,
+    by_country=True,
 )
 VALID_PHONE = _of_text(
     "only numbers that a numbering plan has", lambda text: text if is_valid_phone(text) else None, "not_a_phone"
@@ -79,6 +83,7 @@ POSTAL_CODE = Rule(
     says="lower case, without spaces and hyphens, of American ones the first five digits",
     fault="no_letters",
     make=lambda _: normalise.postal_code,
+    by_country=True,
 )
 
 

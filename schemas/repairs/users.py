@@ -66,22 +66,11 @@ def _is_ordinary(user: AudienceUser) -> bool:
         (user.email is None or emails.is_ordinary(user.email))
         and (user.phone is None or phones.is_ordinary(user.phone))
         and (user.edge_tag_id is None or _is_id(user.edge_tag_id) is not None)
-        and (user.first_name is None or _is_ordinary_name(user.first_name))
-        and (user.last_name is None or _is_ordinary_name(user.last_name))
-        and _is_ordinary_place(user.country, user.postal_code)
+        and (user.first_name is None or _is_name(user.first_name) is not None)
+        and (user.last_name is None or _is_name(user.last_name) is not None)
+        and (user.country is None or _is_country(user.country) is not None)
+        and (user.postal_code is None or places.is_ordinary(user.postal_code, user.country))
         and (user.purchase is None or _fault_of_currency(user.purchase) is None)
-    )
-
-
-@lru_cache(8192)
-def _is_ordinary_name(text: str) -> bool:
-    return _is_name(text) is not None
-
-
-@lru_cache(8192)
-def _is_ordinary_place(country: str | None, postal_code: str | None) -> bool:
-    return (country is None or _is_country(country) is not None) and (
-        postal_code is None or places.is_ordinary(postal_code, country)
     )
 
 
