@@ -1,6 +1,5 @@
 """`audience platforms`: what each platform gets of a user, as a page made of the providers' declarations."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 
 from providers.base import AnyProvider
@@ -30,7 +29,7 @@ def platforms_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
 
 
 def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
-    yield from (f"## {name}", "", " ".join((inspect.getdoc(kind) or "").split()), "")
+    yield from (f"## {name}", "", " ".join((kind.__doc__ or "").split()), "")
     if kind.template is None:
         yield from ("Its rows are made by code, so nothing can be told here: see its package.", "")
         return

@@ -185,6 +185,15 @@ class ProviderConformance:
         else:
             assert list(provider.identifiers(row)) == list(provider.identifiers(bare))
 
+    @hypothesis_settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
+    @given(USERS)
+    def test_what_a_row_lacks_is_told_by_field_in_words_of_the_vocabulary(self, user: AudienceUser) -> None:
+        provider, _ = self.made()
+        row = provider.row(user)
+        for told in () if isinstance(row, Rejection) else provider.left_out(user, row):
+            assert told.field in FIELDS
+            assert VOCABULARY[told.reason].scope == "row"
+
     def test_a_user_without_anything_makes_no_row(self) -> None:
         provider, _ = self.made()
         assert isinstance(provider.row(AudienceUser()), Rejection)

@@ -54,7 +54,9 @@ def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: 
     steps, value = list(_repairs(column, repaired)), _value(repaired.user, column.field)
     reason = dict(repaired.dropped).get(column.field or "")
     if column.value is not None:
-        steps.append(Step(column.says or "", column.value(repaired.user, provider.settings)))
+        made = column.value(repaired.user, provider.settings)
+        reason = made.reason if isinstance(made, Rejection) else reason
+        steps.append(Step(column.says or "", None if isinstance(made, Rejection) else made))
     elif column.is_text and isinstance(value, str) and value.strip():
         country = alpha_2(repaired.user.country) if repaired.user.country else None
         steps += _text_steps(provider, column, value, country)

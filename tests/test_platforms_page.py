@@ -16,7 +16,7 @@ from providers.columns import FIELDS
 from providers.rows import make_rows
 from providers.table import installed
 from providers.traces import explained
-from schemas.records import AudienceUser
+from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +69,13 @@ def test_a_value_that_is_lost_says_at_which_step_and_why_also_of_users_who_are_r
     assert ways["email"] == "email a••• -> dropped: nothing -> not_an_email"
     assert ways["phone_number"] == "phone 4••• -> dropped: nothing -> damaged_number"
     assert ways["last_name"].endswith("a SHA-256 already, refused: nothing -> hashed")
+
+
+def test_a_customer_whose_value_is_of_another_currency_is_told_at_the_column_of_values() -> None:
+    user = AudienceUser(email="a@example.com", purchase=Purchase(currency="USD", profit=5.0))
+    ways = told("facebook", user, value_from="profit", value_currency="EUR")
+    assert ways[""] == "facebook: user 0 is rejected: purchase.currency: other_currency"
+    assert ways["LOOKALIKE_VALUE"].endswith("nothing -> other_currency")
 
 
 def test_settings_show_in_the_steps() -> None:
