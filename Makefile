@@ -37,6 +37,7 @@ bench: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/audience errors > docs/errors.md
+	$(BIN)/audience platforms > docs/platforms.md
 	$(BIN)/python -m checks.clients > docs/clients.md
 
 second-opinion: $(VENV)/installed

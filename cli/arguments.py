@@ -81,6 +81,14 @@ def _audience_arguments(parser: argparse.ArgumentParser) -> None:
 def _preview_arguments(parser: argparse.ArgumentParser) -> None:
     _audience_arguments(parser)
     _accounts_argument(parser)
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const=0,
+        type=_count,
+        metavar="INDEX",
+        help="explain the row of this user, the first is 0, which is the default; put it last",
+    )
 
 
 def _reason(text: str) -> str:

@@ -13,7 +13,7 @@ from streams import lifeline
 
 log = structlog.get_logger()
 
-WITHOUT_SETTINGS = frozenset({"demo", "errors", "schema"})
+WITHOUT_SETTINGS = frozenset({"demo", "errors", "platforms", "schema"})
 """Commands that no `.env` and no setting of an account reaches, so that nothing wrong with them matters."""
 
 FOR_ACCOUNTS = frozenset({"serve", "up", "check", "config"})

@@ -28,12 +28,14 @@ from cli.demo import DemoFailedError, demo
 from cli.env_file import EnvFileError
 from cli.environment import Environment, SeveralUpsError
 from cli.errors_page import errors_page
+from cli.explain import explain
 from cli.first_words import checked_environment
 from cli.folder import InUseError
 from cli.invalid import WantedReceipts, list_invalid
 from cli.letter_lines import Shown
 from cli.letters import Wanted
 from cli.logs import PARTS, configure_logs
+from cli.platforms_page import platforms_page
 from cli.preview import preview
 from cli.process import ThreadFailedError, end_with_parent, run
 from cli.publish import publish
@@ -266,6 +268,9 @@ async def _preview(options: argparse.Namespace, environment: Environment) -> Non
     )
     if fault := invalidity(batch):
         raise PayloadError(fault)
+    if options.explain is not None:
+        sys.stdout.writelines(explain(accounts, users, options.explain))
+        return
     await preview(batch, accounts, sys.stdout.buffer.write, parsed.unknown)
     sys.stdout.flush()
 
@@ -377,6 +382,11 @@ async def _schema(options: argparse.Namespace, environment: Environment) -> None
     sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
 
 
+async def _platforms(options: argparse.Namespace, environment: Environment) -> None:
+    del options, environment
+    sys.stdout.write(platforms_page(installed()))
+
+
 async def _config(options: argparse.Namespace, environment: Environment) -> None:
     show_config(environment, as_json=options.json, as_env=options.env)
 
@@ -441,7 +451,8 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Show the requests that an upload would become. Prints one JSON object for each, secrets hidden, and a last "
         "one that sums up who is usable and who is not, and why. Sends nothing; needs no credentials, no Kafka and "
-        "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo.",
+        "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo. With --explain "
+        "it shows instead how each column of one user's row comes about, step by step, values masked.",
     ),
     (
         "publish",
@@ -506,6 +517,13 @@ _COMMANDS: Sequence[tuple[str, Command, bool, str]] = (
         False,
         "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "
         "prints the one by which other systems publish, for any Avro library.",
+    ),
+    (
+        "platforms",
+        _platforms,
+        False,
+        "Print what each platform gets of a user. A page in Markdown: for each field whether it goes, plain or hashed, "
+        "by which rules and whose, and what a platform never gets. It is docs/platforms.md.",
     ),
     (
         "config",

@@ -12,7 +12,7 @@ from yarl import URL
 from consumer.way import Account
 from producer.ignored import Ignored
 from providers.base import AnyProvider, Rejection, Surroundings
-from providers.http import Answer, Request
+from providers.http import Answer, Request, Transport
 from providers.rows import Rows, group_rows, make_rows
 from schemas.codec import decode_audience_batch, split, user_blocks
 from schemas.records import AudienceBatch
@@ -82,11 +82,16 @@ async def preview(
     summaries: dict[str, Summary] = {}
     for account in accounts:
         recorder, summary = _Recorder(), Summary()
-        provider = account.kind(account.settings, recorder, _surroundings())
+        provider = made_up_provider(account, recorder)
         async for request in _requests(provider, records, recorder, summary):
             write(_line(account, request))
         summaries[str(account.target)] = summary
     write(msgspec.json.encode({"summary": summaries, "ignored": ignored}) + b"\n")
+
+
+def made_up_provider(account: Account, transport: Transport | None = None) -> AnyProvider:
+    """Return an account's provider that calls nobody, for which time stands still."""
+    return account.kind(account.settings, transport or _Recorder(), _surroundings())
 
 
 def _surroundings() -> Surroundings:

@@ -1,4 +1,4 @@
-"""What a platform is to the runner: settings, limits, one pure row function, three calls."""
+"""What a platform is to the runner: settings, limits, rows as a declaration, three calls."""
 
 import asyncio
 import secrets
@@ -6,15 +6,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from providers.columns import DeclarationError, RowTemplate
 from providers.errors import RejectError
 from providers.http import Answer, Transport
+from providers.interpreter import RowMaker
 from providers.pace import Pause, Rate
+from providers.reasons import Rejection
 from providers.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
+
+__all__ = [
+    "PREFIX",
+    "REAL",
+    "AnyProvider",
+    "Limits",
+    "NamedRowsError",
+    "Provider",
+    "Rejection",
+    "Sent",
+    "Surroundings",
+]
 
 PREFIX = "blotout_"
 
@@ -31,14 +47,6 @@ class Limits:
     """Bytes of the rows as JSON, the commas between them included; leave room for what surrounds them."""
     row: int | None = None
     """Bytes of a single row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a user makes no row: the field of the upload that is at fault, a word of the vocabulary."""
-
-    field: str | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +100,9 @@ REAL = Surroundings()
 class Provider(ABC, Generic[SettingsT, RowT]):
     """One platform account. Subclasses hold no state but what they are made with.
 
-    The runner owns time, retries, slots, pace, splitting and completions. It calls `row` for each user,
-    `find_audience` and, if that finds none, `create_audience` once per audience, and `send` for each group of
-    rows that keeps the limits; calls of one account run at the same time.
+    The runner owns time, retries, slots, pace, splitting and completions. It makes rows by `template`, or where there
+    is none, calls `row` for each user; it calls `find_audience` and, if that finds none, `create_audience` once per
+    audience, and `send` for each group of rows that keeps the limits; calls of one account run at the same time.
     """
 
     name: ClassVar[str]
@@ -104,6 +112,8 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     """Each operation that requests name, with the platform's documented limits, () where there are none."""
     codes: ClassVar[Mapping[str, str]] = {}
     """The platform's documented error codes in words of our vocabulary."""
+    template: ClassVar[RowTemplate | None] = None
+    """How rows are made; without it `row` and `identifiers` are written by hand."""
 
     def __init__(self, settings: SettingsT, transport: Transport, around: Surroundings = REAL) -> None:
         self.settings = settings
@@ -119,32 +129,57 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """Return what the platform calls the audience."""
         return name if disable_prefix else PREFIX + name.replace(" ", "_")
 
-    @abstractmethod
+    @classmethod
+    def makes_rows(cls) -> bool:
+        """Tell whether rows are declared, or made by hand."""
+        is_by_hand = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
+        return cls.template is not None or is_by_hand
+
+    @cached_property
+    def maker(self) -> RowMaker:
+        """The template, compiled for this account."""
+        return RowMaker(self._template, self.settings)
+
+    @cached_property
+    def bare_maker(self) -> RowMaker:
+        """The same of bare rows."""
+        return RowMaker(self._template, self.settings, with_attributes=False)
+
+    @property
+    def _template(self) -> RowTemplate:
+        if self.template is None:
+            raise DeclarationError(f"{type(self).__name__}: declare a template, or write row and identifiers")
+        return self.template
+
     def row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row of the platform, anything that JSON can hold, or say why it makes none.
 
         Pure: the same user gives the same row, whatever came before. The user's values are repaired already
         (`schemas.repairs`), so that only the platform's own rules are left.
         """
+        return cast(RowT | Rejection, self.maker.make(user)[0])
 
     def bare_row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row as `row` does, without what membership does not need.
 
         Attributes are last-write-wins: what is sent again later must not bring back old ones.
         """
-        return self.row(user)
+        row = self.row(user)
+        if self.template is None or isinstance(row, Rejection):
+            return row
+        return cast(RowT | Rejection, self.bare_maker.make(user)[0])
 
     def left_out(self, user: AudienceUser, row: RowT) -> Iterable[Rejection]:
         """Return the values of a user that the platform would take but that its row lacks, each with the reason.
 
         What the platform takes from nobody, or what is blank, is not told.
         """
-        del user, row
-        return ()
+        del row
+        return () if self.template is None else self.maker.make(user)[1]
 
-    @abstractmethod
     def identifiers(self, row: RowT) -> Iterable[str]:
         """Return the platform's names of the identifiers that a row has."""
+        return self.maker.identifiers(row)
 
     @abstractmethod
     async def find_audience(self, platform_name: str) -> str | None:

@@ -185,6 +185,15 @@ class ProviderConformance:
         else:
             assert list(provider.identifiers(row)) == list(provider.identifiers(bare))
 
+    @hypothesis_settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
+    @given(USERS)
+    def test_what_a_row_lacks_is_told_by_field_in_words_of_the_vocabulary(self, user: AudienceUser) -> None:
+        provider, _ = self.made()
+        row = provider.row(user)
+        for told in () if isinstance(row, Rejection) else provider.left_out(user, row):
+            assert told.field in FIELDS
+            assert VOCABULARY[told.reason].scope == "row"
+
     def test_a_user_without_anything_makes_no_row(self) -> None:
         provider, _ = self.made()
         assert isinstance(provider.row(AudienceUser()), Rejection)
@@ -279,11 +288,12 @@ class LiveConformance(ProviderConformance):
             assert await provider.find_audience(name.lower()) != audience_id
 
     async def test_sending_the_same_rows_twice_leaves_the_same_members(self) -> None:
-        users = [AudienceUser(email="a@example.com"), AudienceUser(phone="+14155550100")]
+        users = [AudienceUser(email="a@example.com"), AudienceUser(phone="+14155550100"), full_user(2)]
         async with self.stage() as stage, self.opened(stage.settings) as provider:
             name = provider.platform_name("VIP", disable_prefix=False)
             audience_id = await provider.find_audience(name) or await provider.create_audience(name, "custom")
-            rows = [msgspec.Raw(msgspec.json.encode(provider.row(user))) for user in users]
+            made = [row for user in users if not isinstance(row := provider.row(user), Rejection)]
+            rows = [msgspec.Raw(msgspec.json.encode(row)) for row in made[:2]]
             for _ in range(2):
                 sent = await provider.send(audience_id, rows)
                 assert not sent.rejected

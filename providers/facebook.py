@@ -3,37 +3,63 @@
 import hashlib
 import hmac
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from providers import normalise
-from providers.base import Limits, Provider, Rejection, Sent
+from providers import rules
+from providers.base import Limits, Provider, Sent
+from providers.bodies import NAMES, ROWS, Body, Known
+from providers.columns import Cells, Column, RowTemplate
 from providers.errors import TooMuchError, platform_error
 from providers.facebook_answers import CODES, VERSION_WARNING, pause_by_usage, refusal
 from providers.http import Answer, Request
 from providers.pace import Pause, Rate
-from providers.reasons import unreadable
+from providers.reasons import Rejection
+from providers.rules import NAME, NO_PLUS, POSTAL_CODE, TRIM, When
 from providers.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser, Purchase
+from schemas.records import AudienceType, AudienceUser
 
+META = (
+    "Meta, [Customer File Custom Audiences]"
+    "(https://developers.facebook.com/documentation/ads-commerce/marketing-api/audiences/guides/custom-audiences)"
+)
+EXTERN_ID = Column("EXTERN_ID", "edgeTagId", (TRIM,), hashed="text")
+EMAIL = Column("EMAIL", "email", (rules.EMAIL,), "sha256")
+PHONE = Column("PHONE", "phone", (rules.PHONE, NO_PLUS), "sha256")
+FN = Column("FN", "firstName", (NAME,), "sha256")
+LN = Column("LN", "lastName", (NAME,), "sha256")
+COUNTRY = Column("COUNTRY", "country", (rules.COUNTRY,), "sha256")
+ZIP = Column("ZIP", "postalCode", (POSTAL_CODE,), "sha256")
+
+
+def lookalike_value(user: AudienceUser, settings: "FacebookSettings") -> float | Rejection:
+    """Return a customer's value: 0 where there is none or it is no number from 0; never of another currency."""
+    purchase = user.purchase
+    if purchase is None:
+        return 0
+    amount = purchase.profit if settings.value_from == "profit" else purchase.total_7_days
+    if amount is None or not math.isfinite(amount) or amount <= 0:
+        return 0
+    if (purchase.currency or "").strip().upper() != settings.value_currency:
+        return Rejection("purchase.currency", "other_currency")
+    return amount
+
+
+VALUE = Column(
+    "LOOKALIKE_VALUE",
+    "purchase",
+    value=lookalike_value,
+    says="`profit` or `total7Days` as a number from 0, else 0; who has another currency is rejected",
+    is_identifier=False,
+    when=When(setting="value_from"),
+)
 FIELDS: Mapping[str, str] = {
-    "EXTERN_ID": "edgeTagId",
-    "EMAIL": "email",
-    "PHONE": "phone",
-    "FN": "firstName",
-    "LN": "lastName",
-    "COUNTRY": "country",
-    "ZIP": "postalCode",
+    column.name: column.field for column in (EXTERN_ID, EMAIL, PHONE, FN, LN, COUNTRY, ZIP) if column.field
 }
-"""Columns of every row, and our fields: all but the first are SHA-256 of the normalised value, or empty."""
-
-HASHED = tuple(FIELDS)[1:]
-
-VALUE = "LOOKALIKE_VALUE"
-"""Last column of a value-based audience: a plain number from 0, without a currency."""
+"""Columns by which somebody may be known, and our fields."""
 
 PAGE = 100
 SESSION_BITS = 63
@@ -108,71 +134,26 @@ class _Received(msgspec.Struct):
 
 
 class Facebook(Provider[FacebookSettings, list[Cell]]):
-    """An ad account. Uploads are answered at once; Meta matches within a day and never says whom."""
+    """An ad account. Meta says at once how many entries are malformed, with samples, and never whom it knows."""
 
     name: ClassVar[str] = "facebook"
     settings_type = FacebookSettings
     limits = Limits(rows=10_000, body=8_000_000)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"find": (), "create": (), "upload": ()}
     codes = CODES
+    template = RowTemplate(
+        row=Cells(EXTERN_ID, EMAIL, PHONE, FN, LN, COUNTRY, ZIP, VALUE),
+        usable=[[EXTERN_ID], [EMAIL], [PHONE], [FN, LN, COUNTRY, ZIP]],
+        rejects=[EMAIL, PHONE],
+        source=META,
+    )
+    body = Body(shape={"payload": {"schema": NAMES, "data": ROWS}, "session": Known("session")})
+    """A call is a session of its own."""
 
     @property
     def account_id(self) -> str:
         """The ad account's number."""
         return self.settings.ad_account_id.removeprefix("act_")
-
-    @property
-    def schema(self) -> tuple[str, ...]:
-        """Columns of every row of this account."""
-        return (*FIELDS, VALUE) if self.settings.value_from else tuple(FIELDS)
-
-    def row(self, user: AudienceUser) -> list[Cell] | Rejection:
-        """Return the cells of the schema.
-
-        Usable is a user with an external id, an e-mail address or a phone number, or with both names, country
-        and postal code, which Meta matches together.
-        """
-        country = normalise.country(user.country) if user.country else None
-        cells: list[Cell] = [
-            (user.edge_tag_id or "").strip(),
-            _hashed(user.email, normalise.email),
-            _hashed(user.phone, lambda text: self._phone(text, country)),
-            _hashed(user.first_name, normalise.name),
-            _hashed(user.last_name, normalise.name),
-            _hashed(user.country, lambda _: country),
-            _hashed(user.postal_code, lambda text: normalise.postal_code(text, country)),
-        ]
-        if not any(cells[:3]) and not all(cells[3:]):
-            return _why_unusable(user)
-        if self.settings.value_from is None:
-            return cells
-        value = self._value(user.purchase)
-        return value if isinstance(value, Rejection) else [*cells, value]
-
-    def _phone(self, text: str, country: str | None) -> str:
-        number = normalise.phone(text, country, self.settings.default_region)
-        return number[1:] if number else ""
-
-    def _value(self, purchase: Purchase | None) -> float | Rejection:
-        """Return a customer's value: 0 where there is none or it is no number from 0; never of another currency."""
-        if purchase is None:
-            return 0
-        amount = purchase.profit if self.settings.value_from == "profit" else purchase.total_7_days
-        if amount is None or not math.isfinite(amount) or amount <= 0:
-            return 0
-        if (purchase.currency or "").strip().upper() != self.settings.value_currency:
-            return Rejection("purchase.currency", "other_currency")
-        return amount
-
-    def left_out(self, user: AudienceUser, row: list[Cell]) -> Iterable[Rejection]:
-        """Return the values of which Meta's rules left nothing to hash."""
-        if "" not in row:
-            return ()
-        return unreadable(user, [FIELDS[column] for column, cell in zip(HASHED, row[1:], strict=False) if cell == ""])
-
-    def identifiers(self, row: list[Cell]) -> Iterable[str]:
-        """Return the columns that are filled, but for the value."""
-        return [column for column, cell in zip(FIELDS, row, strict=False) if cell != ""]
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Page through the account's audiences; of several with this name take the one with the smallest id.
@@ -223,7 +204,7 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
             "last_batch_flag": True,
             "estimated_num_total": len(rows),
         }
-        body = {"payload": {"schema": self.schema, "data": rows}, "session": session}
+        body = self.body.filled(rows, names=self.maker.names, session=session)
         path = f"/{self.settings.api_version}/{audience_id}/users"
         answer = await self._call("upload", "POST", path, _Received, body=body)
         invalid = max(0, min(answer.num_invalid_entries, len(rows)))
@@ -285,24 +266,6 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
 
 def _by_number(text: str) -> tuple[int, str]:
     return (int(text) if text.isdecimal() else 0, text)
-
-
-def _hashed(text: str | None, rule: Callable[[str], str | None]) -> str:
-    """Return the SHA-256 of a normalised value, the value itself if it is a hash; empty stays empty."""
-    if not text:
-        return ""
-    if given := normalise.as_hash(text):
-        return given
-    cleaned = rule(text)
-    return normalise.sha256_hex(cleaned) if cleaned else ""
-
-
-def _why_unusable(user: AudienceUser) -> Rejection:
-    if user.email:
-        return Rejection("email", "not_an_email")
-    if user.phone:
-        return Rejection("phone", "not_a_phone")
-    return Rejection(None, "no_identifier")
 
 
 def placed_samples(samples: object, rows: Sequence[msgspec.Raw], most: int) -> dict[int, Rejection]:

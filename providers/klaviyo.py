@@ -8,19 +8,27 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers import normalise
-from providers.base import Limits, NamedRowsError, Provider, Rejection, Sent
+from providers import normalise, rules
+from providers.base import Limits, NamedRowsError, Provider, Sent
+from providers.bodies import AUDIENCE_ID, ROWS, Body
+from providers.columns import Column, Hashed, RowTemplate, members, places_of
 from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.http import Answer, Request
-from providers.numbering import is_valid_phone
 from providers.pace import Pause, Rate
-from providers.reasons import UNREADABLE, given
+from providers.reasons import Rejection
+from providers.rules import TRIM, VALID_PHONE, Rule, at_most
 from providers.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser, Purchase
+from schemas.records import AudienceType
+
+
+def _attribute(name: str, field: str, steps: Sequence[Rule] = ()) -> Column:
+    """Return a column that says more of somebody than who it is."""
+    hashed: Hashed = "refused" if steps else "text"
+    return Column(name, field, steps, hashed=hashed, is_identifier=False, is_attribute=True)
+
 
 KIND = "application/vnd.api+json"
 JOBS = "/api/profile-bulk-import-jobs"
-MAX_EXTERNAL_ID = 255
 POLLS = 200
 """Looks at a job before it counts as stuck; with the waits below some fifteen minutes."""
 
@@ -46,31 +54,29 @@ CODES: Mapping[str, str] = {
     "504": "platform_error",
     "524": "platform_error",
 }
-FIELDS: Mapping[str, str] = {
-    "email": "email",
-    "phone_number": "phone",
-    "external_id": "edgeTagId",
-    "first_name": "firstName",
-    "last_name": "lastName",
+EMAIL = Column("email", "email", (rules.EMAIL,), hashed="refused")
+PHONE = Column("phone_number", "phone", (rules.PHONE, VALID_PHONE), hashed="refused")
+EXTERNAL_ID = Column("external_id", "edgeTagId", (TRIM, at_most(255)), hashed="text")
+PROFILE = {
+    **members(EMAIL, PHONE, EXTERNAL_ID),
+    **members(_attribute("first_name", "firstName", (TRIM,)), _attribute("last_name", "lastName", (TRIM,))),
+    "location": members(_attribute("country", "country", (TRIM,)), _attribute("zip", "postalCode", (TRIM,))),
+    "properties": members(
+        _attribute("purchase_currency", "purchase.currency"),
+        _attribute("purchase_profit", "purchase.profit"),
+        _attribute("purchase_total_7_days", "purchase.total7Days"),
+    ),
 }
-"""Our names of a profile's attributes."""
+"""Attributes of a profile. A hash would show there, and empty ones are left out, as an import can't clear them."""
 
-PLACES: Mapping[str, str] = {
-    "location/country": "country",
-    "location/zip": "postalCode",
-    "properties/purchase_currency": "purchase.currency",
-    "properties/purchase_profit": "purchase.profit",
-    "properties/purchase_total_7_days": "purchase.total7Days",
-}
-"""The same of what stands deeper."""
+FIELDS: Mapping[str, str] = {path: column.field for path, column in places_of(PROFILE) if column.field}
+"""Our names of a profile's attributes, by the members that lead there."""
 
 OPT_OUT = "X-Klaviyo-Revision-Fall-Forward-Opt-Out"
 """With it a retired revision is refused with 410; else Klaviyo answers by the next one (its versioning policy)."""
 
 GATEWAYS = frozenset({400, 401, 403, 404, 405, 409, 422})
 """Statuses that say nothing of us where something in front of Klaviyo gave them."""
-
-IDENTIFIERS = ("email", "phone_number", "external_id")
 
 _UPLOADS = (Rate(10, 1), Rate(150, 60))
 
@@ -128,7 +134,7 @@ class _Job(msgspec.Struct):
 
 
 class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
-    """An account. Values go plain over TLS; an import is a job, which `send` sees to its end."""
+    """An account. Values go plain over TLS; an import is a job, at whose end Klaviyo says whom it refused, and why."""
 
     name: ClassVar[str] = "klaviyo"
     settings_type = KlaviyoSettings
@@ -141,58 +147,27 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
     }
 
     codes = CODES
+    template = RowTemplate(
+        row={"type": "profile", "attributes": PROFILE},
+        usable=[[EMAIL], [PHONE], [EXTERNAL_ID]],
+        rejects=[EMAIL, PHONE, EXTERNAL_ID],
+        source="Klaviyo, [Bulk import profiles](https://developers.klaviyo.com/en/reference/bulk_import_profiles)",
+    )
+    body = Body(
+        shape={
+            "data": {
+                "type": "profile-bulk-import-job",
+                "attributes": {"profiles": {"data": ROWS}},
+                "relationships": {"lists": {"data": [{"type": "list", "id": AUDIENCE_ID}]}},
+            }
+        }
+    )
 
     @property
     def account_id(self) -> str:
         """The account's id where it is set, else a fingerprint of the key, from which the key can't be told."""
         key = self.settings.api_key.get_secret_value()
         return self.settings.account_id or normalise.sha256_hex(f"klaviyo account {key}")[:16]
-
-    def row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
-        """Return a profile; empty fields are left out, as an import can't clear them."""
-        identifiers = {
-            "email": _plain_email(user.email),
-            "phone_number": self._phone(user),
-            "external_id": _external_id(user.edge_tag_id),
-        }
-        if not any(identifiers.values()):
-            return _why_unusable(user)
-        location = _filled({"country": _text(user.country), "zip": _text(user.postal_code)})
-        attributes = {
-            **identifiers,
-            "first_name": _text(user.first_name),
-            "last_name": _text(user.last_name),
-            "location": location,
-            "properties": _properties(user.purchase) if user.purchase else {},
-        }
-        return {"type": "profile", "attributes": _filled(attributes)}
-
-    def bare_row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
-        """Return a profile of identifiers alone: names, places and purchases are its attributes."""
-        row = self.row(user)
-        if isinstance(row, Rejection):
-            return row
-        kept = {name: value for name, value in row["attributes"].items() if name in IDENTIFIERS}
-        return {**row, "attributes": kept}
-
-    def left_out(self, user: AudienceUser, row: dict[str, Any]) -> Iterable[Rejection]:
-        """Return the values that Klaviyo would take from somebody else: hashed, too long, or no valid number."""
-        attributes = row["attributes"]
-        lacking = [field for name, field in FIELDS.items() if name not in attributes]
-        place = attributes.get("location", {})
-        lacking += [PLACES[f"location/{name}"] for name in ("country", "zip") if name not in place]
-        return [Rejection(field, _why_left_out(field, text)) for field, text in given(user, lacking)]
-
-    def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
-        """Return the identifiers that a profile has."""
-        return [name for name in IDENTIFIERS if name in row["attributes"]]
-
-    def _phone(self, user: AudienceUser) -> str | None:
-        if not user.phone or normalise.as_hash(user.phone):
-            return None
-        country = normalise.country(user.country) if user.country else None
-        number = normalise.phone(user.phone, country, self.settings.default_region)
-        return number if number and is_valid_phone(number) else None
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Ask for lists of this name; of several take the first by id."""
@@ -204,19 +179,17 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
     async def create_audience(self, platform_name: str, audience_type: AudienceType) -> str:
         """Create a list, of either type; Klaviyo allows 150 a day."""
         del audience_type
-        attributes = _filled({"name": platform_name, "opt_in_process": self.settings.opt_in_process})
+        attributes = {"name": platform_name}
+        if self.settings.opt_in_process:
+            attributes["opt_in_process"] = self.settings.opt_in_process
         body = {"data": {"type": "list", "attributes": attributes}}
         return (await self._call("create", "POST", "/api/lists", _One, body=body)).data.id
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Import profiles into the list, wait for the job's end and ask what it could not take."""
-        lists = {"lists": {"data": [{"type": "list", "id": audience_id}]}}
-        data = {
-            "type": "profile-bulk-import-job",
-            "attributes": {"profiles": {"data": rows}},
-            "relationships": lists,
-        }
-        job = (await self._call("upload", "POST", JOBS, _One, body={"data": data})).data.id
+        job = (
+            await self._call("upload", "POST", JOBS, _One, body=self.body.filled(rows, audience_id=audience_id))
+        ).data.id
         failed = min(await self._wait_for(job), len(rows))
         return await self._outcome(job, failed, len(rows)) if failed > 0 else Sent(request_ids=[job])
 
@@ -385,47 +358,5 @@ def place_of_error(error: Mapping[str, Any]) -> tuple[int, Rejection] | None:
     if found is None:
         return None
     parts = (found["inner"] or "").split("/")
-    field = FIELDS.get(parts[0]) or PLACES.get("/".join(parts[:2]))
+    field = FIELDS.get(f"/{parts[0]}") or FIELDS.get("/" + "/".join(parts[:2]))
     return int(found["place"]), Rejection(field, "refused_by_platform")
-
-
-def _plain_email(text: str | None) -> str | None:
-    return normalise.email(text) if text and not normalise.as_hash(text) else None
-
-
-def _external_id(text: str | None) -> str | None:
-    trimmed = text.strip() if text else ""
-    return trimmed if 0 < len(trimmed) <= MAX_EXTERNAL_ID else None
-
-
-def _text(text: str | None) -> str | None:
-    """Return a text trimmed; None where it is empty or a hash, which would show on the profile."""
-    return text.strip() or None if text and not normalise.as_hash(text) else None
-
-
-def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "", {})}
-
-
-def _properties(purchase: Purchase) -> dict[str, Any]:
-    return _filled(
-        {
-            "purchase_currency": purchase.currency,
-            "purchase_profit": purchase.profit,
-            "purchase_total_7_days": purchase.total_7_days,
-        }
-    )
-
-
-def _why_left_out(field: str, text: str) -> str:
-    if normalise.as_hash(text):
-        return "hashed"
-    return "too_long" if field == "edgeTagId" else UNREADABLE[field]
-
-
-def _why_unusable(user: AudienceUser) -> Rejection:
-    given = (("email", user.email, "not_an_email"), ("phone", user.phone, "not_a_phone"))
-    for field, value, reason in given:
-        if value:
-            return Rejection(field, "hashed" if normalise.as_hash(value) else reason)
-    return Rejection("edgeTagId", "too_long") if user.edge_tag_id else Rejection(None, "no_identifier")

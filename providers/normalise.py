@@ -1,4 +1,7 @@
-"""Texts as platforms want them before they are hashed. Each platform picks what its documentation asks for."""
+"""Texts as platforms want them before they are hashed. Each platform picks what its documentation asks for.
+
+What exports and people did to a value is undone before (`schemas.repairs`); nothing of that is here again.
+"""
 
 import hashlib
 import re
@@ -16,19 +19,21 @@ from providers.numbering import (
     without_trunk,
 )
 from schemas.countries import alpha_2
+from schemas.repairs.cells import Cell, is_hash, of_usual_digits, of_usual_width, without_invisible
 
-_HASHED = re.compile(r"[0-9a-fA-F]{64}")
+HASH_LENGTH = 64
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+GMAIL = ("@gmail.com", "@googlemail.com")
 _CLEAN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _INTERNATIONAL = re.compile(r"\s*\(?\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
 _EXIT_CODE = re.compile(r"\s*(?:00|01[01])")
 """What may be dialled before a country code; which of them is, the region tells."""
 
-_PIECES = re.compile(r"\d+")
+_PIECES = re.compile(r"[0-9]+")
+_OTHERS = re.compile(r"[^0-9]+")
 _ONE_PIECE = 6
 """Digits from which on the first piece of a number is no area code."""
 
-_EXTENSION = re.compile(r"(?:;|,|x|ext)", re.IGNORECASE)
 _TRUNK = re.compile(r"\(\s*0\s*\)")
 """The 0 that is dialled only within the country, as in +44 (0)20."""
 
@@ -40,8 +45,10 @@ def sha256_hex(text: str) -> str:
 
 def as_hash(text: str) -> str | None:
     """Return a value that is a SHA-256 already, lower-case; None if it is none. Nothing but 64 digits is one."""
+    if len(text) < HASH_LENGTH:
+        return None
     stripped = text.strip()
-    return stripped.lower() if _HASHED.fullmatch(stripped) else None
+    return stripped.lower() if is_hash(stripped) else None
 
 
 def email(text: str) -> str | None:
@@ -49,8 +56,19 @@ def email(text: str) -> str | None:
 
     Dots and what follows a `+` stay: dropping them for Gmail is other platforms' rule.
     """
-    cleaned = unicodedata.normalize("NFC", text).strip().lower()
+    cleaned = text.strip().lower()
     return cleaned if _EMAIL.fullmatch(cleaned) else None
+
+
+def without_aliases(address: str) -> str:
+    """Return an address without the dots and the `+suffix` of its local part, whatever its domain."""
+    local, at, domain = address.rpartition("@")
+    return local.partition("+")[0].replace(".", "") + at + domain
+
+
+def gmail(address: str) -> str:
+    """Return an address, of Gmail's without dots and `+suffix`, which its mailboxes do not tell apart."""
+    return without_aliases(address) if address.endswith(GMAIL) else address
 
 
 def country(text: str) -> str | None:
@@ -137,7 +155,7 @@ def _abroad(text: str) -> str | None:
     """Read a number as one whose `+` was left out: its digits in one piece, or with the country code as the first."""
     found = _PIECES.search(text)
     first = "" if found is None else found[0]
-    if unicodedata.decimal(first[:1] or "0") == 0 or not (len(first) >= _ONE_PIECE or is_country_code(first)):
+    if first[:1] in ("", "0") or not (len(first) >= _ONE_PIECE or is_country_code(first)):
         return None
     number = _digits(text)
     mended = number and without_trunk(number)
@@ -145,14 +163,13 @@ def _abroad(text: str) -> str | None:
 
 
 def _visible(text: str) -> str:
-    """Return what is seen of a text: digits of any width as digits, marks of direction left out."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
+    """Return what is seen of a text, for who calls this without the repairs before it."""
+    return of_usual_digits(of_usual_width(without_invisible(Cell(text)))).text or ""
 
 
 def _digits(text: str) -> str | None:
-    """Return `+` and the digits before any extension, without leading zeros."""
-    letters = _EXTENSION.split(text)[0]
-    number = "".join(str(unicodedata.decimal(letter)) for letter in letters if letter.isdecimal()).lstrip("0")
+    """Return `+` and the digits, without leading zeros."""
+    number = _OTHERS.sub("", text).lstrip("0")
     return "+" + number if 7 <= len(number) <= 15 else None
 
 
@@ -166,7 +183,7 @@ def name(text: str) -> str:
 
 def postal_code(text: str, country_code: str | None) -> str:
     """Return a postal code in lower case without spaces and hyphens; of an American one the first five digits."""
-    code = "".join(unicodedata.normalize("NFC", text).lower().split())
+    code = "".join(text.lower().split())
     if country_code == "us" or (country_code is None and re.fullmatch(r"\d{5}-\d{4}", code)):
         return code[:5]
     return code.replace("-", "")

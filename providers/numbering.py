@@ -46,7 +46,10 @@ def is_country_code(digits: str) -> bool:
 
 def country_code(number: str) -> str:
     """Return the country code of `+` and digits, empty where there is none; none begins with another."""
-    return next((number[1 : 1 + length] for length in (1, 2, 3) if number[1 : 1 + length] in _CODES), "")
+    for end in (2, 3, 4):
+        if (code := number[1:end]) in _CODES:
+            return code
+    return ""
 
 
 def has_possible_length(number: str) -> bool:

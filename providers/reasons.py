@@ -1,9 +1,18 @@
 """Why users, or values of theirs, do not reach a platform: told by field, the most telling reason first."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from providers.base import Rejection
 from schemas.records import AudienceUser
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a user makes no row: the field of the upload that is at fault, a word of the vocabulary."""
+
+    field: str | None
+    reason: str
+
 
 IDENTIFIERS = ("email", "phone", "edgeTagId")
 """Fields that say who a user is, in the order in which their faults are told."""

@@ -1,17 +1,18 @@
 """From users to groups of rows that keep a platform's limits."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
 import structlog
 
-from providers.base import AnyProvider, Limits, Rejection
-from providers.reasons import IDENTIFIERS, reason_of, rejection_of
+from providers.base import AnyProvider, Limits, Provider
+from providers.interpreter import Made
+from providers.reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
 from schemas.records import AudienceUser
-from schemas.repairs.users import repair
+from schemas.repairs.users import Repaired, repair
 from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ def make_rows(
     Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
     row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
     """
-    making = _Making(provider, with_attributes)
+    making = _Making(row_function(provider, with_attributes=with_attributes), provider.limits.row, with_attributes)
     numbered = iter(users)
     while some := list(islice(numbered, step)):
         for index, user in some:
@@ -72,11 +73,29 @@ def make_rows(
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
 
 
+def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
+    """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
+    own, common = type(provider), Provider
+    is_declared = own.row is common.row and own.bare_row is common.bare_row and own.left_out is common.left_out
+    if provider.template is not None and is_declared:
+        return provider.maker.make if with_attributes else provider.bare_maker.make
+    row_of = provider.row if with_attributes else provider.bare_row
+
+    def by_hand(user: AudienceUser) -> Made:
+        row = row_of(user)
+        return row, () if isinstance(row, Rejection) else list(provider.left_out(user, row))
+
+    return by_hand
+
+
 @dataclass(frozen=True, slots=True)
 class _Making:
     """Rows in the making, and where row functions raised."""
 
-    provider: AnyProvider
+    make: Callable[[AudienceUser], Made]
+    most: int | None
+    """Bytes of one row."""
+
     with_attributes: bool
     made: Rows = field(default_factory=Rows)
     bugs: Counter[str] = field(default_factory=Counter)
@@ -84,34 +103,31 @@ class _Making:
     def add(self, index: int, user: AudienceUser) -> None:
         """Add a user's row, or why there is none."""
         made, repaired = self.made, repair(user)
-        row_of = self.provider.row if self.with_attributes else self.provider.bare_row
         try:
-            row = row_of(repaired.user)
+            row, left_out = self.make(repaired.user)
             if isinstance(row, Rejection):
                 made.rejected.append((index, rejection_of(row, repaired.dropped)))
                 return
             raw = _encoder.encode(row)
-            left_out = self._left_out(repaired.user, row)
         except Exception as error:
             self.bugs[place_of(error)] += 1
             made.rejected.append((index, Rejection(None, "bug")))
             return
-        most = self.provider.limits.row
-        if most is not None and len(raw) > most:
+        if self.most is not None and len(raw) > self.most:
             made.rejected.append((index, Rejection(None, "too_large")))
             return
         made.rows.append(msgspec.Raw(raw))
         made.indexes.append(index)
-        if repaired.repaired:
-            lost = tuple(f"{one.field}: " for one in left_out)
-            made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
-        if left_out or repaired.dropped:
-            made.dropped.update(map(reason_of, (*left_out, *(Rejection(*fault) for fault in repaired.dropped))))
+        if left_out or repaired.repaired or repaired.dropped:
+            self._count(repaired, left_out)
 
-    def _left_out(self, user: AudienceUser, row: object) -> Sequence[Rejection]:
-        """Return the values that a row lacks; a bare one lacks attributes on purpose."""
-        told = self.provider.left_out(user, row)
-        return [one for one in told if self.with_attributes or one.field in IDENTIFIERS]
+    def _count(self, repaired: Repaired, left_out: Iterable[Rejection]) -> None:
+        """Count what was repaired and what a row lacks; a bare one lacks attributes on purpose."""
+        lacking = [one for one in left_out if self.with_attributes or one.field in IDENTIFIERS]
+        lost = tuple(f"{one.field}: " for one in lacking)
+        self.made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
+        dropped = (Rejection(*fault) for fault in repaired.dropped)
+        self.made.dropped.update(map(reason_of, (*lacking, *dropped)))
 
 
 def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:

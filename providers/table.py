@@ -40,6 +40,8 @@ def _load(point: EntryPoint) -> type[AnyProvider]:
         raise ProviderLoadError(f"the provider {point.name} of {package} fails on import") from error
     if not (isinstance(kind, type) and issubclass(kind, Provider) and kind.name == point.name):
         raise ProviderLoadError(f"{point.value} of {package} is no Provider with the name {point.name}")
+    if not kind.makes_rows():
+        raise ProviderLoadError(f"{point.value} of {package} makes no rows: give it a template, or row and identifiers")
     return kind
 
 

@@ -1,23 +1,39 @@
 """TikTok: audiences over the streaming segment API."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers import normalise
-from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
+from providers import rules
+from providers.base import REAL, Limits, Provider, Sent, Surroundings
+from providers.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
+from providers.columns import Cells, Column, RowTemplate
 from providers.errors import PlatformError, platform_error
 from providers.http import Request, Transport
 from providers.pace import Rate
-from providers.reasons import unreadable
+from providers.rules import NO_PLUS, NO_SPACES
 from providers.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser
+from schemas.records import AudienceType
 
 VERSION = "/open_api/v1.3"
-SCHEMA = ("EMAIL_SHA256", "PHONE_SHA256")
+EMAIL = Column(
+    "EMAIL_SHA256",
+    "email",
+    (NO_SPACES, rules.EMAIL, rules.NO_ALIASES.only("strip_aliases", True)),
+    "sha256",
+    source="TikTok, help on customer files; its older pages also drop dots and what follows a `+`",
+)
+PHONE = Column(
+    "PHONE_SHA256",
+    "phone",
+    (rules.PHONE, NO_PLUS.only("phone_plus", False)),
+    "sha256",
+    source="TikTok, API reference of `/segment/mapping/`; some of its help pages leave out the `+`",
+)
+SCHEMA = (EMAIL.name, PHONE.name)
 MAX_NAME = 70
 """Longer names are shortened by TikTok to 67 characters and three dots."""
 
@@ -136,6 +152,22 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         ("find", "create", "upload"), (Rate(10, 1), Rate(600, 60))
     )
     codes = CODES
+    template = RowTemplate(
+        row=Cells(EMAIL, PHONE),
+        usable=[[EMAIL], [PHONE]],
+        rejects=[EMAIL, PHONE],
+        source="TikTok, API reference of `/segment/mapping/`",
+    )
+    body = Body(
+        shape={
+            "advertiser_ids": [Known("advertiser_id")],
+            "action": "add",
+            "id_schema": NAMES,
+            "batch_data": ROWS,
+        },
+        cell={"id": CELL, "audience_ids": [AUDIENCE_ID]},
+        empty={},
+    )
 
     def __init__(self, settings: TikTokSettings, transport: Transport, around: Surroundings = REAL) -> None:
         super().__init__(settings, transport, around)
@@ -150,48 +182,6 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         """Return the name as TikTok keeps it."""
         whole = super().platform_name(name, disable_prefix=disable_prefix)
         return whole if len(whole) <= MAX_NAME else whole[: MAX_NAME - 3] + "..."
-
-    def row(self, user: AudienceUser) -> list[str] | Rejection:
-        """Return the hashes of SCHEMA, empty where there is none; TikTok takes nothing else."""
-        mail, number = self._email(user.email), self._phone(user)
-        if mail or number:
-            return [mail, number]
-        if user.email:
-            return Rejection("email", "not_an_email")
-        return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
-
-    def left_out(self, user: AudienceUser, row: list[str]) -> Iterable[Rejection]:
-        """Return the address or the number that can't be hashed; TikTok takes nothing else."""
-        return (
-            ()
-            if all(row)
-            else unreadable(user, [field for field, cell in zip(("email", "phone"), row, strict=True) if not cell])
-        )
-
-    def identifiers(self, row: list[str]) -> Iterable[str]:
-        """Return the columns that are filled."""
-        return [column for column, cell in zip(SCHEMA, row, strict=True) if cell]
-
-    def _email(self, text: str | None) -> str:
-        if not text:
-            return ""
-        if given := normalise.as_hash(text):
-            return given
-        cleaned = normalise.email("".join(text.split()))
-        if cleaned and self.settings.strip_aliases:
-            cleaned = without_aliases(cleaned)
-        return normalise.sha256_hex(cleaned) if cleaned else ""
-
-    def _phone(self, user: AudienceUser) -> str:
-        if not user.phone:
-            return ""
-        if given := normalise.as_hash(user.phone):
-            return given
-        country = normalise.country(user.country) if user.country else None
-        number = normalise.phone(user.phone, country, self.settings.default_region)
-        if number is None:
-            return ""
-        return normalise.sha256_hex(number if self.settings.phone_plus else number[1:])
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Page through the account's audiences; of several with this name take the one with the smallest id."""
@@ -221,16 +211,8 @@ class TikTok(Provider[TikTokSettings, list[str]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Map rows to the audience. TikTok answers for the call as a whole, never for a row."""
-        data = [
-            [{"id": cell, "audience_ids": [audience_id]} if cell else {} for cell in cells]
-            for cells in (msgspec.json.decode(row, type=list[str]) for row in rows)
-        ]
-        body = {
-            "advertiser_ids": [self.settings.advertiser_id],
-            "action": "add",
-            "id_schema": SCHEMA,
-            "batch_data": data,
-        }
+        names, advertiser_id = self.maker.names, self.settings.advertiser_id
+        body = self.body.filled(rows, names=names, advertiser_id=advertiser_id, audience_id=audience_id)
         envelope = await self._call("upload", "POST", "/segment/mapping/", body=body)
         request_id = envelope.get("request_id")
         return Sent(request_ids=[request_id] if isinstance(request_id, str) else [])
@@ -296,12 +278,6 @@ class TikTok(Provider[TikTokSettings, list[str]]):
             request_id=request_id if isinstance(request_id, str) else None,
             wait=recovery_seconds(message, self.around.now()) if word == "throttled" else WAITS.get(word),
         )
-
-
-def without_aliases(address: str) -> str:
-    """Return an address without the dots and the `+suffix` of its local part, whatever its domain."""
-    local, at, domain = address.rpartition("@")
-    return local.partition("+")[0].replace(".", "") + at + domain
 
 
 def recovery_seconds(message: str, now: datetime) -> float:

@@ -3,22 +3,24 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from providers import normalise
+from providers import rules
 from providers.addresses import is_literal, is_public
-from providers.base import REAL, Limits, Provider, Rejection, Sent, Surroundings
+from providers.base import REAL, Limits, Provider, Sent, Surroundings
+from providers.bodies import AUDIENCE_ID, ROWS, Body
+from providers.columns import Column, RowTemplate, members
 from providers.errors import platform_error
 from providers.http import Request, Transport
 from providers.pace import Rate
-from providers.reasons import unreadable
+from providers.rules import TRIM
 from providers.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser
+from schemas.records import AudienceType
 
 CODES: Mapping[str, str] = {
     "400": "request_refused",
@@ -33,7 +35,14 @@ CODES: Mapping[str, str] = {
 """HTTP statuses in our words; 5xx is `platform_error`, a redirect is not followed."""
 
 BODY = 1_000_000
-IDENTIFIERS = ("edgeTagId", "email", "phone")
+EDGE_TAG_ID = Column("edgeTagId", "edgeTagId", (TRIM,), hashed="text")
+EMAIL = Column("email", "email", (rules.EMAIL,))
+PHONE = Column("phone", "phone", (rules.PHONE,))
+OTHERS = [
+    Column(name, name, hashed="text", is_identifier=False)
+    for name in ("firstName", "lastName", "country", "postalCode")
+]
+PURCHASE = Column("purchase", "purchase", is_identifier=False, is_attribute=True)
 WHSEC = "whsec_"
 
 
@@ -87,6 +96,13 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     limits = Limits(rows=500, body=BODY)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": ()}
     codes = CODES
+    template = RowTemplate(
+        row=members(EDGE_TAG_ID, EMAIL, PHONE, *OTHERS, PURCHASE),
+        usable=[[EDGE_TAG_ID], [EMAIL], [PHONE]],
+        rejects=[EMAIL, PHONE],
+        source="ours; calls are signed by [Standard Webhooks](https://www.standardwebhooks.com)",
+    )
+    body = Body(shape={"audience": AUDIENCE_ID, "users": ROWS})
 
     def __init__(self, settings: WebhookSettings, transport: Transport, around: Surroundings = REAL) -> None:
         super().__init__(settings, transport, around)
@@ -96,35 +112,6 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     def account_id(self) -> str:
         """The URL is the account."""
         return self.settings.base_url
-
-    def row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
-        """Return the user's fields as uploaded, the e-mail address in lower case, the phone number in E.164."""
-        country = normalise.country(user.country) if user.country else None
-        given: dict[str, Any] = {
-            **msgspec.to_builtins(user),
-            "edgeTagId": (user.edge_tag_id or "").strip(),
-            "email": user.email and (normalise.as_hash(user.email) or normalise.email(user.email)),
-            "phone": user.phone
-            and (normalise.as_hash(user.phone) or normalise.phone(user.phone, country, self.settings.default_region)),
-        }
-        row = {name: value for name, value in given.items() if value not in (None, "", {})}
-        if any(name in row for name in IDENTIFIERS):
-            return row
-        if user.email:
-            return Rejection("email", "not_an_email")
-        return Rejection("phone", "not_a_phone") if user.phone else Rejection(None, "no_identifier")
-
-    def bare_row(self, user: AudienceUser) -> dict[str, Any] | Rejection:
-        """Return the user's fields without the purchase, which is of its day."""
-        return self.row(msgspec.structs.replace(user, purchase=None))
-
-    def left_out(self, user: AudienceUser, row: dict[str, Any]) -> Iterable[Rejection]:
-        """Return the address or the number that can't be read; all else goes as it was uploaded."""
-        return unreadable(user, [field for field in ("email", "phone") if field not in row])
-
-    def identifiers(self, row: dict[str, Any]) -> Iterable[str]:
-        """Return the identifiers that a user has."""
-        return [name for name in IDENTIFIERS if name in row]
 
     async def find_audience(self, platform_name: str) -> str:
         """Return the name: a receiver has every audience."""
@@ -137,7 +124,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Post users; `webhook-id` is the same for the same users, so that a receiver can tell a repeated call."""
-        body = msgspec.json.encode({"audience": audience_id, "users": rows})
+        body = msgspec.json.encode(self.body.filled(rows, audience_id=audience_id))
         call_id = f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
         moment = str(int(self.around.now().timestamp()))
         headers = {
