@@ -12,7 +12,7 @@ from ledger.resources import State
 from producer.numbers import Number, number, number_text
 from providers.table import installed
 from schemas.near import did_you_mean
-from schemas.records import AudienceType
+from schemas.records import AudienceType, Origin, parse_origin
 from schemas.target import Target, parse_target
 from schemas.validity import is_uuid
 from schemas.vocabulary import VOCABULARY
@@ -104,6 +104,13 @@ def _session(text: str) -> str:
         return number_text(decoded) if isinstance(decoded, Number) and not isinstance(decoded, bool) else text
     except (msgspec.DecodeError, ValueError):
         return text
+
+
+def _origin(text: str) -> Origin:
+    found = parse_origin(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("write where it stands, such as audience.batches-3@17")
+    return found
 
 
 def _age(text: str) -> timedelta:
@@ -198,6 +205,7 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--audience", metavar="NAME", help="those of this audience, by its uploaded name")
     which.add_argument("--type", choices=["custom", "primary"], help="with --audience: only this type")
     which.add_argument("--batch", type=_batch_id, metavar="ID", help="those of this batch")
+    which.add_argument("--origin", type=_origin, metavar="RECORD", help="the record that stands there in the log")
     times = "by the broker's clock: how long ago, such as 2h or 30d, or 2026-11-24T15:00Z"
     which.add_argument("--since", type=_when, metavar="TIME", help=f"those that came then or later, {times}")
     which.add_argument("--until", type=_when, metavar="TIME", help="those that came then or earlier, as for --since")

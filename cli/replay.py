@@ -45,6 +45,7 @@ def asked_for(options: argparse.Namespace, targets: Sequence[Target]) -> Asked:
         name=options.audience,
         type=options.type,
         batch_id=options.batch,
+        origin=options.origin,
         since=options.since,
         until=options.until,
         only=options.only,
@@ -68,7 +69,7 @@ def asked_for(options: argparse.Namespace, targets: Sequence[Target]) -> Asked:
 def _check(choice: Choice) -> None:
     if not choice.is_narrow:
         raise ReplayError(
-            "say what to send again: --since 2h, --session, --audience, --batch, or --only failed; "
+            "say what to send again: --since 2h, --session, --audience, --batch, --origin, or --only failed; "
             "all that the log holds is --since 30d"
         )
     if choice.type and choice.name is None:

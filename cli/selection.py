@@ -26,6 +26,8 @@ class Choice(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     name: str | None = None
     type: AudienceType | None = None
     batch_id: str | None = None
+    origin: Origin | None = None
+    """One record by its place; being named, it is tried even where it was no valid one so far."""
     since: datetime | None = None
     until: datetime | None = None
     only: Only = "all"
@@ -34,13 +36,18 @@ class Choice(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     @property
     def is_narrow(self) -> bool:
         """Whether this says more than `everything in the log`."""
-        chosen = (self.session_id, self.name, self.batch_id, self.since)
+        chosen = (self.session_id, self.name, self.batch_id, self.origin, self.since)
         return any(choice is not None for choice in chosen) or self.only != "all" or bool(self.reasons)
 
     @property
     def is_by_end(self) -> bool:
         """Whether it depends on how deliveries ended, so that completions must be read."""
         return self.only != "all" or bool(self.reasons)
+
+    @property
+    def is_by_name(self) -> bool:
+        """Whether it names what it means, so that what is quarantined is meant, too."""
+        return self.batch_id is not None or self.origin is not None
 
     def has(self, receipt: BatchReceipt) -> bool:
         """Tell whether a record is one of them, as far as its receipt can tell."""
@@ -49,9 +56,10 @@ class Choice(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
             (self.name, receipt.name),
             (self.type, receipt.type),
             (self.batch_id, (receipt.batch_id or "").lower()),
+            (self.origin, receipt.origin),
         )
         return (
-            receipt.verdict == "valid"
+            (receipt.verdict == "valid" or self.origin is not None)
             and all(wish in (None, fact) for wish, fact in wanted)
             and (self.since is None or receipt.timestamp >= self.since)
             and (self.until is None or receipt.timestamp <= self.until)
@@ -144,7 +152,9 @@ class Ends:
 
 def wish_for(record: Chosen, end: End | None, choice: Choice) -> Wish | None:
     """Return what is to be sent of a record to an account, None for nothing."""
-    everything = Wish(record.audience)
+    if end is not None and end.is_failure and end.error_code == "quarantined" and not choice.is_by_name:
+        return None
+    everything = Wish(record.audience, is_suspect=choice.origin is not None)
     if choice.only == "all":
         return everything if not choice.reasons or (end is not None and end.has(choice.reasons)) else None
     if end is None or not end.has(choice.reasons):

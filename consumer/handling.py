@@ -26,6 +26,7 @@ from schemas.validity import bounded, invalidity
 from streams.batches import batch_in
 from streams.containment import contained, is_of_one_record, sent_or_smallest
 from streams.thread import Record
+from streams.trial import Trial
 from streams.writer import Writer
 
 T = TypeVar("T")
@@ -47,6 +48,8 @@ class Handler:
     framing: Framing
     time: Time
     clock: Callable[[], datetime]
+    trial: Trial
+    """Tries records that may end our process."""
     called: str = LIVE
     """What completions call this delivery: `live`, or the id of a replay."""
     log_id: str | None = None
@@ -55,6 +58,8 @@ class Handler:
     async def opened(self, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
         """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
         job = self.job(record.origin)
+        if record.is_suspect and await self.trial.ends_process(record):
+            return told(job.completion("failed", error_code="quarantined"))
         try:
             batch = await self.decoded(lambda: batch_in(record, self.framing))
         except UndecodableError as error:

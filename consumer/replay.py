@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from consumer.attempts import History
@@ -44,10 +44,14 @@ class StaysParkedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is wanted of a record: its audience, and of its users only those with these indexes, None for all."""
+    """What is wanted of a record: its audience, and of its users only those with these indexes, None for all.
+
+    One that is suspect is tried in a child process first, as it may be quarantined.
+    """
 
     audience: str
     only: Collection[int] | None = None
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +200,7 @@ class Replayer:
     async def _sent(self, record: Record, wish: Wish) -> BatchCompletion:
         if record.error == GONE:
             return told(self.handler.job(record.origin).completion("failed", error_code="expired"))
-        opened = await self.handler.opened(record)
+        opened = await self.handler.opened(replace(record, is_suspect=record.is_suspect or wish.is_suspect))
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened

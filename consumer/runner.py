@@ -1,9 +1,11 @@
 """Take records from the log, deliver them, report, and let their offsets be committed."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -15,13 +17,14 @@ from consumer.places import Places
 from consumer.schedule import Entry, Schedule
 from consumer.tally import Job, Tally
 from schemas.codec import decode_retry_pointer, encode_retry_pointer
-from schemas.framing import UndecodableError
+from schemas.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchCompletion, Origin, RetryPointer, is_of_log, parse_origin
 from schemas.validity import pointer_fault
 from streams.containment import sent_or_smallest
 from streams.fetch import Fetcher
 from streams.reader import GroupReader
 from streams.thread import Record
+from streams.trial import Trial
 
 log = structlog.get_logger()
 
@@ -51,6 +54,8 @@ class Runner:
     retry: str
     """Topic of pointers to later attempts."""
     places: Places
+    trial: Trial
+    """Tries pointers that may end our process."""
 
     async def run(self) -> None:
         """Handle records until the readers are told to stop, then finish those that are under way.
@@ -77,13 +82,17 @@ class Runner:
             following.cancel()
 
     async def _note(self, schedule: Schedule, record: Record, tasks: asyncio.TaskGroup) -> None:
+        if record.is_suspect and await self.trial.ends_process(record):
+            tasks.create_task(self._end_without_pointer(record, "it ends the process that reads it", "quarantined"))
+            return
         try:
             pointer = await self.handler.decoded(lambda: decode_retry_pointer(record.value, self.handler.framing))
         except UndecodableError as error:
-            tasks.create_task(self._end_without_pointer(record, str(error)))
+            tasks.create_task(self._end_without_pointer(record, str(error), "undecodable"))
             return
         if (fault := pointer_fault(pointer)) or pointer.origin.topic != self.batches:
-            tasks.create_task(self._end_without_pointer(record, fault or "origin: expected one of the log"))
+            because = fault or "origin: expected one of the log"
+            tasks.create_task(self._end_without_pointer(record, because, "undecodable"))
             return
         if not is_of_log(pointer.log_id, self.handler.log_id):
             self._forget(record, pointer.origin)
@@ -97,7 +106,7 @@ class Runner:
         log.warning("A pointer is of a log that was made anew since and is ignored.", origin=str(origin))
         self.pointers.finish(record)
 
-    async def _end_without_pointer(self, record: Record, because: str) -> None:
+    async def _end_without_pointer(self, record: Record, because: str, code: str) -> None:
         """End the record of a pointer that can't be read: its key tells which one, and nobody would try it again."""
         origin = parse_origin((record.key or b"").decode(errors="replace"))
         if origin is not None and not is_of_log(_log_named(record), self.handler.log_id):
@@ -106,7 +115,7 @@ class Runner:
         if origin is None or origin.topic != self.batches:
             log.error("A pointer names no record and is ignored.", origin=str(record.origin), because=because)
         elif self.pointers.holds(record):
-            completion = self.handler.job(origin).completion("failed", error_code="undecodable")
+            completion = self.handler.job(origin).completion("failed", error_code=code)
             await self.handler.report(told(completion, because=f"its pointer {record.origin}: {because}"))
         self.pointers.finish(record)
 
@@ -174,6 +183,7 @@ class Runner:
         found = await patiently(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
         if found is None:
             return told(self.handler.job(origin).completion("failed", error_code="expired"))
+        found = dataclasses.replace(found, is_suspect=entry.record.is_suspect)
         return await self._completion(found, entry.pointer, lambda: self.pointers.holds(entry.record))
 
     async def _completion(
@@ -249,3 +259,12 @@ def _log_named(record: Record) -> str | None:
 
 def _smallest(pointer: RetryPointer) -> RetryPointer:
     return msgspec.structs.replace(pointer, first_platform_code=None, progress=None)
+
+
+def trial_of_pointers(framing: Framing) -> Trial:
+    """Return what tries pointers: decoding and judging them."""
+    return Trial(partial(_judged, framing=framing))
+
+
+def _judged(record: Record, framing: Framing) -> str | None:
+    return pointer_fault(decode_retry_pointer(record.value, framing))

@@ -11,7 +11,7 @@ from consumer.health import serve_health
 from consumer.losses import Losses
 from consumer.places import Places
 from consumer.retry import RetryPolicy
-from consumer.runner import Runner
+from consumer.runner import Runner, trial_of_pointers
 from consumer.settings import ConsumerSettings
 from consumer.share import share_of
 from consumer.time import REAL_TIME, Time
@@ -103,6 +103,7 @@ async def _open(
             fetcher=Fetcher(where.kafka),
             batches=where.names.batches,
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
+            trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
             places=Places(account.settings.slots + SPARE, settings.in_hand),
         )
         yield _Parts(runner, (*way.background, telling, partitions.following, watch.watching))
@@ -142,6 +143,7 @@ def _readers(
         first_offset=lambda _: 0,
         max_in_hand_records=MOST_POINTERS,
         topic_id=ids.get(retry),
+        with_headers=True,
     )
     return log_reader, pointers
 

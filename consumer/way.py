@@ -26,6 +26,7 @@ from schemas.framing import Framing
 from schemas.records import LIVE, AccountState
 from schemas.target import Target
 from schemas.vocabulary import KAFKA_WORDS, VOCABULARY
+from streams.batches import trial_of_batches
 from streams.directory import Owner, followed
 from streams.settings import KafkaSettings
 from streams.states import States, followed_states
@@ -139,6 +140,7 @@ async def opened_way(
             framing=where.framing,
             time=time,
             clock=now,
+            trial=await stack.enter_async_context(trial_of_batches(where.framing)),
             called=manner.called,
             log_id=where.log_id,
         )

@@ -13,7 +13,7 @@ from schemas.codec import encode_batch_receipt
 from schemas.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchReceipt, Origin
 from schemas.validity import bounded, invalidity, is_uuid
-from streams.batches import batch_in
+from streams.batches import batch_in, trial_of_batches
 from streams.containment import contained, sent_or_smallest
 from streams.patience import patiently
 from streams.reader import GroupReader
@@ -23,6 +23,7 @@ from streams.thread import Record
 from streams.topic_ids import topic_ids
 from streams.topic_watch import anew, watched_topics
 from streams.topics import TopicNames
+from streams.trial import Trial
 from streams.writer import Writer
 
 HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
@@ -44,6 +45,8 @@ class Receipts:
     writer: Writer
     topic: str
     framing: Framing
+    trial: Trial
+    """Tries records that may end our process."""
     log_id: str | None = None
 
     async def run(self) -> None:
@@ -65,13 +68,19 @@ class Receipts:
             what, origin = "A receipt is not acknowledged", str(record.origin)
             receipt = await contained(
                 record.origin,
-                lambda: patiently(lambda: asyncio.to_thread(judge, record, self.framing), what, origin=origin),
+                lambda: patiently(lambda: self._judged(record), what, origin=origin),
                 lambda: _undecodable(record, "our code fails on it"),
             )
             await patiently(
                 lambda: sent_or_smallest(record.origin, self._write, receipt, smallest), what, origin=origin
             )
             self.reader.finish(record)
+
+    async def _judged(self, record: Record) -> BatchReceipt:
+        """Return the receipt of a record. Raises RegistryUnavailableError."""
+        if record.is_suspect and await self.trial.ends_process(record):
+            return _undecodable(record, "quarantined: it ends the process that reads it")
+        return await asyncio.to_thread(judge, record, self.framing)
 
     async def _write(self, receipt: BatchReceipt) -> None:
         named = msgspec.structs.replace(receipt, log_id=self.log_id)
@@ -149,7 +158,12 @@ def _source(record: Record) -> str | None:
 
 def _reader(kafka: KafkaSettings, names: TopicNames, log_id: str | None) -> GroupReader:
     return GroupReader(
-        kafka, group_id=names.ledger_group, topic=names.batches, first_offset=lambda _: None, topic_id=log_id
+        kafka,
+        group_id=names.ledger_group,
+        topic=names.batches,
+        first_offset=lambda _: None,
+        topic_id=log_id,
+        with_headers=True,
     )
 
 
@@ -174,10 +188,18 @@ async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readi
     async with (
         watched_topics(kafka, names.batches, ids) as watch,
         Writer(kafka) as writer,
+        trial_of_batches(framing) as trial,
         _reader(kafka, names, watch.log_id) as reader,
     ):
         readiness.reader, readiness.writer = reader, writer
-        receipts = Receipts(reader=reader, writer=writer, topic=names.receipts, framing=framing, log_id=watch.log_id)
+        receipts = Receipts(
+            reader=reader,
+            writer=writer,
+            topic=names.receipts,
+            framing=framing,
+            trial=trial,
+            log_id=watch.log_id,
+        )
         running, failing = asyncio.create_task(receipts.run()), asyncio.create_task(writer.failure())
         try:
             done, _ = await asyncio.wait({running, failing, watch.watching}, return_when=asyncio.FIRST_COMPLETED)

@@ -101,6 +101,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     ),
     # One record of the log.
     "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
+    "quarantined": Meaning(
+        "reject",
+        "record",
+        "Reading the record ends our process, so it is left alone.",
+        "Correct the publisher; after an update of ours `audience replay --origin` tries it again.",
+    ),
     "expired": Meaning("reject", "record", "The record left the log before it was delivered.", "Upload it again."),
     "transaction_open": Meaning(
         "retry",

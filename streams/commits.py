@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.records import is_of_log
 from streams.in_hand import InHand
-from streams.offsets import tagged, untagged
+from streams.offsets import left_open, tagged, untagged
 from streams.refusals import is_of_rights
 
 log = structlog.get_logger()
@@ -65,10 +65,10 @@ class Commits:
             self._next = time.monotonic() + COMMIT_EVERY
             self.commit(consumer, self._in_hand.partitions())
 
-    def commit(self, consumer: Consumer, partitions: Iterable[int]) -> None:
-        """Commit those of the partitions where something has changed."""
+    def commit(self, consumer: Consumer, partitions: Iterable[int], *, is_leaving: bool = False) -> None:
+        """Commit those of the partitions where something has changed; who leaves them says so by that."""
         states = {
-            number: (offset, tagged(metadata, self._topic_id))
+            number: (offset, tagged(metadata if is_leaving else left_open(metadata), self._topic_id))
             for number, (offset, metadata) in self._in_hand.to_commit().items()
         }
         changed = {
@@ -110,7 +110,7 @@ class Commits:
         deadline = time.monotonic() + LEAVE_LIMIT
         while time.monotonic() < deadline:
             if not self._unanswered:
-                self.commit(consumer, self._in_hand.partitions())
+                self.commit(consumer, self._in_hand.partitions(), is_leaving=True)
             if not self._unanswered or self._is_in_vain:
                 return
             consumer.poll(0.02)

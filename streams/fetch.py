@@ -3,14 +3,14 @@
 import asyncio
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
 from streams.errors import KafkaUnreachableError
 from streams.intake import take_in, watermarks
 from streams.reader import DEFAULTS
 from streams.settings import KafkaSettings
-from streams.thread import Record
+from streams.thread import Record, to_record
 from streams.ungrouped import ungrouped
 
 LIMIT = 30.0
@@ -45,6 +45,9 @@ class _One:
 
     def next_offset(self, partition: int) -> int | None:
         return self._origin.offset if partition == self._origin.partition else None
+
+    def to_record(self, message: Message) -> Record:
+        return to_record(message)
 
     def accept(self, record: Record) -> bool:
         self.is_gone = record.origin.offset > self._origin.offset

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.records import Origin
 from streams.refusals import is_of_rights
-from streams.thread import Record, to_record
+from streams.thread import Record
 
 log = structlog.get_logger()
 
@@ -47,6 +47,9 @@ class Intake(Protocol):
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next, None for a partition that is not ours."""
 
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message."""
+
     def accept(self, record: Record) -> bool:
         """Note a record; False if nobody needs it."""
 
@@ -72,7 +75,7 @@ def take_in(consumer: Consumer, messages: Sequence[Message], intake: Intake) -> 
         if partition in sought:
             continue
         if error is None:
-            record = to_record(message)
+            record = intake.to_record(message)
         elif error.code() in _UNDELIVERABLE and (expected := intake.next_offset(partition)) is not None:
             record = _undeliverable(message, expected)
             consumer.seek(TopicPartition(message.topic(), partition, record.origin.offset + 1))

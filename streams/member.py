@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.commits import Commits, committed, place_in
 from streams.in_hand import InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
-from streams.offsets import Window
+from streams.offsets import Window, is_left_open
 from streams.rights import ReadingRights
-from streams.thread import Record
+from streams.thread import Record, to_record
 
 log = structlog.get_logger()
 
@@ -41,9 +41,12 @@ class Member:
         on_loss: OnLoss,
         rights: ReadingRights,
         topic_id: str | None = None,
+        *,
+        with_headers: bool = False,
     ) -> None:
         self._topic = topic
         self._topic_id = topic_id
+        self._with_headers = with_headers
         self._first_offset = first_offset
         self._in_hand = in_hand
         self._on_loss = on_loss
@@ -51,6 +54,8 @@ class Member:
         self.commits = Commits(topic, in_hand, topic_id, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
+        self._suspect_to: dict[int, int] = {}
+        """Offsets before which the last holder of a partition, which it left uncleanly, may have read."""
         self._fatal: KafkaError | None = None
         self.is_stopping = threading.Event()
         self.is_closing = threading.Event()
@@ -85,6 +90,11 @@ class Member:
         """Return the offset that is expected next, None for a partition that is not held."""
         with self._in_hand.window(partition) as window:
             return window.next_offset if window else None
+
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message; to read the headers of one that is suspect might end us."""
+        is_suspect = message.offset() < self._suspect_to.get(message.partition(), 0)
+        return to_record(message, with_headers=self._with_headers and not is_suspect, is_suspect=is_suspect)
 
     def accept(self, record: Record) -> bool:
         """Take a record in hand."""
@@ -128,6 +138,7 @@ class Member:
         if partitions:
             for found in patiently_asked(self.is_closing, lambda: committed(consumer, partitions, BROKER_LIMIT)):
                 self._begin(consumer, found)
+            self.commits.commit(consumer, _numbers(partitions))  # before anything is read: it may end us
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
             consumer.incremental_assign(starts)
             log.info("Partitions assigned.", topic=self._topic, partitions=_numbers(partitions))
@@ -148,6 +159,7 @@ class Member:
         else:
             first = self._first_offset(partition)
             window = Window(low if first is None else first)
+        self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
         self._fresh.add(partition)
         self._in_hand.begin(partition, self._on_log(partition, window, low, high))
 
@@ -178,7 +190,7 @@ class Member:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """1. Commit what is finished. 2. Forget what is in hand. 3. Give up; the client commits first."""
         self.commits.forget_doubtful(_numbers(partitions))  # being of the time before the rebalance
-        self.commits.commit(consumer, _numbers(partitions))
+        self.commits.commit(consumer, _numbers(partitions), is_leaving=True)
         self._give_up(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -9,9 +9,12 @@ from collections import deque
 from collections.abc import Iterable
 
 MAX_SPAN = 20_000
-"""Offsets that the metadata of a commit covers: 3,342 characters at most; brokers take 4,096 bytes."""
+"""Offsets that the metadata of a commit covers: 3,347 characters at most; brokers take 4,096 bytes."""
 
 _VERSION = "1:"
+
+_OPEN = "open "
+"""What metadata begins with while somebody holds the partition: who leaves in order commits without it."""
 
 _TAG = re.compile(r"([A-Za-z0-9+/_-]{22}) ")
 """A topic's id, as Kafka writes it, before the rest of the metadata."""
@@ -101,6 +104,16 @@ class Window:
         return self._metadata
 
 
+def left_open(metadata: str) -> str:
+    """Return metadata that says that its partition is held, and not given up in order since."""
+    return _OPEN + metadata
+
+
+def is_left_open(metadata: str) -> bool:
+    """Tell whether the last who held a partition has not given it up in order."""
+    return metadata.startswith(_OPEN)
+
+
 def tagged(metadata: str, topic_id: str | None) -> str:
     """Return the metadata of a commit, which says first of which topic its offset is."""
     return metadata if topic_id is None else f"{topic_id} {metadata}"
@@ -128,6 +141,7 @@ def decode_offsets(start: int, text: str) -> set[int]:
 
     Others may commit with metadata of their own, or move a committed offset and leave the metadata behind.
     """
+    text = text.removeprefix(_OPEN)
     if not text.startswith(_VERSION):
         return set()
     try:

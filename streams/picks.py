@@ -14,10 +14,10 @@ from streams.commits import Commits, committed, place_in
 from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget, InHand
 from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
-from streams.offsets import Window, decode_offsets
+from streams.offsets import Window, decode_offsets, is_left_open
 from streams.reader import DEFAULTS, MEGABYTE
 from streams.settings import KafkaSettings
-from streams.thread import ConsumerThread, Record
+from streams.thread import ConsumerThread, Record, to_record
 
 log = structlog.get_logger()
 
@@ -145,6 +145,8 @@ class _Picking:
         self._next: dict[int, int] = {}
         """The offset that the client hands over next of each partition that is read."""
         self._bounds: dict[int, tuple[int, int]] = {}
+        self._suspect: set[int] = set()
+        """Partitions that a run before left uncleanly, so that any record may be what ended it."""
         self._gone: list[Record] = []
         self._doubted: dict[int, int] = {}
         """The wanted offset that a partition was read for once more, as a later one came first."""
@@ -159,6 +161,7 @@ class _Picking:
             self._begin(place)
             self._look_for_bounds(consumer, place.partition)
             self._leave_out_gone(place.partition)
+        self.commits.commit(consumer, self._wanted)
         self._next = {number: left[0] for number, left in self._left.items() if left}
         consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
 
@@ -174,6 +177,8 @@ class _Picking:
         self.finished_before += [self._origin(number, offset) for offset in wanted if offset not in unfinished]
         if known is not None:
             self.commits.begin(number, place.offset, place.metadata or "")
+        if is_left_open(metadata):
+            self._suspect.add(number)
         self._in_hand.begin(number, Window(start, metadata))
 
     def _origin(self, partition: int, offset: int) -> Origin:
@@ -208,6 +213,10 @@ class _Picking:
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next, None for a partition that is not read."""
         return self._next.get(partition)
+
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message; whether it is suspect is known of its partition."""
+        return to_record(message, is_suspect=message.partition() in self._suspect)
 
     def accept(self, record: Record) -> bool:
         """Take a record in hand if it is the next one that is wanted of its partition."""

@@ -48,6 +48,9 @@ class GroupReader:
     count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
     anew, so all of it is read: to repeat is harmless, to leave out is not. So does a commit of a topic with another
     id than `topic_id`, None where that is not known.
+
+    What is committed says whether the partition is held. Where its last holder has not given it up in order, the
+    records that it may have read are handed over as suspect, and without headers.
     """
 
     def __init__(  # noqa: PLR0913 -- what is read, where that begins, and its bounds
@@ -61,10 +64,13 @@ class GroupReader:
         max_in_hand_records: int = 1000,
         on_loss: OnLoss = lambda _: None,
         topic_id: str | None = None,
+        with_headers: bool = False,
     ) -> None:
         self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
-        self._member = Member(topic, first_offset, self._in_hand, on_loss, self._rights, topic_id)
+        self._member = Member(
+            topic, first_offset, self._in_hand, on_loss, self._rights, topic_id, with_headers=with_headers
+        )
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 

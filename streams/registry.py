@@ -26,9 +26,14 @@ class ConfluentRegistry:
 
     def __init__(self, url: str, topics: Mapping[str, str]) -> None:
         self._client = SchemaRegistryClient.new_client({"url": url, "timeout": TIMEOUT})
+        self._url = url
         self._topics = topics
         self._ids: dict[str, int] = {}
         self._texts: dict[int, str] = {}
+
+    def __reduce__(self) -> tuple[type["ConfluentRegistry"], tuple[str, Mapping[str, str]]]:
+        """Return what makes another one in another process."""
+        return ConfluentRegistry, (self._url, self._topics)
 
     def close(self) -> None:
         """Close the connections; what was learned stays."""

@@ -17,7 +17,7 @@ from streams.intake import BROKER_LIMIT, read_again, take_in, watermarks
 from streams.reader import DEFAULTS, MEGABYTE
 from streams.rights import ReadingRights
 from streams.settings import KafkaSettings
-from streams.thread import ConsumerThread, Record
+from streams.thread import ConsumerThread, Record, to_record
 from streams.ungrouped import ungrouped
 
 log = structlog.get_logger()
@@ -135,6 +135,10 @@ class _Reading:
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next."""
         return self._next.get(partition)
+
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message."""
+        return to_record(message)
 
     def accept(self, record: Record) -> bool:
         """Note how far a partition is read; False for what was read before."""

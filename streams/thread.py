@@ -40,18 +40,21 @@ class Record:
     headers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     timestamp: datetime | None = None
     error: str | None = None
+    is_suspect: bool = False
+    """Whether whoever held its partition before ended uncleanly, perhaps by this record: see `streams.trial`."""
 
 
-def to_record(message: Message) -> Record:
-    """Return what a message of the client holds, whatever that is."""
+def to_record(message: Message, *, with_headers: bool = False, is_suspect: bool = False) -> Record:
+    """Return what a message of the client holds, whatever that is; its headers only where somebody needs them."""
     origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
     kind, millis = message.timestamp()
     return Record(
         origin=origin,
         key=message.key(),
         value=message.value() or b"",
-        headers=_headers(message, origin),
+        headers=_headers(message, origin) if with_headers else {},
         timestamp=time_of(millis) if kind and millis >= 0 else None,  # -1: whoever wrote it gave none
+        is_suspect=is_suspect,
     )
 
 

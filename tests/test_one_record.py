@@ -214,9 +214,11 @@ class _Message:
 @pytest.mark.parametrize("millis", [-1, -5, 2**62, -(2**62), 253_402_300_800_000])
 def test_a_record_is_taken_over_without_headers_and_times_that_can_not_be_read(millis: int) -> None:
     message = _Message((1, millis))
-    record = to_record(cast(Message, message))
+    record = to_record(cast(Message, message), with_headers=True)
     assert (record.key, record.value, record.headers, record.timestamp) == (b"k", b"v", {}, None)
     assert message.asked == 1
+    assert to_record(cast(Message, message)).headers == {}
+    assert message.asked == 1, "headers that nobody needs are read"
     assert to_record(cast(Message, _Message((2, 0)))).timestamp == datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -132,6 +132,18 @@ def test_a_reason_chooses_failures_and_rejected_users_that_have_it() -> None:
     assert wish(Choice(reasons=("bug",)), mixed) is None
 
 
+def test_what_is_quarantined_is_sent_again_by_name_only_and_then_tried_in_a_child_first() -> None:
+    quarantined = make_end("failed", error_code="quarantined")
+    for choice in (FAILED, Choice(reasons=("quarantined",)), Choice(since=NOW), Choice(session_id="5")):
+        assert wish(choice, quarantined) is None
+    assert wish(Choice(batch_id="x"), quarantined) == WHOLE
+    assert wish(Choice(origin=make_origin()), quarantined) == Wish("custom:VIP", is_suspect=True)
+    undecodable = msgspec.structs.replace(make_receipt(), verdict="undecodable", reason="quarantined")
+    assert Choice(origin=make_origin()).has(undecodable)
+    assert not Choice(since=NOW - timedelta(days=9)).has(undecodable)
+    assert not Choice(origin=make_origin(9)).has(undecodable)
+
+
 def test_an_account_that_ended_nothing_gets_everything_and_nothing_of_what_failed_elsewhere() -> None:
     assert wish(Choice(since=NOW)) == WHOLE
     others = make_end("failed", provider="tiktok")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 import sandbox
 from consumer.service import consume
@@ -175,3 +176,21 @@ async def consuming_one(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def headers_on(kafka: KafkaSettings, topic: str) -> list[dict[str, bytes]]:
+    """Return the headers of all records of a topic, read by a bare consumer: ours leaves them where they are."""
+    consumer = Consumer(kafka.client(**{"group.id": f"{topic}.headers", "enable.partition.eof": True}))
+    numbers = consumer.list_topics(topic, 10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers])
+    found, left = [], len(numbers)
+    while left:
+        message = consumer.poll(10)
+        assert message is not None
+        if message.error() is None:
+            found.append(dict(message.headers() or ()))
+        else:
+            assert message.error().code() == KafkaError._PARTITION_EOF
+            left -= 1
+    consumer.close()
+    return found

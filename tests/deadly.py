@@ -1,0 +1,54 @@
+"""What ends processes in tests: light to import, as each child process must."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+from schemas.framing import schema_json
+from streams.thread import Record
+
+RECORDS = ("AudienceBatch", "BatchCompletion", "BatchReceipt", "RetryPointer", "AccountRegistration", "AccountState",
+           "AccountLoss", "DirectoryEntry")  # fmt: skip
+DEADLY, HANGING = 666, 667
+"""Ids of schemas: who asks for the first one ends, who asks for the second one hangs."""
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A registry in which a schema's id is the place of its name."""
+
+    by: int = signal.SIGSEGV
+
+    def schema_id(self, record: str, schema: str) -> int:
+        """Return the id of a record's schema."""
+        del schema
+        return RECORDS.index(record)
+
+    def schema_text(self, schema_id: int) -> str | None:
+        """Return the schema with an id, or don't."""
+        if schema_id == DEADLY:
+            os.kill(os.getpid(), self.by)
+            time.sleep(60)
+        return schema_json(RECORDS[schema_id]) if schema_id < len(RECORDS) else None
+
+
+def deadly(offset_of: int = DEADLY) -> bytes:
+    """Return a value that names such a schema."""
+    return b"\0" + offset_of.to_bytes(4, "big") + b"made up"
+
+
+def end_by(record: Record, by: int) -> None:
+    """End the process by a signal if a record has a value."""
+    if record.value:
+        signal.raise_signal(by)
+
+
+def fail(record: Record) -> None:
+    """Raise."""
+    raise ValueError(len(record.value))
+
+
+def talk(record: Record) -> None:
+    """Print."""
+    print(record.value)  # noqa: T201 -- as a library might
