@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from world import sandbox_account
 
@@ -513,6 +513,7 @@ USERS = st.builds(
 
 @given(USERS)
 @settings(max_examples=300)
+@example(AudienceUser(phone="0;"))  # a separator at the end became a blank, which the next look took away
 def test_what_was_repaired_needs_no_repair(user: AudienceUser) -> None:
     once = repair(user)
     again = repair(once.user)

@@ -139,7 +139,8 @@ def _fault(text: str) -> str | None:
 
 def _spaced(cell: Cell) -> Cell:
     """Write blanks for what else separates the digits of one number."""
-    return cell if is_hash((cell.text or "").strip()) else Cell((cell.text or "").translate(_SEPARATORS), cell.repairs)
+    text = (cell.text or "").strip()
+    return cell if is_hash(text) else Cell(text.translate(_SEPARATORS).strip(), cell.repairs)
 
 
 def _digits(text: str) -> int:
