@@ -41,6 +41,9 @@ class NoSuchLetterError(Exception):
     """No dead letter is where one was asked for."""
 
 
+QUARANTINED = Content("The record is quarantined: it ends the process that reads it, so it is not shown.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """Where letters and the records that they point at are read."""
@@ -108,7 +111,9 @@ async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -
         undecodable.check()
         raise NoSuchLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
     for origin, group in groupby(found, key=lambda letter: letter.origin):
-        its, content = list(group), await post.content(origin)
+        its = list(group)
+        is_quarantined = any(letter.error_code == "quarantined" for letter in its)
+        content = QUARANTINED if is_quarantined else await post.content(origin)
         if as_json:
             print_objects([object_of(its, content, shown)])
         else:

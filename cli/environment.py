@@ -66,11 +66,16 @@ class Up:
 
     def is_meant_by(self, mine: Mapping[str, str]) -> bool:
         """Tell whether settings that choose something choose this one."""
-        chosen = [name for name in CHOOSING if name in mine]
+        chosen = [name for name in CHOOSING if name in mine and not _is_any_port(name, mine[name])]
         return not chosen or (
             all(mine[name] == self.values.get(name) for name in chosen)
             and mine.get(PREFIX, "audience") == self.values.get(PREFIX)
         )
+
+
+def _is_any_port(name: str, value: str) -> bool:
+    """Tell whether a setting leaves it to an `up` where it listens, so that its own word is the one that counts."""
+    return name.endswith("_LISTEN") and value.rpartition(":")[2] == "0"
 
 
 def _is_about_records(name: str) -> bool:
@@ -94,7 +99,8 @@ def read_environment(process: Mapping[str, str], *, anywhere: bool = False) -> E
     if anywhere and not taken and DATA not in merged:
         up = _elsewhere(process, merged)
         taken = {**up.beside(merged), DATA: str(up.data)} if up else {}
-    added = {name: value for name, value in taken.items() if name not in merged or (up and up.is_own(name))}
+    unsaid = {name for name in taken if name not in merged or _is_any_port(name, merged[name])}
+    added = {name: value for name, value in taken.items() if name in unsaid or (up and up.is_own(name))}
     return Environment(merged | added, origins | dict.fromkeys(added, "audience up"))
 
 

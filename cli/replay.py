@@ -78,12 +78,18 @@ def _check(choice: Choice) -> None:
         raise ReplayError("--until: give a time after --since")
 
 
+def _check_place(choice: Choice, log: str) -> None:
+    if choice.origin is not None and choice.origin.topic != log:
+        raise ReplayError(f"--origin: the log is {log}, and nothing else is sent again, such as {log}-3@17")
+
+
 async def run_replay(asked: Asked, tools: Tools) -> None:
     """1. Choose, and show what would be sent. 2. Ask. 3. Keep what was asked for. 4. Send. 5. Say what came of it.
 
     Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError, and
     NotAllReadError where some of what says what to send could not be read, so that not all may have been sent.
     """
+    _check_place(asked.choice, tools.where.names.batches)
     found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
     accounts = [tools.account(parse_target(text)) for text in found.targets]
     plan = await planned(found, [account.target for account in accounts], tools.where)
@@ -95,6 +101,8 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
         print_lines(["Of these, what was finished before is left out."])
     if not pairs or asked.is_dry:
         plan.check()
+        if not pairs and asked.choice.origin is not None:
+            raise ReplayError(f"nothing can be sent of {asked.choice.origin}: no such record stands in the log")
         print_lines(["Nothing is sent: this is a dry run." if pairs else "There is nothing to send."])
         return
     if not asked.is_sure:

@@ -7,6 +7,9 @@ from cli.environment import REGISTRY
 from schemas.framing import Framing, UndecodableError, is_framed
 from streams.thread import Record
 
+LEAST = 32
+"""Bytes that a framed completion or receipt has at least; others write numbers, which begin with a zero as well."""
+
 
 class NotAllReadError(Exception):
     """Something could not be decoded that a setting would let us read, or nothing at all could be."""
@@ -31,14 +34,14 @@ class Undecodable:
                 self.read += 1
             except UndecodableError:
                 self.left_out += 1
-                self.framed += is_framed(record.value)
+                self.framed += is_framed(record.value) and len(record.value) >= LEAST
 
         return handed
 
     @property
     def is_setting_missing(self) -> bool:
-        """Whether a registry is needed and none is set."""
-        return self.framed > 0 and self.framing.registry is None
+        """Whether a registry is needed and none is set, so that nothing is known of anything."""
+        return self.framed > 0 and not self.read and self.framing.registry is None
 
     def lines(self) -> Iterator[str]:
         """Say how many are left out, where any are."""
@@ -52,7 +55,7 @@ class Undecodable:
 
     def fault(self) -> str | None:
         """Return why what was read is not the whole answer, and which setting helps; None where it is."""
-        if self.is_setting_missing:
+        if self.framed and self.framing.registry is None:
             return (
                 f"{self.framed} {self.kind} are written by a schema registry and can't be read without it: "
                 f"set {REGISTRY} to what it was there"

@@ -112,7 +112,7 @@ class Runner:
         if origin is not None and not is_of_log(_log_named(record), self.handler.log_id):
             self._forget(record, origin)
             return
-        if origin is None or origin.topic != self.batches:
+        if origin is None or origin.topic != self.batches or await self._fetched(origin) is None:
             log.error("A pointer names no record and is ignored.", origin=str(record.origin), because=because)
         elif self.pointers.holds(record):
             completion = self.handler.job(origin).completion("failed", error_code=code)
@@ -178,11 +178,14 @@ class Runner:
         if completion is not None or entry.is_put_off:
             self.pointers.finish(entry.record)
 
+    async def _fetched(self, origin: Origin) -> Record | None:
+        what = "A record that is due again can't be fetched"
+        return await patiently(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
+
     async def _try_again(self, entry: Entry) -> BatchCompletion | None:
-        what, origin = "A record that is due again can't be fetched", entry.pointer.origin
-        found = await patiently(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
+        found = await self._fetched(entry.pointer.origin)
         if found is None:
-            return told(self.handler.job(origin).completion("failed", error_code="expired"))
+            return told(self.handler.job(entry.pointer.origin).completion("failed", error_code="expired"))
         found = dataclasses.replace(found, is_suspect=entry.record.is_suspect)
         return await self._completion(found, entry.pointer, lambda: self.pointers.holds(entry.record))
 

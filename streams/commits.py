@@ -13,6 +13,9 @@ from streams.refusals import is_of_rights
 
 log = structlog.get_logger()
 
+_FOR_GOOD = frozenset({KafkaError._FATAL, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
+"""What refuses a commit however often it is said: the client has failed, or the topic is gone."""
+
 COMMIT_EVERY = 0.5
 """Seconds between commits while something is finished."""
 
@@ -98,14 +101,14 @@ class Commits:
             log.warning("Kafka refused a commit.", partitions=sorted(refused), errors=reasons, action="repeat")
 
     def _is_for_good(self, reason: KafkaError) -> bool:
-        return self._is_of_rights(reason) or reason.code() == KafkaError._FATAL
+        return self._is_of_rights(reason) or reason.code() in _FOR_GOOD
 
     def close(self, consumer: Consumer) -> None:
         """1. Commit what is finished. 2. Poll until Kafka has confirmed it, within a limit.
 
         While the group rebalances Kafka keeps a member's commits back, and refuses them afterwards. Who
-        leaves then gives up those, and holds the others up until its session ends. Where a right is missing, or
-        the client has failed for good, it is in vain to say it again.
+        leaves then gives up those, and holds the others up until its session ends. Where a right or the
+        topic is missing, or the client has failed for good, it is in vain to say it again.
         """
         deadline = time.monotonic() + LEAVE_LIMIT
         while time.monotonic() < deadline:

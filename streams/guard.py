@@ -38,11 +38,15 @@ def _end(child: "subprocess.Popen[bytes]") -> int:
 
 
 def _die_with_guard() -> None:
-    """Ask Linux to kill the command if the guard itself is killed; elsewhere there is no such wish."""
+    killed_with_parent()
+    if sys.platform == "linux" and os.getppid() == 1:
+        os._exit(1)
+
+
+def killed_with_parent() -> None:
+    """Ask Linux to kill this process when its parent is gone; elsewhere there is no such wish."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What Kafka refuses to take, in its own word: told once for each cause, and shown while it stands."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ log = structlog.get_logger()
 
 EVERY = 60.0
 """Seconds between two lines about the same."""
+
+LASTING = 10.0
+"""Seconds after which what refuses a small record for its size is the topic, and not the request it went in with."""
 
 _NOT_ALLOWED, _TOO_LARGE, _NO_TOPIC, _REFUSED = (
     "kafka_not_allowed",
@@ -104,6 +108,8 @@ class Refusals:
 
     clock: Callable[[], float] = time.monotonic
     _standing: dict[str, Refusal] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
+    """Since when each topic has taken nothing at all."""
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _left_out: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -116,6 +122,7 @@ class Refusals:
         """Take down a refusal, and tell it unless it was told lately."""
         self._standing[refusal.topic] = refusal
         cause, now = (refusal.topic, refusal.kind), self.clock()
+        self._since.setdefault(refusal.topic, now)
         if now - self._told.get(cause, -EVERY) < EVERY:
             self._left_out[cause] = self._left_out.get(cause, 0) + 1
             return
@@ -126,9 +133,14 @@ class Refusals:
 
     def taken(self, topic: str, size: int) -> None:
         """Note a record that Kafka took: what was refused is over, unless that was for its size and is larger."""
+        self._since.pop(topic, None)
         refusal = self._standing.get(topic)
         if refusal is not None and (not refusal.is_of_size or size >= refusal.size):
             self.granted(topic)
+
+    def lasts(self, topic: str) -> bool:
+        """Tell whether a topic has taken nothing for LASTING seconds, so that it is no matter of one request."""
+        return self.clock() - self._since.get(topic, math.inf) >= LASTING
 
     def granted(self, topic: str) -> None:
         """Note that a topic's refusal is over."""

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import structlog
 
+from streams.guard import killed_with_parent
 from streams.thread import Record
 
 log = structlog.get_logger()
@@ -29,13 +30,18 @@ DEATHS = 2
 """How often a record must end the child; once may be chance."""
 
 LIMIT = 60
-"""Seconds that a record may take, after which the child ends itself; it takes milliseconds, with a registry seconds."""
+"""Seconds of work that a record may take, after which the child ends itself; it takes milliseconds."""
+
+LONGEST = 1800
+"""Seconds that it may take with all waiting: a registry that hardly answers is asked for minutes, by no fault of it."""
 
 IDLE = 10.0
 """Seconds after which a child that nothing is asked of is ended."""
 
-OF_THE_RECORD = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGALRM})
-"""Ends of a child that count: what bytes can bring about, and its own end after LIMIT."""
+OF_THE_RECORD = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGPROF, signal.SIGALRM}
+)
+"""Ends of a child that count: what bytes can bring about, and its own ends after LIMIT and LONGEST."""
 
 _DONE = b"."
 _SIZE = struct.Struct(">I")
@@ -49,6 +55,7 @@ class Trial:
     """Tries records in a child, one at a time; the child is started for the first one and ended when idle."""
 
     judge: Judge
+    limit: float = LIMIT
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _child: Process | None = None
     _ending: asyncio.TimerHandle | None = None
@@ -85,7 +92,7 @@ class Trial:
 
     async def _death_by(self, record: Record) -> signal.Signals | None:
         """Have a record judged; return what the child ended by, None where it did not or that says nothing."""
-        child = self._child = self._child or await _started(self.judge)
+        child = self._child = self._child or await _started(self.judge, self.limit)
         assert child.stdin is not None  # noqa: S101 -- a pipe
         assert child.stdout is not None  # noqa: S101 -- another
         with suppress(ConnectionError):  # the child is gone, as the answer tells
@@ -111,7 +118,7 @@ class Trial:
         self._child = None
 
 
-async def _started(judge: Judge) -> Process:
+async def _started(judge: Judge, limit: float) -> Process:
     """Start a child that finds modules where we do, and hears of no signals of the terminal."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = (sys.executable, "-P", "-m", "streams.trial")
@@ -119,7 +126,7 @@ async def _started(judge: Judge) -> Process:
         *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, start_new_session=True
     )
     assert child.stdin is not None  # noqa: S101 -- a pipe
-    child.stdin.write(_packed(judge))
+    child.stdin.write(_packed((judge, limit)))
     return child
 
 
@@ -139,16 +146,18 @@ def _unpacked(source: BinaryIO) -> object:
 def main() -> None:
     """Judge the records that come on standard input, and say after each that we are still there."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold people's data
+    killed_with_parent()
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is no answer
     with suppress(EOFError):
-        judge = _unpacked(sys.stdin.buffer)
+        judge, limit = cast(tuple[Judge, float], _unpacked(sys.stdin.buffer))
         while True:
-            record = _unpacked(sys.stdin.buffer)
-            signal.alarm(LIMIT)
+            record = cast(Record, _unpacked(sys.stdin.buffer))
+            signal.setitimer(signal.ITIMER_PROF, limit)
+            signal.setitimer(signal.ITIMER_REAL, LONGEST)
             with suppress(Exception):
-                judge(record)  # type: ignore[operator] # what the parent has sent
-            signal.alarm(0)
+                judge(record)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             os.write(answers, _DONE)
 
 

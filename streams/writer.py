@@ -263,7 +263,8 @@ class Writer:
         self._refusals.note(refusal)
         if not refusal.is_of_size:
             return RecordRefusedError(refusal)
-        return RecordTooLargeError(refusal) if size > SURELY_SMALL else NotAcknowledgedError()
+        is_for_good = size > SURELY_SMALL or self._refusals.lasts(topic)
+        return RecordTooLargeError(refusal) if is_for_good else NotAcknowledgedError()
 
     def _poll(self) -> None:
         """Serve the client until the end, also when it has failed: who waits for a report still gets one."""

@@ -49,6 +49,22 @@ def fail(record: Record) -> None:
     raise ValueError(len(record.value))
 
 
+def loop(record: Record) -> None:
+    """Work without end."""
+    while record.value:
+        pass
+
+
+def wait(record: Record) -> None:
+    """Do nothing for a while, as one does who asks a registry."""
+    time.sleep(1.5 * bool(record.value))
+
+
+def sleep(record: Record) -> None:
+    """Do nothing, for long."""
+    time.sleep(600 * bool(record.value))
+
+
 def talk(record: Record) -> None:
     """Print."""
     print(record.value)  # noqa: T201 -- as a library might

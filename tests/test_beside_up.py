@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -16,9 +17,9 @@ from cli.environment import read_environment, write_state
 from cli.running_ups import noted
 from cli.undecodable import NotAllReadError, Undecodable
 from cli.up import shared
-from schemas.codec import decode_batch_receipt
+from schemas.codec import decode_batch_receipt, encode_batch_receipt
 from schemas.framing import Framing
-from schemas.records import Origin
+from schemas.records import BatchReceipt, Origin
 from schemas.target import Target
 from streams.registry import ConfluentRegistry
 from streams.settings import KafkaSettings
@@ -114,6 +115,7 @@ def test_a_command_of_another_cluster_takes_over_nothing(tmp_path: Path) -> None
         {"KAFKA_BOOTSTRAP_SERVERS": "kafka.example.com:9093", "AUDIENCE_TOPIC_PREFIX": "lists"},
         {"AUDIENCE_PROVIDERS": "facebook", "AUDIENCE_TOPIC_PREFIX": "lists"},
         {},
+        {"AUDIENCE_LISTEN": "127.0.0.1:0"},
     ],
 )
 def test_an_up_elsewhere_is_found_by_settings_that_say_the_same(
@@ -165,8 +167,8 @@ def test_what_can_t_be_decoded_is_never_nothing() -> None:
     names = TopicNames("audience")
     foreign, without = Framing(ConfluentRegistry("mock://", names.of_records)), Framing()
     cases = [
-        (without, [b"\x00\x00\x00\x00\x07abc"], "1 receipts are written by a schema registry"),
-        (foreign, [b"\x00\x00\x00\x00\x07abc"], "1 receipts name schemas that the registry does not have"),
+        (without, [b"\x00\x00\x00\x00\x07" + b"a" * 40], "1 receipts are written by a schema registry"),
+        (foreign, [b"\x00\x00\x00\x00\x07" + b"a" * 40], "1 receipts name schemas that the registry does not have"),
         (without, [b"garbage", b""], "none of the 2 receipts can be decoded"),
     ]
     for framing, values, told in cases:
@@ -181,3 +183,18 @@ def test_what_can_t_be_decoded_is_never_nothing() -> None:
         with pytest.raises(NotAllReadError, match=f"^{told}.*SCHEMA_REGISTRY_URL"):
             undecodable.check()
     Undecodable("receipts", without).check()
+
+
+def test_a_number_that_somebody_wrote_among_receipts_names_no_registry_and_hides_none_of_them() -> None:
+    undecodable = Undecodable("receipts", Framing())
+    good = encode_batch_receipt(
+        BatchReceipt(origin=Origin(topic="b", partition=0, offset=0), timestamp=datetime.now(UTC), verdict="valid")
+    )
+    take = undecodable.counted(lambda record: decode_batch_receipt(record.value))
+    origin = Origin(topic="r", partition=0, offset=0)
+    for value in (good, (42).to_bytes(8, "big"), b"\x00\x00\x00\x00\x07" + b"a" * 40):
+        take(Record(origin=origin, value=value))
+    assert (undecodable.read, undecodable.left_out, undecodable.framed) == (1, 2, 1)
+    assert not undecodable.is_setting_missing, "what is readable is not to be given up for it"
+    with pytest.raises(NotAllReadError, match="SCHEMA_REGISTRY_URL"):
+        undecodable.check()

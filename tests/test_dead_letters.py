@@ -350,6 +350,20 @@ async def test_completions_that_nobody_can_decode_are_counted_and_stop_nothing(
     assert (code, output.splitlines()[-1]) == (0, "The record has left the log, and its users with it.")
 
 
+async def test_a_record_that_is_quarantined_is_shown_without_being_read(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    names = TopicNames(topic_prefix)
+    origin = Origin(topic=names.batches, partition=3, offset=17)
+    letter = msgspec.structs.replace(make_completion(origin=origin), error_code="quarantined")
+    await write(kafka, names, [encode_batch_completion(letter)])
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "AUDIENCE_TOPIC_PREFIX": topic_prefix}
+    code, output, _ = await audience(tmp_path, "dead-letters", "show", str(origin), **environ)
+    assert (code, output.splitlines()[-1]) == (
+        0, "The record is quarantined: it ends the process that reads it, so it is not shown."
+    )  # fmt: skip
+
+
 async def test_where_nothing_failed_that_is_said_and_no_error(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:

@@ -307,6 +307,8 @@ async def test_a_pointer_that_can_not_be_read_ends_its_record(kafka: KafkaSettin
         retry = found.names.retry(Target("facebook").group_id(topic_prefix))
         await writer.send(retry, "not a place", b"garbage")
         await writer.send(retry, "elsewhere-0@1", b"garbage")
+        await writer.send(retry, f"{found.names.batches}-0@99999", b"garbage")
+        await writer.send(retry, f"{found.names.batches}-999@0", b"garbage")
         await writer.send(retry, str(live.origin), b"garbage")
         [ended] = [one for one in await found.completions(2) if one.status == "failed"]
         assert (ended.origin, ended.error_code) == (live.origin, "undecodable")

@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import pickle
 import signal
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from deadly import Deadly, deadly, end_by, fail, talk
+from deadly import Deadly, deadly, end_by, fail, loop, talk, wait
 from pod import Pod, pods_running
 from world import make_users, sandbox_running
 
@@ -63,6 +66,27 @@ async def test_an_error_and_words_of_a_library_are_no_death(judge: Callable[[Rec
     async with Trial(judge) as tried:
         for value in (b"", b"x" * 1_000_000):
             assert not await tried.ends_process(Record(origin=ORIGIN, value=value))
+
+
+async def test_work_without_end_counts_as_a_death_and_waiting_does_not() -> None:
+    async with Trial(loop, limit=0.5) as tried:
+        assert await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
+    async with Trial(wait, limit=0.5) as tried:
+        assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_a_child_at_work_ends_with_a_parent_that_is_killed() -> None:
+    script = Path(__file__).parent / "parent.py"
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = Path("/proc") / parent.stdout.readline().strip()
+        assert child.exists()
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 async def test_a_child_is_started_when_it_is_needed_and_ended_when_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from structlog.testing import capture_logs
 from world import headers_on
 
+from streams import refusals
 from streams.broker import LocalBroker
 from streams.errors import (
     KafkaUnreachableError,
@@ -271,3 +272,23 @@ async def test_an_unknown_topic_is_refused_in_kafka_s_word(kafka: KafkaSettings,
                 with contextlib.suppress(RecordRefusedError):
                     await writer.send(topic_prefix, "k", b"v")
                 await asyncio.sleep(0.1)
+
+
+async def test_a_topic_that_takes_not_even_small_records_refuses_them_for_good_after_a_while(
+    kafka: KafkaSettings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "LASTING", 0.5)
+    await make_topic(kafka, topic_prefix)
+    await set_limit(kafka, topic_prefix, 150)
+    plain = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, properties={"compression.type": "none"})
+    async with Writer(plain) as writer:
+        with pytest.raises(NotAcknowledgedError) as first:
+            await writer.send(topic_prefix, "a", b"x" * 500)
+        assert not isinstance(first.value, RecordTooLargeError), "it may have gone in with others"
+        await asyncio.sleep(0.6)
+        with pytest.raises(RecordTooLargeError):
+            await writer.send(topic_prefix, "a", b"x" * 500)
+        await writer.send(topic_prefix, "a", b"x")
+        with pytest.raises(NotAcknowledgedError) as after:
+            await writer.send(topic_prefix, "a", b"x" * 500)
+        assert not isinstance(after.value, RecordTooLargeError)
