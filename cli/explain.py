@@ -26,7 +26,7 @@ def explain(accounts: Iterable[Account], users: Sequence[AudienceUser], index: i
         provider = made_up_provider(account)
         found = explained(provider, users[index])
         yield f"{account.target}: user {index} {_verdict(found)}\n"
-        if provider.template is None:
+        if not provider.is_declared():
             yield "  its rows are made by code; there are no columns to tell of\n"
         width = max((len(trace.column) for trace in found.traces), default=0)
         yield from (f"  {trace.column:{width}}  {_way(trace)}\n" for trace in found.traces)

@@ -30,7 +30,7 @@ def platforms_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
 
 def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     yield from (f"## {name}", "", " ".join((kind.__doc__ or "").split()), "")
-    if kind.template is None:
+    if kind.template is None or not kind.is_declared():
         yield from ("Its rows are made by code, so nothing can be told here: see its package.", "")
         return
     sources = list(dict.fromkeys(column.source or kind.template.source for _, column in kind.template.places))

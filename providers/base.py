@@ -151,6 +151,11 @@ class Provider(ABC, Generic[SettingsT, RowT]):
             raise DeclarationError(f"{type(self).__name__}: declare a template, or write row and identifiers")
         return self.template
 
+    @classmethod
+    def is_declared(cls) -> bool:
+        """Tell whether rows are made by a template, and not by a `row` of one's own beside it."""
+        return cls.template is not None and cls.row is Provider.row
+
     def row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row of the platform, anything that JSON can hold, or say why it makes none.
 
@@ -164,9 +169,8 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
         Attributes are last-write-wins: what is sent again later must not bring back old ones.
         """
-        row = self.row(user)
-        if self.template is None or isinstance(row, Rejection):
-            return row
+        if self.template is None or not self.is_declared():
+            return self.row(user)
         return cast(RowT | Rejection, self.bare_maker.make(user)[0])
 
     def left_out(self, user: AudienceUser, row: RowT) -> Iterable[Rejection]:

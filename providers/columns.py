@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args
 
 from providers.rules import Rule, When
 from schemas.records import AudienceUser, Purchase
@@ -65,6 +65,10 @@ class Column:
     def __post_init__(self) -> None:
         if self.field is not None and self.field not in FIELDS and self.field not in PURCHASE:
             raise DeclarationError(f"{self.name}: users have no field {self.field}")
+        if self.form not in get_args(Form) or self.hashed not in get_args(Hashed):
+            raise DeclarationError(
+                f"{self.name}: form is one of {', '.join(get_args(Form))}, hashed one of {', '.join(get_args(Hashed))}"
+            )
         if self.value is not None and (self.rules or self.form != "plain" or self.says is None):
             raise DeclarationError(f"{self.name}: a function makes the whole value; say in `says` what it does")
         if self.field not in TEXTS and self.is_text:

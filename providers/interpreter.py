@@ -1,4 +1,4 @@
-"""The one interpreter of declared rows: the only country that applies rules, hashes and says what was left out."""
+"""The one interpreter of declared rows: the only place that applies rules, hashes and says what was left out."""
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +18,9 @@ from schemas.records import AudienceUser
 
 REMEMBERED = 8192
 """Values of a field that repeats, such as a country, whose cells are kept."""
+
+LONGEST_REMEMBERED = 64
+"""Characters of such a value; longer ones hardly repeat, and would fill the memory."""
 
 REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
 
@@ -73,6 +76,7 @@ def _maker(
     groups = [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
     is_usable = _usable(groups)
     texts = [_text_column(position[column], column, settings) for column in wanted if column.is_text]
+    has_twins = len({one.field for one in texts}) < len(texts)
     rejects = [one for column in template.rejects for one in texts if one.position == position.get(column)]
     computed = [position[column] for column in wanted if column.value is not None]
     build = builder(template.row, position)
@@ -86,7 +90,10 @@ def _maker(
         for index in computed:
             if isinstance(value := values[index], Rejection):
                 return value, ()
-        lacking = [one for one in texts if values[one.position] == EMPTY] if has_gaps else ()
+        lacking = [one for one in texts if values[one.position] == EMPTY] if has_gaps else []
+        if lacking and has_twins:
+            sent = {one.field for one in texts if values[one.position] != EMPTY}
+            lacking = [one for one in lacking if one.field not in sent]
         return build(values), _left_out(user, country, lacking) if lacking else ()
 
     return make
@@ -115,7 +122,7 @@ def _rejection(user: AudienceUser, country: str | None, rejects: Iterable[_TextC
 def _left_out(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> list[Rejection]:
     texts = ((one, one.text(user)) for one in lacking)
     faults = ((one.field, one.fault(text, country)) for one, text in texts if text and text.strip())
-    return [Rejection(field, fault) for field, fault in faults if fault]
+    return list({field: Rejection(field, fault) for field, fault in faults if fault}.values())
 
 
 def _text_column(position: int, column: Column, settings: AccountSettings) -> _TextColumn:
@@ -129,8 +136,8 @@ def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | 
     steps = [(rule.make(settings), fault) for rule, fault in zip(rules, faults, strict=True)]
 
     def fault(text: str, country: str | None) -> str | None:
-        if column.hashed == "refused" and as_hash(text):
-            return "hashed"
+        if column.hashed != "text" and as_hash(text):
+            return "hashed" if column.hashed == "refused" else None
         left: str | None = text
         for step, fault in steps:
             left = step(left, country) if left else None
@@ -204,7 +211,9 @@ def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Fi
         if found is None:
             if len(known) >= REMEMBERED:
                 known.clear()
-            found = known[key] = finish(text, country)
+            found = finish(text, country)
+            if len(text) <= LONGEST_REMEMBERED:
+                known[key] = found
         return found
 
     return cell

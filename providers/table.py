@@ -9,6 +9,7 @@ import aiohttp
 
 from providers.addresses import PublicResolver
 from providers.base import REAL, AnyProvider, Provider, Surroundings
+from providers.columns import DeclarationError
 from providers.http import HttpTransport, WatchedTransport
 from providers.pace import Pace, Rate
 from providers.settings import AccountSettings
@@ -36,6 +37,8 @@ def _load(point: EntryPoint) -> type[AnyProvider]:
     package = point.dist.name if point.dist else point.value
     try:
         kind = point.load()
+    except DeclarationError as error:
+        raise ProviderLoadError(f"the provider {point.name} of {package}: {error}") from error
     except Exception as error:
         raise ProviderLoadError(f"the provider {point.name} of {package} fails on import") from error
     if not (isinstance(kind, type) and issubclass(kind, Provider) and kind.name == point.name):

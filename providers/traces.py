@@ -46,7 +46,7 @@ def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
     repaired = repair(user)
     row = provider.row(repaired.user)
     rejection = rejection_of(row, repaired.dropped) if isinstance(row, Rejection) else None
-    columns = provider.maker.columns if provider.template else ()
+    columns = provider.maker.columns if provider.is_declared() else ()
     return Explained(rejection, tuple(_trace(provider, column, user, repaired) for column in columns))
 
 

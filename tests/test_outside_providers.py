@@ -92,6 +92,41 @@ async def test_rows_that_are_made_by_hand_work_as_before(tmp_path: Path) -> None
     assert "## acme" in page
 
 
+async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_what_is_told_is_by_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "owned.py").write_text(
+        "from audience_acme import Acme\n\n\nclass Owned(Acme):\n"
+        "    def row(self, user):\n        return {'mine': user.email}\n"
+    )
+    environment = installed_at(tmp_path, "owned:Owned", EXAMPLE)
+    (tmp_path / "users.json").write_text('[{"email": "a@example.com"}]')
+    arguments = ("preview", "users.json", "--name", "VIP", "--provider", "acme")
+    code, output, _ = await audience(tmp_path, *arguments, "--explain", **environment)
+    assert code == 0
+    assert "made by code" in output
+    _, page, _ = await audience(tmp_path, "platforms", **environment)
+    assert "Its rows are made by code" in page[page.index("## acme") :]
+    check = (
+        "from providers.table import installed\nfrom schemas.records import AudienceUser\n"
+        "kind = installed()['acme']\nbare = kind.bare_row\nowned = kind.__new__(kind)\n"
+        "print(bare(owned, AudienceUser(email='a@example.com')))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", check, env=os.environ | environment, stdout=subprocess.PIPE
+    )
+    assert (await process.communicate())[0].decode() == "{'mine': 'a@example.com'}\n"
+
+
+async def test_a_declaration_that_is_wrong_says_why(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        "from audience_acme import *\nfrom providers.columns import Column\n\nWRONG = Column('email', 'emial')\n"
+    )
+    environment = installed_at(tmp_path, "wrong:Acme", EXAMPLE)
+    code, _, errors = await audience(tmp_path, "config", **environment)
+    assert (code, "email: users have no field emial" in errors, "Traceback" in errors) == (1, True, False)
+
+
 async def test_a_provider_that_neither_declares_nor_makes_rows_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "rowless.py").write_text(
         "from audience_acme import Acme\n\n\nclass Rowless(Acme):\n    template = None\n"

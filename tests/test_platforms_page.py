@@ -116,3 +116,11 @@ async def test_the_command_explains_the_user_that_is_asked_for(tmp_path: Path) -
 def test_a_user_that_there_is_not_is_an_error() -> None:
     with pytest.raises(PayloadError):
         next(explain([], [AudienceUser()], 1))
+
+
+def test_a_hash_that_goes_out_is_explained_without_a_fault() -> None:
+    user = AudienceUser(email="B4C9A289323B21A01C3E940F150EB9B8C542587F1ABFD8F0E1CC1FFC5E475514")
+    for name in ("facebook", "tiktok"):
+        account = sandbox_account(Target(name), "http://127.0.0.1:1")
+        told = explained(account.kind(account.settings, None), user)  # type: ignore[arg-type] # rows call nobody
+        assert [trace.reason for trace in told.traces if trace.field == "email"] == [None], name

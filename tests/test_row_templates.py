@@ -329,3 +329,53 @@ ONE = Column("one", "email", (EMAIL,), "sha256")
 def test_a_declaration_that_contradicts_itself_is_refused_where_it_stands(declare: Any, told: str) -> None:
     with pytest.raises(DeclarationError, match=told):
         declare()
+
+
+HASHED = AudienceUser(email=sha("a@example.com").upper())
+
+
+def test_a_hash_that_is_kept_has_no_fault_where_the_rest_makes_no_row() -> None:
+    email, phone = Column("email", "email", (EMAIL,), "sha256"), Column("phone", "phone", (PHONE,), "sha256")
+    together = RowTemplate(
+        row=members(email, phone), usable=[[email, phone]], rejects=[email, phone], source="https://example.com"
+    )
+    assert row(together, HASHED) == Rejection(None, "no_identifier")
+    assert row(together, AudienceUser(email="nobody")) == Rejection("email", "not_an_email")
+
+
+def test_a_value_that_two_columns_lack_is_lost_once_and_one_that_another_column_has_not_at_all() -> None:
+    plain, hashed = Column("e", "email", (EMAIL,)), Column("h", "email", (EMAIL,), "sha256", hashed="refused")
+    phone, twice = Column("p", "phone", (PHONE,), "sha256"), Column("p2", "phone", (PHONE, NO_PLUS), "sha256")
+    template = RowTemplate(
+        row=members(plain, hashed, phone, twice),
+        usable=[[plain], [phone]],
+        rejects=[plain],
+        source="https://example.com",
+    )
+    made, lacking = RowMaker(template, Settings()).make(AudienceUser(email="a@example.com", phone="12345"))
+    assert "e" in str(made)
+    assert list(lacking) == [Rejection("phone", "not_a_phone")]
+    assert list(RowMaker(template, Settings()).make(HASHED)[1]) == []
+
+
+@pytest.mark.parametrize("wrong", [{"form": "sha265"}, {"form": "SHA256_BASE64"}, {"hashed": "refuse"}])
+def test_a_form_that_is_none_is_refused_with_those_that_there_are(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationError, match=r"^e: form is one of plain, sha256, sha256_base64, hashed one of kept"):
+        Column("e", "email", (EMAIL,), **wrong)
+
+
+def test_long_values_are_not_remembered() -> None:
+    seen: list[str] = []
+
+    def step(text: str, country: str | None) -> str:
+        del country
+        seen.append(text)
+        return text
+
+    column = Column("n", "firstName", (rules.Rule(says="counted", make=lambda _: step),), "sha256")
+    maker = RowMaker(
+        RowTemplate(row=members(column), usable=[[column]], rejects=[], source="https://example.com"), Settings()
+    )
+    for name in ("Ada", "Ada", "x" * 65, "x" * 65):
+        maker.make(AudienceUser(first_name=name))
+    assert seen == ["Ada", "x" * 65, "x" * 65]
