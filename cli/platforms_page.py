@@ -57,12 +57,13 @@ def _limits(name: str, kind: type[AnyProvider]) -> str:
 def _table(name: str, template: RowTemplate, sources: Sequence[str]) -> Iterator[str]:
     yield "| field | there | goes | by which rules | a SHA-256 that is given | source |"
     yield "|---|---|---|---|---|---|"
+    whole = {column for part in template.wholes for column in part}
     for path, column in template.places:
         number = sources.index(column.source or template.source) + 1
         field = f"`{column.field}`" if column.field else "-"
-        there = path.strip("/") or column.name
+        there = f"`{path.strip('/') or column.name}`{', with all around it or not at all' if column in whole else ''}"
         rules = _rules(name, column)
-        yield f"| {field} | `{there}` | {FORMS[column.form]} | {rules} | {_given(column)} | {number} |"
+        yield f"| {field} | {there} | {FORMS[column.form]} | {rules} | {_given(column)} | {number} |"
 
 
 def _given(column: Column) -> str:

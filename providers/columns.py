@@ -1,5 +1,6 @@
 """How a platform's rows look, as data: columns, where they stand in a row's JSON, who makes a row."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
@@ -130,7 +131,9 @@ class RowTemplate:
     def __post_init__(self) -> None:
         columns = [column for _, column in self.places]
         if len({column.name for column in columns}) < len({id(column) for column in columns}):
-            raise DeclarationError("two columns have the same name")
+            names = Counter(column.name for column in dict.fromkeys(columns))
+            twice = next(name for name, count in names.items() if count > 1)
+            raise DeclarationError(f"two columns have the same name: {twice}")
         if missing := [
             column.name for group in (*self.usable, self.rejects) for column in group if column not in columns
         ]:
@@ -145,6 +148,25 @@ class RowTemplate:
     def places(self) -> Iterator[tuple[str, Column]]:
         """The columns in the order in which they stand in a row, each with the members that lead there."""
         return places_of(self.row)
+
+    @property
+    def settings(self) -> Iterator[tuple[Column, str]]:
+        """The settings that switch columns, or steps of them, each with its column."""
+        for _, column in self.places:
+            yield from ((column, when.setting) for when in (column.when, *(rule.when for rule in column.rules)) if when)
+
+    @property
+    def wholes(self) -> Iterator[Sequence[Column]]:
+        """The columns of each part that stands there whole or not at all."""
+        return _wholes_of(self.row)
+
+
+def _wholes_of(part: Part) -> Iterator[Sequence[Column]]:
+    if isinstance(part, Together):
+        yield [column for _, column in places_of(part.part)]
+    elif isinstance(part, Mapping) or is_list(part):
+        for inner in part.values() if isinstance(part, Mapping) else part:
+            yield from _wholes_of(inner)
 
 
 def places_of(part: Part, path: str = "") -> Iterator[tuple[str, Column]]:

@@ -45,6 +45,9 @@ def _load(point: EntryPoint) -> type[AnyProvider]:
         raise ProviderLoadError(f"{point.value} of {package} is no Provider with the name {point.name}")
     if not kind.makes_rows():
         raise ProviderLoadError(f"{point.value} of {package} makes no rows: give it a template, or row and identifiers")
+    for column, setting in kind.template.settings if kind.template else ():
+        if setting not in kind.settings_type.model_fields:
+            raise ProviderLoadError(f"{point.value} of {package}: {column.name}: there is no setting {setting}")
     return kind
 
 

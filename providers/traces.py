@@ -1,14 +1,16 @@
 """The way of one user's values to each column of a row, step by step, for people to look at."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Any
 
 from providers.base import AnyProvider, Rejection
 from providers.columns import FIELDS, PURCHASE, Column
 from providers.interpreter import fault_of, form_of_hash
 from providers.normalise import as_hash, sha256_hex
-from providers.reasons import rejection_of
+from providers.rows import make_rows
+from providers.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
@@ -32,6 +34,16 @@ class Trace:
     steps: tuple[Step, ...]
     reason: str | None = None
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether the column has something to go out."""
+        value = self.steps[-1].value if self.steps else self.given
+        return self.reason is None and value not in (None, "", ())
+
+    def left_out(self) -> "Trace":
+        """Return the way of a value that goes nowhere, as what stands around it is not all there."""
+        return replace(self, steps=(*self.steps, Step("left out, as what it belongs to is not whole", None)))
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -44,17 +56,22 @@ class Explained:
 def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
     """Return how each column of a user's row comes about; without a template only whether there is a row."""
     repaired = repair(user)
-    row = provider.row(repaired.user)
-    rejection = rejection_of(row, repaired.dropped) if isinstance(row, Rejection) else None
+    *_, made = make_rows(provider, [(0, user)])
+    rejection = made.rejected[0][1] if made.rejected else None
     columns = provider.maker.columns if provider.is_declared() else ()
-    return Explained(rejection, tuple(_trace(provider, column, user, repaired) for column in columns))
+    traces = {column: _trace(provider, column, user, repaired) for column in columns}
+    for whole in provider.template.wholes if provider.template and provider.is_declared() else ():
+        mine = [column for column in whole if column in traces]
+        if not all(traces[column].is_filled for column in mine):
+            traces |= {column: traces[column].left_out() for column in mine if traces[column].is_filled}
+    return Explained(rejection, tuple(traces.values()))
 
 
 def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: Repaired) -> Trace:
     steps, value = list(_repairs(column, repaired)), _value(repaired.user, column.field)
     reason = dict(repaired.dropped).get(column.field or "")
     if column.value is not None:
-        made = column.value(repaired.user, provider.settings)
+        made = _computed(column.value, repaired.user, provider.settings)
         reason = made.reason if isinstance(made, Rejection) else reason
         steps.append(Step(column.says or "", None if isinstance(made, Rejection) else made))
     elif column.is_text and isinstance(value, str) and value.strip():
@@ -62,6 +79,13 @@ def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: 
         steps += _text_steps(provider, column, value, country)
         reason = fault_of(column, provider.settings)(value, country)
     return Trace(column.name, column.field, _value(user, column.field), tuple(steps), reason)
+
+
+def _computed(value: Callable[[AudienceUser, Any], object], user: AudienceUser, settings: AccountSettings) -> object:
+    try:
+        return value(user, settings)
+    except Exception:  # rows count it in the same word
+        return Rejection(None, "bug")
 
 
 def _value(user: AudienceUser, field: str | None) -> object:

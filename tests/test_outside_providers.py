@@ -1,12 +1,14 @@
 """Providers of other packages: the example that the page shows, and rows that are made by hand."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from test_cli import audience
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +118,66 @@ async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_wha
         sys.executable, "-c", check, env=os.environ | environment, stdout=subprocess.PIPE
     )
     assert (await process.communicate())[0].decode() == "{'mine': 'a@example.com'}\n"
+
+
+WHOLE = """
+from audience_acme import *
+from providers.base import Limits
+from providers.columns import Column, RowTemplate, Together, members
+from providers.rules import EMAIL, NAME
+
+E = Column("email", "email", (EMAIL,), "sha256")
+FIRST, LAST = Column("first", "firstName", (NAME,), "sha256"), Column("last", "lastName", (NAME,), "sha256")
+
+
+def fails(user, settings):
+    raise ValueError
+
+
+class Whole(Acme):
+    limits = Limits(rows=10, row=100, body=1000)
+    template = RowTemplate(
+        row={"e": E, "name": Together(members(FIRST, LAST))}, usable=[[E], [FIRST]], rejects=[E], source="example.com"
+    )
+
+
+class Failing(Acme):
+    template = RowTemplate(
+        row={"e": E, "x": Column("x", None, value=fails, says="fails")}, usable=[[E]], rejects=[E], source="example.com"
+    )
+
+
+class Unset(Acme):
+    switched = Column("email", "email", (EMAIL.only("normalise"),), "sha256")
+    template = RowTemplate(row={"e": switched}, usable=[[switched]], rejects=[], source="example.com")
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "user", "lines"),
+    [
+        ("Whole", {"email": "a@example.com", "firstName": "Ada"}, ["user 0 makes a row", "what it belongs to is not"]),
+        ("Whole", {"email": "a@example.com", "firstName": "A", "lastName": "L"}, ["user 0 is rejected: too_large"]),
+        ("Failing", {"email": "a@example.com"}, ["user 0 is rejected: bug", "fails: nothing -> bug"]),
+    ],
+)
+async def test_explain_says_of_a_row_what_becomes_of_it(
+    tmp_path: Path, kind: str, user: dict[str, str], lines: list[str]
+) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE)
+    environment = installed_at(tmp_path, f"whole:{kind}", EXAMPLE)
+    (tmp_path / "users.json").write_text(json.dumps([user]))
+    arguments = ("preview", "users.json", "--name", "VIP", "--provider", "acme", "--explain")
+    code, output, _ = await audience(tmp_path, *arguments, **environment)
+    assert code == 0
+    assert all(line in output for line in lines), output
+
+
+async def test_a_setting_that_an_account_does_not_have_is_refused_with_its_column(tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE)
+    environment = installed_at(tmp_path, "whole:Unset", EXAMPLE)
+    code, _, errors = await audience(tmp_path, "config", **environment)
+    assert (code, "email: there is no setting normalise" in errors) == (1, True), errors
 
 
 async def test_a_declaration_that_is_wrong_says_why(tmp_path: Path) -> None:

@@ -379,3 +379,19 @@ def test_long_values_are_not_remembered() -> None:
     for name in ("Ada", "Ada", "x" * 65, "x" * 65):
         maker.make(AudienceUser(first_name=name))
     assert seen == ["Ada", "x" * 65, "x" * 65]
+
+
+def test_the_kind_that_an_item_says_tells_which_identifier_it_is() -> None:
+    email, phone = Column("e", "email", (EMAIL,), "sha256"), Column("p", "phone", (PHONE,), "sha256")
+    ids = [{"idType": "EMAIL", "idValue": email}, {"idType": "PHONE", "idValue": phone}]
+    template = RowTemplate(row={"ids": ids}, usable=[[email], [phone]], rejects=[email], source="https://example.com")
+    maker = RowMaker(template, Settings())
+    assert maker.identifiers(row(template, AudienceUser(phone="+14155550100"))) == ["p"]
+    assert maker.identifiers(row(template, AudienceUser(email="a@example.com"))) == ["e"]
+    assert maker.identifiers(row(template, AudienceUser(email="a@example.com", phone="+14155550100"))) == ["e", "p"]
+
+
+def test_columns_of_one_name_are_named() -> None:
+    one, other = Column("e", "email", (EMAIL,)), Column("e", "email", (EMAIL,))
+    with pytest.raises(DeclarationError, match="two columns have the same name: e"):
+        RowTemplate(row={"a": one, "b": other}, usable=[[one]], rejects=[one], source="https://example.com")
