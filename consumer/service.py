@@ -19,7 +19,7 @@ from consumer.way import Account, Manner, Where, now, opened_way, running
 from schemas.framing import Framing
 from schemas.records import AccountRegistration
 from streams.accounts import register
-from streams.fetch import Fetcher
+from streams.fetch import SURE, Fetcher
 from streams.member import OnLoss
 from streams.partitions import followed_partitions
 from streams.reader import GroupReader
@@ -100,7 +100,7 @@ async def _open(
             handler=way.handler,
             reader=reader,
             pointers=pointers,
-            fetcher=Fetcher(where.kafka),
+            fetcher=Fetcher(where.kafka, sure=SURE),
             batches=where.names.batches,
             retry=where.names.retry(account.target.group_id(where.names.prefix)),
             trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
