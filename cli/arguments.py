@@ -85,7 +85,7 @@ def _preview_arguments(parser: argparse.ArgumentParser) -> None:
         "--explain",
         nargs="?",
         const=0,
-        type=_count,
+        type=_index,
         metavar="INDEX",
         help="explain the row of this user, the first is 0, which is the default; put it last",
     )
@@ -124,6 +124,14 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise argparse.ArgumentTypeError("write a whole number, such as 100")
     return int(text)
+
+
+def _index(text: str) -> int:
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError:
+        wanted = "write the number of the user behind it, the first is 0, or nothing; USERS.json comes before it"
+        raise argparse.ArgumentTypeError(wanted) from None
 
 
 def _dead_letters_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,8 +17,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}|[A-Za-z0-9+/]{43}=")
 def explain(accounts: Iterable[Account], users: Sequence[AudienceUser], index: int) -> Iterator[str]:
     """Yield lines: for each account whether the user at this index makes a row, and each column's way.
 
-    A value shows its first character; its SHA-256 is shown as previews show it. Raises PayloadError for a user that
-    there is not.
+    A value shows its first character, also one that looks like a hash; the hash that is sent is shown as previews show
+    it. Raises PayloadError for a user that there is not.
     """
     if index >= len(users):
         raise PayloadError(f"users: there is no user {index}; the last one is {len(users) - 1}")
@@ -38,16 +38,17 @@ def _verdict(found: Explained) -> str:
 
 def _way(trace: Trace) -> str:
     """Return a column's way on one line: what was uploaded, each step with what came of it, why nothing did."""
-    if not trace.steps and (trace.given is None or not str(trace.given).strip()):
-        return f"{trace.field}: not given"
-    parts = [f"{trace.field} {_masked(trace.given)}" if trace.field else "of the account"]
-    parts += [f"{step.says}: {_masked(step.value)}" for step in trace.steps]
+    given = [(field, value) for field, value in trace.given if value is not None and str(value).strip()]
+    if not trace.steps and not given:
+        return f"{', '.join(field for field, _ in trace.given)}: not given"
+    parts = [", ".join(f"{field} {_masked(value)}" for field, value in trace.given) or "of the account"]
+    parts += [f"{step.says}: {_masked(step.value, is_hash=step.is_hash)}" for step in trace.steps]
     return " -> ".join([*parts, *([trace.reason] if trace.reason else [])])
 
 
-def _masked(value: object) -> str:
+def _masked(value: object, *, is_hash: bool = False) -> str:
     if value is None or value in ("", ()):
         return "nothing"
     if isinstance(value, str):
-        return value if _DIGEST.fullmatch(value) else mask(value)
-    return ", ".join(map(_masked, value)) if isinstance(value, tuple) else DOTS
+        return value if is_hash and _DIGEST.fullmatch(value) else mask(value)
+    return ", ".join(_masked(one, is_hash=is_hash) for one in value) if isinstance(value, tuple) else DOTS

@@ -60,7 +60,7 @@ def _table(name: str, template: RowTemplate, sources: Sequence[str]) -> Iterator
     whole = {column for part in template.wholes for column in part}
     for path, column in template.places:
         number = sources.index(column.source or template.source) + 1
-        field = f"`{column.field}`" if column.field else "-"
+        field = ", ".join(f"`{field}`" for field in column.fields) or "-"
         there = f"`{path.strip('/') or column.name}`{', with all around it or not at all' if column in whole else ''}"
         rules = _rules(name, column)
         yield f"| {field} | {there} | {FORMS[column.form]} | {rules} | {_given(column)} | {number} |"
@@ -108,7 +108,8 @@ def _never(name: str, template: RowTemplate) -> Iterator[str]:
 
 def _switches(name: str, template: RowTemplate, field: str) -> str | None:
     """Return the settings without which a field does not go; empty where it always does, None where it never does."""
-    mine = [column for _, column in template.places if column.field in (field, field.partition(".")[0])]
+    wanted = {field, field.partition(".")[0]}
+    mine = [column for _, column in template.places if wanted & set(column.fields)]
     if not mine:
         return None
     switches = dict.fromkeys(_setting(name, column.when) if column.when else "" for column in mine)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import msgspec
 
 from providers.columns import DeclarationError, RowTemplate
+from providers.declarations import check_settings, check_without_attributes
 from providers.errors import RejectError
 from providers.http import Answer, Transport
 from providers.interpreter import RowMaker
@@ -115,6 +116,15 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     template: ClassVar[RowTemplate | None] = None
     """How rows are made; without it `row` and `identifiers` are written by hand."""
 
+    @classmethod
+    def check_declaration(cls) -> None:
+        """Raise DeclarationError where the template can't hold beside the settings and what is written by hand."""
+        if cls.template is None:
+            return
+        check_settings(cls.template, cls.settings_type)
+        if not cls.is_declared() and cls.bare_row is Provider.bare_row:
+            check_without_attributes(cls.template)
+
     def __init__(self, settings: SettingsT, transport: Transport, around: Surroundings = REAL) -> None:
         self.settings = settings
         self.transport = transport
@@ -135,6 +145,11 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         is_by_hand = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
         return cls.template is not None or is_by_hand
 
+    @classmethod
+    def is_declared(cls) -> bool:
+        """Tell whether the template says all of a row: one that is written by hand may be any other."""
+        return cls.template is not None and cls.row is Provider.row
+
     @cached_property
     def maker(self) -> RowMaker:
         """The template, compiled for this account."""
@@ -151,11 +166,6 @@ class Provider(ABC, Generic[SettingsT, RowT]):
             raise DeclarationError(f"{type(self).__name__}: declare a template, or write row and identifiers")
         return self.template
 
-    @classmethod
-    def is_declared(cls) -> bool:
-        """Tell whether rows are made by a template, and not by a `row` of one's own beside it."""
-        return cls.template is not None and cls.row is Provider.row
-
     def row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row of the platform, anything that JSON can hold, or say why it makes none.
 
@@ -167,11 +177,10 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     def bare_row(self, user: AudienceUser) -> RowT | Rejection:
         """Turn a user into a row as `row` does, without what membership does not need.
 
-        Attributes are last-write-wins: what is sent again later must not bring back old ones.
+        Attributes are last-write-wins: what is sent again later must not bring back old ones. Where `row` is written by
+        hand, it is what `row` returns, which is refused of templates with attributes.
         """
-        if self.template is None or not self.is_declared():
-            return self.row(user)
-        return cast(RowT | Rejection, self.bare_maker.make(user)[0])
+        return cast(RowT | Rejection, self.bare_maker.make(user)[0]) if self.is_declared() else self.row(user)
 
     def left_out(self, user: AudienceUser, row: RowT) -> Iterable[Rejection]:
         """Return the values of a user that the platform would take but that its row lacks, each with the reason.

@@ -1,10 +1,13 @@
 """How rows are wrapped into a call, as data: JSON with holes for what is known only when the call is made."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
+
+from providers.columns import DeclarationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ AUDIENCE_ID = Known("audience_id")
 CELL = Known("cell")
 """A filled cell of a row, within `Body.cell`."""
 
+_EMPTY = msgspec.Raw(b'""')
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
@@ -39,28 +45,49 @@ class Body:
     cell: object = None
     empty: object = None
 
+    def __post_init__(self) -> None:
+        holes = list(_holes(self.shape))
+        if ROWS not in holes:
+            raise DeclarationError("shape: it has no place for ROWS")
+        if CELL in holes:
+            raise DeclarationError("shape: CELL stands in `cell` only")
+
     def filled(self, rows: Sequence[msgspec.Raw], **known: object) -> object:
         """Return the body of a call with these rows, for msgspec to encode.
 
-        Raises KeyError for a hole that nothing is known of.
+        Raises KeyError for a hole that nothing is known of, ValueError where what goes as a number is none.
         """
         data = rows if self.cell is None else [self._cells(row, known) for row in rows]
         return _filled(self.shape, {**known, "rows": data})
 
     def _cells(self, row: msgspec.Raw, known: Mapping[str, object]) -> list[object]:
-        cells = msgspec.json.decode(row, type=list[str])
-        return [_filled(self.cell, {**known, "cell": cell}) if cell else self.empty for cell in cells]
+        cells = msgspec.json.decode(row, type=list[msgspec.Raw])
+        return [self.empty if cell == _EMPTY else _filled(self.cell, {**known, "cell": cell}) for cell in cells]
 
 
 def _filled(shape: object, known: Mapping[str, object]) -> object:
     if isinstance(shape, Known):
         value = known[shape.name]
-        return msgspec.Raw(str(int(cast(str, value))).encode()) if shape.as_number else value
+        return _number(str(value)) if shape.as_number else value
     if isinstance(shape, Mapping):
         return {name: _filled(inner, known) for name, inner in shape.items()}
     if isinstance(shape, list | tuple):
         return [_filled(inner, known) for inner in shape]
     return shape
+
+
+def _holes(shape: object) -> Iterator[Known]:
+    if isinstance(shape, Known):
+        yield shape
+    elif isinstance(shape, Mapping | list | tuple):
+        for inner in shape.values() if isinstance(shape, Mapping) else shape:
+            yield from _holes(inner)
+
+
+def _number(digits: str) -> msgspec.Raw:
+    if not _NUMBER.fullmatch(digits):
+        raise ValueError("an id that goes as a number is none")
+    return msgspec.Raw(digits.encode())
 
 
 def of_one_kind(rows: Sequence[msgspec.Raw], kind: str) -> Iterator[tuple[int, msgspec.Raw]]:

@@ -1,11 +1,12 @@
 """How a platform's rows look, as data: columns, where they stand in a row's JSON, who makes a row."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
 
 from providers.rules import Rule, When
+from schemas.near import did_you_mean
 from schemas.records import AudienceUser, Purchase
 
 Form = Literal["plain", "sha256", "sha256_base64"]
@@ -39,7 +40,8 @@ class Column:
     pass, or of the next one that has a fault.
 
     With `value` a function of the provider's makes it instead, of the user and the account's settings: anything that
-    JSON can hold, None for nothing, a tuple for several items of a list, or a Rejection, which rejects the user.
+    JSON can hold, None for nothing, a tuple for several items of a list, or a Rejection, which rejects the user. `form`
+    is then the form of what it returns.
     """
 
     name: str
@@ -51,6 +53,9 @@ class Column:
     says: str | None = None
     """What `value` does, for pages and previews."""
 
+    reads: Sequence[str] = ()
+    """The fields that `value` looks at besides `field`."""
+
     source: str | None = None
     """Where the platform says so; None: where it says so for all columns of the row."""
 
@@ -58,29 +63,54 @@ class Column:
     """Whether the platform may know somebody by it."""
 
     is_attribute: bool = False
-    """Whether membership does not need it, so that bare rows lack it."""
+    """Whether membership does not need it, so that bare rows lack it; an attribute is no identifier."""
 
     when: When | None = None
     """The setting that switches the column on."""
 
     def __post_init__(self) -> None:
-        if self.field is not None and self.field not in FIELDS and self.field not in PURCHASE:
-            raise DeclarationError(f"{self.name}: users have no field {self.field}")
-        if self.form not in get_args(Form) or self.hashed not in get_args(Hashed):
-            raise DeclarationError(
-                f"{self.name}: form is one of {', '.join(get_args(Form))}, hashed one of {', '.join(get_args(Hashed))}"
-            )
-        if self.value is not None and (self.rules or self.form != "plain" or self.says is None):
-            raise DeclarationError(f"{self.name}: a function makes the whole value; say in `says` what it does")
-        if self.field not in TEXTS and self.is_text:
-            raise DeclarationError(f"{self.name}: rules and hashes are for texts, {self.field} is none")
-        if self.field is None and self.value is None:
-            raise DeclarationError(f"{self.name}: name the field that it comes from, or a function that makes it")
+        if fault := next(_column_faults(self), None):
+            raise DeclarationError(f"{self.name}: {fault}")
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """All fields that it is made of."""
+        return tuple(dict.fromkeys([*([self.field] if self.field else []), *self.reads]))
 
     @property
     def is_text(self) -> bool:
         """Whether steps make it, one of which may leave nothing of a text."""
         return self.value is None and bool(self.rules or self.form != "plain" or self.hashed == "refused")
+
+
+def _column_faults(column: Column) -> Iterator[str]:
+    """Yield what is wrong with a declaration; a later fault is told only where none came before."""
+    known = (*FIELDS, *PURCHASE)
+    for field in (field for field in column.fields if field not in known):
+        yield f"users have no field {field}{did_you_mean([field], known)}"
+    if isinstance(column.rules, Rule) or not all(isinstance(rule, Rule) for rule in column.rules):
+        yield "rules: write a list of rules, such as [TRIM]; a tuple of one needs a comma"
+    if column.form not in get_args(Form) or column.hashed not in get_args(Hashed):
+        yield f"form is one of {', '.join(get_args(Form))}, hashed one of {', '.join(get_args(Hashed))}"
+    if column.source is not None and not column.source.strip():
+        yield "source: name the place where the platform says so, or none"
+    if column.is_attribute and column.is_identifier:
+        yield "an attribute is no identifier, as bare rows lack it: write is_identifier=False, too"
+    yield from _faults_of_value(column) if column.value is not None else _faults_of_field(column)
+
+
+def _faults_of_value(column: Column) -> Iterator[str]:
+    if column.rules or column.says is None:
+        yield "a function makes the whole value; say in `says` what it does"
+
+
+def _faults_of_field(column: Column) -> Iterator[str]:
+    if column.reads:
+        yield "reads: only a function reads fields besides its own"
+    if column.field is None:
+        yield "name the field that it comes from, or a function that makes it"
+    if column.field not in TEXTS and column.is_text:
+        yield f"rules and hashes are for texts, {column.field} is none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +139,14 @@ value.
 """
 
 
+def _twice(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
 def members(*columns: Column) -> dict[str, Column]:
     """Return an object's members by the columns' own names."""
+    if twice := _twice(column.name for column in columns):
+        raise DeclarationError(f"members: two columns have the name {', '.join(twice)}, one would be lost")
     return {column.name: column for column in columns}
 
 
@@ -129,20 +165,8 @@ class RowTemplate:
     source: str
 
     def __post_init__(self) -> None:
-        columns = [column for _, column in self.places]
-        if len({column.name for column in columns}) < len({id(column) for column in columns}):
-            names = Counter(column.name for column in dict.fromkeys(columns))
-            twice = next(name for name, count in names.items() if count > 1)
-            raise DeclarationError(f"two columns have the same name: {twice}")
-        if missing := [
-            column.name for group in (*self.usable, self.rejects) for column in group if column not in columns
-        ]:
-            raise DeclarationError(f"no part of the row: {', '.join(missing)}")
-        if not self.usable or not all(self.usable):
-            raise DeclarationError("usable: name at least one column that makes a row")
-        for column in self.rejects:
-            if column.hashed != "refused" and not any(rule.fault for rule in column.rules):
-                raise DeclarationError(f"{column.name}: no rule says why it would be rejected")
+        if fault := next(_template_faults(self), None):
+            raise DeclarationError(fault)
 
     @property
     def places(self) -> Iterator[tuple[str, Column]]:
@@ -150,23 +174,41 @@ class RowTemplate:
         return places_of(self.row)
 
     @property
-    def settings(self) -> Iterator[tuple[Column, str]]:
-        """The settings that switch columns, or steps of them, each with its column."""
-        for _, column in self.places:
-            yield from ((column, when.setting) for when in (column.when, *(rule.when for rule in column.rules)) if when)
-
-    @property
     def wholes(self) -> Iterator[Sequence[Column]]:
-        """The columns of each part that stands there whole or not at all."""
-        return _wholes_of(self.row)
+        """The columns that go together or not at all."""
+        return _wholes(self.row)
 
 
-def _wholes_of(part: Part) -> Iterator[Sequence[Column]]:
-    if isinstance(part, Together):
-        yield [column for _, column in places_of(part.part)]
-    elif isinstance(part, Mapping) or is_list(part):
-        for inner in part.values() if isinstance(part, Mapping) else part:
-            yield from _wholes_of(inner)
+def _template_faults(template: RowTemplate) -> Iterator[str]:
+    """Yield what is wrong with a declaration; a later fault is told only where none came before."""
+    columns = [column for _, column in template.places]
+    if twice := [column.name for column, count in Counter(columns).items() if count > 1]:
+        yield f"{', '.join(twice)}: the same column stands twice in the row; declare one for each place"
+    if twice := _twice(column.name for column in columns):
+        yield f"two columns have the same name: {', '.join(twice)}"
+    if not template.source.strip():
+        yield "source: name the place where the platform says what it wants"
+    if isinstance(template.usable, Column) or any(isinstance(group, Column) for group in template.usable):
+        yield "usable: write groups of columns, such as [[EMAIL], [FIRST_NAME, LAST_NAME]]"
+    if isinstance(template.rejects, Column):
+        yield "rejects: write a list of columns, such as [EMAIL]"
+    named = [column for group in (*template.usable, template.rejects) for column in group]
+    if missing := [column.name for column in named if column not in columns]:
+        yield f"no part of the row: {', '.join(missing)}"
+    if not template.usable or not all(template.usable):
+        yield "usable: name at least one column that makes a row"
+    yield from _faults_of_use(template)
+
+
+def _faults_of_use(template: RowTemplate) -> Iterator[str]:
+    for column in (column for group in template.usable for column in group if column.is_attribute):
+        yield f"{column.name}: bare rows lack attributes, so one can't make a row usable"
+    for column in template.rejects:
+        if column.hashed != "refused" and not any(rule.fault for rule in column.rules):
+            yield f"{column.name}: no rule says why it would be rejected"
+    for whole in template.wholes:
+        if len({column.is_attribute for column in whole}) > 1:
+            yield f"{whole[0].name}: bare rows would lack all that goes together with an attribute"
 
 
 def places_of(part: Part, path: str = "") -> Iterator[tuple[str, Column]]:
@@ -181,6 +223,15 @@ def places_of(part: Part, path: str = "") -> Iterator[tuple[str, Column]]:
     elif isinstance(part, Cells) or is_list(part):
         for inner in part.columns if isinstance(part, Cells) else part:
             yield from places_of(inner, path)
+
+
+def _wholes(part: Part) -> Iterator[Sequence[Column]]:
+    if isinstance(part, Together):
+        yield [column for _, column in places_of(part)]
+        yield from _wholes(part.part)
+    elif isinstance(part, Mapping) or is_list(part):
+        for inner in part.values() if isinstance(part, Mapping) else part:
+            yield from _wholes(inner)
 
 
 def is_list(part: Part) -> TypeGuard[Sequence[Any]]:

@@ -1,26 +1,22 @@
-"""The one interpreter of declared rows: the only place that applies rules, hashes and says what was left out."""
+"""The one interpreter of declared rows: it compiles a template, makes rows and says what they lack."""
 
-import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 
-from providers.columns import FIELDS, PURCHASE, Column, Form, RowTemplate
-from providers.normalise import HASH_LENGTH, as_hash, sha256_hex
+from providers.columns import FIELDS, PURCHASE, TEXTS, Column, Form, RowTemplate
+from providers.normalise import HASH_LENGTH, LONGEST_REMEMBERED, as_hash, sha256_hex
 from providers.reasons import Rejection
-from providers.rules import Step
 from providers.settings import AccountSettings
 from providers.shapes import EMPTY, Values, builder, reader
+from providers.steps import chain, fault_of, form_of_hash
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 
 REMEMBERED = 8192
 """Values of a field that repeats, such as a country, whose cells are kept."""
-
-LONGEST_REMEMBERED = 64
-"""Characters of such a value; longer ones hardly repeat, and would fill the memory."""
 
 REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
 
@@ -47,6 +43,7 @@ class RowMaker:
     """
 
     def __init__(self, template: RowTemplate, settings: AccountSettings, *, with_attributes: bool = True) -> None:
+        self.template = template
         self.columns = columns = _switched_on(template, settings)
         self.names = tuple(column.name for column in columns)
         self.make = _maker(template, columns, settings, with_attributes=with_attributes)
@@ -67,36 +64,47 @@ def _maker(
 ) -> Callable[[AudienceUser], Made]:
     """Return the function that makes a row.
 
-    1. Every column's cell. 2. Who has no group of columns that makes a row is rejected, then who a column's function
-    rejects. 3. The cells go to their places. 4. Texts that came to nothing are told.
+    1. Every column's cell, also of a bare row's attributes where their function may reject. 2. What goes whole or not
+    at all is emptied where a part is missing. 3. Who has no group of columns that makes a row is rejected, then who a
+    column's function rejects. 4. The cells go to their places. 5. Texts that came to nothing are told.
     """
     position = {column: index for index, column in enumerate(columns)}
-    wanted = [column for column in columns if with_attributes or not column.is_attribute]
-    cells = [_cell(column, settings) if column in wanted else _no_cell for column in columns]
+    hidden = [column for column in columns if column.is_attribute and not with_attributes]
+    cells = [_no_cell if one in hidden and one.value is None else _cell(one, settings) for one in columns]
     groups = [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
     is_usable = _usable(groups)
-    texts = [_text_column(position[column], column, settings) for column in wanted if column.is_text]
-    has_twins = len({one.field for one in texts}) < len(texts)
+    wholes = [[position[one] for one in whole] for whole in template.wholes if position.keys() >= set(whole)]
+    texts = [_text_column(position[column], column, settings) for column in columns if column.is_text]
     rejects = [one for column in template.rejects for one in texts if one.position == position.get(column)]
-    computed = [position[column] for column in wanted if column.value is not None]
+    computed = [position[column] for column in columns if column.value is not None]
+    emptied = [position[column] for column in hidden if column.value is not None]
+    left_out = _left_out([one for one in texts if columns[one.position] not in hidden], _shared(columns))
     build = builder(template.row, position)
 
     def make(user: AudienceUser) -> Made:
         country = alpha_2(user.country) if user.country else None
         values = [cell(user, country) for cell in cells]
         has_gaps = EMPTY in values
+        if has_gaps and wholes:
+            _empty_halves(values, wholes)
         if (has_gaps or not groups) and not is_usable(values):
             return _rejection(user, country, rejects), ()
         for index in computed:
             if isinstance(value := values[index], Rejection):
                 return value, ()
-        lacking = [one for one in texts if values[one.position] == EMPTY] if has_gaps else []
-        if lacking and has_twins:
-            sent = {one.field for one in texts if values[one.position] != EMPTY}
-            lacking = [one for one in lacking if one.field not in sent]
-        return build(values), _left_out(user, country, lacking) if lacking else ()
+        for index in emptied:
+            values[index] = EMPTY
+        return build(values), left_out(user, country, values) if has_gaps else ()
 
     return make
+
+
+def _empty_halves(values: Values, wholes: Sequence[Sequence[int]]) -> None:
+    """Empty what is not there whole; who is to be rejected still is."""
+    for whole in wholes:
+        if any(values[one] == EMPTY for one in whole):
+            for one in whole:
+                values[one] = values[one] if isinstance(values[one], Rejection) else EMPTY
 
 
 def _usable(groups: Sequence[Sequence[int]]) -> Callable[[Values], bool]:
@@ -119,33 +127,37 @@ def _rejection(user: AudienceUser, country: str | None, rejects: Iterable[_TextC
     return Rejection(None, "no_identifier")
 
 
-def _left_out(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> list[Rejection]:
-    texts = ((one, one.text(user)) for one in lacking)
-    faults = ((one.field, one.fault(text, country)) for one, text in texts if text and text.strip())
-    return list({field: Rejection(field, fault) for field, fault in faults if fault}.values())
+def _shared(columns: Sequence[Column]) -> Mapping[str, Sequence[int]]:
+    """Return the places of the columns of each text that goes to several."""
+    places = {field: [index for index, one in enumerate(columns) if one.field == field] for field in TEXTS}
+    return {field: indexes for field, indexes in places.items() if len(indexes) > 1}
+
+
+def _left_out(
+    texts: Sequence[_TextColumn], shared: Mapping[str, Sequence[int]]
+) -> Callable[[AudienceUser, str | None, Values], Sequence[Rejection]]:
+    """Return the function that tells of each text that no column got, once, what the first of them says of it."""
+
+    def left_out(user: AudienceUser, country: str | None, values: Values) -> Sequence[Rejection]:
+        lacking = [one for one in texts if values[one.position] == EMPTY]
+        if lacking and shared:
+            lacking = [one for one in lacking if all(values[place] == EMPTY for place in shared.get(one.field, ()))]
+        return _told(user, country, lacking) if lacking else ()
+
+    return left_out
+
+
+def _told(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> Sequence[Rejection]:
+    found: dict[str, Rejection] = {}
+    for one in lacking:
+        text = one.text(user)
+        if text and text.strip() and one.field not in found and (fault := one.fault(text, country)):
+            found[one.field] = Rejection(one.field, fault)
+    return list(found.values())
 
 
 def _text_column(position: int, column: Column, settings: AccountSettings) -> _TextColumn:
     return _TextColumn(position, column.field or "", attrgetter(FIELDS[column.field or ""]), fault_of(column, settings))
-
-
-def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | None], str | None]:
-    """Return the function that says which word fits a text of which a column's steps leave nothing."""
-    rules = [rule for rule in column.rules if rule.when is None or rule.when.holds(settings)]
-    faults = [next((later.fault for later in rules[index:] if later.fault), None) for index in range(len(rules))]
-    steps = [(rule.make(settings), fault) for rule, fault in zip(rules, faults, strict=True)]
-
-    def fault(text: str, country: str | None) -> str | None:
-        if column.hashed != "text" and as_hash(text):
-            return "hashed" if column.hashed == "refused" else None
-        left: str | None = text
-        for step, fault in steps:
-            left = step(left, country) if left else None
-            if not left:
-                return fault
-        return None
-
-    return fault
 
 
 def _no_cell(user: AudienceUser, country: str | None) -> object:
@@ -156,14 +168,33 @@ def _no_cell(user: AudienceUser, country: str | None) -> object:
 def _cell(column: Column, settings: AccountSettings) -> _Cell:
     if column.value is not None:
         return _computed_cell(column.value, settings)
-    return _text_cell(column, settings) if column.is_text else _plain_cell(column.field or "")
+    if column.is_text:
+        return _text_cell(column, settings)
+    is_id = column.is_identifier and column.field in TEXTS
+    return _plain_id_cell(column.field or "") if is_id else _plain_cell(column.field or "")
+
+
+NOTHING: Sequence[object] = (None, EMPTY, (), [], {})
+"""What a provider's function returns where there is nothing for a column."""
 
 
 def _computed_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
     def cell(user: AudienceUser, country: str | None) -> object:
         del country
         made = value(user, settings)
-        return EMPTY if made is None or made == () else made
+        return EMPTY if made in NOTHING else made
+
+    return cell
+
+
+def _plain_id_cell(field: str) -> _Cell:
+    """Return a cell that holds an identifier as it was uploaded; nobody is known by a blank one."""
+    text_of = attrgetter(FIELDS[field])
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
+        text = text_of(user)
+        return text if text and not text.isspace() else EMPTY
 
     return cell
 
@@ -209,10 +240,10 @@ def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Fi
         key = (text, country) if by_country else text
         found = known.get(key)
         if found is None:
-            if len(known) >= REMEMBERED:
-                known.clear()
             found = finish(text, country)
             if len(text) <= LONGEST_REMEMBERED:
+                if len(known) >= REMEMBERED:
+                    known.clear()
                 known[key] = found
         return found
 
@@ -232,37 +263,7 @@ def _finish(column: Column, settings: AccountSettings) -> _Finish:
     return finish
 
 
-def chain(column: Column, settings: AccountSettings) -> Step:
-    """Return the steps of a column's rules as one."""
-    steps = [rule.make(settings) for rule in column.rules if rule.when is None or rule.when.holds(settings)]
-    if len(steps) == 1:
-        return steps[0]
-    if len(steps) == 2:
-        return _both(*steps)
-
-    def step(text: str, country: str | None) -> str | None:
-        left: str | None = text
-        for one in steps:
-            left = one(left, country) if left else None
-        return left
-
-    return step
-
-
-def _both(first: Step, second: Step) -> Step:
-    def both(text: str, country: str | None) -> str | None:
-        left = first(text, country)
-        return second(left, country) if left else None
-
-    return both
-
-
 def _finished(form: Form) -> Callable[[str], str]:
     if form == "sha256":
         return sha256_hex
     return str if form == "plain" else lambda text: form_of_hash(sha256_hex(text), form)
-
-
-def form_of_hash(digest: str, form: Form) -> str:
-    """Return a SHA-256 of 64 hexadecimal digits as a column wants it."""
-    return base64.b64encode(bytes.fromhex(digest)).decode() if form == "sha256_base64" else digest

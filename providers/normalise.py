@@ -22,6 +22,9 @@ from schemas.countries import alpha_2
 from schemas.repairs.cells import Cell, is_hash, of_usual_digits, of_usual_width, without_invisible
 
 HASH_LENGTH = 64
+LONGEST_REMEMBERED = 64
+"""Characters of a value of which is remembered what it became: longer ones are rare, and memory has a bound."""
+
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 GMAIL = ("@gmail.com", "@googlemail.com")
 _CLEAN_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -86,7 +89,8 @@ def phone(text: str, *regions: str | None) -> str | None:
     """
     if _CLEAN_E164.fullmatch(text):
         return without_trunk(text)
-    return _slow_phone(text, next((region.upper() for region in regions if region), None))
+    read = _slow_phone if len(text) <= LONGEST_REMEMBERED else _slow_phone.__wrapped__
+    return read(text, next((region.upper() for region in regions if region), None))
 
 
 def forget_phones() -> None:

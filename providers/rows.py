@@ -76,8 +76,7 @@ def make_rows(
 def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
     """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
     own, common = type(provider), Provider
-    is_declared = own.row is common.row and own.bare_row is common.bare_row and own.left_out is common.left_out
-    if provider.template is not None and is_declared:
+    if own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out:
         return provider.maker.make if with_attributes else provider.bare_maker.make
     row_of = provider.row if with_attributes else provider.bare_row
 

@@ -29,14 +29,15 @@ class When:
 class Rule:
     """A step: how pages and previews call it, and what is wrong with a value that it leaves nothing of.
 
-    `fault` is a word of the vocabulary with the scope `row`; None where the step only loses what is blank.
+    `fault` is a word of the vocabulary with the scope `row`; None where the step only loses what is blank, which no
+    step must let through.
     """
 
     says: str
     fault: str | None = None
     make: Callable[[AccountSettings], Step] = field(repr=False)
-    by_country: bool = False
-    """Whether the user's country changes what it makes of a text."""
+    by_country: bool = True
+    """Whether the user's country may change what it makes of a text, which is then not remembered for others."""
 
     when: When | None = None
 
@@ -52,7 +53,7 @@ def _of_text(says: str, change: Callable[[str], str | None], fault: str | None =
         del country
         return change(text)
 
-    return Rule(says=says, fault=fault, make=lambda _: step)
+    return Rule(says=says, fault=fault, make=lambda _: step, by_country=False)
 
 
 def _phone_step(settings: AccountSettings) -> Step:
@@ -61,8 +62,8 @@ def _phone_step(settings: AccountSettings) -> Step:
 
 
 TRIM = _of_text("trimmed", str.strip)
-LOWER = _of_text("lower case", str.lower)
-UPPER = _of_text("capitals", str.upper)
+LOWER = _of_text("lower case", lambda text: None if text.isspace() else text.lower())
+UPPER = _of_text("capitals", lambda text: None if text.isspace() else text.upper())
 NO_SPACES = _of_text("without spaces", lambda text: "".join(text.split()))
 EMAIL = _of_text("trimmed, lower case", normalise.email, "not_an_email")
 NO_ALIASES = _of_text("without dots and `+suffix` before the @", normalise.without_aliases)
@@ -71,7 +72,6 @@ PHONE = Rule(
     says="E.164, of its own country, the user's or `AUDIENCE_DEFAULT_REGION`",
     fault="not_a_phone",
     make=_phone_step,
-    by_country=True,
 )
 VALID_PHONE = _of_text(
     "only numbers that a numbering plan has", lambda text: text if is_valid_phone(text) else None, "not_a_phone"
@@ -83,12 +83,13 @@ POSTAL_CODE = Rule(
     says="lower case, without spaces and hyphens, of American ones the first five digits",
     fault="no_letters",
     make=lambda _: normalise.postal_code,
-    by_country=True,
 )
 
 
 def at_most(characters: int) -> Rule:
     """Return a rule that lets texts of so many characters through, and no longer ones."""
     return _of_text(
-        f"up to {characters} characters", lambda text: text if 0 < len(text) <= characters else None, "too_long"
+        f"up to {characters} characters",
+        lambda text: text if 0 < len(text) <= characters and not text.isspace() else None,
+        "too_long",
     )

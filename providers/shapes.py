@@ -99,7 +99,7 @@ def reader(part: Part, columns: Sequence[Column]) -> Read:
         inner = {name: reader(one, columns) for name, one in part.items()}
         return lambda row: _each((inner[name], row[name]) for name in inner if isinstance(row, Mapping) and name in row)
     if is_list(part):
-        kinds = [(_fixed(one), reader(one, columns)) for one in part]
+        kinds = [(one, reader(one, columns)) for one in part]
         return lambda row: _each((_first(kinds, item), item) for item in (row if isinstance(row, Sequence) else ()))
     return lambda _: iter(())
 
@@ -114,16 +114,22 @@ def _each(pairs: Iterable[tuple[Read, object]]) -> Iterator[str]:
         yield from read(row)
 
 
-def _fixed(part: Part) -> Mapping[str, object]:
-    """Return what an object of a list always says, such as of which kind it is."""
-    found = part if isinstance(part, Mapping) else {}
-    return {name: value for name, value in found.items() if isinstance(value, str | int | bool)}
+def _first(kinds: Sequence[tuple[Part, Read]], item: object) -> Read:
+    """Return the reader of the first kind of item that this one may be."""
+    fitting = (read for part, read in kinds if _fits(part, item))
+    return next((read for read in fitting if any(True for _ in read(item))), lambda _: iter(()))
 
 
-def _first(kinds: Sequence[tuple[Mapping[str, object], Read]], item: object) -> Read:
-    """Return the reader of the first kind of item that this one may be, by what it says and what it has."""
-    said = item.items() if isinstance(item, Mapping) else ()
-    for fixed, read in kinds:
-        if all(pair in said for pair in fixed.items()) and any(True for _ in read(item)):
-            return read
-    return lambda _: iter(())
+def _fits(part: Part, item: object) -> bool:
+    """Tell whether an item may be of a kind: it has all of its fixed values, and no member that the kind has not."""
+    if isinstance(part, Together):
+        return _fits(part.part, item)
+    if isinstance(part, Mapping):
+        return (
+            isinstance(item, Mapping)
+            and item.keys() <= part.keys()
+            and all(_fits(one, item[name]) if name in item else not _is_fixed(one) for name, one in part.items())
+        )
+    if isinstance(part, Column | Cells) or is_list(part):
+        return True
+    return bool(part == item)

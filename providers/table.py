@@ -13,6 +13,7 @@ from providers.columns import DeclarationError
 from providers.http import HttpTransport, WatchedTransport
 from providers.pace import Pace, Rate
 from providers.settings import AccountSettings
+from schemas.tracebacks import place_of
 
 GROUP = "audience.providers"
 """Entry points that are providers: ours stand in pyproject.toml, others come with their packages."""
@@ -40,14 +41,16 @@ def _load(point: EntryPoint) -> type[AnyProvider]:
     except DeclarationError as error:
         raise ProviderLoadError(f"the provider {point.name} of {package}: {error}") from error
     except Exception as error:
-        raise ProviderLoadError(f"the provider {point.name} of {package} fails on import") from error
+        where = place_of(error)
+        raise ProviderLoadError(f"the provider {point.name} of {package} fails on import: {where}") from error
     if not (isinstance(kind, type) and issubclass(kind, Provider) and kind.name == point.name):
         raise ProviderLoadError(f"{point.value} of {package} is no Provider with the name {point.name}")
     if not kind.makes_rows():
         raise ProviderLoadError(f"{point.value} of {package} makes no rows: give it a template, or row and identifiers")
-    for column, setting in kind.template.settings if kind.template else ():
-        if setting not in kind.settings_type.model_fields:
-            raise ProviderLoadError(f"{point.value} of {package}: {column.name}: there is no setting {setting}")
+    try:
+        kind.check_declaration()
+    except DeclarationError as error:
+        raise ProviderLoadError(f"{point.value} of {package}: {error}") from error
     return kind
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
 
 from providers.base import AnyProvider, Rejection
 from providers.columns import FIELDS, PURCHASE, Column
-from providers.interpreter import fault_of, form_of_hash
-from providers.normalise import as_hash, sha256_hex
+from providers.interpreter import NOTHING
+from providers.normalise import sha256_hex
 from providers.rows import make_rows
-from providers.settings import AccountSettings
+from providers.steps import fault_of, form_of_hash, hash_in, walk
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
@@ -22,27 +21,22 @@ class Step:
 
     says: str
     value: object
+    is_hash: bool = False
+    """Whether the value is a hash as it is sent, by which nobody is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A column, what was uploaded for it, the steps, and the reason where it stays empty."""
+    """A column, the field it comes from, what was uploaded for it, the steps, and the reason where it stays empty."""
 
     column: str
     field: str | None
-    given: object
+    given: tuple[tuple[str, object], ...]
     steps: tuple[Step, ...]
+    left: object
+    """What the column holds."""
+
     reason: str | None = None
-
-    @property
-    def is_filled(self) -> bool:
-        """Whether the column has something to go out."""
-        value = self.steps[-1].value if self.steps else self.given
-        return self.reason is None and value not in (None, "", ())
-
-    def left_out(self) -> "Trace":
-        """Return the way of a value that goes nowhere, as what stands around it is not all there."""
-        return replace(self, steps=(*self.steps, Step("left out, as what it belongs to is not whole", None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +48,43 @@ class Explained:
 
 
 def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
-    """Return how each column of a user's row comes about; without a template only whether there is a row."""
-    repaired = repair(user)
+    """Return how each column of a user's row comes about; of rows by hand only whether there is one."""
     *_, made = make_rows(provider, [(0, user)])
     rejection = made.rejected[0][1] if made.rejected else None
-    columns = provider.maker.columns if provider.is_declared() else ()
-    traces = {column: _trace(provider, column, user, repaired) for column in columns}
-    for whole in provider.template.wholes if provider.template and provider.is_declared() else ():
-        mine = [column for column in whole if column in traces]
-        if not all(traces[column].is_filled for column in mine):
-            traces |= {column: traces[column].left_out() for column in mine if traces[column].is_filled}
-    return Explained(rejection, tuple(traces.values()))
+    if not provider.is_declared():
+        return Explained(rejection, ())
+    repaired = repair(user)
+    traces = {column: _trace(provider, column, user, repaired) for column in provider.maker.columns}
+    return Explained(rejection, tuple(_whole(provider, traces)))
 
 
 def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: Repaired) -> Trace:
-    steps, value = list(_repairs(column, repaired)), _value(repaired.user, column.field)
-    reason = dict(repaired.dropped).get(column.field or "")
+    given = tuple((field, _value(user, field)) for field in column.fields)
+    steps = list(_repairs(column, repaired))
+    left, reason = _value(repaired.user, column.field), dict(repaired.dropped).get(column.field or "")
     if column.value is not None:
-        made = _computed(column.value, repaired.user, provider.settings)
-        reason = made.reason if isinstance(made, Rejection) else reason
-        steps.append(Step(column.says or "", None if isinstance(made, Rejection) else made))
-    elif column.is_text and isinstance(value, str) and value.strip():
+        step, fault = _computed(column.value, column, repaired.user, provider)
+        steps, left, reason = [*steps, step], step.value, fault or reason
+    elif column.is_text and isinstance(left, str) and left.strip():
         country = alpha_2(repaired.user.country) if repaired.user.country else None
-        steps += _text_steps(provider, column, value, country)
-        reason = fault_of(column, provider.settings)(value, country)
-    return Trace(column.name, column.field, _value(user, column.field), tuple(steps), reason)
+        reason = fault_of(column, provider.settings)(left, country)
+        steps += _text_steps(provider, column, left, country)
+        left = steps[-1].value if steps else left
+    return Trace(column.name, column.field, given, tuple(steps), left, reason)
 
 
-def _computed(value: Callable[[AudienceUser, Any], object], user: AudienceUser, settings: AccountSettings) -> object:
+def _computed(
+    value: Callable[[AudienceUser, object], object], column: Column, user: AudienceUser, provider: AnyProvider
+) -> tuple[Step, str | None]:
+    """Return what a provider's function makes of a user, and why nothing, as rows are made of it."""
+    says = column.says or ""
     try:
-        return value(user, settings)
-    except Exception:  # rows count it in the same word
-        return Rejection(None, "bug")
+        made = value(user, provider.settings)
+    except Exception:
+        return Step(says, None), "bug"
+    if isinstance(made, Rejection):
+        return Step(says, None), made.reason
+    return Step(says, made, is_hash=column.form != "plain"), None
 
 
 def _value(user: AudienceUser, field: str | None) -> object:
@@ -97,26 +96,46 @@ def _value(user: AudienceUser, field: str | None) -> object:
 
 
 def _repairs(column: Column, repaired: Repaired) -> Iterator[Step]:
-    """Yield what was repaired before any rule, or that the value was dropped."""
-    kinds = [kind.partition(": ")[2] for kind in repaired.repaired if kind.startswith(f"{column.field}: ")]
-    if kinds:
-        yield Step(f"repaired ({', '.join(kinds)})", _value(repaired.user, column.field))
-    if column.field in dict(repaired.dropped):
-        yield Step("dropped", None)
+    """Yield what was repaired before any rule, or that the value, or a part of it, was dropped."""
+    for field in column.fields:
+        value = _value(repaired.user, field)
+        kinds = [kind.partition(": ")[2] for kind in repaired.repaired if kind.startswith(f"{field}: ")]
+        if kinds:
+            yield Step(f"repaired ({', '.join(kinds)})", value)
+        for dropped, reason in repaired.dropped:
+            if dropped == field:
+                yield Step("dropped", None)
+            elif dropped.startswith(f"{field}."):
+                yield Step(f"{dropped} dropped ({reason})", value)
 
 
 def _text_steps(provider: AnyProvider, column: Column, text: str, country: str | None) -> Iterator[Step]:
-    if column.hashed != "text" and (digest := as_hash(text)):
-        is_kept = column.hashed == "kept"
-        yield Step(f"a SHA-256 already, {column.hashed}", form_of_hash(digest, column.form) if is_kept else None)
+    if digest := hash_in(column, text):
+        value = form_of_hash(digest, column.form) if column.hashed == "kept" else None
+        yield Step(f"a SHA-256 already, {column.hashed}", value, is_hash=True)
         return
     left: str | None = text
-    for rule in column.rules:
-        if left and (rule.when is None or rule.when.holds(provider.settings)):
-            left = rule.make(provider.settings)(left, country)
-            yield Step(rule.says, left)
+    for rule, left in walk(column, provider.settings)(text, country):
+        yield Step(rule.says, left)
     if left and column.form != "plain":
-        yield Step(FORMS[column.form], form_of_hash(sha256_hex(left), column.form))
+        yield Step(FORMS[column.form], form_of_hash(sha256_hex(left), column.form), is_hash=True)
+
+
+def _whole(provider: AnyProvider, traces: dict[Column, Trace]) -> Iterator[Trace]:
+    """Yield traces, where a column goes only together with others, with what it lacks."""
+    wholes = list(provider.maker.template.wholes)
+    for column, trace in traces.items():
+        others = [one for whole in wholes if column in whole for one in whole if one is not column]
+        lacking = [f"`{one.name}`" for one in others if one not in traces or _is_nothing(traces[one].left)]
+        if lacking and not _is_nothing(trace.left):
+            step = Step(f"left out, as what it belongs to is not whole without {', '.join(lacking)}", None)
+            yield replace(trace, steps=(*trace.steps, step), left=None)
+        else:
+            yield trace
+
+
+def _is_nothing(value: object) -> bool:
+    return value in NOTHING or (isinstance(value, str) and value.isspace())
 
 
 FORMS = {"plain": "plain", "sha256": "SHA-256", "sha256_base64": "SHA-256 in base64"}

@@ -108,6 +108,10 @@ async def test_the_command_explains_the_user_that_is_asked_for(tmp_path: Path) -
     ]
     _, first, _ = await audience(tmp_path, "preview", "users.json", "--name", "VIP", "--explain")
     assert "facebook: user 0 makes a row" in first
+    for wrong in ("users.json", "-1"):
+        code, output, errors = await audience(tmp_path, "preview", "users.json", "--name", "VIP", "--explain", wrong)
+        assert (code, output) == (2, "")
+        assert "--explain: write the number of the user behind it, the first is 0" in errors
     code, output, errors = await audience(tmp_path, "preview", "users.json", "--name", "VIP", "--explain", "2")
     assert (code, output) == (1, "")
     assert "users: there is no user 2; the last one is 1" in errors

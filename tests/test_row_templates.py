@@ -145,13 +145,15 @@ def test_the_identifiers_of_a_row_are_found_in_lists_too() -> None:
 
 
 ID_VALUE = Column("idValue", "email", (EMAIL,), "sha256")
-NAMES = [Column("firstName", "firstName", (TRIM, at_most(35)), hashed="refused", is_attribute=True)]
+FIRST_NAME = Column(
+    "firstName", "firstName", (TRIM, at_most(35)), hashed="refused", is_identifier=False, is_attribute=True
+)
 
 
 def linkedin(action: str) -> RowTemplate:
     """Return how an element of a batch looks that adds or removes."""
     user_ids = [{"idType": "SHA256_EMAIL", **members(ID_VALUE)}]
-    element = {"action": action, "userIds": user_ids, **members(*NAMES)}
+    element = {"action": action, "userIds": user_ids, **members(FIRST_NAME)}
     return RowTemplate(row=element, usable=[[ID_VALUE]], rejects=[ID_VALUE], source="LinkedIn")
 
 
@@ -248,7 +250,7 @@ def test_a_function_of_the_provider_s_may_give_several_items_or_reject() -> None
 
 CONTACT_ID = Column("id", "email", (EMAIL,), hashed="refused")
 CONTACT = RowTemplate(
-    row={"idProperty": "email", **members(CONTACT_ID), "properties": {"firstname": NAMES[0]}},
+    row={"idProperty": "email", **members(CONTACT_ID), "properties": {"firstname": FIRST_NAME}},
     usable=[[CONTACT_ID]],
     rejects=[CONTACT_ID],
     source="HubSpot",
