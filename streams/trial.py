@@ -32,16 +32,14 @@ DEATHS = 2
 LIMIT = 60
 """Seconds of work that a record may take, after which the child ends itself; it takes milliseconds."""
 
-LONGEST = 1800
-"""Seconds that it may take with all waiting: a registry that hardly answers is asked for minutes, by no fault of it."""
+PATIENCE = 120.0
+"""Seconds for which a child that does nothing is waited for; then its record is no longer tried, but judged by us."""
 
 IDLE = 10.0
 """Seconds after which a child that nothing is asked of is ended."""
 
-OF_THE_RECORD = frozenset(
-    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGPROF, signal.SIGALRM}
-)
-"""Ends of a child that count: what bytes can bring about, and its own ends after LIMIT and LONGEST."""
+OF_THE_RECORD = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGPROF})
+"""Ends of a child that count: what bytes can bring about, and its own end after LIMIT."""
 
 _DONE = b"."
 _SIZE = struct.Struct(">I")
@@ -95,11 +93,16 @@ class Trial:
         child = self._child = self._child or await _started(self.judge, self.limit)
         assert child.stdin is not None  # noqa: S101 -- a pipe
         assert child.stdout is not None  # noqa: S101 -- another
-        with suppress(ConnectionError):  # the child is gone, as the answer tells
-            child.stdin.write(_packed(record))
-            await child.stdin.drain()
-        if await child.stdout.read(1) == _DONE:
+        answer = b""
+        with suppress(ConnectionError, TimeoutError):  # the child is gone, as its end tells, or stands still
+            async with asyncio.timeout(PATIENCE):
+                child.stdin.write(_packed(record))
+                await child.stdin.drain()
+                answer = await child.stdout.read(1)
+        if answer == _DONE:
             return None
+        if child.returncode is None and not child.stdout.at_eof():
+            child.kill()
         self._child, code = None, await child.wait()
         if code >= 0 or -code not in OF_THE_RECORD:
             log.warning("A child process has ended, not by its record.", origin=str(record.origin), code=code)
@@ -154,10 +157,8 @@ def main() -> None:
         while True:
             record = cast(Record, _unpacked(sys.stdin.buffer))
             signal.setitimer(signal.ITIMER_PROF, limit)
-            signal.setitimer(signal.ITIMER_REAL, LONGEST)
             with suppress(Exception):
                 judge(record)
-            signal.setitimer(signal.ITIMER_REAL, 0)
             os.write(answers, _DONE)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from deadly import Deadly, deadly, end_by, fail, loop, talk, wait
+from deadly import Deadly, deadly, end_by, fail, loop, sleep, talk, wait
 from pod import Pod, pods_running
 from world import make_users, sandbox_running
 
@@ -76,6 +76,15 @@ async def test_work_without_end_counts_as_a_death_and_waiting_does_not() -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+async def test_a_child_that_stands_still_holds_nobody_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Trial(sleep) as tried:
+        assert not await tried.ends_process(Record(origin=ORIGIN))
+        monkeypatch.setattr(trial, "PATIENCE", 0.5)
+        assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
+        monkeypatch.setattr(trial, "PATIENCE", 60)
+        assert not await tried.ends_process(Record(origin=ORIGIN))
+
+
 def test_a_child_at_work_ends_with_a_parent_that_is_killed() -> None:
     script = Path(__file__).parent / "parent.py"
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
