@@ -18,7 +18,7 @@ from world import World, world
 from providers.settings import AccountSettings
 from sandbox import CREDENTIALS, SandboxOptions
 from schemas.target import Target
-from streams.offsets import decode_offsets
+from streams.offsets import decode_offsets, untagged
 from streams.settings import KafkaSettings
 
 SLOTS: int = AccountSettings.model_fields["slots"].default
@@ -104,7 +104,11 @@ def committed(found: World) -> Mapping[int, tuple[int, set[int]]]:
     try:
         wanted = [TopicPartition(found.names.batches, number) for number in range(12)]
         places = consumer.committed(wanted, timeout=10)
-        return {p.partition: (p.offset, decode_offsets(p.offset, p.metadata or "")) for p in places if p.offset >= 0}
+        return {
+            p.partition: (p.offset, decode_offsets(p.offset, untagged(p.metadata or "")[1]))
+            for p in places
+            if p.offset >= 0
+        }
     finally:
         consumer.close()
 
