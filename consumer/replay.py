@@ -21,6 +21,7 @@ from providers.errors import PlatformError
 from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target
 from streams.errors import TopicMadeAnewError
+from streams.intake import SURE
 from streams.picks import GONE, PickReader
 from streams.thread import Record
 from streams.topic_ids import topic_ids
@@ -122,6 +123,7 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
             wanted=order.wishes,
             max_in_hand_bytes=settings.in_hand,
             topic_id=where.log_id,
+            sure=SURE,
         )
         await stack.enter_async_context(reader)
         onlooker.begun(reader.finished_before)

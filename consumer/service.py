@@ -19,7 +19,8 @@ from consumer.way import Account, Manner, Where, now, opened_way, running
 from schemas.framing import Framing
 from schemas.records import AccountRegistration
 from streams.accounts import register
-from streams.fetch import SURE, Fetcher
+from streams.fetch import Fetcher
+from streams.intake import SURE
 from streams.member import OnLoss
 from streams.partitions import followed_partitions
 from streams.reader import GroupReader

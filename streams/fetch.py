@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.records import Origin
 from streams.errors import KafkaUnreachableError
-from streams.intake import take_in, watermarks
+from streams.intake import LOOK_AGAIN, take_in, watermarks
 from streams.reader import DEFAULTS
 from streams.settings import KafkaSettings
 from streams.thread import Record, to_record
@@ -17,11 +17,6 @@ LIMIT = 30.0
 
 _NO_SUCH_PLACE = frozenset({KafkaError._UNKNOWN_PARTITION})
 """What the client says of a partition that the topic does not have."""
-
-SURE = 10.0
-"""Seconds for which a place must be missing until that is believed."""
-
-LOOK_AGAIN = 2.0
 
 
 class _MissingError(Exception):

@@ -20,6 +20,12 @@ BROKER_LIMIT = 10.0
 ASSIGN_LIMIT = 60.0
 """Seconds that a broker may leave the questions of a beginning unanswered before the reader gives up."""
 
+SURE = 10.0
+"""Seconds for which a place must be missing until that is believed: who comes back knows not all of its log at once."""
+
+LOOK_AGAIN = 2.0
+"""Seconds between two looks for a place that is missing."""
+
 _UNDELIVERABLE = frozenset(
     {
         KafkaError._BAD_COMPRESSION,

@@ -1,6 +1,7 @@
 """Read chosen records of a topic by where they stand, and commit which of them are finished."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -13,7 +14,7 @@ from schemas.records import Origin
 from streams.commits import Commits, committed, place_in
 from streams.errors import KafkaUnreachableError, ReaderFailedError
 from streams.in_hand import Budget, InHand
-from streams.intake import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
+from streams.intake import BROKER_LIMIT, LOOK_AGAIN, patiently_asked, read_again, take_in, watermarks
 from streams.offsets import Window, decode_offsets, is_left_open
 from streams.reader import DEFAULTS, MEGABYTE
 from streams.settings import KafkaSettings
@@ -42,8 +43,9 @@ class PickReader:
     """Chosen records of a topic, in the event loop; which are finished is committed for a group without members.
 
     Whoever begins again with the same group is not given what was finished before. Records of a partition come in
-    its order, each once; one that has left the topic comes as a record with the error GONE. What is in hand is
-    bounded for each partition by itself, so that one that is slow holds up no other.
+    its order, each once; one that has left the topic comes as a record with the error GONE, behind the topic's end
+    only when it stayed away for `sure` seconds. What is in hand is bounded for each partition by itself, so that one
+    that is slow holds up no other.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class PickReader:
         wanted: Iterable[Origin],
         max_in_hand_bytes: int = 32 * MEGABYTE,
         topic_id: str | None = None,
+        sure: float = 0.0,
     ) -> None:
         offsets = _by_partition(wanted)
         self._in_hand = InHand(Budget(2**62, 2**62))  # each partition has a budget of its own
-        self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes, topic_id)
+        self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes, topic_id, sure)
         callbacks = {
             "on_commit": self._picking.commits.on_commit,
             "error_cb": kafka.on_error_after(self._picking.on_error),
@@ -131,8 +134,11 @@ class _Picking:
         in_hand: InHand,
         max_bytes: int,
         topic_id: str | None,
+        sure: float,
     ) -> None:
         self._topic = topic
+        self._sure = sure
+        self._missing_since: float | None = None
         self._topic_id = topic_id
         self._wanted = wanted
         self._in_hand = in_hand
@@ -185,7 +191,16 @@ class _Picking:
         return Origin(topic=self._topic, partition=partition, offset=offset)
 
     def _look_for_bounds(self, consumer: Consumer, number: int) -> None:
-        self._bounds[number] = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, number))
+        """Ask for a partition's bounds; where the last wanted record is behind its end, for a while again."""
+        while True:
+            self._bounds[number] = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, number))
+            if not self._left[number] or self._left[number][-1] < self._bounds[number][1]:
+                self._missing_since = None
+                return
+            now = time.monotonic()
+            self._missing_since = self._missing_since or now
+            if now - self._missing_since >= self._sure or self.is_closing.wait(min(LOOK_AGAIN, self._sure)):
+                return
 
     def _leave_out_gone(self, number: int) -> None:
         """Hand over what is next without its value while it is not between the partition's bounds."""

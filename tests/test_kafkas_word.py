@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import socketserver
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -320,9 +322,22 @@ async def tls_server(folder: Path) -> AsyncIterator[str]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem")
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    class Handshake(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.settimeout(10)
+            with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True):
+                pass
+
+    # Threads, because asyncio's server leaves a handshake that is not finished behind when it closes.
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handshake) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            await asyncio.to_thread(server.shutdown)
+            serving.join()
 
 
 async def test_who_cannot_connect_for_a_reason_that_stays_is_told_it(tmp_path: Path) -> None:

@@ -112,3 +112,21 @@ async def test_a_partition_that_nobody_finishes_is_held_back_and_holds_up_no_oth
                 if finished == others:
                     break
         assert len(held) < min(len(wanted) - others, MOST_RECORDS)
+
+
+async def test_a_record_behind_the_end_is_waited_for_before_it_is_believed_to_be_gone(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    """As after the return of a broker, which says for a moment that its log ends before its end."""
+    last = (await filled(kafka, topic_prefix, 20))[-1]
+    wanted = Origin(topic=topic_prefix, partition=last.partition, offset=last.offset + 1)
+
+    async def late() -> None:
+        await asyncio.sleep(1)
+        async with Writer(kafka) as writer:
+            assert await writer.send(topic_prefix, str(19 % 7), b"late") == wanted
+
+    sending = asyncio.create_task(late())
+    async with reader(kafka, topic_prefix, [wanted], sure=60) as picks:
+        assert [(record.origin, record.value) for record in await read(picks)] == [(wanted, b"late")]
+    await sending
