@@ -16,7 +16,7 @@ from benchmarks.product import local_kafka
 from benchmarks.replay import measure_replay
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {"ingest": measure_ingest, "transform": measure_transform}
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from benchmarks.product import LIMIT, Ended, Product, Reports, make_form, product
-from schemas.framing import SINGLE_OBJECT
+from schemas.avro.framing import SINGLE_OBJECT
 from schemas.records import Origin, Status
 from schemas.target import Target
-from streams.settings import KafkaSettings
-from streams.states import States, followed_states
-from streams.tail import read_to_end
+from streams.client.settings import KafkaSettings
+from streams.read.tail import read_to_end
+from streams.tables.account_states import States, followed_states
 
 ILL = "facebook"
 OTHERS = ("tiktok", "klaviyo")

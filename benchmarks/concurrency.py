@@ -4,9 +4,9 @@ import asyncio
 import uuid
 
 from benchmarks.product import Product, product
-from schemas.codec import encode_audience_batch
+from schemas.avro.codec import encode_audience_batch
 from schemas.records import AudienceBatch, AudienceUser
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 SLOTS = 16
 LATENCY = 0.1

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from fastavro import schemaless_writer
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from producer.users_json import parse_users
-from schemas.codec import content_hash, split, user_blocks
-from schemas.framing import reader_schema
+from producer.request.users_json import parse_users
+from schemas.avro.codec import content_hash, split, user_blocks
+from schemas.avro.framing import reader_schema
 from schemas.records import AudienceBatch
 
 USERS = 10_000

@@ -21,12 +21,12 @@ import aiohttp
 
 from benchmarks.product import LIMIT, Product, make_form, product
 from producer.settings import Address
-from schemas.codec import encode_batch_completion, encode_batch_receipt
+from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, Status
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.processes.ports import free_port
+from streams.write.writer import Writer
 
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
 BATCHES = 6_000

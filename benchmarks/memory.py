@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.product import LIMIT, Product, product
-from schemas.codec import encode_audience_batch
+from schemas.avro.codec import encode_audience_batch
 from schemas.records import AudienceBatch, AudienceUser, Purchase
-from streams.settings import KafkaSettings
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.write.writer import Writer
 
 PROVIDER = "tiktok"
 IN_HAND = 4 * 1024 * 1024

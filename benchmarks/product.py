@@ -15,21 +15,21 @@ from pathlib import Path
 
 import aiohttp
 
-from cli.demo import demo_environment
-from cli.supervisor import Part, Supervisor
-from consumer.way import now
+from cli.demo.command import demo_environment
+from cli.up.supervisor import Part, Supervisor
+from consumer.account.pipeline import now
 from producer.settings import Address
 from sandbox import CREDENTIALS
-from schemas.codec import decode_batch_completion
+from schemas.avro.codec import decode_batch_completion
 from schemas.records import TERMINAL, BatchCompletion
 from schemas.target import Target
-from streams.accounts import register
-from streams.broker import LocalBroker
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.tail import Tail
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.tail import Tail
+from streams.tables.account_registrations import register
+from streams.write.writer import Writer
 
 LIMIT = 120.0
 """Seconds that anything awaited here may take."""

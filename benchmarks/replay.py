@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, nullcontext
 
 from benchmarks.product import Product, make_form, product
 from ledger.receipts import keep_receipts
-from schemas.framing import SINGLE_OBJECT
-from streams.settings import KafkaSettings
+from schemas.avro.framing import SINGLE_OBJECT
+from streams.client.settings import KafkaSettings
 
 PROVIDERS = ("facebook", "tiktok")
 LATENCY = 0.05

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.product import Product, make_form, product
 from sandbox import CREDENTIALS
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 REQUESTS = 100
 LATENCY = 0.05

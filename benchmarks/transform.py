@@ -8,11 +8,11 @@ from functools import partial
 
 from facebook_business.adobjects.customaudience import CustomAudience
 
-from providers import normalise
-from providers.base import AnyProvider
-from providers.facebook import FIELDS
-from providers.rows import make_rows
-from providers.table import installed
+from providers.facebook.provider import FIELDS
+from providers.installed import installed
+from providers.kit.provider import AnyProvider
+from providers.kit.rows import normalisers as normalise
+from providers.kit.rows.row_groups import make_rows
 from schemas.records import AudienceUser, Purchase
 
 USERS = 5_000

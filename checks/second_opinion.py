@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from providers import normalise
-from providers.base import AnyProvider, Rejection
-from providers.facebook import FIELDS, Facebook, FacebookSettings
+from providers.facebook.provider import FIELDS, Facebook, FacebookSettings
+from providers.kit.provider import AnyProvider, Rejection
+from providers.kit.rows import normalisers as normalise
 from providers.tiktok import SCHEMA, TikTok, TikTokSettings
 from schemas.records import AudienceUser
 

@@ -9,8 +9,8 @@ from typing import get_args
 import msgspec
 
 from ledger.resources import State
-from producer.numbers import Number, number, number_text
-from providers.table import installed
+from producer.request.numbers import Number, number, number_text
+from providers.installed import installed
 from schemas.near import did_you_mean
 from schemas.records import AudienceType, Origin, parse_origin
 from schemas.target import Target, parse_target

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumer.way import Account
-from providers.errors import PlatformError, platform_error
-from providers.pace import Pace
-from providers.table import open_account, open_session, rates_of
+from consumer.account.pipeline import Account
+from providers.installed import open_account, open_session, rates_of
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.rate_limiter import Pace
 from schemas.target import Target
 from schemas.tracebacks import place_of
 from schemas.vocabulary import VOCABULARY

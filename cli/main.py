@@ -21,55 +21,55 @@ from rich.console import Console
 import sandbox
 from cli.arguments import ARGUMENTS, UsageError
 from cli.check import Finding, check
-from cli.config import SANDBOXED, Config, ConfigError, account, load
-from cli.config_lines import show_config
-from cli.dead_letters import NoSuchLetterError, Post, list_letters, show_letters
-from cli.demo import DemoFailedError, demo
-from cli.env_file import EnvFileError
-from cli.environment import Environment, SeveralUpsError
-from cli.errors_page import errors_page
-from cli.explain import explain
-from cli.first_words import checked_environment
-from cli.folder import InUseError
-from cli.invalid import WantedReceipts, list_invalid
-from cli.letter_lines import Shown
-from cli.letters import Wanted
-from cli.logs import PARTS, configure_logs
-from cli.platforms_page import platforms_page
-from cli.preview import preview
+from cli.dead_letters.command import NoSuchLetterError, Post, list_letters, show_letters
+from cli.dead_letters.failures import Wanted
+from cli.dead_letters.invalid_records import WantedReceipts, list_invalid
+from cli.dead_letters.printing import Shown
+from cli.demo.command import DemoFailedError, demo
+from cli.pages.errors_page import errors_page
+from cli.pages.platforms_page import platforms_page
+from cli.pages.schemas import schema_lines
+from cli.preview.command import preview
+from cli.preview.explanation import explain
+from cli.printing.logs import PARTS, configure_logs
 from cli.process import ThreadFailedError, end_with_parent, run
 from cli.publish import publish
-from cli.rejected import print_rejected
-from cli.replay import asked_for, run_replay
-from cli.replay_list import Replays, list_replays, stop_replay
-from cli.replay_run import Tools
-from cli.replays import ReplayError
-from cli.schema import schema_lines
-from cli.status import StatusError, status
-from cli.supervisor import LISTENS, PartFailedError
+from cli.replay.command import asked_for, run_replay
+from cli.replay.listing import Replays, list_replays, stop_replay
+from cli.replay.run import Tools
+from cli.replay.saved_replays import ReplayError
+from cli.settings.config import SANDBOXED, Config, ConfigError, account, load
+from cli.settings.config_command import show_config
+from cli.settings.data_folder import InUseError
+from cli.settings.env_file import EnvFileError
+from cli.settings.environment import Environment, SeveralUpsError
+from cli.settings.startup_check import checked_environment
+from cli.settings.unknown_settings import MisnamedSettingError
+from cli.status.command import StatusError, status
+from cli.status.rejected import print_rejected
 from cli.undecodable import NotAllReadError
-from cli.unknown_settings import MisnamedSettingError
-from cli.up import up
-from consumer.service import consume, health_of
-from consumer.way import Where
+from cli.up.command import up
+from cli.up.supervisor import LISTENS, PartFailedError
+from consumer.account.pipeline import Where
+from consumer.account.service import consume, health_of
 from ledger.receipts import keep_receipts
 from producer import PublishError
+from producer.request.users_json import PayloadError, parse_users
 from producer.server import serving
 from producer.settings import Address
-from producer.users_json import PayloadError, parse_users
-from providers.proxies import shown
-from providers.table import ProviderLoadError, installed
-from schemas.framing import RegistryUnavailableError
+from providers.installed import ProviderLoadError, installed
+from providers.kit.proxies import shown
+from schemas.avro.framing import RegistryUnavailableError
 from schemas.near import did_you_mean
 from schemas.records import AudienceBatch
 from schemas.target import Target
 from schemas.validity import invalidity, trimmed
-from streams import lifeline
-from streams.announcement import announce
-from streams.errors import StreamError
-from streams.readiness import Unready
-from streams.topic_ids import log_id
-from streams.topics import ensure_topics, layout
+from streams.client.errors import StreamError
+from streams.cluster.readiness import Unready
+from streams.cluster.topic_ids import log_id
+from streams.cluster.topics import ensure_topics, layout
+from streams.processes import lifeline
+from streams.processes.announcement import announce
 
 log = structlog.get_logger()
 

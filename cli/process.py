@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from schemas.tracebacks import place_of
-from streams.watched_thread import watched_thread
+from streams.processes.watched_threads import watched_thread
 
 log = structlog.get_logger()
 

@@ -3,9 +3,9 @@
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
-from cli.config import Config
+from cli.settings.config import Config
 from producer import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
-from providers.table import installed
+from providers.installed import installed
 from schemas.near import did_you_mean
 from schemas.target import parse_target
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cli.environment import REGISTRY
-from schemas.framing import Framing, UndecodableError, is_framed
-from streams.thread import Record
+from cli.settings.environment import REGISTRY
+from schemas.avro.framing import Framing, UndecodableError, is_framed
+from streams.read.consumer_thread import Record
 
 LEAST = 32
 """Bytes that a framed completion or receipt has at least; others write numbers, which begin with a zero as well."""

@@ -14,17 +14,17 @@ import structlog
 
 from ledger.changes import Changes
 from ledger.view import View
-from schemas.codec import decode_batch_completion, decode_batch_receipt
-from schemas.framing import Framing, UndecodableError
+from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
+from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
-from streams.errors import TopicMadeAnewError
-from streams.patience import patiently
-from streams.settings import KafkaSettings
-from streams.tail import END, Tail, cluster_id, end_offsets, first_offsets
-from streams.thread import Record
-from streams.topic_ids import topic_ids
-from streams.topic_watch import OpenTransaction, TopicWatch, watched_topics
-from streams.topics import TopicNames
+from streams.client.errors import TopicMadeAnewError
+from streams.client.settings import KafkaSettings
+from streams.client.waiting import patiently
+from streams.cluster.topic_ids import topic_ids
+from streams.cluster.topic_watch import OpenTransaction, TopicWatch, watched_topics
+from streams.cluster.topics import TopicNames
+from streams.read.consumer_thread import Record
+from streams.read.tail import END, Tail, cluster_id, end_offsets, first_offsets
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from ledger.status import StateOf, batch_status, held_up, run_status, target_sta
 from ledger.view import MOST_RECORDS, EndRow, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target
-from streams.topic_watch import OpenTransaction, holding_up
+from streams.cluster.topic_watch import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000

@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas.codec import encode_batch_receipt
-from schemas.framing import Framing, UndecodableError
+from schemas.avro.codec import encode_batch_receipt
+from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchReceipt, Origin
 from schemas.validity import bounded, invalidity, is_uuid
-from streams.batches import batch_in, trial_of_batches
-from streams.containment import contained, sent_or_smallest
-from streams.patience import patiently
-from streams.reader import GroupReader
-from streams.readiness import Readiness, Unready
-from streams.settings import KafkaSettings
-from streams.thread import Record
-from streams.topic_ids import topic_ids
-from streams.topic_watch import anew, watched_topics
-from streams.topics import TopicNames
-from streams.trial import Trial
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.client.waiting import patiently
+from streams.cluster.readiness import Readiness, Unready
+from streams.cluster.topic_ids import topic_ids
+from streams.cluster.topic_watch import anew, watched_topics
+from streams.cluster.topics import TopicNames
+from streams.read.batch_decoding import batch_in, trial_of_batches
+from streams.read.consumer_thread import Record
+from streams.read.containment import contained, sent_or_smallest
+from streams.read.group_reader import GroupReader
+from streams.read.quarantine import Trial
+from streams.write.writer import Writer
 
 HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
 

@@ -26,7 +26,7 @@ from ledger.view import EndRow, RecordRow
 from schemas.records import AccountLoss, AccountState, AudienceType
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
-from streams.topic_watch import OpenTransaction
+from streams.cluster.topic_watch import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""

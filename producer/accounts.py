@@ -12,12 +12,12 @@ from ledger.following import Following
 from ledger.resources import AccountPage, AccountStatus, TransactionTold
 from ledger.status import account_status
 from schemas.target import Target
-from streams.errors import KafkaUnreachableError
-from streams.groups import backlog, groups_with_members
-from streams.settings import KafkaSettings
-from streams.states import States
-from streams.topic_watch import OpenTransaction
-from streams.topics import TopicNames
+from streams.client.errors import KafkaUnreachableError
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import backlog, groups_with_members
+from streams.cluster.topic_watch import OpenTransaction
+from streams.cluster.topics import TopicNames
+from streams.tables.account_states import States
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

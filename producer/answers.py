@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ledger.sessions import Contradiction
 from schemas.vocabulary import VOCABULARY
-from streams.errors import RecordRefusedError
+from streams.client.errors import RecordRefusedError
 
 RETRY_AFTER = {"Retry-After": "5"}
 """Seconds; long enough for a queue to drain, short enough for a client to stay."""

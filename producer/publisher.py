@@ -15,29 +15,29 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from producer.ignored import Ignored
-from producer.numbers import number_text
 from producer.records import encode, write
-from producer.users_json import PayloadError, Users, parse_users
+from producer.request.numbers import number_text
+from producer.request.unknown_names import Ignored
+from producer.request.users_json import PayloadError, Users, parse_users
+from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
-from schemas.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
 from schemas.target import parse_target
 from schemas.validity import invalidity, trimmed
 from schemas.vocabulary import VOCABULARY
-from streams.accounts import registered
-from streams.errors import (
+from streams.client.errors import (
     KafkaUnreachableError,
     NotAcknowledgedError,
     QueueFullError,
     RecordRefusedError,
     StreamError,
 )
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.tail import end_offsets
-from streams.topics import TopicNames
-from streams.writer import Writer
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
+from streams.read.tail import end_offsets
+from streams.tables.account_registrations import registered
+from streams.write.writer import Writer
 
 User = AudienceUser | Mapping[str, object]
 """A user, typed or as a JSON object of the API."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.codec import Part, content_hash, split, user_blocks
-from schemas.framing import Framing
+from schemas.avro.codec import Part, content_hash, split, user_blocks
+from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, Origin
-from streams.writer import Writer
+from streams.write.writer import Writer
 
 CONTENT_TYPE = {"content-type": b"application/vnd.audience.batch+avro"}
 

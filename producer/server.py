@@ -26,14 +26,14 @@ from producer.transport.decoding_limiter import DecodingLimiter
 from producer.transport.expectation import check_expectation
 from producer.transport.lingering import Lingering
 from producer.upload import Uploads
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.target import Target
-from streams.accounts import register
-from streams.groups import groups_with_members
-from streams.settings import KafkaSettings
-from streams.states import followed_states
-from streams.topics import TopicNames
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import groups_with_members
+from streams.cluster.topics import TopicNames
+from streams.tables.account_registrations import register
+from streams.tables.account_states import followed_states
+from streams.write.writer import Writer
 
 log = structlog.get_logger()
 

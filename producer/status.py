@@ -15,8 +15,8 @@ from ledger.queries import Filters, Queries
 from ledger.rejected_csv import rejected_csv
 from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
 from producer.answers import RETRY_AFTER, Refused, refused
-from producer.names import corrected, meant
-from producer.numbers import number, number_text
+from producer.request.client_names import corrected, meant
+from producer.request.numbers import number, number_text
 from schemas.records import AudienceType
 from schemas.when import parse_when
 

@@ -30,11 +30,12 @@ from producer.answers import (
     refused_by_kafka,
     success,
 )
-from producer.batch_form import BatchForm, parse_batch
-from producer.body import Form, hung_up, read_form
-from producer.ignored import Ignored, total
 from producer.records import encode, write
-from producer.request_form import RequestForm, parse_request, pieces
+from producer.request.batch_form import BatchForm, parse_batch
+from producer.request.body import Form, hung_up, read_form
+from producer.request.request_form import RequestForm, parse_request, pieces
+from producer.request.unknown_names import Ignored, total
+from producer.request.users_json import PayloadError, Users, parse_users
 from producer.results import Outcomes, Result
 from producer.settings import ServerSettings
 from producer.transport.budget import Budget, Room
@@ -42,21 +43,20 @@ from producer.transport.content_type import check_head
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.transport.expectation import invite
 from producer.under_way import Stands, UnderWay, Writing
-from producer.users_json import PayloadError, Users, parse_users
-from schemas.codec import Part
-from schemas.framing import Framing, RegistryUnavailableError
+from schemas.avro.codec import Part
+from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch
 from schemas.target import Target
-from streams.errors import (
+from streams.client.errors import (
     KafkaStalledError,
     KafkaUnreachableError,
     NotAcknowledgedError,
     QueueFullError,
     RecordRefusedError,
 )
-from streams.topic_watch import OpenTransaction, holding_up
-from streams.topics import TopicNames
-from streams.writer import Writer
+from streams.cluster.topic_watch import OpenTransaction, holding_up
+from streams.cluster.topics import TopicNames
+from streams.write.writer import Writer
 
 log = structlog.get_logger()
 

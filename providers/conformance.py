@@ -23,13 +23,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from providers.base import PREFIX, AnyProvider, Rejection, Surroundings
-from providers.errors import PlatformError, RetryError, StopError, platform_error
-from providers.http import Answer, Request
-from providers.pace import Pace
-from providers.rows import group_rows, make_rows
-from providers.settings import CREDENTIAL, AccountSettings
-from providers.table import installed, open_account, open_session
+from providers.installed import installed, open_account, open_session
+from providers.kit.errors import PlatformError, RetryError, StopError, platform_error
+from providers.kit.http import Answer, Request
+from providers.kit.provider import PREFIX, AnyProvider, Rejection, Surroundings
+from providers.kit.rate_limiter import Pace
+from providers.kit.rows.row_groups import group_rows, make_rows
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.bounds import MAX_TEXT
 from schemas.records import AudienceUser, Purchase
 from schemas.vocabulary import VOCABULARY

@@ -8,16 +8,17 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers import normalise, rules
-from providers.base import Limits, NamedRowsError, Provider, Sent
-from providers.bodies import AUDIENCE_ID, ROWS, Body
-from providers.columns import Column, Hashed, RowTemplate, members, places_of
-from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
-from providers.http import Answer, Request
-from providers.pace import Pause, Rate
-from providers.reasons import Rejection
-from providers.rules import TRIM, VALID_PHONE, Rule, at_most
-from providers.settings import CREDENTIAL, AccountSettings
+from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
+from providers.kit.http import Answer, Request
+from providers.kit.provider import Limits, NamedRowsError, Provider, Sent
+from providers.kit.rate_limiter import Pause, Rate
+from providers.kit.rows import normalisers as normalise
+from providers.kit.rows import rules
+from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.columns import Column, Hashed, RowTemplate, members, places_of
+from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.rules import TRIM, VALID_PHONE, Rule, at_most
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType
 
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers import rules
-from providers.base import REAL, Limits, Provider, Sent, Surroundings
-from providers.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
-from providers.columns import Cells, Column, RowTemplate
-from providers.errors import PlatformError, platform_error
-from providers.http import Request, Transport
-from providers.pace import Rate
-from providers.rules import NO_PLUS, NO_SPACES
-from providers.settings import CREDENTIAL, AccountSettings
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.http import Request, Transport
+from providers.kit.provider import REAL, Limits, Provider, Sent, Surroundings
+from providers.kit.rate_limiter import Rate
+from providers.kit.rows import rules
+from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
+from providers.kit.rows.columns import Cells, Column, RowTemplate
+from providers.kit.rows.rules import NO_PLUS, NO_SPACES
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType
 
 VERSION = "/open_api/v1.3"

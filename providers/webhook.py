@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from providers import rules
-from providers.addresses import is_literal, is_public
-from providers.base import REAL, Limits, Provider, Sent, Surroundings
-from providers.bodies import AUDIENCE_ID, ROWS, Body
-from providers.columns import Column, RowTemplate, members
-from providers.errors import platform_error
-from providers.http import Request, Transport
-from providers.pace import Rate
-from providers.rules import TRIM
-from providers.settings import CREDENTIAL, AccountSettings
+from providers.kit.addresses import is_literal, is_public
+from providers.kit.errors import platform_error
+from providers.kit.http import Request, Transport
+from providers.kit.provider import REAL, Limits, Provider, Sent, Surroundings
+from providers.kit.rate_limiter import Rate
+from providers.kit.rows import rules
+from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.columns import Column, RowTemplate, members
+from providers.kit.rows.rules import TRIM
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType
 
 CODES: Mapping[str, str] = {

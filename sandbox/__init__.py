@@ -1,7 +1,7 @@
 """Local stand-ins of the platforms' APIs: they answer as the real ones do, errors included."""
 
 from sandbox.app import create_app, serve
-from sandbox.credentials import CREDENTIALS
-from sandbox.options import SandboxOptions
+from sandbox.kit.credentials import CREDENTIALS
+from sandbox.kit.options import SandboxOptions
 
 __all__ = ["CREDENTIALS", "SandboxOptions", "create_app", "serve"]

@@ -8,7 +8,7 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
 - `GET /_sandbox/audiences?provider=…[&account=ID]`: `{"audiences": [{"id", "name", "account", "members"}]}`
 - `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `refusedByLimits`, `byOperation`,
   `rows` that were taken, `repeatedRows` among them that their audience held already; `DELETE` begins again
-- `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.control.Fault`; `GET` lists those that wait,
+- `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.kit.faults.Fault`; `GET` lists those that wait,
   `DELETE` ends them and lets stalled calls go on; `DELETE …?provider=…[&fault=…]` ends only those that wait
 - `GET /healthz`: `ok`
 """
@@ -18,12 +18,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from sandbox.control import REFUSALS, Control, Fault
-from sandbox.facebook import Facebook
+from sandbox.facebook.api import Facebook
 from sandbox.inside import Inside
-from sandbox.klaviyo import Klaviyo
-from sandbox.options import SandboxOptions
-from sandbox.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer
+from sandbox.kit.faults import REFUSALS, Control, Fault
+from sandbox.kit.options import SandboxOptions
+from sandbox.kit.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer
+from sandbox.klaviyo.api import Klaviyo
 from sandbox.tiktok import TikTok
 
 STALL = 3600.0

@@ -3,9 +3,9 @@
 import msgspec
 from aiohttp import web
 
-from sandbox.control import PROVIDERS, Control, Fault
-from sandbox.platform import StandIn, json_answer
-from sandbox.store import Audience, Store, union
+from sandbox.kit.faults import PROVIDERS, Control, Fault
+from sandbox.kit.platform import StandIn, json_answer
+from sandbox.kit.store import Audience, Store, union
 
 
 class Inside:

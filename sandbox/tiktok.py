@@ -7,11 +7,22 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.control import Fault
-from sandbox.credentials import CREDENTIALS
-from sandbox.platform import HASH, Call, LimitReached, Refusal, Route, Surroundings, decode, json_answer, trace, whole
-from sandbox.store import Audience, Member, digits
-from sandbox.windows import Limit
+from sandbox.kit.credentials import CREDENTIALS
+from sandbox.kit.faults import Fault
+from sandbox.kit.platform import (
+    HASH,
+    Call,
+    LimitReached,
+    Refusal,
+    Route,
+    Surroundings,
+    decode,
+    json_answer,
+    trace,
+    whole,
+)
+from sandbox.kit.rate_limits import Limit
+from sandbox.kit.store import Audience, Member, digits
 
 VERSION = "/tiktok/open_api/v1.3"
 MAX_ROWS = 1000

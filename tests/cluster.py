@@ -10,9 +10,9 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, ResourceType
 
-from streams.broker import HOST, LocalBroker, new_cluster_id
-from streams.ports import is_free
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.local.broker import HOST, LocalBroker, new_cluster_id
+from streams.processes.ports import is_free
 
 NODES = (1, 2, 3)
 

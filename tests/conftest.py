@@ -12,10 +12,10 @@ import pytest
 import structlog
 from hypothesis import settings as hypothesis_settings
 
-from streams.broker import LocalBroker
-from streams.jars import KAFKA_VERSION
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+from streams.local.jars import KAFKA_VERSION
+from streams.processes.ports import free_port
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis_settings.load_profile("untimed")

@@ -5,8 +5,8 @@ import signal
 import time
 from dataclasses import dataclass
 
-from schemas.framing import schema_json
-from streams.thread import Record
+from schemas.avro.framing import schema_json
+from streams.read.consumer_thread import Record
 
 RECORDS = ("AudienceBatch", "BatchCompletion", "BatchReceipt", "RetryPointer", "AccountRegistration", "AccountState",
            "AccountLoss", "DirectoryEntry")  # fmt: skip

@@ -14,17 +14,17 @@ from typing import Any
 from deadly import Deadly
 from world import sandbox_account
 
-from consumer.replay import Order, Wish, replay
-from consumer.service import consume
-from consumer.settings import ConsumerSettings
-from consumer.way import Account, Where
+from consumer.account.pipeline import Account, Where
+from consumer.account.service import consume
+from consumer.account.settings import ConsumerSettings
+from consumer.replay.replayer import Order, Wish, replay
 from ledger.receipts import keep_receipts
-from providers.errors import PlatformError
-from schemas.framing import Framing
+from providers.kit.errors import PlatformError
+from schemas.avro.framing import Framing
 from schemas.records import BatchCompletion, Origin
 from schemas.target import parse_target
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
 
 
 @dataclass(slots=True)

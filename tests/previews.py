@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from cli.preview import preview
-from consumer.way import Account
-from providers.table import installed
+from cli.preview.command import preview
+from consumer.account.pipeline import Account
+from providers.installed import installed
 from sandbox import CREDENTIALS
 from schemas.records import AudienceBatch, AudienceUser, Purchase
 from schemas.target import Target

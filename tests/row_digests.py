@@ -17,9 +17,9 @@ import msgspec
 from people import make_people
 from world import sandbox_account
 
-from providers.base import AnyProvider
-from providers.rows import make_rows
-from providers.table import installed
+from providers.installed import installed
+from providers.kit.provider import AnyProvider
+from providers.kit.rows.row_groups import make_rows
 from schemas.records import AudienceUser
 from schemas.target import Target
 

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from streams.broker import HOST, LocalBroker
-from streams.ports import free_port
+from streams.local.broker import HOST, LocalBroker
+from streams.processes.ports import free_port
 
 PASSWORD = "made-up-password"
 

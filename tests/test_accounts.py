@@ -1,14 +1,14 @@
 import asyncio
 from datetime import UTC, datetime
 
-from schemas.codec import encode_account_registration
+from schemas.avro.codec import encode_account_registration
 from schemas.records import AccountRegistration
 from schemas.target import Target
-from streams.accounts import register
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.read.tail import read_to_end
+from streams.tables.account_registrations import register
+from streams.write.writer import Writer
 
 FACEBOOK, EU = Target("facebook"), Target("facebook", "eu")
 

@@ -15,16 +15,16 @@ from test_ledger import get
 from test_unisolated import emails, hashes
 from world import consuming_one, make_users, sandbox_account, sandbox_running, world
 
-from providers.base import NamedRowsError, Rejection
-from providers.errors import PlatformError, RejectError, RetryError, StopError
-from providers.facebook import Facebook
-from providers.http import Answer, Request
+from providers.facebook.provider import Facebook
+from providers.kit.errors import PlatformError, RejectError, RetryError, StopError
+from providers.kit.http import Answer, Request
+from providers.kit.provider import NamedRowsError, Rejection
 from providers.klaviyo import OPT_OUT, refusal
 from providers.webhook import Webhook, WebhookSettings
 from schemas.records import AudienceUser
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 AT = "/data/attributes/profiles/data"
 

@@ -12,7 +12,7 @@ from world import ALL, World, consuming_one, make_users, sandbox_account, world
 
 from sandbox import CREDENTIALS, SandboxOptions
 from schemas.target import parse_target
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 TWO = ("facebook", "facebook/eu")
 

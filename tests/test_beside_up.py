@@ -13,18 +13,18 @@ from test_cli import audience, up
 from test_parking import Registry
 from world import make_batch, make_form
 
-from cli.environment import read_environment, write_state
-from cli.running_ups import noted
+from cli.settings.environment import read_environment, write_state
+from cli.settings.running_ups import noted
 from cli.undecodable import NotAllReadError, Undecodable
-from cli.up import shared
-from schemas.codec import decode_batch_receipt, encode_batch_receipt
-from schemas.framing import Framing
+from cli.up.command import shared
+from schemas.avro.codec import decode_batch_receipt, encode_batch_receipt
+from schemas.avro.framing import Framing
 from schemas.records import BatchReceipt, Origin
 from schemas.target import Target
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.thread import Record
-from streams.topics import TopicNames
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
+from streams.read.consumer_thread import Record
 
 RUNNING = {
     "KAFKA_BOOTSTRAP_SERVERS": "kafka.example.com:9093",

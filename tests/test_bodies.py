@@ -10,10 +10,10 @@ import pytest
 from wire import multipart, part, post, usual
 from world import World, make_users, world
 
-from schemas.codec import decode_audience_batch
+from schemas.avro.codec import decode_audience_batch
 from schemas.records import AudienceBatch
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
+from streams.client.settings import KafkaSettings
+from streams.read.tail import read_to_end
 
 MALFORMED = "Malformed request body, must be form data ("
 NAME = "Søren 李明"

@@ -13,7 +13,7 @@ from world import make_batch, make_users, world
 from producer.answers import Refused
 from producer.transport.budget import GRACE, STEP, Budget, Room
 from producer.transport.decoding_limiter import DecodingLimiter
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 LARGEST = 16 * STEP
 

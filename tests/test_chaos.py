@@ -15,7 +15,7 @@ from checks.chaos.plan import PLATFORM_FAULTS, PROCESS_FAULTS, PROVIDERS, make_p
 from checks.chaos.run import chaos_environment
 from checks.chaos.uploads import fate_of
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload, compare, faults_of, faults_of_strays, fold, longest_stall
-from cli.people import MOST_PEOPLE, make_people
+from cli.demo.made_up_people import MOST_PEOPLE, make_people
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, Status, Verdict
 from schemas.target import Target
 

@@ -16,15 +16,15 @@ import pytest
 from test_cli import audience
 from world import sandbox_running
 
-from cli.errors_page import errors_page
-from providers.addresses import is_public
-from providers.errors import PlatformError
-from providers.pace import Pace
-from providers.table import installed, open_account, open_session
+from cli.pages.errors_page import errors_page
+from providers.installed import installed, open_account, open_session
+from providers.kit.addresses import is_public
+from providers.kit.errors import PlatformError
+from providers.kit.rate_limiter import Pace
 from providers.webhook import Webhook, WebhookSettings
 from sandbox import CREDENTIALS
 from schemas.vocabulary import VOCABULARY
-from streams.ports import free_port
+from streams.processes.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 SANDBOXED = {name: value for credentials in CREDENTIALS.values() for name, value in credentials.items()}

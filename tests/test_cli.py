@@ -16,17 +16,17 @@ import aiohttp
 import pytest
 from world import make_form, make_users
 
-from cli.config import ConfigError, account, load
-from cli.demo import demo_environment
-from cli.environment import Environment, read_environment, write_state
-from cli.folder import usable_folder
-from cli.people import make_people
-from cli.up import sandboxed_providers
-from providers.table import installed
+from cli.demo.command import demo_environment
+from cli.demo.made_up_people import make_people
+from cli.settings.config import ConfigError, account, load
+from cli.settings.data_folder import usable_folder
+from cli.settings.environment import Environment, read_environment, write_state
+from cli.up.command import sandboxed_providers
+from providers.installed import installed
 from sandbox import CREDENTIALS
 from schemas.target import Target
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.processes.ports import free_port
 
 REAL_LOOKING = {
     "FACEBOOK_ACCESS_TOKEN": "made-up-real-looking",

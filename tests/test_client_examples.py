@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from test_cli import up
 
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 FOLDER = Path(__file__).parent.parent / "examples" / "clients"
 TOKEN = "made-up-token"

@@ -14,10 +14,10 @@ from world import world
 
 from checks.clients import FOLDER, Capture, captures, page
 from checks.wire import Reply, exchange
-from schemas.codec import decode_audience_batch
+from schemas.avro.codec import decode_audience_batch
 from schemas.records import AudienceBatch, AudienceUser
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
+from streams.client.settings import KafkaSettings
+from streams.read.tail import read_to_end
 
 ROOT = Path(__file__).parent.parent
 CAPTURES = captures()

@@ -22,7 +22,7 @@ from test_refusals import fault
 from world import make_batch, make_form, make_users, sandbox_running
 
 from sandbox import CREDENTIALS
-from streams.ports import free_port
+from streams.processes.ports import free_port
 
 DOCS = (Path(__file__).parent.parent / "docs" / "cluster.md").read_text(encoding="utf-8")
 

@@ -13,8 +13,7 @@ from fastavro.utils import generate_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.bounds import MAX_RECORD, MAX_TEXT
-from schemas.codec import (
+from schemas.avro.codec import (
     content_hash,
     decode_account_registration,
     decode_audience_batch,
@@ -25,8 +24,9 @@ from schemas.codec import (
     split,
     user_blocks,
 )
-from schemas.fingerprints import fingerprints
-from schemas.framing import Framing, RegistryUnavailableError, UndecodableError, reader_schema, schema_json
+from schemas.avro.fingerprints import fingerprints
+from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, reader_schema, schema_json
+from schemas.bounds import MAX_RECORD, MAX_TEXT
 from schemas.records import (
     AccountRegistration,
     AudienceBatch,
@@ -37,7 +37,7 @@ from schemas.records import (
     Purchase,
     RejectedUser,
 )
-from streams.registry import ConfluentRegistry
+from streams.client.schema_registry import ConfluentRegistry
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 RECORDS = sorted(path.stem for path in SCHEMAS.glob("*.avsc"))

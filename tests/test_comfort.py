@@ -11,14 +11,14 @@ from test_pipeline import minimal_record, publish, single_object
 from test_replay import recorded, replaying, reset, settings, until_sent
 from world import World, make_users, world
 
-from cli.config_lines import env_lines
-from cli.config_lines import settings as all_settings
-from cli.env_file import read_env_file
-from cli.environment import Environment, SeveralUpsError, read_environment, write_state
-from cli.running_ups import data_folders, folder_of, noted
+from cli.settings.config_command import env_lines
+from cli.settings.config_command import settings as all_settings
+from cli.settings.env_file import read_env_file
+from cli.settings.environment import Environment, SeveralUpsError, read_environment, write_state
+from cli.settings.running_ups import data_folders, folder_of, noted
 from sandbox import SandboxOptions
 from schemas.near import did_you_mean
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 STRANGE = {
     "FACEBOOK_CUSTOMER_FILE_SOURCE": "a 'quoted' # value \\ with $HOME",

@@ -13,12 +13,12 @@ from aiohttp import web
 from world import sandbox_running
 
 from providers.conformance import LiveConformance, Stage
-from providers.facebook import Facebook
+from providers.facebook.provider import Facebook
 from providers.klaviyo import Klaviyo
 from providers.tiktok import TikTok
 from providers.webhook import Webhook
 from sandbox import CREDENTIALS
-from streams.ports import free_port
+from streams.processes.ports import free_port
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from wire import Wire, chunked, connected, exchange, head, multipart, part, post, usual
 from world import World, make_batch, make_form, make_users, world
 
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 FORM = multipart(usual())
 SECRET = "made-up-secret@example.com"

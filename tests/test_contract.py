@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from world import World, make_batch, make_form, make_users, world
 
-from streams.broker import LocalBroker
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.tail import read_to_end
 
 CORRUPTED = "Payload is corrupted or missing. Please send JSON string. "
 MALFORMED = "Malformed request body, must be form data ("

@@ -23,21 +23,21 @@ from test_refusals import fault
 from world import World, make_batch, make_users, world
 
 from cli.arguments import _session
-from cli.dead_letters import Post, list_letters, show_letters
-from cli.invalid import COLUMNS as INVALID_COLUMNS
-from cli.letter_lines import COLUMNS, Shown, cells
-from cli.letters import Letters, Offsets, Wanted
-from cli.mask import DOTS, mask, masked
-from cli.tables import print_rows, printable
-from schemas.codec import encode_batch_completion, encode_batch_receipt
-from schemas.framing import Framing
+from cli.dead_letters.command import Post, list_letters, show_letters
+from cli.dead_letters.failures import Letters, Offsets, Wanted
+from cli.dead_letters.invalid_records import COLUMNS as INVALID_COLUMNS
+from cli.dead_letters.printing import COLUMNS, Shown, cells
+from cli.printing.masking import DOTS, mask, masked
+from cli.printing.tables import print_rows, printable
+from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
+from schemas.avro.framing import Framing
 from schemas.records import AudienceUser, BatchCompletion, BatchReceipt, Counts, Origin, Purchase, RejectedUser, Status
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.write.writer import Writer
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 BATCH_ID = "00000000-0000-4000-8000-000000000001"

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.attempts import Attempts, History, PostponedError
-from consumer.gate import FEWEST, LONGEST_PROBE, Circuit, Gate
-from consumer.retry import InPlace, Later, RetryPolicy
-from consumer.throttles import Throttles
-from consumer.time import Time
-from producer.numbers import number_text
+from consumer.retries.attempts import Attempts, History, PostponedError
+from consumer.retries.circuit_breaker import FEWEST, LONGEST_PROBE, Circuit, Gate
+from consumer.retries.clock import Time
+from consumer.retries.retry_policy import InPlace, Later, RetryPolicy
+from consumer.retries.throttles import Throttles
+from producer.request.numbers import number_text
+from producer.request.users_json import PayloadError, parse_users
 from producer.settings import ServerSettings
-from producer.users_json import PayloadError, parse_users
-from providers.base import Limits
-from providers.errors import PlatformError, RetryError, ThrottleError, platform_error
-from providers.pace import Pace, Rate, parse_rates
-from providers.rows import Rows, group_rows
-from providers.settings import account_values, variables
-from providers.table import installed
+from providers.installed import installed
+from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
+from providers.kit.provider import Limits
+from providers.kit.rate_limiter import Pace, Rate, parse_rates
+from providers.kit.rows.row_groups import Rows, group_rows
+from providers.kit.settings import account_values, variables
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.target import Target, parse_target
 from schemas.validity import invalidity

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.audiences import Audiences
-from consumer.time import Time
-from providers.base import AnyProvider, Rejection, Sent
-from providers.errors import PlatformError, platform_error
-from providers.settings import AccountSettings
-from schemas.framing import Framing
+from consumer.delivery.audiences import Audiences
+from consumer.retries.clock import Time
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.provider import AnyProvider, Rejection, Sent
+from providers.kit.settings import AccountSettings
+from schemas.avro.framing import Framing
 from schemas.records import AudienceType, AudienceUser, Claim, DirectoryEntry
-from streams.claims import Holding, fold
-from streams.directory import Owner, followed
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.read.tail import read_to_end
+from streams.tables.audience_claims import Holding, fold
+from streams.tables.audience_directory import Owner, followed
+from streams.write.writer import Writer
 
 OWNER = Owner(provider="made", host="127.0.0.1", platform_account_id="1")
 START = datetime(2026, 11, 24, tzinfo=UTC)

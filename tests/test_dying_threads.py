@@ -16,14 +16,14 @@ from test_cli import REAL_LOOKING, clean_environ
 from test_writer import gapless, set_limit
 from world import consuming_one, make_form, make_users, sandbox_account, world
 
-from cli.supervisor import Part, Supervisor
+from cli.up.supervisor import Part, Supervisor
 from ledger.receipts import keep_receipts
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.target import Target
-from streams.errors import ProducerFailedError
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.watched_thread import watched_thread
+from streams.client.errors import ProducerFailedError
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.processes.watched_threads import watched_thread
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("cli", "consumer", "ledger", "producer", "providers", "schemas", "streams")
@@ -92,7 +92,7 @@ async def test_a_part_whose_lines_cannot_be_told_is_ended_and_so_started_again(
             broken.set()
             raise RecursionError
 
-    monkeypatch.setattr("cli.supervisor.tell_line", tell)
+    monkeypatch.setattr("cli.up.supervisor.tell_line", tell)
     environ = clean_environ(tmp_path, AUDIENCE_ENV_FILE="", AUDIENCE_SANDBOX_LISTEN="127.0.0.1:0")
     part = Part(name="sandbox", arguments=["sandbox"], environment=environ, ready_path="/_sandbox/counters")
     async with Supervisor(limit=10) as supervisor:

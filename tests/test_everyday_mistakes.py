@@ -9,9 +9,9 @@ import pytest
 from test_contract import CORRUPTED, errors
 from world import World, make_batch, make_form, make_users, world
 
-from producer.batch_form import parse_batch
-from producer.users_json import PayloadError, parse_users
-from streams.settings import KafkaSettings
+from producer.request.batch_form import parse_batch
+from producer.request.users_json import PayloadError, parse_users
+from streams.client.settings import KafkaSettings
 
 PRINTED = "it is how a program prints an object: serialise it as JSON"
 TWICE = "it is JSON inside a JSON string: encode it once, not twice"

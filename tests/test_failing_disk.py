@@ -16,9 +16,9 @@ from ledger.following import VIEW_ERRORS
 from ledger.view import View
 from producer.server import serving
 from producer.settings import ServerSettings
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.target import parse_target
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 
 @contextmanager

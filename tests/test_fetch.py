@@ -5,10 +5,10 @@ import asyncio
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from schemas.records import Origin
-from streams.fetch import Fetcher
-from streams.settings import KafkaSettings
-from streams.topics import TopicSpec, ensure_topics
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.read.record_fetcher import Fetcher
+from streams.write.writer import Writer
 
 
 async def test_a_place_that_is_there_a_moment_later_is_waited_for_and_one_that_stays_away_is_gone(

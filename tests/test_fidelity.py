@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from world import sandbox_account, sandbox_running
 
-from providers.base import AnyProvider, Rejection, Surroundings
-from providers.errors import PlatformError
-from providers.facebook import Facebook
-from providers.http import Answer, HttpTransport
+from providers.facebook.provider import Facebook
+from providers.installed import open_account, open_session
+from providers.kit.errors import PlatformError
+from providers.kit.http import Answer, HttpTransport
+from providers.kit.provider import AnyProvider, Rejection, Surroundings
+from providers.kit.rate_limiter import Pace
 from providers.klaviyo import Klaviyo
-from providers.pace import Pace
-from providers.table import open_account, open_session
 from sandbox import SandboxOptions
 from schemas.records import AudienceUser
 from schemas.target import Target

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from test_decisions import Clock, ignore, make_attempts, pass_probe
 
-from consumer.attempts import PostponedError
-from consumer.gate import FEWEST, Gate
-from consumer.time import Time
-from providers.errors import PlatformError, RetryError, platform_error
+from consumer.retries.attempts import PostponedError
+from consumer.retries.circuit_breaker import FEWEST, Gate
+from consumer.retries.clock import Time
+from providers.kit.errors import PlatformError, RetryError, platform_error
 
 
 def make_gate(clock: Clock) -> Gate:

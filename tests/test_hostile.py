@@ -14,7 +14,7 @@ from checks.hostile.mutations import make_request
 from checks.hostile.run import FLAT, Place, Report, run
 from checks.hostile.verdict import NO_USERS, faults_of, faults_of_log
 from checks.wire import Reply
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 CAPTURES = captures()
 SEED = int(os.environ.get("SEED", "20261128"))

@@ -14,7 +14,7 @@ from openapi_client.models.profile_import_job_create_query import ProfileImportJ
 from previews import AWKWARD, previewed
 from world import sandbox_running
 
-from providers.facebook_answers import CODES
+from providers.facebook.answers import CODES
 from sandbox import CREDENTIALS
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.batch_form import parse_batch
-from producer.numbers import number, number_text
-from producer.surrogates import without_halves
-from producer.users_json import PayloadError, parse_users
+from producer.request.batch_form import parse_batch
+from producer.request.numbers import number, number_text
+from producer.request.surrogates import without_halves
+from producer.request.users_json import PayloadError, parse_users
 from schemas.records import AudienceUser
 from schemas.repairs.users import repair
 

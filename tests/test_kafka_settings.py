@@ -1,8 +1,8 @@
 import pytest
 
-from streams.combinations import combination_faults
-from streams.reader import group_properties
-from streams.settings import KafkaSettings, kafka_properties
+from streams.client.settings import KafkaSettings, kafka_properties
+from streams.cluster.client_check import combination_faults
+from streams.read.group_reader import group_properties
 
 
 def test_variables_become_properties_of_the_client() -> None:

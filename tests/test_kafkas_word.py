@@ -32,14 +32,14 @@ from world import World, consuming_one, make_users, sandbox_account, world
 
 from producer import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
 from schemas.target import Target
-from streams.broker import LocalBroker
-from streams.commits import COMMIT_EVERY
-from streams.errors import ReaderFailedError
-from streams.ports import free_port
-from streams.reader import GroupReader
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.errors import ReaderFailedError
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.commits import COMMIT_EVERY
+from streams.read.group_reader import GroupReader
+from streams.write.writer import Writer
 
 TOLD = "Kafka refuses records; waiting does not help."
 

@@ -15,11 +15,11 @@ from test_cli import clean_environ
 from test_pipeline import hashes, minimal_record, publish, single_object
 from world import World, world
 
-from providers.settings import AccountSettings
+from providers.kit.settings import AccountSettings
 from sandbox import CREDENTIALS, SandboxOptions
 from schemas.target import Target
-from streams.offsets import decode_offsets, untagged
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.read.offset_tracker import decode_offsets, untagged
 
 SLOTS: int = AccountSettings.model_fields["slots"].default
 """Calls that may be under way at once: the in-flight window."""

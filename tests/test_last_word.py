@@ -15,7 +15,7 @@ from ledger.last_word import LastWord, last_word
 from ledger.status import target_status
 from schemas.records import Counts
 from schemas.target import Target
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 FACEBOOK = Target("facebook")
 

@@ -21,12 +21,12 @@ from ledger.view import View
 from producer.publisher import AudiencePublisher
 from producer.server import serving
 from producer.settings import ServerSettings
-from schemas.codec import decode_batch_receipt
-from schemas.framing import Framing
+from schemas.avro.codec import decode_batch_receipt
+from schemas.avro.framing import Framing
 from schemas.records import BatchReceipt
 from schemas.target import parse_target
-from streams.settings import KafkaSettings
-from streams.tail import cluster_id, read_to_end
+from streams.client.settings import KafkaSettings
+from streams.read.tail import cluster_id, read_to_end
 
 
 @asynccontextmanager

@@ -16,17 +16,17 @@ from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 from world import make_users, world
 
-from cli.lines import LONGEST, labelled, relay
-from cli.logs import EVERY, PATIENCE, Repetitions, drop_short_outages
-from consumer.gate import Gate
-from providers.errors import StopError
-from streams.broker import LocalBroker
-from streams.outages import Outages, suspect_of
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.tail import Tail
-from streams.topics import TopicSpec, ensure_topics
-from streams.writer import Writer
+from cli.printing.log_lines import LONGEST, labelled, relay
+from cli.printing.logs import EVERY, PATIENCE, Repetitions, drop_short_outages
+from consumer.retries.circuit_breaker import Gate
+from providers.kit.errors import StopError
+from streams.client.broker_outages import Outages, suspect_of
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.tail import Tail
+from streams.write.writer import Writer
 
 
 def relayed(*scripts: str) -> list[Mapping[str, Any]]:
@@ -76,7 +76,7 @@ def test_what_is_no_line_of_a_log_becomes_an_error_s(text: str) -> None:
 
 def test_a_process_whose_reader_is_gone_goes_on() -> None:
     script = (
-        "import structlog\nfrom cli.logs import configure_logs\nconfigure_logs('ledger')\n"
+        "import structlog\nfrom cli.printing.logs import configure_logs\nconfigure_logs('ledger')\n"
         "for _ in range(3):\n    structlog.get_logger().info('A line.')\nprint('went on')"
     )
     ours, theirs = os.pipe()

@@ -11,23 +11,23 @@ from pathlib import Path
 import pytest
 from world import make_users, world
 
-from streams import jars
-from streams.broker import LocalBroker
-from streams.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
-from streams.groups import backlog, groups_with_members
-from streams.ports import free_port
-from streams.reader import GroupReader
-from streams.settings import KafkaSettings
-from streams.tail import end_offsets, read_to_end
-from streams.topics import TopicSpec, ensure_topics
-from streams.writer import Writer
+from streams.client.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import backlog, groups_with_members
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.local import jars
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.group_reader import GroupReader
+from streams.read.tail import end_offsets, read_to_end
+from streams.write.writer import Writer
 
 pytestmark = pytest.mark.kafka
 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from streams.broker import LocalBroker
+from streams.local.broker import LocalBroker
 
 async def own():
     async with LocalBroker(data=Path(sys.argv[1]), port=int(sys.argv[2])) as broker:

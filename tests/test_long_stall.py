@@ -15,13 +15,13 @@ from confluent_kafka.admin import AdminClient
 from test_cli import clean_environ
 from world import World, world
 
-from cli.supervisor import Part, Supervisor
-from providers.settings import variable
+from cli.up.supervisor import Part, Supervisor
+from providers.kit.settings import variable
 from sandbox import CREDENTIALS
 from schemas.target import Target
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.tail import end_offsets
+from streams.client.settings import KafkaSettings
+from streams.processes.ports import free_port
+from streams.read.tail import end_offsets
 
 STALL = float(os.environ.get("STALL_SECONDS", "25"))
 STALLED, HEALTHY = Target("facebook"), Target("tiktok")

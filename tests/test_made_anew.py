@@ -16,8 +16,8 @@ from test_pipeline import minimal_record, publish, single_object
 from test_replay import recorded, replay
 from world import World, consuming_one, headers_on, make_users, sandbox_account, world
 
-from cli.replays import find, known, save
-from schemas.codec import (
+from cli.replay.saved_replays import find, known, save
+from schemas.avro.codec import (
     decode_batch_completion,
     decode_retry_pointer,
     encode_batch_completion,
@@ -25,15 +25,15 @@ from schemas.codec import (
 )
 from schemas.records import BatchCompletion, Counts, Origin, RetryPointer, is_of_log
 from schemas.target import Target
-from streams.accounts import register
-from streams.groups import backlog, committed_offsets
-from streams.reader import GroupReader
-from streams.settings import KafkaSettings
-from streams.tail import end_offsets, read_to_end
-from streams.thread import Record
-from streams.topic_ids import log_id, topic_ids
-from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import backlog, committed_offsets
+from streams.cluster.topic_ids import log_id, topic_ids
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.read.consumer_thread import Record
+from streams.read.group_reader import GroupReader
+from streams.read.tail import end_offsets, read_to_end
+from streams.tables.account_registrations import register
+from streams.write.writer import Writer
 
 FACEBOOK = Target("facebook")
 PATIENCE = 60.0

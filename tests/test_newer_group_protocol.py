@@ -11,7 +11,7 @@ from test_shared_pace import shares
 from world import ALL, World, consuming_one, make_batch, make_users, sandbox_account
 
 from schemas.target import Target
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 KLAVIYO = Target("klaviyo")
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import sandbox_account
 
-from cli.config import ConfigError, load
-from cli.environment import Environment
-from providers import normalise
-from providers.base import AnyProvider, Rejection
-from providers.facebook import FIELDS
-from providers.numbering import is_valid_phone
+from cli.settings.config import ConfigError, load
+from cli.settings.environment import Environment
+from providers.facebook.provider import FIELDS
+from providers.kit.provider import AnyProvider, Rejection
+from providers.kit.rows import normalisers as normalise
+from providers.kit.rows.numbering_plans import is_valid_phone
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target

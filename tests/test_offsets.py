@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.offsets import MAX_SPAN, Window, decode_offsets, encode_offsets
+from streams.read.offset_tracker import MAX_SPAN, Window, decode_offsets, encode_offsets
 
 starts = st.integers(0, 2**40)
 

@@ -20,19 +20,19 @@ from world import World, consuming_one, make_users, sandbox_account, world
 from checks.records.run import run
 from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.tally import smallest
+from consumer.delivery.completion_report import smallest
 from ledger.receipts import keep_receipts
-from producer.batch_form import parse_batch
-from producer.users_json import PayloadError
-from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
-from schemas.codec import (
+from producer.request.batch_form import parse_batch
+from producer.request.users_json import PayloadError
+from schemas.avro.codec import (
     decode_audience_batch,
     decode_batch_completion,
     decode_batch_receipt,
     encode_batch_completion,
     encode_retry_pointer,
 )
-from schemas.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
+from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
+from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
 from schemas.records import (
     AudienceBatch,
     AudienceUser,
@@ -49,14 +49,14 @@ from schemas.records import (
 )
 from schemas.target import Target, parse_target
 from schemas.validity import bounded, invalidity, pointer_fault
-from streams.batches import batch_in
-from streams.claims import fold
-from streams.containment import contained, sent_or_smallest
-from streams.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.thread import Record, to_record
-from streams.writer import SURELY_SMALL, Writer
+from streams.client.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
+from streams.client.settings import KafkaSettings
+from streams.read.batch_decoding import batch_in
+from streams.read.consumer_thread import Record, to_record
+from streams.read.containment import contained, sent_or_smallest
+from streams.read.tail import read_to_end
+from streams.tables.audience_claims import fold
+from streams.write.writer import SURELY_SMALL, Writer
 
 SEED = int(os.environ.get("SEED", "20261128"))
 RECORDS = 2_000

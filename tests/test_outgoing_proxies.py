@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 from test_cli import audience
 from world import sandbox_running
 
-from cli.config import CommonSettings, ConfigError, account
-from cli.environment import Environment
-from providers.proxies import environment_proxy, parse_proxy, shown
+from cli.settings.config import CommonSettings, ConfigError, account
+from cli.settings.environment import Environment
+from providers.kit.proxies import environment_proxy, parse_proxy, shown
 from sandbox import CREDENTIALS
 from schemas.target import Target, parse_target
 

@@ -110,7 +110,7 @@ async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_wha
     _, page, _ = await audience(tmp_path, "platforms", **environment)
     assert "Its rows are made by code" in page[page.index("## acme") :]
     check = (
-        "from providers.table import installed\nfrom schemas.records import AudienceUser\n"
+        "from providers.installed import installed\nfrom schemas.records import AudienceUser\n"
         "kind = installed()['acme']\nbare = kind.bare_row\nowned = kind.__new__(kind)\n"
         "print(bare(owned, AudienceUser(email='a@example.com')))\n"
     )
@@ -122,9 +122,9 @@ async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_wha
 
 WHOLE = """
 from audience_acme import *
-from providers.base import Limits
-from providers.columns import Column, RowTemplate, Together, members
-from providers.rules import EMAIL, NAME
+from providers.kit.provider import Limits
+from providers.kit.rows.columns import Column, RowTemplate, Together, members
+from providers.kit.rows.rules import EMAIL, NAME
 
 E = Column("email", "email", (EMAIL,), "sha256")
 FIRST, LAST = Column("first", "firstName", (NAME,), "sha256"), Column("last", "lastName", (NAME,), "sha256")
@@ -182,7 +182,8 @@ async def test_a_setting_that_an_account_does_not_have_is_refused_with_its_colum
 
 async def test_a_declaration_that_is_wrong_says_why(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(
-        "from audience_acme import *\nfrom providers.columns import Column\n\nWRONG = Column('email', 'emial')\n"
+        "from audience_acme import *\nfrom providers.kit.rows.columns import Column\n\n"
+        "WRONG = Column('email', 'emial')\n"
     )
     environment = installed_at(tmp_path, "wrong:Acme", EXAMPLE)
     code, _, errors = await audience(tmp_path, "config", **environment)

@@ -8,16 +8,16 @@ from aiohttp import web
 from test_pipeline import hashes, minimal_record, publish, single_object
 from world import UNLIMITED, World, consuming_one, make_users, sandbox_account, world
 
-from consumer.time import Time
+from consumer.retries.clock import Time
 from providers.klaviyo import Klaviyo
-from schemas.codec import decode_account_state
-from schemas.framing import Framing, schema_json
+from schemas.avro.codec import decode_account_state
+from schemas.avro.framing import Framing, schema_json
 from schemas.records import AccountState
 from schemas.target import Target
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicNames
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
+from streams.read.tail import read_to_end
 
 FACEBOOK = Target("facebook")
 

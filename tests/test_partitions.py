@@ -13,15 +13,15 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from test_shared_pace import shares
 from world import World, consuming_one, make_users, sandbox_account, sandbox_running, world
 
-from consumer.share import share_of
+from consumer.account.pace_share import share_of
 from sandbox import SandboxOptions
-from schemas.codec import encode_audience_batch
+from schemas.avro.codec import encode_audience_batch
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.target import Target
-from streams.partitions import followed_partitions
-from streams.settings import KafkaSettings
-from streams.tail import Tail
-from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.client.settings import KafkaSettings
+from streams.cluster.partition_counts import followed_partitions
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.read.tail import Tail
 
 TIKTOK = Target("tiktok")
 ROWS = 10

@@ -10,12 +10,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.records import Origin
-from streams.groups import committed_offsets, delete_group
-from streams.picks import GONE, MOST_RECORDS, PickReader
-from streams.settings import KafkaSettings
-from streams.thread import Record
-from streams.topics import TopicSpec, ensure_topics
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import committed_offsets, delete_group
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.read.chosen_records import GONE, MOST_RECORDS, PickReader
+from streams.read.consumer_thread import Record
+from streams.write.writer import Writer
 
 
 async def filled(kafka: KafkaSettings, topic: str, records: int, size: int = 1) -> list[Origin]:

@@ -15,18 +15,18 @@ from confluent_kafka import Producer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from world import ALL, UNLIMITED, World, consuming_one, make_batch, make_users, sandbox_account, world
 
-from consumer.time import Time
-from providers.base import Rejection
+from consumer.retries.clock import Time
+from providers.kit.provider import Rejection
 from providers.tiktok import TikTok
 from sandbox import SandboxOptions
-from schemas.codec import decode_batch_completion
-from schemas.framing import Framing
+from schemas.avro.codec import decode_batch_completion
+from schemas.avro.framing import Framing
 from schemas.records import AudienceUser
 from schemas.target import Target
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicNames
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
+from streams.read.tail import read_to_end
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "AudienceBatch.avsc"
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.places import Places
-from consumer.schedule import Schedule
+from consumer.records.concurrency_limit import Places
+from consumer.records.retry_schedule import Schedule
 from schemas.records import Origin, RetryPointer
-from streams.thread import Record
+from streams.read.consumer_thread import Record
 
 
 @given(st.lists(st.integers(0, 120), max_size=40), st.integers(1, 6), st.integers(1, 100))

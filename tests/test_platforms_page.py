@@ -9,13 +9,13 @@ from people import make_people
 from test_cli import audience
 from world import sandbox_account
 
-from cli.explain import explain
-from cli.platforms_page import platforms_page
-from producer.users_json import PayloadError
-from providers.columns import FIELDS
-from providers.rows import make_rows
-from providers.table import installed
-from providers.traces import explained
+from cli.pages.platforms_page import platforms_page
+from cli.preview.explanation import explain
+from producer.request.users_json import PayloadError
+from providers.installed import installed
+from providers.kit.rows.columns import FIELDS
+from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.traces import explained
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 

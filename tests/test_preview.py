@@ -14,11 +14,11 @@ from previews import AWKWARD, as_json, previewed
 from test_cli import audience
 from world import sandbox_account, sandbox_running
 
-from consumer.tally import Tally
-from providers.http import Answer, Request
-from providers.pace import Pace
-from providers.rows import group_rows, make_rows
-from providers.table import open_account, open_session
+from consumer.delivery.completion_report import Tally
+from providers.installed import open_account, open_session
+from providers.kit.http import Answer, Request
+from providers.kit.rate_limiter import Pace
+from providers.kit.rows.row_groups import group_rows, make_rows
 from schemas.records import AudienceUser
 from schemas.target import Target
 

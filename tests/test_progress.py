@@ -1,6 +1,6 @@
 """Whether more records would only wait in vain."""
 
-from streams.progress import PATIENCE, Progress
+from streams.write.stall_detector import PATIENCE, Progress
 
 LATE = PATIENCE + 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.jars import KAFKA_VERSION, locked_jars
+from streams.local.jars import KAFKA_VERSION, locked_jars
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("cli", "consumer", "ledger", "producer", "providers", "sandbox", "schemas", "streams")

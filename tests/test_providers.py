@@ -12,12 +12,14 @@ import msgspec
 import pytest
 from world import UNLIMITED, sandbox_account, sandbox_running
 
-from providers import facebook_answers, klaviyo, normalise, tiktok
-from providers.base import AnyProvider, Rejection
-from providers.errors import AudienceGoneError, PlatformError, platform_error
-from providers.http import Answer
-from providers.pace import Pace
-from providers.table import installed, open_account
+from providers import klaviyo, tiktok
+from providers.facebook import answers as facebook_answers
+from providers.installed import installed, open_account
+from providers.kit.errors import AudienceGoneError, PlatformError, platform_error
+from providers.kit.http import Answer
+from providers.kit.provider import AnyProvider, Rejection
+from providers.kit.rate_limiter import Pace
+from providers.kit.rows import normalisers as normalise
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY

@@ -12,8 +12,8 @@ import pytest
 from wire import multipart, usual
 from world import make_form, make_users, world
 
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.processes.ports import free_port
 
 DOCS = Path(__file__).parent.parent / "docs" / "proxies.md"
 TOKEN = {"Authorization": "Bearer made-up-1"}

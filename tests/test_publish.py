@@ -32,15 +32,15 @@ from world import ALL, World, headers_on, make_batch, make_users, world
 
 from producer import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
 from producer.records import encode
+from schemas.avro.codec import decode_audience_batch, decode_batch_completion
+from schemas.avro.framing import SINGLE_OBJECT, Framing, schema_json
 from schemas.bounds import MAX_RECORD
-from schemas.codec import decode_audience_batch, decode_batch_completion
-from schemas.framing import SINGLE_OBJECT, Framing, schema_json
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Origin, Purchase
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.thread import Record
-from streams.topics import TopicNames, TopicSpec, ensure_topics
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics
+from streams.read.consumer_thread import Record
+from streams.read.tail import read_to_end
 
 ROOT = Path(__file__).parent.parent
 ADA = AudienceUser(email="ada@example.com")
@@ -232,7 +232,7 @@ async def test_a_topic_that_is_not_there_is_told_before_anything_is_written(
 
 
 async def test_a_kafka_that_is_away_is_told_at_the_start(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.tail.BROKER_LIMIT", 0.3)
+    monkeypatch.setattr("streams.read.tail.BROKER_LIMIT", 0.3)
     with pytest.raises(NothingWrittenError, match="see that Kafka runs there"):
         async with AudiencePublisher(nowhere):
             pass

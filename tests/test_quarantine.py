@@ -18,23 +18,23 @@ from deadly import Deadly, deadly, end_by, fail, loop, sleep, talk, wait
 from pod import Pod, pods_running
 from world import make_users, sandbox_running
 
-from schemas.codec import (
+from schemas.avro.codec import (
     decode_batch_completion,
     decode_batch_receipt,
     encode_audience_batch,
 )
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.records import TERMINAL, AudienceBatch, AudienceUser, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
-from streams import trial
-from streams.offsets import Window, decode_offsets, is_left_open, left_open
-from streams.reader import GroupReader
-from streams.registry import ConfluentRegistry
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.thread import Record
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.trial import Trial
+from streams.client.schema_registry import ConfluentRegistry
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.read import quarantine as trial
+from streams.read.consumer_thread import Record
+from streams.read.group_reader import GroupReader
+from streams.read.offset_tracker import Window, decode_offsets, is_left_open, left_open
+from streams.read.quarantine import Trial
+from streams.read.tail import read_to_end
 
 FRAMING = Framing(Deadly())
 ORIGIN = Origin(topic="t", partition=0, offset=7)

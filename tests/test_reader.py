@@ -8,12 +8,12 @@ import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import ReaderFailedError
-from streams.groups import groups_with_members
-from streams.reader import GroupReader
-from streams.settings import KafkaSettings
-from streams.thread import Record
-from streams.topics import TopicSpec, ensure_topics
+from streams.client.errors import ReaderFailedError
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import groups_with_members
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.read.consumer_thread import Record
+from streams.read.group_reader import GroupReader
 
 PATIENCE = 30.0
 

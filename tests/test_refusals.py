@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 from world import UNLIMITED, World, consuming_one, make_users, sandbox_account, world
 
-from consumer.time import Time
-from providers.base import Rejection
-from providers.table import installed
+from consumer.retries.clock import Time
+from providers.installed import installed
+from providers.kit.provider import Rejection
 from providers.tiktok import TikTok
-from schemas.codec import decode_batch_completion
+from schemas.avro.codec import decode_batch_completion
 from schemas.records import AudienceUser, BatchCompletion
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
+from streams.client.settings import KafkaSettings
+from streams.read.tail import read_to_end
 
 QUOTED = "quoted-person@example.com"
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaReference
 
-from schemas.codec import decode_audience_batch
-from schemas.framing import Framing, RegistryUnavailableError, SchemaRegistry, UndecodableError, schema_json
+from schemas.avro.codec import decode_audience_batch
+from schemas.avro.framing import Framing, RegistryUnavailableError, SchemaRegistry, UndecodableError, schema_json
 from schemas.records import AudienceUser
-from streams import registry
-from streams.registry import ConfluentRegistry
+from streams.client import schema_registry as registry
+from streams.client.schema_registry import ConfluentRegistry
 
 TOPICS = {"AudienceBatch": "audience.batches", "AccountRegistration": "audience.accounts"}
 

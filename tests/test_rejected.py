@@ -13,7 +13,7 @@ from test_replay import recorded, replay, settings
 from world import World, make_users
 
 from ledger.rejected_csv import guarded
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 
 def broken_users(count: int) -> list[dict[str, object]]:

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from world import sandbox_account
 
-from providers import normalise
-from providers.base import AnyProvider, Rejection
-from providers.rows import Rows, make_rows
+from providers.kit.provider import AnyProvider, Rejection
+from providers.kit.rows import normalisers as normalise
+from providers.kit.rows.row_groups import Rows, make_rows
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase
 from schemas.repairs.users import repair

@@ -24,26 +24,26 @@ from test_pipeline import minimal_record, publish, single_object
 from test_refusals import fault
 from world import ALL, World, consuming_one, make_batch, make_users, sandbox_account, world
 
-from consumer.replay import Order, StaysParkedError, Wish
-from consumer.replay import replay as send_again
-from consumer.settings import ConsumerSettings
-from consumer.time import REAL_TIME, Time
-from consumer.way import Account, Where
+from consumer.account.pipeline import Account, Where
+from consumer.account.settings import ConsumerSettings
+from consumer.replay.replayer import Order, StaysParkedError, Wish
+from consumer.replay.replayer import replay as send_again
+from consumer.retries.clock import REAL_TIME, Time
 from ledger.receipts import keep_receipts
-from providers.base import AnyProvider
-from providers.errors import PlatformError
-from providers.http import Transport
-from providers.table import installed
+from providers.installed import installed
+from providers.kit.errors import PlatformError
+from providers.kit.http import Transport
+from providers.kit.provider import AnyProvider
 from sandbox import CREDENTIALS, SandboxOptions
-from schemas.codec import decode_batch_completion
-from schemas.framing import SINGLE_OBJECT
+from schemas.avro.codec import decode_batch_completion
+from schemas.avro.framing import SINGLE_OBJECT
 from schemas.records import AccountState, AudienceUser, BatchCompletion, Origin, Purchase
 from schemas.target import Target
-from streams.groups import committed_offsets
-from streams.settings import KafkaSettings
-from streams.states import write_state
-from streams.tail import read_to_end
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import committed_offsets
+from streams.read.tail import read_to_end
+from streams.tables.account_states import write_state
+from streams.write.writer import Writer
 
 
 @asynccontextmanager

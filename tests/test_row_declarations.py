@@ -10,17 +10,18 @@ import msgspec
 import pytest
 from test_row_templates import Settings, row, sha
 
-from cli.explain import explain
-from cli.platforms_page import platforms_page
-from providers import normalise, rules
-from providers.base import Limits, Provider
-from providers.bodies import CELL, ROWS, Body, Known
-from providers.columns import Column, DeclarationError, RowTemplate, Together, members
-from providers.interpreter import RowMaker
-from providers.reasons import Rejection
-from providers.rows import make_rows, row_function
-from providers.rules import EMAIL, PHONE, TRIM, Rule, When
-from providers.settings import AccountSettings
+from cli.pages.platforms_page import platforms_page
+from cli.preview.explanation import explain
+from providers.kit.provider import Limits, Provider
+from providers.kit.rows import normalisers as normalise
+from providers.kit.rows import rules
+from providers.kit.rows.bodies import CELL, ROWS, Body, Known
+from providers.kit.rows.columns import Column, DeclarationError, RowTemplate, Together, members
+from providers.kit.rows.interpreter import RowMaker
+from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.row_groups import make_rows, row_function
+from providers.kit.rows.rules import EMAIL, PHONE, TRIM, Rule, When
+from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 

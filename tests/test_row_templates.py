@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from providers import rules
-from providers.bodies import AUDIENCE_ID, ROWS, Body, Known, of_one_kind
-from providers.columns import Cells, Column, DeclarationError, RowTemplate, Together, members
-from providers.interpreter import RowMaker
-from providers.reasons import Rejection
-from providers.rules import EMAIL, GMAIL, NAME, NO_PLUS, PHONE, POSTAL_CODE, TRIM, UPPER, When, at_most
-from providers.settings import AccountSettings
+from providers.kit.rows import rules
+from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body, Known, of_one_kind
+from providers.kit.rows.columns import Cells, Column, DeclarationError, RowTemplate, Together, members
+from providers.kit.rows.interpreter import RowMaker
+from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.rules import EMAIL, GMAIL, NAME, NO_PLUS, PHONE, POSTAL_CODE, TRIM, UPPER, When, at_most
+from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser
 
 JANE = AudienceUser(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.search import Search
-from consumer.settled import Settled, Within, join, left
-from providers.base import Rejection, Sent
-from providers.rows import RowGroup
+from consumer.delivery.outcome import Settled, Within, join, left
+from consumer.delivery.refused_row_search import Search
+from providers.kit.provider import Rejection, Sent
+from providers.kit.rows.row_groups import RowGroup
 from schemas.records import Progress, Span
 
 REFUSED = Rejection(None, "refused_by_platform")

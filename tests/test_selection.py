@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.replay_lines import Outcome, plan_lines
-from cli.selection import Choice, Chosen, Ends, chosen_of, part_for, seconds_for, wish_for
-from consumer.replay import Wish
+from cli.replay.printing import Outcome, plan_lines
+from cli.replay.selection import Choice, Chosen, Ends, chosen_of, part_for, seconds_for, wish_for
+from consumer.replay.replayer import Wish
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser, Status
 from schemas.target import Target
 

@@ -10,14 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 from test_cli import REAL_LOOKING, audience
 
-from cli.demo import demo_environment
-from cli.env_file import EnvFileError, read_env_file
-from cli.environment import Environment
-from cli.first_words import checked_environment
-from cli.unknown_settings import MisnamedSettingError, check_names, unknown_settings, unused_credentials
+from cli.demo.command import demo_environment
+from cli.settings.env_file import EnvFileError, read_env_file
+from cli.settings.environment import Environment
+from cli.settings.startup_check import checked_environment
+from cli.settings.unknown_settings import MisnamedSettingError, check_names, unknown_settings, unused_credentials
 from schemas.target import Target
-from streams.properties import KNOWN_PROPERTIES
-from streams.settings import is_kafka_variable
+from streams.client.librdkafka_properties import KNOWN_PROPERTIES
+from streams.client.settings import is_kafka_variable
 
 
 def environment(values: Mapping[str, str]) -> Environment:

@@ -15,9 +15,9 @@ from test_cli import clean_environ
 from world import World, make_users, world
 
 from sandbox import CREDENTIALS, SandboxOptions
-from schemas.codec import encode_audience_batch
+from schemas.avro.codec import encode_audience_batch
 from schemas.records import AudienceBatch, AudienceUser
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 PARTITIONS = 12
 PROCESSES = 3

@@ -20,7 +20,8 @@ from test_ledger import get, known, ledger, node, receipts, send, until_ready
 from test_pipeline import minimal_record, publish, single_object
 from world import World, make_batch, make_users, sandbox_running, world
 
-from cli.status_lines import (
+from cli.printing.tables import print_rows
+from cli.status.printing import (
     SESSION_COLUMNS,
     TARGET_COLUMNS,
     Block,
@@ -32,7 +33,6 @@ from cli.status_lines import (
     span_text,
     spans,
 )
-from cli.tables import print_rows
 from ledger.resources import (
     AccountPage,
     BatchOfRun,
@@ -49,11 +49,11 @@ from ledger.resources import (
 from ledger.sessions import Mark
 from producer.server import serving
 from producer.settings import ServerSettings
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.target import Target
 from schemas.vocabulary import VOCABULARY
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.processes.ports import free_port
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 BLOCKED = ErrorTold(

@@ -20,13 +20,13 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from test_cli import audience, clean_environ
 
-from cli.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
-from streams.broker import LocalBroker
-from streams.errors import BrokerFailedError
-from streams.lifeline import Lifeline
-from streams.ports import free_port, is_free, pick_port
-from streams.settings import KafkaSettings
-from streams.tail import cluster_id
+from cli.up.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
+from streams.client.errors import BrokerFailedError
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+from streams.processes.lifeline import Lifeline
+from streams.processes.ports import free_port, is_free, pick_port
+from streams.read.tail import cluster_id
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 

@@ -14,11 +14,11 @@ import pytest
 from cluster import Cluster, three_nodes
 from world import ALL, World, make_users, world
 
-from schemas.codec import decode_audience_batch, decode_batch_completion
+from schemas.avro.codec import decode_audience_batch, decode_batch_completion
 from schemas.records import AudienceBatch, Origin
 from schemas.target import Target
-from streams.tail import read_to_end
-from streams.topics import layout
+from streams.cluster.topics import layout
+from streams.read.tail import read_to_end
 
 pytestmark = [pytest.mark.kafka, pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")]
 

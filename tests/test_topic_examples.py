@@ -15,12 +15,12 @@ import pytest
 from test_cli import audience
 from world import ALL, World, world
 
-from cli.schema import names, releases
+from cli.pages.schemas import names, releases
 from producer import AudiencePublisher
-from schemas.fingerprints import fingerprints
-from schemas.framing import schema_json
+from schemas.avro.fingerprints import fingerprints
+from schemas.avro.framing import schema_json
 from schemas.records import BatchCompletion
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "topic"

@@ -5,9 +5,9 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.errors import KafkaUnreachableError, WeakerTopicsError
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, TopicShape, TopicSpec, compare, compare_cluster, ensure_topics, layout
+from streams.client.errors import KafkaUnreachableError, WeakerTopicsError
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, TopicShape, TopicSpec, compare, compare_cluster, ensure_topics, layout
 
 SPEC = layout(TopicNames())[0]
 AS_PROMISED = {**SPEC.config, "min.insync.replicas": "2"}

@@ -17,20 +17,20 @@ from test_status import printed
 from transactions import aborted, committed, open_with, transactional
 from world import World, make_batch, make_users, world
 
-from cli.status_lines import accounts_told
+from cli.status.printing import accounts_told
 from ledger.following import Following, followed_view
 from ledger.resources import AccountPage
-from schemas.framing import Framing
+from schemas.avro.framing import Framing
 from schemas.records import Origin
-from streams.fetch import Fetcher
-from streams.groups import backlog
-from streams.picks import GONE, PickReader
-from streams.reader import GroupReader
-from streams.settings import KafkaSettings
-from streams.tail import END, Tail, end_offsets, read_to_end, scan
-from streams.thread import Record
-from streams.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import backlog
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.read.chosen_records import GONE, PickReader
+from streams.read.consumer_thread import Record
+from streams.read.group_reader import GroupReader
+from streams.read.record_fetcher import Fetcher
+from streams.read.tail import END, Tail, end_offsets, read_to_end, scan
+from streams.write.writer import Writer
 
 PATIENCE = 60.0
 ONE: Any = {"providers": ["facebook"]}

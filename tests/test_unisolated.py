@@ -22,15 +22,15 @@ from test_replay import recorded, replay
 from test_status import listen_at
 from world import World, consuming_one, make_users, sandbox_account, world
 
-from consumer.sending import PAUSE
-from consumer.time import Time
-from schemas.codec import decode_batch_completion, decode_retry_pointer
-from schemas.framing import SINGLE_OBJECT_MARKER
+from consumer.delivery.platform_calls import PAUSE
+from consumer.retries.clock import Time
+from schemas.avro.codec import decode_batch_completion, decode_retry_pointer
+from schemas.avro.framing import SINGLE_OBJECT_MARKER
 from schemas.records import BatchCompletion, Counts, Progress
 from schemas.target import Target
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.read.tail import read_to_end
+from streams.write.writer import Writer
 
 RELEASED = Path(__file__).parent.parent / "schemas" / "released"
 

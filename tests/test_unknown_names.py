@@ -16,12 +16,12 @@ from test_contract import CORRUPTED, errors
 from world import World, make_batch, make_form, make_users, world
 from yarl import URL
 
-from producer.ignored import MOST_DISTINCT, MOST_NAMED, Ignored, NameCounter, total
-from producer.likeness import USER_LIKENESSES, meant_member
-from producer.names import is_slip, meant, shown
-from producer.request_form import QUERY
-from producer.users_json import PayloadError, parse_users
-from streams.settings import KafkaSettings
+from producer.request.client_names import is_slip, meant, shown
+from producer.request.name_likeness import USER_LIKENESSES, meant_member
+from producer.request.request_form import QUERY
+from producer.request.unknown_names import MOST_DISTINCT, MOST_NAMED, Ignored, NameCounter, total
+from producer.request.users_json import PayloadError, parse_users
+from streams.client.settings import KafkaSettings
 
 
 @pytest.fixture(scope="module")

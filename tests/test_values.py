@@ -4,7 +4,7 @@ import hashlib
 
 from world import ALL, world
 
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 USERS: list[dict[str, object]] = [
     {"email": "Jane Doe <jane@example.com>", "phone": "+447911123456.0", "country": "GB"},

@@ -11,9 +11,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from structlog.testing import capture_logs
 from world import headers_on
 
-from streams import refusals
-from streams.broker import LocalBroker
-from streams.errors import (
+from streams.client import refusals
+from streams.client.errors import (
     KafkaUnreachableError,
     NotAcknowledgedError,
     ProducerFailedError,
@@ -21,11 +20,12 @@ from streams.errors import (
     RecordRefusedError,
     RecordTooLargeError,
 )
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicSpec, ensure_topics
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read.tail import read_to_end
+from streams.write.writer import Writer
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ async def test_leaving_delivers_what_is_queued(kafka: KafkaSettings, topic_prefi
 async def test_leaving_fails_what_was_never_acknowledged(
     nowhere: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.writer.FLUSH_LIMIT", 0.2)
+    monkeypatch.setattr("streams.write.writer.FLUSH_LIMIT", 0.2)
     async with Writer(nowhere) as writer:
         send = asyncio.ensure_future(writer.send("topic", "k", b"v"))
         await asyncio.sleep(0)

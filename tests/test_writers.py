@@ -15,11 +15,11 @@ from typing import Any
 import fastavro
 import pytest
 
+from schemas.avro.codec import decode_audience_batch, encode_audience_batch
+from schemas.avro.framing import Framing, UndecodableError, schema_json
+from schemas.avro.writer_schemas import MOST_DEPTH, MOST_TEXT, MOST_TYPES, UnreadableSchemaError, read_schema
 from schemas.bounds import MAX_USERS
-from schemas.codec import decode_audience_batch, encode_audience_batch
-from schemas.framing import Framing, UndecodableError, schema_json
 from schemas.records import AudienceBatch, AudienceUser
-from schemas.writers import MOST_DEPTH, MOST_TEXT, MOST_TYPES, UnreadableSchemaError, read_schema
 
 USER = {"type": "record", "name": "AudienceUser", "fields": [{"name": "email", "type": "string"}]}
 

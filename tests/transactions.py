@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Producer
 
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
 
 PATIENCE = 60.0
 

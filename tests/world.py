@@ -14,22 +14,22 @@ import aiohttp
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 import sandbox
-from consumer.service import consume
-from consumer.settings import ConsumerSettings
-from consumer.time import REAL_TIME, Time
-from consumer.way import Account
+from consumer.account.pipeline import Account
+from consumer.account.service import consume
+from consumer.account.settings import ConsumerSettings
+from consumer.retries.clock import REAL_TIME, Time
 from producer.server import serving
 from producer.settings import ServerSettings
-from providers.settings import account_values, variable
-from providers.table import installed
+from providers.installed import installed
+from providers.kit.settings import account_values, variable
 from sandbox import CREDENTIALS, SandboxOptions
-from schemas.codec import decode_batch_completion
-from schemas.framing import SINGLE_OBJECT, Framing
+from schemas.avro.codec import decode_batch_completion
+from schemas.avro.framing import SINGLE_OBJECT, Framing
 from schemas.records import BatchCompletion
 from schemas.target import Target, parse_target
-from streams.settings import KafkaSettings
-from streams.tail import read_to_end
-from streams.topics import TopicNames, ensure_topics, layout
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.read.tail import read_to_end
 
 ALL = ("facebook", "tiktok", "klaviyo")
 UNLIMITED = SandboxOptions(limits=False, latency=0.001, job_seconds=0.05)

@@ -12,7 +12,7 @@ from rich.console import Console
 from checks.chaos.plan import make_plan
 from checks.chaos.report import Report, as_table
 from checks.chaos.run import chaos_environment, run
-from cli.environment import Environment
+from cli.settings.environment import Environment
 
 DEFAULT_SECONDS = 240.0
 MOST_SECONDS = 600.0

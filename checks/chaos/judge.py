@@ -18,15 +18,15 @@ from checks.chaos.verdict import (
     fold,
     longest_stall,
 )
-from cli.config import SANDBOXED
-from schemas.codec import decode_batch_completion, decode_batch_receipt
+from cli.settings.config import SANDBOXED
+from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
 from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
-from streams.groups import backlog
-from streams.settings import KafkaSettings
-from streams.tail import end_offsets, read_to_end
-from streams.thread import Record
-from streams.topics import TopicNames
+from streams.client.settings import KafkaSettings
+from streams.cluster.groups import backlog
+from streams.cluster.topics import TopicNames
+from streams.read.consumer_thread import Record
+from streams.read.tail import end_offsets, read_to_end
 
 READ_LIMIT = 60.0
 

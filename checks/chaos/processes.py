@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.supervisor import Part, until_ready
-from streams.broker import LocalBroker
-from streams.errors import StreamError
-from streams.lifeline import Lifeline
+from cli.up.supervisor import Part, until_ready
+from streams.client.errors import StreamError
+from streams.local.broker import LocalBroker
+from streams.processes.lifeline import Lifeline
 
 END_LIMIT = 60.0
 """Seconds that a process may take to end in order, Kafka being away or not."""

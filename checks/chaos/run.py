@@ -18,16 +18,16 @@ from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
 from checks.chaos.strays import Strays
 from checks.chaos.uploads import Clients
-from cli.config import SANDBOXED, Config, load
-from cli.demo import demo_environment
-from cli.environment import DATA, Environment
-from cli.up import make_part, part_settings
+from cli.demo.command import demo_environment
+from cli.settings.config import SANDBOXED, Config, load
+from cli.settings.environment import DATA, Environment
+from cli.up.command import make_part, part_settings
 from producer.settings import Address
-from streams.broker import HOST, LocalBroker
-from streams.errors import KafkaUnreachableError
-from streams.ports import is_free
-from streams.settings import KafkaSettings
-from streams.topics import ensure_topics, layout
+from streams.client.errors import KafkaUnreachableError
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import ensure_topics, layout
+from streams.local.broker import HOST, LocalBroker
+from streams.processes.ports import is_free
 
 SERVERS = 2
 SHARED = frozenset({"ingestion", "ledger"})

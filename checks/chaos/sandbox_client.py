@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from cli.people import Member
+from cli.demo.made_up_people import Member
 
 
 @dataclass(frozen=True, slots=True)

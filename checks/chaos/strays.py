@@ -5,9 +5,9 @@ import contextlib
 from dataclasses import dataclass
 
 from checks.records.values import make_value
-from streams.errors import StreamError
-from streams.settings import KafkaSettings
-from streams.writer import Writer
+from streams.client.errors import StreamError
+from streams.client.settings import KafkaSettings
+from streams.write.writer import Writer
 
 STRAY = b"stray"
 """The key of these records: whatever is in them, one can tell that nobody uploaded them."""

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload
-from cli.people import MOST_PEOPLE, make_people
+from cli.demo.made_up_people import MOST_PEOPLE, make_people
 
 AUDIENCE = "Chaos"
 """What the name of every audience of these clients begins with."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from checks.records.verdict import disagreements
-from cli.people import Member, make_people
+from cli.demo.made_up_people import Member, make_people
 from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from checks.clients import captures
 from checks.hostile.mutations import make_request
 from checks.hostile.run import Place, Report, run
-from streams.broker import LocalBroker
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
 
 REQUESTS = 100_000
 SECONDS = 1_500.0

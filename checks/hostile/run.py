@@ -15,15 +15,15 @@ from checks.hostile.draft import built, joined, make_parts
 from checks.hostile.mutations import make_request
 from checks.hostile.verdict import faults_of, faults_of_log
 from checks.wire import Reply, exchange
-from cli.config import SANDBOXED
-from cli.environment import ENV_FILE
-from cli.supervisor import Part, Supervisor
-from cli.up import make_part
+from cli.settings.config import SANDBOXED
+from cli.settings.environment import ENV_FILE
+from cli.up.command import make_part
+from cli.up.supervisor import Part, Supervisor
 from producer.settings import Address
-from streams.broker import HOST
-from streams.ports import free_port
-from streams.settings import KafkaSettings
-from streams.topics import TopicNames, ensure_topics, layout
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.local.broker import HOST
+from streams.processes.ports import free_port
 
 AT_ONCE = 24
 PATIENCE = 20.0

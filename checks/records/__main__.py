@@ -14,9 +14,9 @@ from rich.console import Console
 
 from checks.records.run import Report, run
 from checks.records.values import make_value
-from streams.broker import LocalBroker
-from streams.ports import free_port
-from streams.settings import KafkaSettings
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
 
 RECORDS = 100_000
 

@@ -15,23 +15,23 @@ from typing import Any
 import sandbox
 from checks.records.values import Made, make_good, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.service import consume
-from consumer.settings import ConsumerSettings
-from consumer.way import Account, running
+from consumer.account.pipeline import Account, running
+from consumer.account.service import consume
+from consumer.account.settings import ConsumerSettings
 from ledger.following import followed_view
 from ledger.receipts import keep_receipts
-from providers.settings import account_values, variable
-from providers.table import installed
+from providers.installed import installed
+from providers.kit.settings import account_values, variable
 from sandbox import CREDENTIALS, SandboxOptions
-from schemas.codec import decode_batch_completion, decode_batch_receipt
-from schemas.framing import Framing
+from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
+from schemas.avro.framing import Framing
 from schemas.records import Origin
 from schemas.target import Target
-from streams.accounts import register
-from streams.settings import KafkaSettings
-from streams.tail import Tail
-from streams.topics import TopicNames, ensure_topics, layout
-from streams.writer import Writer
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.read.tail import Tail
+from streams.tables.account_registrations import register
+from streams.write.writer import Writer
 
 PROVIDERS = ("facebook", "klaviyo")
 AT_ONCE = 100

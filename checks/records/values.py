@@ -10,7 +10,7 @@ from typing import Any
 
 from fastavro import schemaless_writer
 
-from schemas.framing import SINGLE_OBJECT, todays_writer
+from schemas.avro.framing import SINGLE_OBJECT, todays_writer
 
 NAMES = ("VIP", "Newsletter", "Winter coats")
 SMALL, LARGE = 2**31, 2**63

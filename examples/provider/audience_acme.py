@@ -6,14 +6,14 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers.base import Limits, Provider, Sent
-from providers.bodies import AUDIENCE_ID, ROWS, Body
-from providers.columns import Column, RowTemplate
-from providers.errors import platform_error
-from providers.http import Request
-from providers.pace import Rate
-from providers.rules import EMAIL
-from providers.settings import CREDENTIAL, AccountSettings
+from providers.kit.errors import platform_error
+from providers.kit.http import Request
+from providers.kit.provider import Limits, Provider, Sent
+from providers.kit.rate_limiter import Rate
+from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.columns import Column, RowTemplate
+from providers.kit.rows.rules import EMAIL
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType
 
 ADDRESS = Column("email", "email", (EMAIL,), "sha256")

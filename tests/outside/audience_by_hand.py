@@ -6,12 +6,12 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers import normalise
-from providers.base import Limits, Provider, Rejection, Sent
-from providers.errors import platform_error
-from providers.http import Answer, Request
-from providers.pace import Rate
-from providers.settings import CREDENTIAL, AccountSettings
+from providers.kit.errors import platform_error
+from providers.kit.http import Answer, Request
+from providers.kit.provider import Limits, Provider, Rejection, Sent
+from providers.kit.rate_limiter import Rate
+from providers.kit.rows import normalisers as normalise
+from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
 

@@ -1,0 +1,120 @@
+"""`audience platforms`: what each platform gets of a user, as a page made of the providers' declarations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from providers.kit.provider import AnyProvider
+from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
+from providers.kit.rows.rules import Rule, When
+from providers.kit.rows.traces import FORMS
+from providers.kit.settings import variable
+from schemas.target import Target
+
+HEAD = """# What each platform gets
+
+Made of the providers' own declarations, by which rows are made too. `audience platforms` prints this page, with the
+providers of other packages that are installed; `audience preview users.json --name VIP --explain` shows the same of one
+user.
+
+What spreadsheets, exports and people did to a value is undone before any of these rules, the same for all platforms:
+[values.md](values.md). The rules of a column come in this order; where they leave nothing of a value, the user goes
+without it, and that is counted. A value that is a SHA-256 already is never hashed again: where it says `kept`, it goes
+in lower case, where it says `refused`, it does not go, where it says `as text`, it is a text like any other.
+"""
+GIVEN_HASH = {"kept": "kept", "refused": "refused", "text": "as text"}
+
+
+def platforms_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
+    """Return the page in Markdown."""
+    return "\n".join([HEAD, *(line for name, kind in kinds.items() for line in _platform(name, kind))]) + "\n"
+
+
+def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
+    yield from (f"## {name}", "", " ".join((kind.__doc__ or "").split()), "")
+    if kind.template is None or not kind.is_declared():
+        yield from ("Its rows are made by code, so nothing can be told here: see its package.", "")
+        return
+    sources = list(dict.fromkeys(column.source or kind.template.source for _, column in kind.template.places))
+    yield from _table(name, kind.template, sources)
+    yield ""
+    yield from (f"{number}. {source}" for number, source in enumerate(sources, start=1))
+    yield ""
+    yield f"A user makes a row with {_usable(kind.template)}."
+    if attributes := [f"`{column.name}`" for _, column in kind.template.places if column.is_attribute]:
+        yield f"Replays leave out {_listed(attributes)}, unless `--with-attributes`."
+    never = list(_never(name, kind.template))
+    yield f"It never gets {_listed(never)}." if never else "It gets every field."
+    yield _limits(name, kind)
+    yield ""
+
+
+def _limits(name: str, kind: type[AnyProvider]) -> str:
+    limits, settings = kind.limits, kind.settings_type.model_fields
+    setting = f" (`{variable(Target(name), 'rows')}`)" if "rows" in settings else ""
+    row = f", a user {limits.row:,} bytes" if limits.row else ""
+    return f"A call holds {limits.rows:,} users{setting} and {limits.body:,} bytes of them at most{row}."
+
+
+def _table(name: str, template: RowTemplate, sources: Sequence[str]) -> Iterator[str]:
+    yield "| field | there | goes | by which rules | a SHA-256 that is given | source |"
+    yield "|---|---|---|---|---|---|"
+    whole = {column for part in template.wholes for column in part}
+    for path, column in template.places:
+        number = sources.index(column.source or template.source) + 1
+        field = ", ".join(f"`{field}`" for field in column.fields) or "-"
+        there = f"`{path.strip('/') or column.name}`{', with all around it or not at all' if column in whole else ''}"
+        rules = _rules(name, column)
+        yield f"| {field} | {there} | {FORMS[column.form]} | {rules} | {_given(column)} | {number} |"
+
+
+def _given(column: Column) -> str:
+    if column.field not in TEXTS or column.value is not None:
+        return "-"
+    return GIVEN_HASH[column.hashed] if column.is_text else "as text"
+
+
+def _rules(name: str, column: Column) -> str:
+    told = [_rule(name, rule) for rule in column.rules] or [column.says or "as uploaded"]
+    return f"{_when(name, column.when)}{'; '.join(told)}"
+
+
+def _rule(name: str, rule: Rule) -> str:
+    return f"{_when(name, rule.when)}{rule.says}"
+
+
+def _when(name: str, when: When | None) -> str:
+    return f"with {_setting(name, when)}: " if when else ""
+
+
+def _setting(name: str, when: When) -> str:
+    value = "" if when.value is None else f"={str(when.value).lower()}"
+    return f"`{variable(Target(name), when.setting)}{value}`"
+
+
+def _usable(template: RowTemplate) -> str:
+    groups = [" and ".join(f"`{column.name}`" for column in group) for group in template.usable]
+    together = [f"{group} together" if " and " in group else group for group in groups]
+    return ", or ".join(together)
+
+
+def _never(name: str, template: RowTemplate) -> Iterator[str]:
+    """Yield the fields that no column has, or only where a setting switches it on; a purchase as a whole if it can."""
+    told = {field: _switches(name, template, field) for field in (*TEXTS, *PURCHASE)}
+    lacking = {field: switches for field, switches in told.items() if switches != ""}
+    if len({lacking.get(field) for field in PURCHASE}) == 1 and PURCHASE.keys() <= lacking.keys():
+        texts = {field: of for field, of in lacking.items() if field in TEXTS}
+        lacking = {**texts, "purchase": lacking[min(PURCHASE)]}
+    yield from (f"`{field}`" + (f" (unless {of} is set)" if of else "") for field, of in lacking.items())
+
+
+def _switches(name: str, template: RowTemplate, field: str) -> str | None:
+    """Return the settings without which a field does not go; empty where it always does, None where it never does."""
+    wanted = {field, field.partition(".")[0]}
+    mine = [column for _, column in template.places if wanted & set(column.fields)]
+    if not mine:
+        return None
+    switches = dict.fromkeys(_setting(name, column.when) if column.when else "" for column in mine)
+    return "" if "" in switches else " or ".join(switches)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

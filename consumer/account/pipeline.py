@@ -1,0 +1,222 @@
+"""One account's way to its platform, put together: session, pace, directory, states, gate, delivery."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from consumer.account.settings import ConsumerSettings
+from consumer.account.state_announcer import Announcer
+from consumer.delivery.audiences import Audiences
+from consumer.delivery.delivery import Delivery
+from consumer.records.record_handler import Handler
+from consumer.retries.circuit_breaker import Gate
+from consumer.retries.clock import REAL_TIME, Time
+from consumer.retries.retry_policy import RetryPolicy
+from consumer.retries.throttles import Throttles
+from providers.installed import open_account, open_session, rates_of
+from providers.kit.errors import PlatformError, ThrottleError, platform_error
+from providers.kit.provider import AnyProvider
+from providers.kit.rate_limiter import Pace
+from providers.kit.settings import AccountSettings
+from schemas.avro.framing import Framing
+from schemas.records import LIVE, AccountState
+from schemas.target import Target
+from schemas.vocabulary import KAFKA_WORDS, VOCABULARY
+from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames
+from streams.read.batch_decoding import trial_of_batches
+from streams.tables.account_states import States, followed_states
+from streams.tables.audience_directory import Owner, followed
+from streams.write.writer import Writer
+
+_NOT_OF_THE_PLATFORM = frozenset({"registry_unreachable", *KAFKA_WORDS})
+"""What a look at the platform says nothing about."""
+
+
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A target, the provider that serves it, and its settings."""
+
+    target: Target
+    kind: type[AnyProvider]
+    settings: AccountSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where records are read and reported, and how they are encoded."""
+
+    kafka: KafkaSettings
+    names: TopicNames
+    framing: Framing
+    time: Time = REAL_TIME
+    log_id: str | None = None
+    """Kafka's id of the log's topic, None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How an account is served: the share of its pace, how calls are tried again, what completions call it.
+
+    What is not live does not speak for the account: it never says that the account is parked, and parks where
+    that is said.
+    """
+
+    share: Callable[[], float]
+    policy: RetryPolicy
+    called: str = LIVE
+    with_attributes: bool = True
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this serves the account, and is no replay."""
+        return self.called == LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An account's way to its platform, open."""
+
+    handler: Handler
+    background: "tuple[asyncio.Task[None], ...]"
+    """What never ends well."""
+
+
+@asynccontextmanager
+async def opened_way(
+    account: Account, settings: ConsumerSettings, where: Where, writer: Writer, manner: Manner
+) -> AsyncIterator[Way]:
+    """Open the way of an account while the block is entered. Raises StreamError."""
+    kafka, names, time = where.kafka, where.names, where.time
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(open_session(account.settings))
+        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, manner.share)
+        says = Announcer(account.target, writer, names.accounts, where.framing, time, now)
+        provider = open_account(account.kind, account.settings, session, pace, warn=says.warn)
+        following = followed(kafka, writer, names.directory, _owner(account, provider), where.framing)
+        directory = await stack.enter_async_context(following)
+        states = await stack.enter_async_context(followed_states(kafka, names.accounts, where.framing))
+        gate = Gate(
+            probe=_probe(provider),
+            announce=says.block if manner.is_live else _silence,
+            time=time,
+            account=str(account.target),
+        )
+        tell = says.throttle if manner.is_live else _unless_blocked(says, states)
+        throttles = Throttles(pace=pace, tell=tell, now=now)
+        hears = _Hearing(gate, throttles, manner.is_live)
+        hears.begin(states.of(account.target))
+        states.listen(lambda state: hears.hear(state) if says.is_about(state) else None)
+        watching = await stack.enter_async_context(running(gate.watch()))
+        failing = await stack.enter_async_context(running(writer.failure()))
+        telling = [await stack.enter_async_context(running(says.tell()))] if manner.is_live else []
+        audiences = Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry)
+        stack.push_async_callback(audiences.close)
+        delivery = Delivery(
+            provider=provider,
+            throttles=throttles,
+            gate=gate,
+            policy=manner.policy,
+            time=time,
+            audiences=audiences,
+            preparing=asyncio.Lock(),
+            with_attributes=manner.with_attributes,
+            search_calls=settings.search_calls,
+        )
+        handler = Handler(
+            target=account.target,
+            delivery=delivery,
+            writer=writer,
+            completions=names.completions,
+            framing=where.framing,
+            time=time,
+            clock=now,
+            trial=await stack.enter_async_context(trial_of_batches(where.framing)),
+            called=manner.called,
+            log_id=where.log_id,
+        )
+        yield Way(handler, (directory.following, states.following, watching, failing, *telling))
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run something while the block is entered."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """Goes by what other processes of the account say of it."""
+
+    gate: Gate
+    throttles: Throttles
+    is_live: bool
+
+    def begin(self, state: AccountState | None) -> None:
+        """Begin as the account stands, by what its last process said; a warning is left to be given again."""
+        if state is None:
+            return
+        self.throttles.hear(state)
+        block = _block(state)
+        is_warning = state.state == "running" and state.error_code is not None
+        if not is_warning and (state.state != "blocked" or block is not None):
+            self.gate.adopt(block)
+
+    def hear(self, state: AccountState) -> None:
+        """Hold calls for as long as a process was told; probe before any other call where one is parked."""
+        self.throttles.hear(state)
+        block = None if self.is_live or self.gate.is_closed else _block(state)
+        if block is not None:
+            self.gate.adopt(block)
+
+
+def _block(state: AccountState) -> PlatformError | None:
+    """Return what parks an account, None for nothing that a probe could end."""
+    code = state.error_code or ""
+    if state.state != "blocked" or code not in VOCABULARY or code in _NOT_OF_THE_PLATFORM:
+        return None
+    return platform_error(code, platform_code=state.platform_code, request_id=state.request_id)
+
+
+async def _silence(error: PlatformError | None) -> None:
+    """Say nothing: what parks us may be ours alone, and whoever serves the account finds out by itself."""
+    del error
+
+
+def _unless_blocked(says: Announcer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
+    """Return what tells of a throttle, unless the account is parked, which says more and is another's to end."""
+
+    async def tell(error: ThrottleError, until: datetime) -> None:
+        state = states.of(says.target)
+        if state is None or state.state != "blocked":
+            await says.throttle(error, until)
+
+    return tell
+
+
+def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
+    """Return what asks the platform whether the account works: a look-up, which changes nothing."""
+    name = provider.platform_name("probe", disable_prefix=False)
+    return lambda: provider.find_audience(name)
+
+
+def _owner(account: Account, provider: AnyProvider) -> Owner:
+    """Return whose audiences they are; of the base URL host, port and path, without credentials."""
+    parts = urlsplit(account.settings.base_url)
+    port = f":{parts.port}" if parts.port else ""
+    host = f"{parts.hostname}{port}{parts.path.rstrip('/')}"
+    return Owner(provider=provider.name, host=host, platform_account_id=provider.account_id)

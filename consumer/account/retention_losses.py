@@ -1,0 +1,49 @@
+"""Tell what left the log before an account had read it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from consumer.account.pipeline import Where
+from consumer.retries.kafka_retries import patiently
+from schemas.records import AccountLoss
+from schemas.target import Target
+from streams.read.group_member import Loss
+from streams.tables.account_states import write_loss
+from streams.write.writer import Writer
+
+
+@dataclass(slots=True)
+class Losses:
+    """What one process of an account found lost, and has yet to write to the topic of accounts."""
+
+    target: Target
+    writer: Writer
+    where: Where
+    now: Callable[[], datetime]
+    _noted: "asyncio.Queue[Loss]" = field(default_factory=asyncio.Queue, init=False)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, init=False)
+
+    def note(self, loss: Loss) -> None:
+        """Note a loss, on any thread."""
+        self._loop.call_soon_threadsafe(self._noted.put_nowait, loss)
+
+    async def tell(self) -> None:
+        """Write what is noted, without end."""
+        while True:
+            await self._write(await self._noted.get())
+
+    async def _write(self, loss: Loss) -> None:
+        told = AccountLoss(
+            provider=self.target.provider,
+            account=self.target.account or None,
+            partition=loss.partition,
+            first_offset=loss.first_offset,
+            end_offset=loss.end_offset,
+            records=loss.records,
+            reported_at=self.now(),
+        )
+        topic, framing = self.where.names.accounts, self.where.framing
+        what = "A loss is not acknowledged"
+        await patiently(lambda: write_loss(self.writer, topic, told, framing), what, self.where.time)

@@ -1,0 +1,157 @@
+"""Put a consumer group together, run it, and end it in order."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+
+from consumer.account.health import serve_health
+from consumer.account.pace_share import share_of
+from consumer.account.pipeline import Account, Manner, Where, now, opened_way, running
+from consumer.account.retention_losses import Losses
+from consumer.account.settings import ConsumerSettings
+from consumer.account.shutdown import tended
+from consumer.records.concurrency_limit import Places
+from consumer.records.runner import Runner, trial_of_pointers
+from consumer.retries.clock import REAL_TIME, Time
+from consumer.retries.retry_policy import RetryPolicy
+from schemas.avro.framing import Framing
+from schemas.records import AccountRegistration
+from streams.client.settings import KafkaSettings
+from streams.cluster.partition_counts import followed_partitions
+from streams.cluster.readiness import Readiness, Unready
+from streams.cluster.topic_ids import topic_ids
+from streams.cluster.topic_watch import anew, watched_topics
+from streams.cluster.topics import TopicNames
+from streams.read.group_member import OnLoss
+from streams.read.group_reader import GroupReader
+from streams.read.messages import SURE
+from streams.read.record_fetcher import Fetcher
+from streams.tables.account_registrations import register
+from streams.write.writer import Writer
+
+MOST_POINTERS = 20_000
+"""Pointers to later attempts that are kept in memory, about a kilobyte each."""
+
+SPARE = 8
+"""Records that are prepared and reported while as many as there are slots are with the platform."""
+
+
+async def consume(
+    account: Account,
+    settings: ConsumerSettings,
+    kafka: KafkaSettings,
+    names: TopicNames,
+    framing: Framing,
+    *,
+    time: Time = REAL_TIME,
+) -> None:
+    """Serve an account until cancelled; its topics exist.
+
+    Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group. Where a topic
+    was made anew it begins again with the new one. Raises StreamError where Kafka can't be worked with.
+    """
+    where = Where(kafka=kafka, names=names, framing=framing, time=time)
+    readiness = Readiness()
+    async with health_of(settings, readiness.why_not):
+        await anew(lambda: _consume(account, settings, where, readiness))
+
+
+async def _consume(account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness) -> None:
+    async with _open(account, settings, where, readiness) as parts:
+        runner, gate = parts.runner, parts.runner.handler.delivery.gate
+        await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.finishing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What makes up a consumer."""
+
+    runner: Runner
+    background: "tuple[asyncio.Task[None], ...]"
+    """What never ends well."""
+
+
+@asynccontextmanager
+async def _open(
+    account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness
+) -> AsyncIterator[_Parts]:
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(Writer(where.kafka))
+        everyone = await register(where.kafka, writer, where.names, [account.target], now, where.framing)
+        registered = everyone[account.target]
+        ids = await topic_ids(where.kafka, (where.names.batches, *_read(account, where)))
+        watch = await stack.enter_async_context(watched_topics(where.kafka, where.names.batches, ids))
+        where = dataclasses.replace(where, log_id=watch.log_id)
+        losses = Losses(account.target, writer, where, now)
+        reader, pointers = _readers(account, settings, where, ids, registered, losses.note)
+        known = len(registered.first_offsets)
+        partitions = await stack.enter_async_context(followed_partitions(where.kafka, where.names.batches, known))
+        manner = Manner(
+            share=lambda: share_of(reader.partitions, partitions.count),
+            policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
+        )
+        way = await stack.enter_async_context(opened_way(account, settings, where, writer, manner))
+        telling = await stack.enter_async_context(running(losses.tell()))
+        await stack.enter_async_context(reader)
+        await stack.enter_async_context(pointers)
+        readiness.reader, readiness.writer = reader, writer
+        runner = Runner(
+            handler=way.handler,
+            reader=reader,
+            pointers=pointers,
+            fetcher=Fetcher(where.kafka, sure=SURE),
+            batches=where.names.batches,
+            retry=where.names.retry(account.target.group_id(where.names.prefix)),
+            trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
+            places=Places(account.settings.slots + SPARE, settings.in_hand),
+        )
+        yield _Parts(runner, (*way.background, telling, partitions.following, watch.watching))
+
+
+def _read(account: Account, where: Where) -> Collection[str]:
+    """Return the topics besides the log that a consumer reads."""
+    names = where.names
+    return names.retry(account.target.group_id(names.prefix)), names.accounts, names.directory
+
+
+def _readers(
+    account: Account,
+    settings: ConsumerSettings,
+    where: Where,
+    ids: Mapping[str, str],
+    registered: AccountRegistration,
+    on_loss: OnLoss,
+) -> tuple[GroupReader, GroupReader]:
+    """Return the readers of the log and of the pointers to later attempts."""
+    kafka, names = where.kafka, where.names
+    group = account.target.group_id(names.prefix)
+    log_reader = GroupReader(
+        kafka,
+        group_id=group,
+        topic=names.batches,
+        first_offset=lambda partition: registered.first_offset(partition, where.log_id),
+        max_in_hand_bytes=settings.in_hand,
+        on_loss=on_loss,
+        topic_id=where.log_id,
+    )
+    retry = names.retry(group)
+    pointers = GroupReader(
+        kafka,
+        group_id=retry,
+        topic=retry,
+        first_offset=lambda _: 0,
+        max_in_hand_records=MOST_POINTERS,
+        topic_id=ids.get(retry),
+        with_headers=True,
+    )
+    return log_reader, pointers
+
+
+def health_of(settings: ConsumerSettings, unready: Unready) -> AbstractAsyncContextManager[None]:
+    """Return what serves a group's health while it is entered, if the settings ask for it."""
+    if settings.health_listen is None:
+        return nullcontext()
+    host, _, port = settings.health_listen.rpartition(":")
+    return serve_health(host.strip("[]"), int(port), unready)

@@ -1,0 +1,195 @@
+"""Add up what happened to the users of a record, and make its completion."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import itemgetter
+
+import msgspec
+
+from consumer.delivery.outcome import MAX_REJECTED_USERS, MAX_REQUEST_IDS, Settled
+from consumer.retries.attempts import PostponedError
+from providers.kit.errors import PlatformError
+from providers.kit.provider import Rejection, Sent
+from providers.kit.rows.rejection_reasons import reason_of
+from providers.kit.rows.row_groups import RowGroup
+from schemas.records import (
+    LIVE,
+    AudienceBatch,
+    BatchCompletion,
+    Counts,
+    Origin,
+    Progress,
+    RejectedUser,
+    Span,
+    Status,
+)
+from schemas.target import Target
+from schemas.validity import is_uuid, is_whole
+
+NOBODY = Span(first=0, count=0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What happened to the users of one record so far."""
+
+    received: int = 0
+    span: Span = NOBODY
+    """The record's users, by their indexes in the request."""
+    progress_before: Progress | None = None
+    platform: Settled = field(default_factory=Settled)
+    attempts: int = 0
+    audience_id: str | None = None
+    error: PlatformError | None = None
+    postponed: PostponedError | None = None
+    step: int = 0
+    """Users of a call with which the search for refused ones goes on in a later try; 0: there is none."""
+    is_given_up: bool = False
+    """Whether the record is another process's by now, so that nothing is to be said of it."""
+    excused: float = 0.0
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    unusable: list[tuple[int, Rejection]] = field(default_factory=list)
+    _unusable_reasons: Counter[str] = field(default_factory=Counter)
+
+    def reject(self, index: int, rejection: Rejection) -> None:
+        """Count a user that makes no row; `index` is the user's place in the request."""
+        self._unusable_reasons[reason_of(rejection)] += 1
+        if len(self.unusable) < MAX_REJECTED_USERS:
+            self.unusable.append((index, rejection))
+
+    def add(self, group: RowGroup, sent: Sent) -> None:
+        """Count what the platform did with one group of rows."""
+        self.platform.take(group, sent)
+
+    def fail(self, error: PlatformError) -> None:
+        """Note why users were left behind; the first reason stays."""
+        self.error = self.error or error
+
+    def postpone(self, postponed: PostponedError) -> None:
+        """Note that some calls are better made later; the longest wait stays."""
+        if self.postponed is None or postponed.seconds > self.postponed.seconds:
+            self.postponed = postponed
+
+    @property
+    def accepted(self) -> int:
+        """Users that the platform took."""
+        return self.platform.accepted
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many users were rejected for which reason, by us or by the platform."""
+        return self._unusable_reasons + self.platform.reasons
+
+    @property
+    def rejected_users(self) -> list[RejectedUser]:
+        """The first users that were rejected, in order."""
+        known = sorted([*self.unusable, *self.platform.listed.items()], key=itemgetter(0))
+        return [
+            RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
+            for index, rejection in known[:MAX_REJECTED_USERS]
+        ]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the platform settled some users, or a search has begun among them."""
+        return bool(self.progress_before or self.step or self.accepted or self.platform.reasons)
+
+    @property
+    def status(self) -> Status:
+        """How the delivery ended."""
+        if self.error is not None:
+            return "failed"
+        return "partial" if self.reasons else "delivered"
+
+    def progress(self) -> Progress | None:
+        """Return what a later try needs to know, None where it begins anew.
+
+        Users that it is to send although they were settled count as open from then on.
+        """
+        if not self.is_begun:
+            return None
+        before = self.progress_before
+        return self.platform.progress(before.open if before else [self.span], self.step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One record of the log as this account met it; `batch` is None where it could not be decoded."""
+
+    target: Target
+    origin: Origin
+    started_at: datetime
+    delivery: str = LIVE
+    """`live`, or the id of a replay."""
+    batch: AudienceBatch | None = None
+
+    def progress(self, error: PlatformError, tally: Tally) -> BatchCompletion:
+        """Return the completion that says why the record is tried again, and how far it is."""
+        told = self._told("retrying", tally, error)
+        counts = told.counts
+        is_open = counts.received - counts.accepted - counts.rejected if tally.is_begun else 0
+        return msgspec.structs.replace(told, counts=msgspec.structs.replace(counts, open=is_open))
+
+    def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
+        """Return a completion that says no more than how the record stands."""
+        batch = self.batch
+        return BatchCompletion(
+            batch_id=batch.batch_id if batch and is_uuid(batch.batch_id) else None,
+            part=batch.part if batch else None,
+            parts=batch.parts if batch else None,
+            session_id=batch.session_id if batch else None,
+            sequence=batch.sequence if batch else None,
+            origin=self.origin,
+            delivery=self.delivery,
+            provider=self.target.provider,
+            account=self.target.account or None,
+            status=status,
+            error_code=error_code,
+            counts=Counts(received=len(batch.users) if batch else 0),
+            started_at=self.started_at,
+        )
+
+    def outcome(self, tally: Tally) -> BatchCompletion:
+        """Return the completion that tells what happened to each user."""
+        return self._told(tally.status, tally, tally.error)
+
+    def _told(self, status: Status, tally: Tally, error: PlatformError | None) -> BatchCompletion:
+        reasons = tally.reasons
+        return msgspec.structs.replace(
+            self.completion(status, error_code=error.code if error else None),
+            counts=Counts(
+                received=tally.received,
+                accepted=tally.accepted,
+                rejected=reasons.total(),
+                matched=tally.platform.matched,
+            ),
+            rejected_users=tally.rejected_users,
+            rejected_reasons=dict(reasons),
+            repaired=dict(tally.repaired),
+            dropped=dict(tally.dropped),
+            platform_code=error.platform_code if error else None,
+            audience_id=tally.audience_id,
+            request_id=error.request_id if error else None,
+            request_ids=tally.platform.request_ids[:MAX_REQUEST_IDS],
+            attempts=tally.attempts,
+        )
+
+
+def smallest(completion: BatchCompletion) -> BatchCompletion:
+    """Return the least that must be said of a record's end: where it stands, how it ended, and the counts."""
+    counts = completion.counts
+    numbers = (counts.received, counts.accepted, counts.rejected, counts.matched, counts.open)
+    return BatchCompletion(
+        batch_id=completion.batch_id,
+        origin=completion.origin,
+        delivery=completion.delivery,
+        provider=completion.provider,
+        account=completion.account,
+        status=completion.status,
+        counts=counts if all(map(is_whole, numbers)) else Counts(),
+        error_code=completion.error_code,
+        started_at=completion.started_at,
+        finished_at=completion.finished_at,
+    )

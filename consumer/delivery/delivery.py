@@ -1,0 +1,155 @@
+"""Bring the users of one record to one platform account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import dataclass, replace
+
+from consumer.delivery.audiences import Audiences
+from consumer.delivery.completion_report import Tally
+from consumer.delivery.outcome import Settled, Within
+from consumer.delivery.platform_calls import Calls, RowsRefusedError, Sending
+from consumer.retries.attempts import Attempts, History
+from consumer.retries.circuit_breaker import Gate
+from consumer.retries.clock import Time
+from consumer.retries.retry_policy import RetryPolicy
+from consumer.retries.throttles import Throttles
+from providers.kit.errors import AudienceGoneError, PlatformError, RejectError
+from providers.kit.provider import AnyProvider, Sent
+from providers.kit.rows.row_groups import RowGroup, Rows, group_rows, make_rows
+from schemas.records import AudienceBatch, AudienceUser, Progress, Span
+
+FRESH = History()
+
+NoticeOf = Callable[[PlatformError, Tally], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One account's way to its platform. Records may be delivered at the same time."""
+
+    provider: AnyProvider
+    throttles: Throttles
+    gate: Gate
+    policy: RetryPolicy
+    time: Time
+    audiences: Audiences
+    preparing: asyncio.Lock
+    with_attributes: bool = True
+    """Whether what membership does not need goes to the platform, too."""
+    search_calls: int = 300
+    """Calls of a record and try, unless it has more groups of rows: those that are refused are looked for in them."""
+
+    async def deliver(
+        self,
+        batch: AudienceBatch,
+        notice: NoticeOf,
+        history: History = FRESH,
+        is_wanted: Callable[[], bool] = lambda: True,
+        only: Container[int] | None = None,
+    ) -> Tally:
+        """Deliver a batch, or of its users only those with these indexes in the request.
+
+        Return what happened to each; the platform's errors are in there. Users that an earlier try settled by its
+        `history` are counted and not sent again.
+
+        1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
+        at once, as slots and pace allow; look for rows that the platform refuses. `notice` is awaited when a call is
+        to be tried again. Before each call `is_wanted` is asked whether the record is still ours; the tally of one
+        that is not says so.
+        """
+        numbered = enumerate(batch.users, start=batch.first_index)
+        chosen = [(index, user) for index, user in numbered if only is None or index in only]
+        tally = Tally(
+            received=len(chosen),
+            span=Span(first=batch.first_index, count=len(batch.users)),
+            progress_before=history.progress,
+            platform=Settled.after(history.progress),
+        )
+        attempts = Attempts(
+            policy=self.policy,
+            throttles=self.throttles,
+            gate=self.gate,
+            time=self.time,
+            notice=lambda error: notice(error, tally),
+            context={"batch_id": batch.batch_id, "provider": self.provider.name},
+            batch_id=batch.batch_id,
+            history=history,
+            is_wanted=is_wanted,
+        )
+        made = _still_open(await self._make_rows(chosen), history.progress)
+        tally.repaired, tally.dropped = made.repaired, made.dropped
+        for index, rejection in made.rejected:
+            tally.reject(index, rejection)
+        if made.rows:
+            name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
+            await self._send_all(batch, name, made, attempts, tally)
+        tally.attempts, tally.excused = attempts.most, attempts.excused
+        return tally
+
+    async def _make_rows(self, users: Sequence[tuple[int, AudienceUser]]) -> Rows:
+        """One record after the other, so that the first can be under way while the next is prepared."""
+        made = Rows()
+        async with self.preparing:
+            for grown in make_rows(self.provider, users, with_attributes=self.with_attributes):
+                made = grown
+                await asyncio.sleep(0)
+        return made
+
+    async def _send_all(self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally) -> None:
+        """Send rows, and see to what is left of searches at the end: 1. all at once, 2. their ends together."""
+        groups = list(group_rows(made, self.provider.limits))
+        progress = attempts.history.progress
+        sending = Sending(
+            call=_Calling(self, batch, name, attempts, tally),
+            tally=tally,
+            attempts=attempts,
+            calls=Calls(max(0, self.search_calls - len(groups))),
+            is_whole=tally.received == len(batch.users),
+            step=progress.step if progress else 0,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups:
+                tasks.create_task(sending.send(group))
+        sending.conclude()
+
+
+def _still_open(made: Rows, progress: Progress | None) -> Rows:
+    """Return what was made of users that no earlier try settled."""
+    if progress is None:
+        return made
+    within = Within(progress.open)
+    kept = [place for place, index in enumerate(made.indexes) if index in within]
+    return replace(
+        made,
+        rows=[made.rows[place] for place in kept],
+        indexes=[made.indexes[place] for place in kept],
+        rejected=[(index, rejection) for index, rejection in made.rejected if index in within],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Calling:
+    """Sends rows of one record to its audience."""
+
+    delivery: Delivery
+    batch: AudienceBatch
+    name: str
+    attempts: Attempts
+    tally: Tally
+
+    async def __call__(self, rows: RowGroup) -> Sent:
+        """Send rows, and again until that passes or never will. Raises what Attempts do; RowsRefusedError."""
+        return await self.attempts.run(lambda: self._once(rows))
+
+    async def _once(self, rows: RowGroup) -> Sent:
+        audience_id = await self.delivery.audiences.ask(self.name, self.batch.type)
+        self.tally.audience_id = audience_id
+        try:
+            return await self.delivery.provider.send(audience_id, rows.rows)
+        except AudienceGoneError:
+            self.delivery.audiences.forget(self.name, audience_id)
+            raise
+        except RejectError as error:
+            if error.scope == "row":
+                raise RowsRefusedError(error) from error
+            raise

@@ -1,0 +1,161 @@
+"""From one record of the log to its completion, acknowledged by Kafka."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from consumer.delivery.completion_report import Job, Tally, smallest
+from consumer.delivery.delivery import FRESH, Delivery
+from consumer.delivery.outcome import Settled
+from consumer.retries.attempts import History
+from consumer.retries.clock import Time
+from consumer.retries.kafka_retries import patiently
+from providers.kit.errors import PlatformError, RejectError
+from schemas.avro.codec import encode_batch_completion
+from schemas.avro.framing import Framing, UndecodableError
+from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
+from schemas.target import Target
+from schemas.tracebacks import place_of
+from schemas.validity import bounded, invalidity
+from streams.read.batch_decoding import batch_in
+from streams.read.consumer_thread import Record
+from streams.read.containment import contained, is_of_one_record, sent_or_smallest
+from streams.read.quarantine import Trial
+from streams.write.writer import Writer
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+HEADERS = {"content-type": b"application/vnd.audience.completion+avro"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """What an account does with one record, live or in a replay."""
+
+    target: Target
+    delivery: Delivery
+    writer: Writer
+    completions: str
+    """Topic of completions."""
+    framing: Framing
+    time: Time
+    clock: Callable[[], datetime]
+    trial: Trial
+    """Tries records that may end our process."""
+    called: str = LIVE
+    """What completions call this delivery: `live`, or the id of a replay."""
+    log_id: str | None = None
+    """Kafka's id of the topic that origins are in."""
+
+    async def opened(self, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
+        """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
+        job = self.job(record.origin)
+        if record.is_suspect and await self.trial.ends_process(record):
+            return told(job.completion("failed", error_code="quarantined"))
+        try:
+            batch = await self.decoded(lambda: batch_in(record, self.framing))
+        except UndecodableError as error:
+            return told(job.completion("failed", error_code="undecodable"), because=str(error))
+        if fault := invalidity(batch):
+            job = dataclasses.replace(job, batch=bounded(batch))
+            return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
+        job = dataclasses.replace(job, batch=batch)
+        if not self.target.is_meant_by(batch.channels):
+            return told(job.completion("skipped"))
+        return job, batch
+
+    async def contained(
+        self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]
+    ) -> BatchCompletion | None:
+        """Return what came of work on one record; it ends as `failed: bug` where our code fails on it."""
+        return await contained(origin, work, lambda: told(self.job(origin).completion("failed", error_code="bug")))
+
+    def job(self, origin: Origin) -> Job:
+        """Return the job of a record of which no more is known than where it stands."""
+        return Job(target=self.target, origin=origin, started_at=self.clock(), delivery=self.called)
+
+    async def decoded(self, decode: Callable[[], T]) -> T:
+        """Decode on another thread, as the registry may have to be asked; wait for one that is unreachable.
+
+        Raises UndecodableError.
+        """
+        what, gate = "The schema registry does not answer", self.delivery.gate
+        return await patiently(lambda: asyncio.to_thread(decode), what, self.time, gate)
+
+    async def deliver(
+        self,
+        job: Job,
+        batch: AudienceBatch,
+        is_held: Callable[[], bool],
+        history: History = FRESH,
+        only: Collection[int] | None = None,
+    ) -> Tally:
+        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
+
+        async def notice(error: PlatformError, tally: Tally) -> None:
+            await self.report(job.progress(error, tally))
+
+        try:
+            return await self.delivery.deliver(batch, notice, history, is_held, only)
+        except Exception as error:
+            if not is_of_one_record(error):
+                raise
+            log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
+            return Tally(received=len(batch.users), platform=Settled.after(history.progress), error=RejectError("bug"))
+
+    async def report(self, completion: BatchCompletion) -> None:
+        """Have a completion acknowledged, however long Kafka takes; the smallest one if it can't be written."""
+        ended = msgspec.structs.replace(completion, finished_at=self.clock())
+
+        async def write() -> None:
+            await sent_or_smallest(ended.origin, self._send, ended, smallest)
+
+        await self.acknowledged(write, "A completion is not acknowledged", **facts_of(ended))
+
+    async def _send(self, completion: BatchCompletion) -> None:
+        named = msgspec.structs.replace(completion, log_id=self.log_id)
+        value = await asyncio.to_thread(encode_batch_completion, named, self.framing)
+        await self.writer.send(self.completions, completion.key, value, HEADERS)
+
+    async def acknowledged(self, write: Callable[[], Awaitable[None]], what: str, **facts: object) -> None:
+        """Write until Kafka has it, however long that takes; `what` failed is the line of the log."""
+        await patiently(write, what, self.time, self.delivery.gate, **facts)
+
+
+def facts_of(completion: BatchCompletion) -> dict[str, object]:
+    """Return which record a line of the log is about."""
+    return {
+        "batch_id": completion.batch_id,
+        "provider": completion.provider,
+        "account": completion.account,
+        "origin": str(completion.origin),
+    }
+
+
+def told(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
+    """Log how a record ended, in one line, and return its completion."""
+    facts = facts_of(completion) | {
+        "status": completion.status,
+        "accepted": completion.counts.accepted,
+        "rejected": completion.counts.rejected,
+        **({"open": completion.counts.open} if completion.counts.open else {}),
+        "attempts": completion.attempts,
+    }
+    reasons = {
+        "error": completion.error_code,
+        "platform_code": completion.platform_code,
+        "request_id": completion.request_id,
+        "because": because,
+    }
+    facts |= {name: reason for name, reason in reasons.items() if reason}
+    tell = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
+    tell("Record handled.", **facts)
+    return completion

@@ -1,0 +1,40 @@
+"""Pointers to later attempts in the order in which they fall due."""
+
+import heapq
+from dataclasses import dataclass, field
+
+from schemas.records import RetryPointer
+from streams.read.consumer_thread import Record
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """A pointer, the record of the retry topic that holds it, and when it is seen to by the caller's clock."""
+
+    at: float
+    number: int
+    record: Record = field(compare=False)
+    pointer: RetryPointer = field(compare=False)
+    is_put_off: bool = field(compare=False)
+    """Whether it is not due by then, but only to be written to the end of its topic again."""
+
+
+@dataclass(slots=True)
+class Schedule:
+    """What waits for its time. Whoever fills it bounds it: each pointer takes about a kilobyte."""
+
+    _heap: list[Entry] = field(default_factory=list)
+    _added: int = 0
+
+    def add(self, at: float, record: Record, pointer: RetryPointer, *, is_put_off: bool) -> None:
+        """Note a pointer that is to be seen to at a time."""
+        self._added += 1
+        heapq.heappush(self._heap, Entry(at, self._added, record, pointer, is_put_off))
+
+    def next_at(self) -> float | None:
+        """Return when the next pointer is to be seen to, None where none waits."""
+        return self._heap[0].at if self._heap else None
+
+    def take(self) -> Entry:
+        """Return the pointer that is next, and let go of it. Raises IndexError where there is none."""
+        return heapq.heappop(self._heap)

@@ -1,0 +1,185 @@
+"""Try a platform call until it passes, will never pass, or is better tried later."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from consumer.retries.circuit_breaker import Gate, Ticket
+from consumer.retries.clock import Time
+from consumer.retries.retry_policy import InPlace, RetryPolicy
+from consumer.retries.throttles import Throttles
+from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
+from schemas.records import Progress
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Notice = Callable[[PlatformError], Awaitable[None]]
+
+
+class PostponedError(Exception):
+    """The call is better tried later: `error` was its last failure, `seconds` how much later."""
+
+    def __init__(self, error: PlatformError, seconds: float) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.seconds = seconds
+
+    @property
+    def is_search(self) -> bool:
+        """Whether nothing failed: rows that the platform refuses are still being looked for."""
+        return self.error.code == "unisolated"
+
+
+class GivenUpError(Exception):
+    """The record is another process's by now: nothing is to be said of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What was tried of a record before: attempts, how old the first one is, without what does not count, and how far.
+
+    Without progress all users are open.
+    """
+
+    attempts: int = 0
+    age: float = 0.0
+    progress: Progress | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trying:
+    """One call: the attempt that is next or under way, and what was waited for what is not its own fault."""
+
+    attempt: int
+    since: float
+    excused: float = 0.0
+    noticed: str | None = None
+    """Word of the error that was reported last."""
+    stopped_at: int | None = None
+    """How many calls of the account had passed when a stop met this one."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempts:
+    """The attempts of one record. `most` is the highest number that one of its calls took."""
+
+    policy: RetryPolicy
+    throttles: Throttles
+    gate: Gate
+    time: Time
+    notice: Notice
+    context: dict[str, object]
+    batch_id: str | None = None
+    history: History
+    is_wanted: Callable[[], bool]
+    """Whether the record is still ours."""
+    most: int = field(default=0, init=False)
+    excused: float = field(default=0.0, init=False)
+    """Seconds that were spent throttled or parked, of the call where it was most."""
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.time.clock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record's first attempt, without what does not count."""
+        return self.history.age + self.time.clock() - self.begun - self.excused
+
+    async def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it returns; while the account is held or parked, wait.
+
+        Raises RetryError or StopError past the policy's age, RejectError, an error of ours, PostponedError, or
+        GivenUpError before a call of a record that is no longer ours.
+        Throttles and what parks the account are neither attempts nor age.
+        """
+        trying = _Trying(attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age)
+        try:
+            while True:
+                ticket = await self._enter(trying)
+                try:
+                    result = await call()
+                except PlatformError as error:
+                    await self._see_to(error, trying, ticket)
+                except Exception:
+                    if not self.gate.broke(ticket):
+                        self._count(trying)
+                        raise
+                else:
+                    self.gate.passed(ticket)
+                    self._count(trying)
+                    return result
+        finally:
+            self.excused = max(self.excused, trying.excused)
+
+    def _count(self, trying: _Trying) -> None:
+        self.most = max(self.most, trying.attempt)
+
+    async def _enter(self, trying: _Trying) -> Ticket:
+        trying.excused += await self.throttles.pace.unheld()
+        if not self.is_wanted():
+            raise GivenUpError
+        ticket = await self.gate.enter(self.batch_id)
+        trying.excused += ticket.waited
+        return ticket
+
+    async def _see_to(self, error: PlatformError, trying: _Trying, ticket: Ticket) -> None:
+        """Return when the call is to be tried again, raise where it is not.
+
+        A stop that meets this call again, while others pass, is not the account's but this audience's.
+        """
+        is_lone = trying.stopped_at is not None and self.gate.passes > trying.stopped_at
+        if isinstance(error, ThrottleError):
+            self.gate.passed(ticket)
+            await self._wait_out(error, trying)
+        elif isinstance(error, StopError) and not is_lone:
+            trying.stopped_at = self.gate.passes
+            self.gate.failed(ticket, error)
+            await self._tell(error, trying)
+        else:
+            self._count(trying)
+            (self.gate.passed(ticket) if is_lone else self.gate.failed(ticket, error))
+            if not isinstance(error, RetryError | StopError):
+                raise error
+            await self._back_off(error, trying)
+            trying.attempt += 1
+
+    async def _wait_out(self, error: ThrottleError, trying: _Trying) -> None:
+        """Wait in place, unless others need not: one operation may be held for a day."""
+        wait = await self.throttles.hold(error)
+        log.warning("The platform throttles: waiting.", seconds=wait, action="throttle", **self._facts(error))
+        if error.operation is not None:
+            trying.excused += wait
+            if wait > self.policy.longest_in_place:
+                raise PostponedError(error, wait)
+            await self.time.sleep(wait)
+
+    async def _back_off(self, error: PlatformError, trying: _Trying) -> None:
+        age = self.time.clock() - trying.since - trying.excused
+        decision = self.policy.decide(
+            trying.attempt, age=age, asked=error.wait, chance=self.time.chance(), is_shared=error.scope == "account"
+        )
+        if decision is None:
+            raise error
+        is_now = isinstance(decision, InPlace)
+        text = "A platform call failed: trying again." if is_now else "A platform call failed: trying again later."
+        facts = {"attempt": trying.attempt, "seconds": round(decision.seconds, 2), **self._facts(error)}
+        log.warning(text, action="retry", **facts)
+        if not is_now:
+            raise PostponedError(error, decision.seconds)
+        await self._tell(error, trying)
+        await self.time.sleep(decision.seconds)
+
+    async def _tell(self, error: PlatformError, trying: _Trying) -> None:
+        """Report why the record is tried again, once for each reason."""
+        if trying.noticed != error.code:
+            trying.noticed = error.code
+            await self.notice(error)
+
+    def _facts(self, error: PlatformError) -> dict[str, object]:
+        facts = {"error": error.code, "platform_code": error.platform_code, "request_id": error.request_id}
+        return {**self.context, **{name: fact for name, fact in facts.items() if fact}}

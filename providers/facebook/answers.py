@@ -1,0 +1,137 @@
+"""What Meta's answers mean: its error codes in our words, and its usage headers."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.http import Answer
+from providers.kit.rate_limiter import Pause
+
+LATE = 300.0
+"""Seconds to wait where Meta's pages say no more than to come back later; of a replacement they say some minutes."""
+
+# Meta's codes, with subcodes where those matter (Graph API "Handle errors", Marketing API "Error Codes", custom
+# audience reference and guide; 2663 by public reports).
+CODES: Mapping[str, str] = {
+    "1": "platform_error",
+    "2": "platform_error",
+    "3": "permission_missing",
+    "4": "throttled",
+    "9": "throttled",
+    "10": "permission_missing",
+    "12": "api_version_ended",
+    "17": "throttled",
+    "100": "request_refused",
+    "100/33": "audience_gone",
+    "100/1713098": "audience_refused",
+    "100/1713230": "audience_refused",
+    "102": "token_invalid",
+    "104": "token_invalid",
+    "105": "request_refused",
+    "190": "token_invalid",
+    **dict.fromkeys(map(str, range(200, 300)), "permission_missing"),
+    "200/1870034": "terms_not_accepted",
+    "200/1870047": "audience_refused",
+    "200/1870050": "account_not_found",
+    "200/1870090": "terms_not_accepted",
+    "294": "not_admitted",
+    "341": "throttled",
+    "368": "restricted",
+    "613": "throttled",
+    "2635": "api_version_ended",
+    "2650": "audience_refused",
+    "2650/1870144": "too_much_data",
+    "2650/1870145": "busy",
+    "2650/1870147": "session_lost",
+    "2650/1870148": "platform_error",
+    "2650/1870158": "session_lost",
+    "2650/1870159": "session_lost",
+    "2654": "audience_refused",
+    "2655": "terms_not_accepted",
+    "2663": "terms_not_accepted",
+    "5000": "platform_error",
+    "21009": "platform_error",
+    **dict.fromkeys(map(str, range(80000, 80015)), "throttled"),
+    "1487301": "audience_gone",
+    "1487366": "audience_gone",
+}
+WAITS: Mapping[str, float] = {"busy": LATE, "restricted": LATE}
+TOO_MUCH = "reduce the amount of data"
+"""Words of code 1 by which alone a call that asks for or brings too much is told from a failure of Meta."""
+
+VERSION_WARNING = "X-Ad-Api-Version-Warning"
+"""Header of an answer by a newer version than the one that was asked for and has ended (Meta's blog, April 2024)."""
+
+USAGE_HEADERS = ("X-Business-Use-Case-Usage", "X-App-Usage", "X-Ad-Account-Usage")
+PERCENTAGES = frozenset({"call_count", "total_cputime", "total_time", "acc_id_util_pct"})
+EASE_FROM = 80.0
+"""Percent of a limit from which on calls are spread: none at 80, then more and more, up to MAX_EASE at 100."""
+MAX_EASE = 30.0
+
+
+def refusal(answer: Answer, error: object, operation: str) -> PlatformError:
+    """Return what an error of Meta means, by code and subcode: HTTP statuses do not tell."""
+    facts = error if isinstance(error, dict) else {}
+    code, subcode = facts.get("code"), facts.get("error_subcode")
+    if not isinstance(code, int):
+        return platform_error("platform_error", platform_code=f"HTTP {answer.status}")
+    platform_code = f"{code}/{subcode}" if isinstance(subcode, int) and subcode else str(code)
+    word = _word(code, platform_code, str(facts.get("message", "")), operation)
+    if facts.get("is_transient") is True and word not in ("throttled", "too_much_data"):
+        word = "platform_error"
+    trace = facts.get("fbtrace_id")
+    return platform_error(
+        word,
+        platform_code=platform_code,
+        request_id=trace if isinstance(trace, str) else None,
+        wait=regain_seconds(answer.headers) if word == "throttled" else WAITS.get(word),
+    )
+
+
+def _word(code: int, platform_code: str, message: str, operation: str) -> str:
+    """Return our word; an unknown code is taken for a failure of the platform, which may pass."""
+    word = CODES.get(platform_code) or CODES.get(str(code), "platform_error")
+    if code == 1 and TOO_MUCH in message:
+        return "too_much_data"
+    if word == "audience_gone" and operation != "upload":
+        return "account_not_found"
+    return word
+
+
+def pause_by_usage(headers: Mapping[str, str]) -> Pause | None:
+    """Return how long to leave the account alone: the wait that Meta names, else the longer the more is used."""
+    used = max(used_percent(headers), default=0.0)
+    if used < EASE_FROM:
+        return None
+    share = min(1.0, (used - EASE_FROM) / (100 - EASE_FROM))
+    return Pause(regain_seconds(headers) or MAX_EASE * share, is_account_wide=True)
+
+
+def regain_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return the wait that Meta asks for; its header says minutes, for each business and kind of use."""
+    minutes = [value for name, value in _usage(headers) if name == "estimated_time_to_regain_access"]
+    return max(minutes, default=0.0) * 60 or None
+
+
+def used_percent(headers: Mapping[str, str]) -> list[float]:
+    """Return how much of each limit is used, in percent."""
+    return [value for name, value in _usage(headers) if name in PERCENTAGES]
+
+
+def _usage(headers: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Yield the numbers in Meta's usage headers by their names."""
+    for header in USAGE_HEADERS:
+        try:
+            usage = msgspec.json.decode(headers.get(header, "{}"))
+        except msgspec.DecodeError:
+            continue
+        yield from _numbers(usage)
+
+
+def _numbers(usage: object) -> Iterator[tuple[str, float]]:
+    if isinstance(usage, dict):
+        yield from ((name, float(value)) for name, value in usage.items() if isinstance(value, int | float))
+    if isinstance(usage, dict | list):
+        for inner in usage.values() if isinstance(usage, dict) else usage:
+            yield from _numbers(inner)

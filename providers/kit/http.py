@@ -1,0 +1,179 @@
+"""Calls to one platform account over HTTP: base URL, slots, pace, time limit, transport failures."""
+
+import asyncio
+import io
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from providers.kit.addresses import PrivateAddressError
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.rate_limiter import Pace, Pause
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call. `operation` names the platform's limit that it counts against; `body` is sent as it is.
+
+    `secrets` names the headers and parameters that no person is to see.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    secrets: Collection[str] = ()
+
+    def url(self, base_url: str) -> str:
+        """Return the URL without its query: the base URL itself, or with the platform's path behind it."""
+        return base_url.rstrip("/") + self.path if self.path else base_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the platform said. Its text may quote users: never log it."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises RetryError where it is none, as gateways answer in HTML."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.unexpected() from None
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the body as a JSON object. Raises RetryError where it is none."""
+        decoded = self.json()
+        if not isinstance(decoded, dict):
+            raise self.unexpected()
+        return decoded
+
+    def read(self, kind: type[T]) -> T:
+        """Return the body as a type. Raises RetryError where it is none of it."""
+        try:
+            return msgspec.json.decode(self.body, type=kind, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.unexpected() from None
+
+    def seconds(self, header: str) -> float | None:
+        """Return a header that is a number from 0; None where it is none, a date included."""
+        try:
+            seconds = float(self.headers.get(header, ""))
+        except ValueError:
+            return None
+        return seconds if 0 <= seconds < math.inf else None
+
+    @property
+    def is_gateways(self) -> bool:
+        """Whether something in front of the platform answered: a challenge of Cloudflare, or a page for people."""
+        is_page = self.headers.get("Content-Type", "").lower().startswith("text/html")
+        return "cf-mitigated" in self.headers or is_page or self.body.lstrip()[:1] == b"<"
+
+    def unexpected(self) -> PlatformError:
+        """Return the error that says no more than that this is not what the platform documents."""
+        code = "gateway_error" if self.status >= 500 or self.is_gateways else "unexpected_answer"
+        return platform_error(code, platform_code=f"HTTP {self.status}")
+
+
+class Transport(Protocol):
+    """Whatever carries requests to a platform."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and return the answer, whatever its status.
+
+        Raises RetryError: `unreachable` where nothing was sent, `no_answer` where the platform may have acted.
+        """
+
+
+class HttpTransport:
+    """Carries the requests of one account over a shared session."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        slots: asyncio.Semaphore,
+        pace: Pace,
+        timeout: float,
+        pause_after: Callable[[Answer], Pause | None],
+    ) -> None:
+        self._session = session
+        self._base_url = base_url
+        self._slots = slots
+        self._pace = pace
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._pause_after = pause_after
+
+    async def send(self, request: Request) -> Answer:
+        """Wait for the pace and a free slot, then call; what the answer says of the use so far slows the pace.
+
+        No slot is held while waiting, as other operations may have their turn. Raises RetryError: `unreachable`,
+        `no_answer`; StopError: `address_refused`; ThrottleError where the pace puts this operation off for long.
+        """
+        answer = None
+        while answer is None:
+            await self._pace.ready(request.operation)
+            async with self._slots:
+                if self._pace.take(request.operation):
+                    answer = await self._answer_to(request)
+        if pause := self._pause_after(answer):
+            self._pace.hold(pause.seconds, None if pause.is_account_wide else request.operation)
+        return answer
+
+    async def _answer_to(self, request: Request) -> Answer:
+        try:
+            return await self._call(request)
+        except aiohttp.ClientHttpProxyError as error:
+            raise platform_error("unreachable", platform_code=f"proxy HTTP {error.status}") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            is_private = isinstance(getattr(error, "os_error", None), PrivateAddressError)
+            code = "address_refused" if is_private else "unreachable"
+            raise platform_error(code, platform_code=type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise platform_error("no_answer", platform_code=type(error).__name__) from error
+
+    async def _call(self, request: Request) -> Answer:
+        async with self._session.request(
+            request.method,
+            request.url(self._base_url),
+            params=request.query,
+            headers=request.headers,
+            data=None if request.body is None else io.BytesIO(request.body),  # in pieces, so that others get a turn
+            timeout=self._timeout,
+            allow_redirects=False,
+        ) as response:
+            body = await response.read()
+            return Answer(status=response.status, headers=response.headers, body=body)
+
+
+class WatchedTransport:
+    """Carries requests over another transport, and passes on once what answers warn of, by its word."""
+
+    def __init__(
+        self, inner: Transport, warning_in: Callable[[Answer], str | None], warn: Callable[[str], None]
+    ) -> None:
+        self._inner = inner
+        self._warning_in = warning_in
+        self._warn = warn
+        self._warned: set[str] = set()
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and return the answer."""
+        answer = await self._inner.send(request)
+        word = self._warning_in(answer)
+        if word is not None and word not in self._warned:
+            self._warned.add(word)
+            self._warn(word)
+        return answer

@@ -1,0 +1,269 @@
+"""The one interpreter of declared rows: it compiles a template, makes rows and says what they lack."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+
+from providers.kit.rows.columns import FIELDS, PURCHASE, TEXTS, Column, Form, RowTemplate
+from providers.kit.rows.normalisers import HASH_LENGTH, LONGEST_REMEMBERED, as_hash, sha256_hex
+from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.shapes import EMPTY, Values, builder, reader
+from providers.kit.rows.steps import chain, fault_of, form_of_hash
+from providers.kit.settings import AccountSettings
+from schemas.countries import alpha_2
+from schemas.records import AudienceUser
+
+REMEMBERED = 8192
+"""Values of a field that repeats, such as a country, whose cells are kept."""
+
+REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
+
+_Cell = Callable[[AudienceUser, str | None], object]
+_Finish = Callable[[str, str | None], str]
+
+Made = tuple[object, Sequence[Rejection]]
+"""A user's row, or why there is none, and which values the row lacks, each with the reason."""
+
+
+class _TextColumn(NamedTuple):
+    """A column whose text may be left out: where it stands, and what is wrong with a text that is."""
+
+    position: int
+    field: str
+    text: Callable[[AudienceUser], str | None]
+    fault: Callable[[str, str | None], str | None]
+
+
+class RowMaker:
+    """A template, compiled for one account's settings; of bare rows where attributes are left out.
+
+    `make` is pure. `columns` are those that are switched on, in the row's order, `names` what the platform calls them.
+    """
+
+    def __init__(self, template: RowTemplate, settings: AccountSettings, *, with_attributes: bool = True) -> None:
+        self.template = template
+        self.columns = columns = _switched_on(template, settings)
+        self.names = tuple(column.name for column in columns)
+        self.make = _maker(template, columns, settings, with_attributes=with_attributes)
+        self._read = reader(template.row, columns)
+
+    def identifiers(self, row: object) -> list[str]:
+        """Return the names of the identifiers that a row has, as it was made or as it was read from JSON."""
+        return list(dict.fromkeys(self._read(row)))
+
+
+def _switched_on(template: RowTemplate, settings: AccountSettings) -> list[Column]:
+    columns = dict.fromkeys(column for _, column in template.places)
+    return [column for column in columns if column.when is None or column.when.holds(settings)]
+
+
+def _maker(
+    template: RowTemplate, columns: Sequence[Column], settings: AccountSettings, *, with_attributes: bool
+) -> Callable[[AudienceUser], Made]:
+    """Return the function that makes a row.
+
+    1. Every column's cell, also of a bare row's attributes where their function may reject. 2. What goes whole or not
+    at all is emptied where a part is missing. 3. Who has no group of columns that makes a row is rejected, then who a
+    column's function rejects. 4. The cells go to their places. 5. Texts that came to nothing are told.
+    """
+    position = {column: index for index, column in enumerate(columns)}
+    hidden = [column for column in columns if column.is_attribute and not with_attributes]
+    cells = [_no_cell if one in hidden and one.value is None else _cell(one, settings) for one in columns]
+    groups = [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
+    is_usable = _usable(groups)
+    wholes = [[position[one] for one in whole] for whole in template.wholes if position.keys() >= set(whole)]
+    texts = [_text_column(position[column], column, settings) for column in columns if column.is_text]
+    rejects = [one for column in template.rejects for one in texts if one.position == position.get(column)]
+    computed = [position[column] for column in columns if column.value is not None]
+    emptied = [position[column] for column in hidden if column.value is not None]
+    left_out = _left_out([one for one in texts if columns[one.position] not in hidden], _shared(columns))
+    build = builder(template.row, position)
+
+    def make(user: AudienceUser) -> Made:
+        country = alpha_2(user.country) if user.country else None
+        values = [cell(user, country) for cell in cells]
+        has_gaps = EMPTY in values
+        if has_gaps and wholes:
+            _empty_halves(values, wholes)
+        if (has_gaps or not groups) and not is_usable(values):
+            return _rejection(user, country, rejects), ()
+        for index in computed:
+            if isinstance(value := values[index], Rejection):
+                return value, ()
+        for index in emptied:
+            values[index] = EMPTY
+        return build(values), left_out(user, country, values) if has_gaps else ()
+
+    return make
+
+
+def _empty_halves(values: Values, wholes: Sequence[Sequence[int]]) -> None:
+    """Empty what is not there whole; who is to be rejected still is."""
+    for whole in wholes:
+        if any(values[one] == EMPTY for one in whole):
+            for one in whole:
+                values[one] = values[one] if isinstance(values[one], Rejection) else EMPTY
+
+
+def _usable(groups: Sequence[Sequence[int]]) -> Callable[[Values], bool]:
+    singles = [group[0] for group in groups if len(group) == 1]
+    several = [group for group in groups if len(group) > 1]
+
+    def is_usable(values: Values) -> bool:
+        for single in singles:
+            if values[single] != EMPTY:
+                return True
+        return any(all(values[one] != EMPTY for one in group) for group in several)
+
+    return is_usable
+
+
+def _rejection(user: AudienceUser, country: str | None, rejects: Iterable[_TextColumn]) -> Rejection:
+    for one in rejects:
+        if (text := one.text(user)) and (fault := one.fault(text, country)):
+            return Rejection(one.field, fault)
+    return Rejection(None, "no_identifier")
+
+
+def _shared(columns: Sequence[Column]) -> Mapping[str, Sequence[int]]:
+    """Return the places of the columns of each text that goes to several."""
+    places = {field: [index for index, one in enumerate(columns) if one.field == field] for field in TEXTS}
+    return {field: indexes for field, indexes in places.items() if len(indexes) > 1}
+
+
+def _left_out(
+    texts: Sequence[_TextColumn], shared: Mapping[str, Sequence[int]]
+) -> Callable[[AudienceUser, str | None, Values], Sequence[Rejection]]:
+    """Return the function that tells of each text that no column got, once, what the first of them says of it."""
+
+    def left_out(user: AudienceUser, country: str | None, values: Values) -> Sequence[Rejection]:
+        lacking = [one for one in texts if values[one.position] == EMPTY]
+        if lacking and shared:
+            lacking = [one for one in lacking if all(values[place] == EMPTY for place in shared.get(one.field, ()))]
+        return _told(user, country, lacking) if lacking else ()
+
+    return left_out
+
+
+def _told(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> Sequence[Rejection]:
+    found: dict[str, Rejection] = {}
+    for one in lacking:
+        text = one.text(user)
+        if text and text.strip() and one.field not in found and (fault := one.fault(text, country)):
+            found[one.field] = Rejection(one.field, fault)
+    return list(found.values())
+
+
+def _text_column(position: int, column: Column, settings: AccountSettings) -> _TextColumn:
+    return _TextColumn(position, column.field or "", attrgetter(FIELDS[column.field or ""]), fault_of(column, settings))
+
+
+def _no_cell(user: AudienceUser, country: str | None) -> object:
+    del user, country
+    return EMPTY
+
+
+def _cell(column: Column, settings: AccountSettings) -> _Cell:
+    if column.value is not None:
+        return _computed_cell(column.value, settings)
+    if column.is_text:
+        return _text_cell(column, settings)
+    is_id = column.is_identifier and column.field in TEXTS
+    return _plain_id_cell(column.field or "") if is_id else _plain_cell(column.field or "")
+
+
+NOTHING: Sequence[object] = (None, EMPTY, (), [], {})
+"""What a provider's function returns where there is nothing for a column."""
+
+
+def _computed_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
+        made = value(user, settings)
+        return EMPTY if made in NOTHING else made
+
+    return cell
+
+
+def _plain_id_cell(field: str) -> _Cell:
+    """Return a cell that holds an identifier as it was uploaded; nobody is known by a blank one."""
+    text_of = attrgetter(FIELDS[field])
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
+        text = text_of(user)
+        return text if text and not text.isspace() else EMPTY
+
+    return cell
+
+
+def _plain_cell(field: str) -> _Cell:
+    """Return a cell that holds a value as it was uploaded."""
+    attribute = attrgetter(FIELDS["purchase"] if field in PURCHASE else FIELDS[field])
+    inner = attrgetter(PURCHASE[field]) if field in PURCHASE else None
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        del country
+        value = attribute(user)
+        if inner is not None and value is not None:
+            value = inner(value)
+        elif isinstance(value, msgspec.Struct):
+            value = msgspec.to_builtins(value)
+        return EMPTY if value is None or value == {} else value
+
+    return cell
+
+
+def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
+    text_of = attrgetter(FIELDS[column.field or ""])
+    finish = _finish(column, settings)
+    if column.field in REPEATED and column.form != "plain":
+        return _remembering_cell(text_of, finish, by_country=any(rule.by_country for rule in column.rules))
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        text = text_of(user)
+        return finish(text, country) if text else EMPTY
+
+    return cell
+
+
+def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Finish, *, by_country: bool) -> _Cell:
+    """Return a cell that keeps what it made of texts; all is forgotten when it is full, which costs least."""
+    known: dict[object, str] = {}
+
+    def cell(user: AudienceUser, country: str | None) -> object:
+        text = text_of(user)
+        if not text:
+            return EMPTY
+        key = (text, country) if by_country else text
+        found = known.get(key)
+        if found is None:
+            found = finish(text, country)
+            if len(text) <= LONGEST_REMEMBERED:
+                if len(known) >= REMEMBERED:
+                    known.clear()
+                known[key] = found
+        return found
+
+    return cell
+
+
+def _finish(column: Column, settings: AccountSettings) -> _Finish:
+    """Return the way of a text through a column's rules to what goes out."""
+    step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
+
+    def finish(text: str, country: str | None) -> str:
+        if len(text) >= HASH_LENGTH and hashed != "text" and (given := as_hash(text)):
+            return EMPTY if hashed == "refused" else form_of_hash(given, column.form)
+        left = step(text, country)
+        return finished(left) if left else EMPTY
+
+    return finish
+
+
+def _finished(form: Form) -> Callable[[str], str]:
+    if form == "sha256":
+        return sha256_hex
+    return str if form == "plain" else lambda text: form_of_hash(sha256_hex(text), form)

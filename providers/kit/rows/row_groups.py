@@ -1,0 +1,142 @@
+"""From users to groups of rows that keep a platform's limits."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+import structlog
+
+from providers.kit.provider import AnyProvider, Limits, Provider
+from providers.kit.rows.interpreter import Made
+from providers.kit.rows.rejection_reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
+from schemas.records import AudienceUser
+from schemas.repairs.users import Repaired, repair
+from schemas.tracebacks import place_of
+
+log = structlog.get_logger()
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of a batch as JSON, the index of the user that each came from, and who made none.
+
+    `repaired` counts values of rows by `field: kind`, `dropped` those that rows lack by `field: reason`.
+    """
+
+    rows: list[msgspec.Raw] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
+    rejected: list[tuple[int, Rejection]] = field(default_factory=list)
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows for one call."""
+
+    rows: Sequence[msgspec.Raw]
+    indexes: Sequence[int]
+
+    def chosen(self, positions: Iterable[int]) -> "RowGroup":
+        """Return the rows at these positions."""
+        places = list(positions)
+        return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
+
+    def halves(self) -> "tuple[RowGroup, RowGroup]":
+        """Return the first and the second half of two rows or more."""
+        middle = len(self.rows) // 2
+        return (
+            RowGroup(self.rows[:middle], self.indexes[:middle]),
+            RowGroup(self.rows[middle:], self.indexes[middle:]),
+        )
+
+
+def make_rows(
+    provider: AnyProvider, users: Iterable[tuple[int, AudienceUser]], *, with_attributes: bool = True, step: int = 250
+) -> Iterator[Rows]:
+    """Turn users into rows; yields the same growing Rows after each `step` users, for others to have a turn.
+
+    Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
+    row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
+    """
+    making = _Making(row_function(provider, with_attributes=with_attributes), provider.limits.row, with_attributes)
+    numbered = iter(users)
+    while some := list(islice(numbered, step)):
+        for index, user in some:
+            making.add(index, user)
+        yield making.made
+    for place, count in making.bugs.items():
+        log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
+
+
+def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
+    """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
+    own, common = type(provider), Provider
+    if own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out:
+        return provider.maker.make if with_attributes else provider.bare_maker.make
+    row_of = provider.row if with_attributes else provider.bare_row
+
+    def by_hand(user: AudienceUser) -> Made:
+        row = row_of(user)
+        return row, () if isinstance(row, Rejection) else list(provider.left_out(user, row))
+
+    return by_hand
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Rows in the making, and where row functions raised."""
+
+    make: Callable[[AudienceUser], Made]
+    most: int | None
+    """Bytes of one row."""
+
+    with_attributes: bool
+    made: Rows = field(default_factory=Rows)
+    bugs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, index: int, user: AudienceUser) -> None:
+        """Add a user's row, or why there is none."""
+        made, repaired = self.made, repair(user)
+        try:
+            row, left_out = self.make(repaired.user)
+            if isinstance(row, Rejection):
+                made.rejected.append((index, rejection_of(row, repaired.dropped)))
+                return
+            raw = _encoder.encode(row)
+        except Exception as error:
+            self.bugs[place_of(error)] += 1
+            made.rejected.append((index, Rejection(None, "bug")))
+            return
+        if self.most is not None and len(raw) > self.most:
+            made.rejected.append((index, Rejection(None, "too_large")))
+            return
+        made.rows.append(msgspec.Raw(raw))
+        made.indexes.append(index)
+        if left_out or repaired.repaired or repaired.dropped:
+            self._count(repaired, left_out)
+
+    def _count(self, repaired: Repaired, left_out: Iterable[Rejection]) -> None:
+        """Count what was repaired and what a row lacks; a bare one lacks attributes on purpose."""
+        lacking = [one for one in left_out if self.with_attributes or one.field in IDENTIFIERS]
+        lost = tuple(f"{one.field}: " for one in lacking)
+        self.made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
+        dropped = (Rejection(*fault) for fault in repaired.dropped)
+        self.made.dropped.update(map(reason_of, (*lacking, *dropped)))
+
+
+def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:
+    """Cut rows into groups, in order, none empty, each within the limits of one call."""
+    start, size = 0, 0
+    for position, row in enumerate(made.rows):
+        cost = len(row) + 1
+        if position > start and (size + cost > limits.body or position - start == limits.rows):
+            yield RowGroup(made.rows[start:position], made.indexes[start:position])
+            start, size = position, 0
+        size += cost
+    if made.rows:
+        yield RowGroup(made.rows[start:], made.indexes[start:])

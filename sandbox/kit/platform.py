@@ -1,0 +1,154 @@
+"""What the stand-ins share: how a call is told to them, and how they answer it."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from sandbox.kit.faults import Counters, Fault
+from sandbox.kit.options import SandboxOptions
+from sandbox.kit.rate_limits import Windows
+from sandbox.kit.store import Audience, Member, Store
+
+HASH = re.compile(r"[0-9a-f]{64}")
+
+Row = TypeVar("Row")
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a stand-in lives in."""
+
+    options: SandboxOptions
+    counters: Counters
+    store: Store = field(default_factory=Store)
+    windows: Windows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.windows = Windows(self.options.clock)
+
+    def now(self) -> float:
+        """Return the sandbox's time."""
+        return self.options.clock()
+
+    def take(self, audience: Audience, members: Iterable[Member]) -> None:
+        """Add members to an audience, and count them."""
+        for member in members:
+            self.counters.rows += 1
+            self.counters.repeated_rows += member in audience.members
+            audience.members.add(member)
+
+    def listed_until(self) -> float:
+        """Return the time up to which audiences must be made to show in look-ups."""
+        return self.now() - self.options.listing_lag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call, its body read. `form` has the fields of a form, empty if the body is none."""
+
+    request: web.Request
+    body: bytes
+    form: Mapping[str, str]
+    fault: Fault | None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query."""
+        return self.request.query
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The variable parts of the path."""
+        return self.request.match_info
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the call's first row is to be refused."""
+        return self.fault is not None and self.fault.fault == "partial"
+
+    def dislikes(self, value: object) -> bool:
+        """Tell whether an upload with this value in a row is to be refused whole."""
+        return self.fault is not None and self.fault.fault == "dislikes" and value in self.fault.values
+
+    @property
+    def is_naming(self) -> bool:
+        """Whether rows that are disliked are to be named."""
+        return self.fault is None or self.fault.names
+
+    def half_of(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows that are taken where the fault is `half`, else all of them."""
+        is_half = self.fault is not None and self.fault.fault == "half"
+        return rows[: (len(rows) + 1) // 2] if is_half else rows
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call of a platform's API and the operation that it counts as."""
+
+    method: str
+    path: str
+    operation: str
+    handler: Callable[[Call], web.Response]
+
+
+class StandIn(Protocol):
+    """A platform as the sandbox plays it. Handlers act at once: nothing is half done when a client leaves."""
+
+    def routes(self) -> Sequence[Route]:
+        """Return the calls that are played; the last one takes any path that no other has."""
+
+    def refusal(self, fault: Fault) -> web.Response:
+        """Return one of control.REFUSALS in the platform's words."""
+
+    def dress(self, call: Call, answer: web.Response) -> None:
+        """Add the headers that every answer has."""
+
+    def settle(self) -> None:
+        """Do what has fallen due by the clock."""
+
+    def forget(self, account: str | None) -> None:
+        """Drop what is held besides audiences, of one account or of all."""
+
+
+class Refusal(Exception):  # noqa: N818 -- an answer of the platform, not an error of ours
+    """The platform refuses a call, with this answer."""
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__("refused")
+        self.answer = answer
+
+
+class LimitReached(Refusal):
+    """A rate limit refuses the call."""
+
+
+def json_answer(
+    body: object, status: int = 200, headers: Mapping[str, str] | None = None, kind: str = "application/json"
+) -> web.Response:
+    """Return an answer in JSON."""
+    return web.Response(body=msgspec.json.encode(body), status=status, headers=dict(headers or {}), content_type=kind)
+
+
+def decode(data: bytes) -> Any:
+    """Return JSON, None if it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number, be it given as such or as its text; None if it is none."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def trace() -> str:
+    """Return a made-up id of a request."""
+    return secrets.token_hex(11)

@@ -1,0 +1,325 @@
+"""Encode and decode the records of the topics, one function per record type and direction."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+from fastavro import schemaless_reader, schemaless_writer
+from fastavro.schema import parse_schema
+
+from schemas.avro.extent import TooManyUsersError, check_users
+from schemas.avro.framing import (
+    SINGLE_OBJECT,
+    Framing,
+    RegistryUnavailableError,
+    UndecodableError,
+    UnencodableError,
+    reader_schema,
+    todays_writer,
+)
+from schemas.avro.timestamps import Times, set_times, times_of
+from schemas.avro.writer_schemas import Schema, WriterSchema
+from schemas.bounds import MAX_RECORD, MAX_USERS
+from schemas.records import (
+    AccountLoss,
+    AccountRegistration,
+    AccountState,
+    AudienceBatch,
+    AudienceUser,
+    BatchCompletion,
+    BatchReceipt,
+    DirectoryEntry,
+    RetryPointer,
+)
+
+USERS_PER_BLOCK = 500
+"""Users that are encoded in one go: some 3 ms, so that others get their turn in between."""
+
+_NATIVE = (bytes, date, datetime)
+
+Small = (
+    AccountLoss | BatchCompletion | BatchReceipt | AccountRegistration | AccountState | DirectoryEntry | RetryPointer
+)
+"""Records that are encoded in one go."""
+
+Record = TypeVar(
+    "Record",
+    AudienceBatch,
+    BatchCompletion,
+    BatchReceipt,
+    AccountRegistration,
+    AccountState,
+    AccountLoss,
+    DirectoryEntry,
+    RetryPointer,
+)
+
+
+class UserBlock(msgspec.Struct, frozen=True):
+    """Users as Avro array items, without count or end."""
+
+    count: int
+    items: bytes
+
+    def framed(self) -> bytes:
+        """Return the block with its negative count and its size in bytes, so that a reader can skip it."""
+        return _long(-self.count) + _long(len(self.items)) + self.items
+
+
+def encode_audience_batch(batch: AudienceBatch, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a batch into one record, whatever its size."""
+    return join_blocks(batch, list(user_blocks(batch.users)), framing)
+
+
+def decode_audience_batch(value: bytes, framing: Framing = SINGLE_OBJECT) -> AudienceBatch:
+    """Decode a batch. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AudienceBatch, value, framing)
+
+
+def encode_batch_completion(completion: BatchCompletion, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a completion."""
+    return _encode(completion, framing)
+
+
+def decode_batch_completion(value: bytes, framing: Framing = SINGLE_OBJECT) -> BatchCompletion:
+    """Decode a completion. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(BatchCompletion, value, framing)
+
+
+def encode_batch_receipt(receipt: BatchReceipt, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a receipt."""
+    return _encode(receipt, framing)
+
+
+def decode_batch_receipt(value: bytes, framing: Framing = SINGLE_OBJECT) -> BatchReceipt:
+    """Decode a receipt. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(BatchReceipt, value, framing)
+
+
+def encode_account_registration(registration: AccountRegistration, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a registration."""
+    return _encode(registration, framing)
+
+
+def decode_account_registration(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountRegistration:
+    """Decode a registration. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AccountRegistration, value, framing)
+
+
+def encode_directory_entry(entry: DirectoryEntry, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an entry of the directory."""
+    return _encode(entry, framing)
+
+
+def decode_directory_entry(value: bytes, framing: Framing = SINGLE_OBJECT) -> DirectoryEntry:
+    """Decode an entry of the directory. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(DirectoryEntry, value, framing)
+
+
+def encode_account_state(state: AccountState, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an account's state."""
+    return _encode(state, framing)
+
+
+def decode_account_state(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountState:
+    """Decode an account's state. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AccountState, value, framing)
+
+
+def encode_account_loss(loss: AccountLoss, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode an account's loss."""
+    return _encode(loss, framing)
+
+
+def decode_account_loss(value: bytes, framing: Framing = SINGLE_OBJECT) -> AccountLoss:
+    """Decode an account's loss. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(AccountLoss, value, framing)
+
+
+def encode_retry_pointer(pointer: RetryPointer, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a pointer to a record that is tried again later."""
+    return _encode(pointer, framing)
+
+
+def decode_retry_pointer(value: bytes, framing: Framing = SINGLE_OBJECT) -> RetryPointer:
+    """Decode a pointer. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(RetryPointer, value, framing)
+
+
+def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_RECORD // 8) -> Iterator[UserBlock]:
+    """Encode users block by block; a block is larger than `max_size` only if one user is.
+
+    Pause between blocks to let others work: each takes a few milliseconds.
+    """
+    for start in range(0, len(users), USERS_PER_BLOCK):
+        yield from _halved(users[start : start + USERS_PER_BLOCK], max_size)
+
+
+def _halved(users: Sequence[AudienceUser], max_size: int) -> Iterator[UserBlock]:
+    items = _items(users)
+    if len(items) <= max_size or len(users) == 1:
+        yield UserBlock(len(users), items)
+        return
+    middle = len(users) // 2
+    yield from _halved(users[:middle], max_size)
+    yield from _halved(users[middle:], max_size)
+
+
+def _items(users: Sequence[AudienceUser]) -> bytes:
+    buffer = io.BytesIO()
+    schemaless_writer(buffer, _users_schema(), msgspec.to_builtins(users))
+    written = buffer.getbuffer()
+    return bytes(written[len(_long(len(users))) : -1])  # without the count before and the end mark after
+
+
+def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
+    """Return the SHA-256 that tells whether two requests ask for the same: name, type, options and users."""
+    buffer = io.BytesIO()
+    options = {
+        "name": batch.name,
+        "type": batch.type,
+        "disablePrefix": batch.disable_prefix,
+        "channels": batch.channels,
+    }
+    schemaless_writer(buffer, _content_options_schema(), options)
+    digest = hashlib.sha256(buffer.getbuffer())
+    for block in blocks:
+        digest.update(block.items)
+    return digest.digest()
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One record of a request: its bytes, the batch that it says without the users, and how many those are."""
+
+    batch: AudienceBatch
+    users: int
+    value: bytes
+
+
+def split(
+    batch: AudienceBatch,
+    blocks: Sequence[UserBlock],
+    framing: Framing = SINGLE_OBJECT,
+    max_record: int = MAX_RECORD,
+) -> list[Part]:
+    """Encode a request into as many records as it takes to keep each under `max_record` bytes.
+
+    `batch.users` is not looked at: the blocks are its users. Part, parts and first index are filled in.
+    """
+    packed = _packed(blocks, max_record - len(join_blocks(batch, [], framing)) - 64)
+    parts, first = [], batch.first_index
+    for part, group in enumerate(packed, start=1):
+        header = msgspec.structs.replace(batch, part=part, parts=len(packed), first_index=first, users=[])
+        users = sum(block.count for block in group)
+        parts.append(Part(header, users, join_blocks(header, group, framing)))
+        first += users
+    return parts
+
+
+def _packed(blocks: Sequence[UserBlock], room: int) -> list[list[UserBlock]]:
+    groups: list[list[UserBlock]] = []
+    free = 0
+    for block in blocks:
+        size = len(block.framed())
+        if size > free or not groups:
+            groups.append([])
+            free = room
+        groups[-1].append(block)
+        free -= size
+    return groups
+
+
+def join_blocks(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Framing) -> bytes:
+    """Encode a record from a batch without its users and the users' blocks."""
+    buffer = io.BytesIO()
+    buffer.write(framing.header("AudienceBatch"))
+    schemaless_writer(buffer, _headless_schema(), _builtins(msgspec.structs.replace(batch, users=[])))
+    for block in blocks:
+        buffer.write(block.framed())
+    buffer.write(b"\x00")
+    return buffer.getvalue()
+
+
+def _encode(record: Small, framing: Framing) -> bytes:
+    name = type(record).__name__
+    buffer = io.BytesIO()
+    buffer.write(framing.header(name))
+    try:
+        schemaless_writer(buffer, reader_schema(name), _builtins(record))
+    except Exception as error:
+        raise UnencodableError(f"the schema of {name} can't hold it") from error
+    return buffer.getvalue()
+
+
+def _decode(kind: type[Record], value: bytes, framing: Framing) -> Record:
+    """Decode a value, bounded by the bytes that it takes; whatever goes wrong is the value's fault."""
+    name = kind.__name__
+    try:
+        written_by, body = framing.open(name, value)
+        return _read(kind, written_by, body)
+    except (UndecodableError, RegistryUnavailableError):
+        raise
+    except TooManyUsersError:
+        raise UndecodableError(f"more than {MAX_USERS} users") from None
+    except Exception as error:
+        raise UndecodableError(f"the bytes are no {name}") from error
+
+
+def _read(kind: type[Record], written_by: WriterSchema, body: memoryview) -> Record:
+    name, buffer = kind.__name__, io.BytesIO(body)
+    if kind is AudienceBatch:
+        check_users(written_by, body)
+    todays = todays_writer(name)
+    decoded = schemaless_reader(buffer, written_by.parsed, None if written_by is todays else todays.parsed)
+    if buffer.read(1):
+        raise UndecodableError(f"bytes are left after the {name}")
+    set_times(cast(dict[str, Any], decoded), _times(name))
+    return msgspec.convert(decoded, kind, builtin_types=_NATIVE)
+
+
+@cache
+def _times(record: str) -> Times:
+    return times_of(reader_schema(record))
+
+
+def _builtins(record: msgspec.Struct) -> Any:
+    return msgspec.to_builtins(record, builtin_types=_NATIVE)
+
+
+@cache
+def _headless_schema() -> Schema:
+    """AudienceBatch without its last field, the users."""
+    whole = reader_schema("AudienceBatch")
+    return _parsed(whole | {"fields": whole["fields"][:-1]})
+
+
+@cache
+def _users_schema() -> Schema:
+    schema: Schema = reader_schema("AudienceBatch")["fields"][-1]["type"]
+    return _parsed(schema)
+
+
+@cache
+def _content_options_schema() -> Schema:
+    fields = {field["name"]: field for field in reader_schema("AudienceBatch")["fields"]}
+    chosen = [fields[name] for name in ("name", "type", "disablePrefix", "channels")]
+    return _parsed({"type": "record", "name": "ContentOptions", "fields": chosen})
+
+
+def _parsed(schema: Schema) -> Schema:
+    return cast(Schema, parse_schema(schema, _force=True))
+
+
+def _long(number: int) -> bytes:
+    """Encode an Avro long: zigzag, then seven bits a byte, lowest first."""
+    rest = (number << 1) ^ (number >> 63)
+    encoded = bytearray()
+    while rest > 0x7F:
+        encoded.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    encoded.append(rest)
+    return bytes(encoded)

@@ -1,0 +1,34 @@
+"""The batch that a record of the log holds."""
+
+from functools import partial
+
+from schemas.avro.codec import decode_audience_batch
+from schemas.avro.framing import Framing, UndecodableError
+from schemas.records import AudienceBatch
+from schemas.validity import invalidity
+from streams.read.consumer_thread import Record
+from streams.read.quarantine import Trial
+
+ID_IN_HEADER = "__value_schema_id"
+"""Where serializers of Confluent's clients may put the schema's id, and then leave the value without any mark."""
+
+
+def batch_in(record: Record, framing: Framing) -> AudienceBatch:
+    """Return the batch in a record. Raises UndecodableError, which says why there is none; RegistryUnavailableError."""
+    if record.error is not None:
+        raise UndecodableError(f"the client can't read it ({record.error})")
+    try:
+        return decode_audience_batch(record.value, framing)
+    except UndecodableError as error:
+        if ID_IN_HEADER in record.headers:
+            raise UndecodableError("schema id in a header; it is read before the value only") from error
+        raise
+
+
+def trial_of_batches(framing: Framing) -> Trial:
+    """Return what tries records of the log: decoding and judging them."""
+    return Trial(partial(_judged, framing=framing))
+
+
+def _judged(record: Record, framing: Framing) -> str | None:
+    return invalidity(batch_in(record, framing))

@@ -1,0 +1,209 @@
+"""What a member of a consumer group does on its consumer's thread."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.client.rights import ReadingRights
+from streams.read.commits import Commits, committed, place_in
+from streams.read.consumer_thread import Record, to_record
+from streams.read.in_flight import InHand
+from streams.read.messages import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
+from streams.read.offset_tracker import Window, is_left_open
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Offsets of a partition that left the topic before they were read, and how many of them were not finished."""
+
+    partition: int
+    first_offset: int
+    end_offset: int
+    records: int
+
+
+OnLoss = Callable[[Loss], None]
+
+
+class Member:
+    """What a group reader does on its consumer's thread."""
+
+    def __init__(
+        self,
+        topic: str,
+        first_offset: Callable[[int], int | None],
+        in_hand: InHand,
+        on_loss: OnLoss,
+        rights: ReadingRights,
+        topic_id: str | None = None,
+        *,
+        with_headers: bool = False,
+    ) -> None:
+        self._topic = topic
+        self._topic_id = topic_id
+        self._with_headers = with_headers
+        self._first_offset = first_offset
+        self._in_hand = in_hand
+        self._on_loss = on_loss
+        self._rights = rights
+        self.commits = Commits(topic, in_hand, topic_id, rights.note)
+        self._paused: set[int] = set()
+        self._fresh: set[int] = set()
+        self._suspect_to: dict[int, int] = {}
+        """Offsets before which the last holder of a partition, which it left uncleanly, may have read."""
+        self._fatal: KafkaError | None = None
+        self.is_stopping = threading.Event()
+        self.is_closing = threading.Event()
+        self.is_member = False
+
+    def open(self, consumer: Consumer) -> None:
+        """Join the group."""
+        consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
+        """Note messages in their windows; return those that are new here."""
+        messages = self._rights.readable(messages)
+        fresh, self._fresh = self._fresh, set()
+        if self.is_stopping.is_set():
+            return []
+        doubtful = {m.partition() for m in messages if m.partition() in fresh and self._is_doubtful(m)}
+        for partition in doubtful:
+            read_again(consumer, self._topic, partition, self.next_offset(partition) or 0)
+        return take_in(consumer, [m for m in messages if m.partition() not in doubtful], self)
+
+    def _is_doubtful(self, message: Message) -> bool:
+        """Tell whether a message, or the end of a partition, may be a leftover of an earlier assignment.
+
+        A partition that came back in the very round that still had such leftovers would otherwise go on
+        behind them. Anything at the expected offset is right, a real gap just comes again.
+        """
+        expected, error = self.next_offset(message.partition()), message.error()
+        is_place = error is None or error.code() == KafkaError._PARTITION_EOF
+        return is_place and expected is not None and message.offset() > expected
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the offset that is expected next, None for a partition that is not held."""
+        with self._in_hand.window(partition) as window:
+            return window.next_offset if window else None
+
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message; to read the headers of one that is suspect might end us."""
+        is_suspect = message.offset() < self._suspect_to.get(message.partition(), 0)
+        return to_record(message, with_headers=self._with_headers and not is_suspect, is_suspect=is_suspect)
+
+    def accept(self, record: Record) -> bool:
+        """Take a record in hand."""
+        return self._in_hand.add(record)
+
+    def reached(self, partition: int, offset: int) -> None:
+        """Let the end be committed, also where the last offsets are no records."""
+        self._in_hand.pass_to(partition, offset)
+
+    def tick(self, consumer: Consumer) -> None:
+        """Pause or resume, and commit if it is time."""
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
+        self._rights.look()
+        self._keep_bounds(consumer)
+        self.commits.tick(consumer)
+
+    def close(self, consumer: Consumer) -> None:
+        """Commit what is finished, and return when Kafka has confirmed it, within a limit."""
+        self.is_stopping.set()
+        self.commits.close(consumer)
+
+    def _keep_bounds(self, consumer: Consumer) -> None:
+        held = self._in_hand.partitions()
+        wanted = set(held) if self.is_stopping.is_set() else self._in_hand.to_pause()
+        pause, resume = wanted - self._paused, (self._paused - wanted) & held
+        self._paused = wanted
+        if pause:
+            consumer.pause([TopicPartition(self._topic, partition) for partition in pause])
+        if resume:
+            consumer.resume([TopicPartition(self._topic, partition) for partition in resume])
+
+    def on_error(self, error: KafkaError) -> None:
+        """Note an error of the client; only a fatal one ends the reader."""
+        if error.code() == KafkaError._FATAL or error.fatal():
+            self._fatal = error
+            log.error("The consumer failed for good; the process must be started again.", error=error.name())
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Begin each partition where it was committed, else where its group starts, always on the log."""
+        if partitions:
+            for found in patiently_asked(self.is_closing, lambda: committed(consumer, partitions, BROKER_LIMIT)):
+                self._begin(consumer, found)
+            self.commits.commit(consumer, _numbers(partitions))  # before anything is read: it may end us
+            starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
+            consumer.incremental_assign(starts)
+            log.info("Partitions assigned.", topic=self._topic, partitions=_numbers(partitions))
+        self._rights.joined()
+        self.is_member = True
+
+    def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
+        partition = found.partition
+        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        place = place_in(found, self._topic_id)
+        if place is not None:
+            self.commits.begin(partition, found.offset, found.metadata or "")
+            window = Window(*place)
+        elif found.offset >= 0:
+            facts = {"topic": self._topic, "partition": partition, "offset": found.offset}
+            log.error("The topic was made anew since it was read: it is read whole.", action="repeat", **facts)
+            window = Window(low)
+        else:
+            first = self._first_offset(partition)
+            window = Window(low if first is None else first)
+        self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
+        self._fresh.add(partition)
+        self._in_hand.begin(partition, self._on_log(partition, window, low, high))
+
+    def _on_log(self, partition: int, window: Window, low: int, high: int) -> Window:
+        """Return the window, moved to where the log has records if it is outside; that is never silent."""
+        wanted = window.next_offset
+        facts = {"topic": self._topic, "partition": partition, "offset": wanted, "first": low, "end": high}
+        if wanted < low:
+            lost = window.skip_to(low)
+            log.error("Records were deleted before they were read.", lost=lost, action="skip", **facts)
+            self._on_loss(Loss(partition, wanted, low, lost))
+        elif wanted > high:
+            log.error("The log ends before what was read: it is new, and read whole.", action="repeat", **facts)
+            return Window(low)
+        return window
+
+    def find_back(self, consumer: Consumer, partition: int) -> None:
+        """Go on where the log has records, when retention or a new log has taken away what was to be read."""
+        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        with self._in_hand.window(partition) as held:
+            moved = None if held is None else self._on_log(partition, held, low, high)
+        if moved is not None and moved is not held:
+            self._in_hand.begin(partition, moved)
+        if moved is not None:
+            self._paused.discard(partition)
+            read_again(consumer, self._topic, partition, moved.next_offset)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """1. Commit what is finished. 2. Forget what is in hand. 3. Give up; the client commits first."""
+        self.commits.forget_doubtful(_numbers(partitions))  # being of the time before the rebalance
+        self.commits.commit(consumer, _numbers(partitions), is_leaving=True)
+        self._give_up(consumer, partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("Partitions lost: another member repeats what is in hand.", partitions=_numbers(partitions))
+        self._give_up(consumer, partitions)
+
+    def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = _numbers(partitions)
+        self._in_hand.give_up(numbers)
+        self.commits.forget(numbers)
+        self._paused.difference_update(numbers)
+        consumer.incremental_unassign(partitions)
+
+
+def _numbers(partitions: list[TopicPartition]) -> list[int]:
+    return sorted(partition.partition for partition in partitions)

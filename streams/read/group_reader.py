@@ -1,0 +1,160 @@
+"""Read the log as a member of a consumer group, and commit what is finished."""
+
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any
+
+from streams.client.errors import ReaderFailedError
+from streams.client.rights import ReadingRights
+from streams.client.settings import KafkaSettings
+from streams.read.consumer_thread import ConsumerThread, Record
+from streams.read.group_member import Member, OnLoss
+from streams.read.in_flight import Budget, InHand
+
+MEGABYTE = 1024 * 1024
+
+DEFAULTS: dict[str, Any] = {
+    "queued.max.messages.kbytes": 8192,  # a small prefetch, as pausing throws it away
+    "fetch.max.bytes": 8 * MEGABYTE,  # of one answer; a topic's larger record still comes, alone
+    "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
+    "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
+    "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
+    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
+}
+"""How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
+
+_COOPERATIVE: dict[str, Any] = {
+    "session.timeout.ms": 10_000,
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+_REQUIRED: dict[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # so that positions pass what is no record
+    "auto.offset.reset": "error",
+}
+
+
+class GroupReader:
+    """The log's records for one group, in the event loop; commits only what `finish` was called for.
+
+    In hand is what was handed over and is not finished. At a limit reading pauses, below half of it it goes
+    on; the consumer polls all the while and keeps its membership. What one round took from the client before
+    a pause began is still handed over, so the limits can be exceeded by what the client fetches ahead: a
+    queue and one answer of a broker, 8 MiB each.
+
+    A partition without a committed offset starts at `first_offset(partition)`, None for the log's first record;
+    it is called on another thread. A start before the log's first offset is a loss, which is logged with its
+    count and told to `on_loss`, on that other thread. A start behind the log's end means that the log was made
+    anew, so all of it is read: to repeat is harmless, to leave out is not. So does a commit of a topic with another
+    id than `topic_id`, None where that is not known.
+
+    What is committed says whether the partition is held. Where its last holder has not given it up in order, the
+    records that it may have read are handed over as suspect, and without headers.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what is read, where that begins, and its bounds
+        self,
+        kafka: KafkaSettings,
+        *,
+        group_id: str,
+        topic: str,
+        first_offset: Callable[[int], int | None],
+        max_in_hand_bytes: int = 32 * MEGABYTE,
+        max_in_hand_records: int = 1000,
+        on_loss: OnLoss = lambda _: None,
+        topic_id: str | None = None,
+        with_headers: bool = False,
+    ) -> None:
+        self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
+        self._rights = ReadingRights(kafka, topic, group=group_id)
+        self._member = Member(
+            topic, first_offset, self._in_hand, on_loss, self._rights, topic_id, with_headers=with_headers
+        )
+        self._config = _group_config(kafka, group_id, self._member)
+        self._failure: ReaderFailedError | None = None
+
+    async def __aenter__(self) -> "GroupReader":
+        """Begin to join the group. Raises ReaderFailedError; a broker that is away is waited for."""
+        self._thread = ConsumerThread(self._config, self._member)
+        try:
+            await self._thread.start()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit what is finished, leave the group, end the thread."""
+        await self._close()
+
+    async def _close(self) -> None:
+        self._member.is_closing.set()
+        await self._thread.close()
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """Yield records as they come, until `stop_reading`; to be iterated by one task at a time.
+
+        Raises ReaderFailedError.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._member.is_stopping.is_set():
+            return
+        try:
+            async for records in self._thread.batches():
+                yield records
+        except ReaderFailedError as error:
+            self._failure = error
+            raise
+
+    async def stop_reading(self) -> None:
+        """Hand over nothing more; the membership lasts until exit."""
+        self._member.is_stopping.set()
+        self._thread.end()
+
+    def finish(self, record: Record) -> bool:
+        """Note that all effects of a record are acknowledged: its offset may be committed from now on.
+
+        `record` is the very object that was handed over. False, without effect, where its partition was given
+        up meanwhile, or the record is finished already.
+        """
+        return self._in_hand.finish(record)
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether a record is in hand, under the same assignment by which it was handed over."""
+        return self._in_hand.holds(record)
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that this member holds."""
+        return self._in_hand.partitions()
+
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return str(self._rights) or None
+
+    @property
+    def is_member(self) -> bool:
+        """True once the group has given this reader its partitions, of which there may be none."""
+        return self._member.is_member
+
+
+def group_properties(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the properties of a member's client. Eager strategies are never mixed in.
+
+    With the newer group protocol the brokers decide instead; librdkafka takes its name in any case.
+    """
+    is_newer = kafka.properties.get("group.protocol", "").lower() == "consumer"
+    by_client = {} if is_newer else _COOPERATIVE
+    strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
+    strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
+    return DEFAULTS | kafka.client(**_REQUIRED, **strategy)
+
+
+def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
+    callbacks = {"on_commit": member.commits.on_commit, "error_cb": kafka.on_error_after(member.on_error)}
+    return group_properties(kafka) | {"group.id": group_id, **callbacks}

@@ -1,0 +1,302 @@
+"""Read a topic without a group: from its end on, or whole."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from types import TracebackType
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from schemas.records import Origin
+from streams.client.errors import KafkaUnreachableError, ReaderFailedError
+from streams.client.rights import ReadingRights
+from streams.client.settings import KafkaSettings
+from streams.read.consumer_thread import ConsumerThread, Record, to_record
+from streams.read.group_reader import DEFAULTS, MEGABYTE
+from streams.read.in_flight import Budget
+from streams.read.messages import BROKER_LIMIT, read_again, take_in, watermarks
+from streams.read.ungrouped import ungrouped
+
+log = structlog.get_logger()
+
+MAX_WAITING_RECORDS = 100_000
+
+LOOK_EVERY = 5.0
+"""Seconds between looks for partitions that were added."""
+
+LOOK_LIMIT = 1.0
+"""Seconds that a look may take, as nothing is read meanwhile."""
+
+END = "END"
+"""Error of what stands for no record: all up to its offset was handed over, and the last of these are no records."""
+
+
+class Tail:
+    """What comes to a topic after this was entered: its end is known by then, so nothing is missed.
+
+    With `start` it reads from these offsets on instead, partitions that it does not name from their beginning.
+    Partitions that are added later are read from their beginning, as all of it came since. With `with_ends` one with
+    the error END says where a partition ends with offsets that nobody is handed, such as control records.
+
+    Records wait for whoever reads `batches`; when `max_waiting_bytes` wait, fetching pauses until half of them are
+    taken.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        *,
+        from_beginning: bool = False,
+        start: Mapping[int, int] | None = None,
+        max_waiting_bytes: int = 32 * MEGABYTE,
+        with_ends: bool = False,
+    ) -> None:
+        self._topic = topic
+        self._waiting = Budget(max_waiting_bytes, MAX_WAITING_RECORDS)
+        self._rights = ReadingRights(kafka, topic)
+        start = {} if from_beginning else start
+        self._reading = _Reading(topic, self._waiting, start, self._rights, with_ends=with_ends)
+        self._config = DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error)
+
+    async def __aenter__(self) -> "Tail":
+        """Return when the end of each partition is known. Raises KafkaUnreachableError, ReaderFailedError."""
+        self._thread = ConsumerThread(self._config, self._reading)
+        try:
+            await self._thread.start()
+        except BaseException as error:
+            await self._thread.close()
+            if isinstance(error, ReaderFailedError) and isinstance(error.__cause__, KafkaException):
+                raise _unreachable(error.__cause__, self._topic) from error
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._thread.close()
+
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka does not let this reader do, in its word; None where it reads."""
+        return str(self._rights) or None
+
+    @property
+    def spans(self) -> Mapping[int, tuple[int, int]]:
+        """For each partition the offset that was read first and the end, both on entering."""
+        return self._reading.spans
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """Yield records as they come, without end. Raises ReaderFailedError."""
+        async for records in self._thread.batches():
+            for record in records:
+                self._waiting.remove(record)
+            yield records
+
+
+class _Reading:
+    """What a reader without a group does on its consumer's thread."""
+
+    def __init__(
+        self,
+        topic: str,
+        waiting: Budget,
+        start: Mapping[int, int] | None,
+        rights: ReadingRights | None = None,
+        *,
+        with_ends: bool = False,
+    ) -> None:
+        self._topic = topic
+        self._rights = rights
+        self._with_ends = with_ends
+        self._waiting = waiting
+        self._start = start
+        self.spans: dict[int, tuple[int, int]] = {}
+        self._next: dict[int, int] = {}
+        self._is_paused = False
+        self._next_look = 0.0
+
+    def open(self, consumer: Consumer) -> None:
+        """Take all partitions."""
+        for number in _partitions(consumer, self._topic):
+            low, high = watermarks(consumer, self._topic, number)
+            self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
+            self.spans[number] = self._next[number], high
+        consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
+        self._next_look = time.monotonic() + LOOK_EVERY
+
+    def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
+        """Return the records among the messages."""
+        return take_in(consumer, messages if self._rights is None else self._rights.readable(messages), self)
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the offset that is expected next."""
+        return self._next.get(partition)
+
+    def to_record(self, message: Message) -> Record:
+        """Return what is taken over of a message."""
+        return to_record(message)
+
+    def accept(self, record: Record) -> bool:
+        """Note how far a partition is read; False for what was read before."""
+        if record.origin.offset < self._next[record.origin.partition]:
+            return False
+        self._next[record.origin.partition] = record.origin.offset + 1
+        self._waiting.add(record)
+        return True
+
+    def reached(self, partition: int, offset: int) -> Record | None:
+        """Note how far a partition is read, and hand that over where no record told it."""
+        if offset <= self._next[partition]:
+            return None
+        self._next[partition] = offset
+        if not self._with_ends:
+            return None
+        word = Record(origin=Origin(topic=self._topic, partition=partition, offset=offset - 1), error=END)
+        self._waiting.add(word)
+        return word
+
+    def find_back(self, consumer: Consumer, partition: int) -> None:
+        """Go on at the first record that is left, when what was to be read is not on the log any more."""
+        low, _ = watermarks(consumer, self._topic, partition)
+        facts = {"topic": self._topic, "partition": partition, "offset": self._next[partition], "first": low}
+        log.error("What was to be read is not on the topic any more.", action="skip", **facts)
+        self._next[partition] = low
+        self._is_paused = False  # as is the partition now; the next tick pauses all again if need be
+        read_again(consumer, self._topic, partition, low)
+
+    def tick(self, consumer: Consumer) -> None:
+        """Take partitions that were added; pause or resume."""
+        if self._rights is not None:
+            self._rights.look()
+        if time.monotonic() >= self._next_look:
+            self._look_for_more(consumer)
+            self._next_look = time.monotonic() + LOOK_EVERY
+        is_over = self._waiting.is_over()
+        if is_over != self._is_paused:
+            self._is_paused = is_over
+            (consumer.pause if is_over else consumer.resume)(consumer.assignment())
+
+    def _look_for_more(self, consumer: Consumer) -> None:
+        """Read partitions that were added from their beginning; those that have no leader yet are for the next look."""
+        try:
+            for number in sorted(set(_partitions(consumer, self._topic, LOOK_LIMIT)) - self._next.keys()):
+                low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, number), LOOK_LIMIT)
+                consumer.incremental_assign([TopicPartition(self._topic, number, low)])
+                self._next[number], self._is_paused = low, False
+                log.info("A partition was added to a topic that is read.", topic=self._topic, partition=number)
+        except KafkaException:
+            return
+
+    def close(self, consumer: Consumer) -> None:
+        """Nothing is left behind."""
+
+
+async def read_to_end(kafka: KafkaSettings, topic: str, timeout: float = 30.0) -> list[Record]:
+    """Return all records of a topic up to its end as it is now. For small topics; raises as `scan` does."""
+    records: list[Record] = []
+    await scan(kafka, topic, records.append, timeout)
+    return records
+
+
+async def scan(kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float = 30.0) -> None:
+    """Hand over all records of a topic up to its end as it is now, one by one and keeping none.
+
+    Those of a partition come in their order. `take` is called on another thread; what it raises ends the scan.
+    Raises KafkaUnreachableError where nothing comes for `timeout` seconds.
+    """
+    is_left = threading.Event()
+    try:
+        await asyncio.to_thread(_scan, kafka, topic, take, timeout, is_left)
+    finally:
+        is_left.set()
+
+
+async def cluster_id(kafka: KafkaSettings) -> str:
+    """Return what a cluster is known by. Raises KafkaUnreachableError."""
+    return await asyncio.to_thread(_cluster_id, kafka)
+
+
+def _cluster_id(kafka: KafkaSettings) -> str:
+    try:
+        return str(AdminClient(kafka.client(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
+    except KafkaException as error:
+        raise _unreachable(error, "a cluster") from error
+
+
+async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
+    """Return the first offset of each partition of a topic. Raises KafkaUnreachableError."""
+    return [low for low, _ in await offset_spans(kafka, topic)]
+
+
+async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
+    """Return the end of what is handed over of each partition of a topic. Raises KafkaUnreachableError.
+
+    While a transaction is open in a partition that is where it began.
+    """
+    return [high for _, high in await offset_spans(kafka, topic)]
+
+
+async def offset_spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
+    """Return the first offset and the end, as `end_offsets` does, of each partition. Raises KafkaUnreachableError."""
+    return await asyncio.to_thread(_bounds, kafka, topic)
+
+
+def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
+    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
+    consumer = Consumer(kafka.client(**required))
+    try:
+        return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
+    except KafkaException as error:
+        raise _unreachable(error, topic) from error
+    finally:
+        consumer.close()
+
+
+def _scan(
+    kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
+) -> None:
+    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
+    reading = _Reading(topic, Budget(0, 0), start={})
+    try:
+        ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
+        reading.open(consumer)
+        for records in _read_until(consumer, reading, ends, timeout):
+            if is_left.is_set():
+                return
+            for record in records:
+                if record.origin.offset < ends.get(record.origin.partition, 0):  # one may have been added since
+                    take(record)
+    except KafkaException as error:
+        raise _unreachable(error, topic) from error
+    finally:
+        consumer.close()
+
+
+def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], timeout: float) -> Iterator[list[Record]]:
+    """Read each partition up to an end; the client tells where the last offsets are no records."""
+    unread, deadline = set(ends), time.monotonic() + timeout
+    while unread := {number for number in unread if (reading.next_offset(number) or 0) < ends[number]}:
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is not None and message.error().code() == KafkaError._PARTITION_EOF:
+            unread.discard(message.partition())
+        records = reading.take(consumer, [message] if message is not None else [])
+        yield records
+        if records:
+            deadline = time.monotonic() + timeout
+        elif time.monotonic() > deadline:
+            raise KafkaUnreachableError("Kafka did not hand over a whole topic in time; try again later.")
+
+
+def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:
+    return KafkaUnreachableError(f"Kafka does not say what {topic} holds ({error.args[0].name()}).")
+
+
+def _partitions(consumer: Consumer, topic: str, limit: float = BROKER_LIMIT) -> list[int]:
+    metadata = consumer.list_topics(topic, timeout=limit).topics[topic]
+    if metadata.error is not None:
+        raise KafkaException(metadata.error)
+    return sorted(metadata.partitions)
