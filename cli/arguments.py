@@ -35,10 +35,6 @@ _INVALID = (
 _numbers = msgspec.json.Decoder(float_hook=number)
 
 
-class UsageError(Exception):
-    """Options that do not go together."""
-
-
 def _provider(text: str) -> Target:
     try:
         target = parse_target(text)

@@ -19,7 +19,7 @@ import structlog
 from rich.console import Console
 
 import sandbox
-from cli.arguments import ARGUMENTS, UsageError
+from cli.arguments import ARGUMENTS
 from cli.check import Finding, check
 from cli.dead_letters.command import NoSuchLetterError, Post, list_letters, show_letters
 from cli.dead_letters.failures import Wanted
@@ -50,6 +50,7 @@ from cli.status.rejected import print_rejected
 from cli.undecodable import NotAllReadError
 from cli.up.command import up
 from cli.up.supervisor import LISTENS, PartFailedError
+from cli.usage import UsageError
 from consumer.account.pipeline import Where
 from consumer.account.service import consume, health_of
 from ledger.receipts import keep_receipts

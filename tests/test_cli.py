@@ -18,10 +18,9 @@ from world import make_form, make_users
 
 from cli.demo.command import demo_environment
 from cli.demo.made_up_people import make_people
-from cli.settings.config import ConfigError, account, load
+from cli.settings.config import ConfigError, account, load, sandboxed_providers
 from cli.settings.data_folder import usable_folder
 from cli.settings.environment import Environment, read_environment, write_state
-from cli.up.command import sandboxed_providers
 from providers.installed import installed
 from sandbox import CREDENTIALS
 from schemas.target import Target

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 
-from cli.arguments import UsageError
+from cli.usage import UsageError
 from schemas.avro.fingerprints import FORMS, fingerprints
 from schemas.avro.framing import SINGLE_OBJECT_MARKER, schema_json
 from schemas.near import did_you_mean

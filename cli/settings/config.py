@@ -7,13 +7,14 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from cli.settings.environment import Environment
+from cli.settings.environment import PROVIDERS, Environment
 from consumer.account.pipeline import Account
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address, ServerSettings, parse_address
 from providers.installed import installed
 from providers.kit.rows.numbering_plans import parse_region
 from providers.kit.settings import AccountSettings, account_values, proxy_for, variables
+from sandbox import CREDENTIALS
 from schemas.avro.framing import Framing
 from schemas.near import did_you_mean
 from schemas.target import Target, parse_target
@@ -233,3 +234,11 @@ def account_faults(environment: Environment) -> list[str]:
         except ConfigError as error:
             faults += str(error).splitlines()
     return list(dict.fromkeys(faults))
+
+
+def sandboxed_providers(environment: Environment) -> list[str]:
+    """Return the platforms that the sandbox plays: none where accounts are configured, or a base URL is."""
+    if PROVIDERS in environment.values:
+        return []
+    mine = {name for name, origin in environment.origins.items() if origin != "audience up"}
+    return [provider for provider in CREDENTIALS if f"{provider.upper()}_BASE_URL" not in mine]

@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from cli.settings.config import MODELS, SANDBOXED
+from cli.settings.config import MODELS, SANDBOXED, sandboxed_providers
 from cli.settings.environment import PROVIDERS, Environment
-from cli.up.command import sandboxed_providers
 from providers.installed import installed
 from providers.kit.settings import AccountSettings, variable
 from schemas.target import Target, parse_target

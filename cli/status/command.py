@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from rich.console import Console
 from yarl import URL
 
-from cli.arguments import UsageError
 from cli.printing.tables import print_lines, print_rows
 from cli.settings.config import Config
 from cli.status.printing import (
@@ -24,6 +23,7 @@ from cli.status.printing import (
     session_told,
     sessions_told,
 )
+from cli.usage import UsageError
 from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus
 
 ANSWER_LIMIT = 30.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from cli.settings.config import SANDBOXED, CommonSettings, Config, ConfigError, account, load
+from cli.settings.config import SANDBOXED, CommonSettings, Config, ConfigError, account, load, sandboxed_providers
 from cli.settings.data_folder import only_one, usable_folder
 from cli.settings.environment import ENV_FILE, PROVIDERS, Environment, write_state
 from cli.settings.running_ups import noted
@@ -161,14 +161,6 @@ class _Started:
         ingestion = make_part("ingestion", ["serve"], settings, wanted, "/readyz", self.logs)
         await self.supervisor.start(*parts, ledger, ingestion)
         return listening(ingestion)
-
-
-def sandboxed_providers(environment: Environment) -> list[str]:
-    """Return the platforms that the sandbox plays: none where accounts are configured, or a base URL is."""
-    if PROVIDERS in environment.values:
-        return []
-    mine = {name for name, origin in environment.origins.items() if origin != "audience up"}
-    return [provider for provider in CREDENTIALS if f"{provider.upper()}_BASE_URL" not in mine]
 
 
 def part_settings(
