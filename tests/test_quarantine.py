@@ -26,10 +26,11 @@ from schemas.avro.codec import (
 from schemas.avro.framing import Framing
 from schemas.records import TERMINAL, AudienceBatch, AudienceUser, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
+from streams.client import schema_registry
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
-from streams.read import quarantine as trial
+from streams.read import quarantine
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 from streams.read.offset_tracker import Window, decode_offsets, is_left_open, left_open
@@ -46,7 +47,7 @@ def batch(name: str) -> bytes:
     return encode_audience_batch(AudienceBatch(batch_id=str(uuid.uuid4()), name=name, users=users), FRAMING)
 
 
-@pytest.mark.parametrize("by", sorted(trial.OF_THE_RECORD))
+@pytest.mark.parametrize("by", sorted(quarantine.OF_THE_RECORD))
 async def test_what_ends_a_child_twice_by_a_fault_is_told_and_its_neighbours_are_not(by: int) -> None:
     async with Trial(partial(end_by, by=by)) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN))
@@ -68,20 +69,22 @@ async def test_an_error_and_words_of_a_library_are_no_death(judge: Callable[[Rec
             assert not await tried.ends_process(Record(origin=ORIGIN, value=value))
 
 
-async def test_work_without_end_counts_as_a_death_and_waiting_does_not() -> None:
+async def test_work_without_end_counts_as_a_death_and_waiting_for_a_registry_does_not() -> None:
     async with Trial(loop, limit=0.5) as tried:
         assert await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
     async with Trial(wait, limit=0.5) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
+    one_question = 4 * (schema_registry.TIMEOUT + 2)  # with its repetitions, and the pauses between them
+    assert 2 * one_question + schema_registry.LONGEST < quarantine.PATIENCE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
-async def test_a_child_that_stands_still_holds_nobody_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_record_by_which_a_child_stands_still_twice_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Trial(sleep) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN))
-        monkeypatch.setattr(trial, "PATIENCE", 0.5)
-        assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
-        monkeypatch.setattr(trial, "PATIENCE", 60)
+        monkeypatch.setattr(quarantine, "PATIENCE", 0.5)
+        assert await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
+        monkeypatch.setattr(quarantine, "PATIENCE", 60)
         assert not await tried.ends_process(Record(origin=ORIGIN))
 
 
@@ -99,7 +102,7 @@ def test_a_child_at_work_ends_with_a_parent_that_is_killed() -> None:
 
 
 async def test_a_child_is_started_when_it_is_needed_and_ended_when_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "IDLE", 0.05)
+    monkeypatch.setattr(quarantine, "IDLE", 0.05)
     async with Trial(fail) as tried:
         assert tried._child is None
         await tried.ends_process(Record(origin=ORIGIN))

@@ -1,5 +1,6 @@
 """Schema ids kept by a Confluent schema registry."""
 
+import time
 from collections import deque
 from collections.abc import Mapping
 
@@ -10,6 +11,9 @@ from schemas.avro.schema_references import inlined
 
 TIMEOUT = 5.0
 """Seconds that one question may take; the client asks three times more."""
+
+LONGEST = 30.0
+"""Seconds from which on no further schema is asked for that one refers to: the registry counts as away."""
 
 MOST_REFERENCES = 50
 """Schemas that one may refer to, directly or by others; the types of those beyond count as not defined."""
@@ -67,11 +71,14 @@ class ConfluentRegistry:
     def _referenced(self, schema: Schema) -> dict[str, str]:
         """Return the schemas that one refers to, and those that they refer to, by the names of their types."""
         found: dict[str, str] = {}
+        deadline = time.monotonic() + LONGEST
         left = deque(schema.references or ())
         while left and len(found) < MOST_REFERENCES:
             reference = left.popleft()
             if not reference.name or not reference.subject or not reference.version or reference.name in found:
                 continue
+            if time.monotonic() > deadline:
+                raise TimeoutError
             other = self._client.get_version(reference.subject, reference.version).schema
             if other is not None and other.schema_str:
                 found[reference.name] = other.schema_str

@@ -33,13 +33,16 @@ LIMIT = 60
 """Seconds of work that a record may take, after which the child ends itself; it takes milliseconds."""
 
 PATIENCE = 120.0
-"""Seconds for which a child that does nothing is waited for; then its record is no longer tried, but judged by us."""
+"""Seconds for which a child that does nothing is waited for; for a registry it waits less long: see schema_registry."""
 
 IDLE = 10.0
 """Seconds after which a child that nothing is asked of is ended."""
 
 OF_THE_RECORD = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGPROF})
 """Ends of a child that count: what bytes can bring about, and its own end after LIMIT."""
+
+STANDSTILL = "standstill"
+"""What a child ended by that was waited for too long."""
 
 _DONE = b"."
 _SIZE = struct.Struct(">I")
@@ -85,29 +88,35 @@ class Trial:
             by = await self._death_by(record)
             if by is None:
                 return False
-            log.error("A record has ended a child process.", origin=str(record.origin), by=by.name, deaths=death)
+            log.error("A record has ended a child process.", origin=str(record.origin), by=by, deaths=death)
         return True
 
-    async def _death_by(self, record: Record) -> signal.Signals | None:
+    async def _death_by(self, record: Record) -> str | None:
         """Have a record judged; return what the child ended by, None where it did not or that says nothing."""
         child = self._child = self._child or await _started(self.judge, self.limit)
         assert child.stdin is not None  # noqa: S101 -- a pipe
         assert child.stdout is not None  # noqa: S101 -- another
         answer = b""
-        with suppress(ConnectionError, TimeoutError):  # the child is gone, as its end tells, or stands still
+        is_still = False
+        try:
             async with asyncio.timeout(PATIENCE):
                 child.stdin.write(_packed(record))
                 await child.stdin.drain()
                 answer = await child.stdout.read(1)
+        except TimeoutError:
+            is_still = True
+            child.kill()
+        except ConnectionError:
+            pass  # the child is gone, as its end tells
         if answer == _DONE:
             return None
-        if child.returncode is None and not child.stdout.at_eof():
-            child.kill()
         self._child, code = None, await child.wait()
+        if is_still:
+            return STANDSTILL
         if code >= 0 or -code not in OF_THE_RECORD:
             log.warning("A child process has ended, not by its record.", origin=str(record.origin), code=code)
             return None
-        return signal.Signals(-code)
+        return signal.Signals(-code).name
 
     def _keep(self) -> None:
         if self._ending is not None:
