@@ -17,7 +17,7 @@ import aiohttp
 
 from cli.demo.command import demo_environment
 from cli.up.supervisor import Part, Supervisor
-from consumer.account.pipeline import now
+from consumer.account.runtime import now
 from producer.settings import Address
 from sandbox import CREDENTIALS
 from schemas.avro.codec import decode_batch_completion

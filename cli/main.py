@@ -51,7 +51,7 @@ from cli.undecodable import NotAllReadError
 from cli.up.command import up
 from cli.up.supervisor import LISTENS, PartFailedError
 from cli.usage import UsageError
-from consumer.account.pipeline import Where
+from consumer.account.runtime import Deployment
 from consumer.account.service import consume, health_of
 from ledger.receipts import keep_receipts
 from producer import PublishError
@@ -344,7 +344,7 @@ async def _replay(options: argparse.Namespace, environment: Environment) -> None
     asked = asked_for(options, () if options.resume else options.provider or config.targets)
     await _prepare(config, [])
     tools = Tools(
-        where=Where(
+        deployment=Deployment(
             kafka=config.kafka,
             names=config.names,
             framing=config.framing,

@@ -19,7 +19,7 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
 from streams.client.errors import TopicMadeAnewError
 from streams.client.settings import KafkaSettings
-from streams.client.waiting import patiently
+from streams.client.waiting import keep_trying
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import OpenTransaction, TopicWatch, watched_topics
 from streams.cluster.topics import TopicNames
@@ -192,7 +192,7 @@ class Following:
 
     async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what Kafka answers; only at the start nobody waits for it. Raises StreamError."""
-        return await (patiently(ask, "The view can't be opened again") if self._has_begun.is_set() else ask())
+        return await (keep_trying(ask, "The view can't be opened again") if self._has_begun.is_set() else ask())
 
     async def _topic_ids(self) -> Mapping[str, str]:
         return await topic_ids(self.kafka, (self.names.batches, self.names.receipts, self.names.completions))
@@ -236,7 +236,7 @@ class Following:
         async for records in tail.batches():
             for start in range(0, len(records), AT_ONCE):
                 some, begun = records[start : start + AT_ONCE], clock()
-                changed = await patiently(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
+                changed = await keep_trying(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
                     self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
                 self._note_if_back()
@@ -275,7 +275,7 @@ class Following:
     async def prune(self) -> None:
         """Drop what has left the topics, again and again."""
         while True:
-            await patiently(self._prune_once, "The view can't be pruned")
+            await keep_trying(self._prune_once, "The view can't be pruned")
             await asyncio.sleep(PRUNE_EVERY)
 
     async def _prune_once(self) -> None:

@@ -14,7 +14,7 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchReceipt, Origin
 from schemas.validity import bounded, invalidity, is_uuid
 from streams.client.settings import KafkaSettings
-from streams.client.waiting import patiently
+from streams.client.waiting import keep_trying
 from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
@@ -68,10 +68,10 @@ class Receipts:
             what, origin = "A receipt is not acknowledged", str(record.origin)
             receipt = await contained(
                 record.origin,
-                lambda: patiently(lambda: self._judged(record), what, origin=origin),
+                lambda: keep_trying(lambda: self._judged(record), what, origin=origin),
                 lambda: _undecodable(record, "our code fails on it"),
             )
-            await patiently(
+            await keep_trying(
                 lambda: sent_or_smallest(record.origin, self._write, receipt, smallest), what, origin=origin
             )
             self.reader.finish(record)

@@ -14,10 +14,10 @@ from typing import Any
 from deadly import Deadly
 from world import sandbox_account
 
-from consumer.account.pipeline import Account, Where
+from consumer.account.runtime import Account, Deployment
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
-from consumer.replay.replayer import Order, Wish, replay
+from consumer.replay.replayer import ReplayOrder, Wish, replay
 from ledger.receipts import keep_receipts
 from providers.kit.errors import PlatformError
 from schemas.avro.framing import Framing
@@ -84,11 +84,11 @@ class _Nobody:
         """Hear nothing."""
 
 
-async def _replay(account: Account, where: Where, log: str, records: int) -> None:
+async def _replay(account: Account, deployment: Deployment, log: str, records: int) -> None:
     """Send the first records of a partition again, and then wait to be ended."""
     wishes = {Origin(topic=log, partition=0, offset=offset): Wish("custom:VIP") for offset in range(records)}
-    order = Order(replay_id="r-00000001", wishes=wishes, rate=1.0)
-    await replay(account, ConsumerSettings(), where, order, _Nobody())
+    order = ReplayOrder(replay_id="r-00000001", wishes=wishes, rate=1.0)
+    await replay(account, ConsumerSettings(), deployment, order, _Nobody())
     await asyncio.Event().wait()
 
 
@@ -104,7 +104,9 @@ async def _run(spec: dict[str, Any]) -> None:
             return
         account = sandbox_account(parse_target(spec["kind"]), spec["sandbox"])
         if "records" in spec:
-            await _replay(account, Where(kafka=kafka, names=names, framing=framing), names.batches, spec["records"])
+            await _replay(
+                account, Deployment(kafka=kafka, names=names, framing=framing), names.batches, spec["records"]
+            )
         else:
             settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 2})
             await consume(account, settings, kafka, names, framing)

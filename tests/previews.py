@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cli.preview.command import preview
-from consumer.account.pipeline import Account
+from consumer.account.runtime import Account
 from providers.installed import installed
 from sandbox import CREDENTIALS
 from schemas.records import AudienceBatch, AudienceUser, Purchase

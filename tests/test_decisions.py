@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.retries.attempts import Attempts, History, PostponedError
-from consumer.retries.circuit_breaker import FEWEST, LONGEST_PROBE, Circuit, Gate
+from consumer.retries.circuit_breaker import FEWEST, LONGEST_PROBE, CircuitBreaker, FailureShare
 from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, Later, RetryPolicy
 from consumer.retries.throttles import Throttles
@@ -79,12 +79,14 @@ def make_throttles(clock: Clock) -> Throttles:
     return Throttles(pace=Pace({}, clock, clock.sleep), tell=tell_nobody, now=lambda: datetime.now(UTC))
 
 
-def make_attempts(clock: Clock, history: History | None = None, gate: Gate | None = None, **policy: Any) -> Attempts:
+def make_attempts(
+    clock: Clock, history: History | None = None, breaker: CircuitBreaker | None = None, **policy: Any
+) -> Attempts:
     time = Time(clock=clock, sleep=clock.sleep, chance=lambda: 1.0)
     return Attempts(
         policy=RetryPolicy(**policy),
         throttles=make_throttles(clock),
-        gate=gate or Gate(probe=pass_probe, announce=ignore, time=time),
+        breaker=breaker or CircuitBreaker(probe=pass_probe, announce=ignore, time=time),
         time=time,
         notice=ignore,
         context={},
@@ -147,9 +149,9 @@ async def test_a_stop_parks_the_account_and_the_call_goes_on_when_a_probe_has_pa
             raise error
         return "done"
 
-    gate = Gate(probe=probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
-    watching = asyncio.create_task(gate.watch())
-    attempts = make_attempts(clock, gate=gate, max_age=1)
+    breaker = CircuitBreaker(probe=probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
+    watching = asyncio.create_task(breaker.watch())
+    attempts = make_attempts(clock, breaker=breaker, max_age=1)
     assert await attempts.run(call) == "done"
     await asyncio.sleep(0)
     watching.cancel()
@@ -160,8 +162,8 @@ async def test_a_stop_parks_the_account_and_the_call_goes_on_when_a_probe_has_pa
 
 async def test_of_many_that_wait_one_tries_and_the_others_go_when_it_has_passed() -> None:
     clock, calls, is_good = Clock(), 0, False
-    gate = Gate(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
-    watching = asyncio.create_task(gate.watch())
+    breaker = CircuitBreaker(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
+    watching = asyncio.create_task(breaker.watch())
 
     async def call() -> None:
         nonlocal calls
@@ -170,7 +172,7 @@ async def test_of_many_that_wait_one_tries_and_the_others_go_when_it_has_passed(
         if not is_good:
             raise platform_error("permission_missing")
 
-    tasks = [asyncio.create_task(make_attempts(clock, gate=gate).run(call)) for _ in range(20)]
+    tasks = [asyncio.create_task(make_attempts(clock, breaker=breaker).run(call)) for _ in range(20)]
     while calls < 30:
         await asyncio.sleep(0.001)
     assert clock.now > 5 * LONGEST_PROBE  # ten tries alone after the first twenty, ever rarer
@@ -182,11 +184,11 @@ async def test_of_many_that_wait_one_tries_and_the_others_go_when_it_has_passed(
 
 
 def test_a_circuit_opens_by_share_and_not_by_count() -> None:
-    circuit = Circuit()
-    assert not any(circuit.note(0, is_failure=number % 2 == 0) for number in range(1000))
-    circuit = Circuit()
-    assert [circuit.note(0, is_failure=True) for _ in range(FEWEST)] == [False] * (FEWEST - 1) + [True]
-    assert not circuit.note(100, is_failure=True)
+    share = FailureShare()
+    assert not any(share.note(0, is_failure=number % 2 == 0) for number in range(1000))
+    share = FailureShare()
+    assert [share.note(0, is_failure=True) for _ in range(FEWEST)] == [False] * (FEWEST - 1) + [True]
+    assert not share.note(100, is_failure=True)
 
 
 async def test_a_throttle_is_waited_out_and_is_neither_attempt_nor_age() -> None:

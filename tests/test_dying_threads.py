@@ -46,7 +46,7 @@ def test_what_a_thread_raises_is_handed_to_whoever_must_know() -> None:
 def test_no_thread_is_started_but_by_what_watches_it() -> None:
     starts = re.compile(r"\b(threading\.(Thread|Timer)|Thread|Timer|_thread\.start_new\w*)\(")
     found = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if starts.search(path.read_text())]
-    assert found == [ROOT / "streams" / "watched_thread.py"]
+    assert found == [ROOT / "streams" / "processes" / "watched_threads.py"]
 
 
 DIES = """

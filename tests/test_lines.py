@@ -18,7 +18,7 @@ from world import make_users, world
 
 from cli.printing.log_lines import LONGEST, labelled, relay
 from cli.printing.logs import EVERY, PATIENCE, Repetitions, drop_short_outages
-from consumer.retries.circuit_breaker import Gate
+from consumer.retries.circuit_breaker import CircuitBreaker
 from providers.kit.errors import StopError
 from streams.client.broker_outages import Outages, suspect_of
 from streams.client.settings import KafkaSettings
@@ -181,9 +181,11 @@ async def test_a_parked_account_names_itself_the_platform_s_request_and_the_batc
     async def nothing(_: object = None) -> None:
         pass
 
-    gate = Gate(probe=nothing, announce=nothing, account="facebook/eu")
+    breaker = CircuitBreaker(probe=nothing, announce=nothing, account="facebook/eu")
     with capture_logs() as lines:
-        gate.failed(await gate.enter("batch-1"), StopError("token_invalid", platform_code="190", request_id="Ab12"))
+        breaker.failed(
+            await breaker.enter("batch-1"), StopError("token_invalid", platform_code="190", request_id="Ab12")
+        )
     (line,) = [line for line in lines if line["event"] == "The account is parked: nothing is lost."]
     named = (line["account"], line["error"], line["platform_code"], line["request_id"], line["batch_id"])
     assert named == ("facebook/eu", "token_invalid", "190", "Ab12", "batch-1")

@@ -20,7 +20,7 @@ from world import World, consuming_one, make_users, sandbox_account, world
 from checks.records.run import run
 from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.delivery.completion_report import smallest
+from consumer.delivery.outcome import smallest
 from ledger.receipts import keep_receipts
 from producer.request.batch_form import parse_batch
 from producer.request.users_json import PayloadError

@@ -14,7 +14,7 @@ from previews import AWKWARD, as_json, previewed
 from test_cli import audience
 from world import sandbox_account, sandbox_running
 
-from consumer.delivery.completion_report import Tally
+from consumer.delivery.outcome import Outcome
 from providers.installed import open_account, open_session
 from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace
@@ -99,11 +99,11 @@ async def test_the_sandbox_takes_every_row_that_the_preview_calls_usable(name: s
             provider = open_account(served.kind, served.settings, session, Pace({}))
             audience_id = await provider.create_audience("VIP", "custom")
             *_, made = make_rows(provider, enumerate(AWKWARD))
-            tally = Tally(received=200)
+            outcome = Outcome(received=200)
             for group in group_rows(made, provider.limits):
-                tally.add(group, await provider.send(audience_id, group.rows))
-    assert tally.accepted == summary["usable"]
-    assert not tally.reasons
+                outcome.add(group, await provider.send(audience_id, group.rows))
+    assert outcome.accepted == summary["usable"]
+    assert not outcome.reasons
 
 
 @pytest.mark.parametrize("name", ALL)

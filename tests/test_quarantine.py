@@ -33,7 +33,7 @@ from streams.cluster.topics import TopicNames, ensure_topics, layout
 from streams.read import quarantine
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.offset_tracker import Window, decode_offsets, is_left_open, left_open
+from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, left_open
 from streams.read.quarantine import Trial
 from streams.read.tail import read_to_end
 
@@ -121,14 +121,14 @@ def test_a_registry_is_the_same_one_in_a_child() -> None:
 
 
 def test_a_partition_that_is_held_says_so_and_what_is_finished_is_read_all_the_same() -> None:
-    window = Window(5)
+    tracker = OffsetTracker(5)
     for offset in range(5, 9):
-        window.add(offset)
-    window.finish(7)
-    metadata = left_open(window.metadata())
+        tracker.add(offset)
+    tracker.finish(7)
+    metadata = left_open(tracker.metadata())
     assert is_left_open(metadata)
     assert is_left_open(left_open(""))
-    assert not is_left_open(window.metadata())
+    assert not is_left_open(tracker.metadata())
     assert not is_left_open("")
     assert decode_offsets(5, metadata) == {7}
 

@@ -108,16 +108,16 @@ async def reading(
     on_record: Callable[[Reading, Record], None] = finish,
     *,
     first_offset: Callable[[int], int] = from_the_beginning,
-    max_in_hand_bytes: int = 32 * 1024 * 1024,
-    max_in_hand_records: int = 1000,
+    max_in_flight_bytes: int = 32 * 1024 * 1024,
+    max_in_flight_records: int = 1000,
 ) -> AsyncIterator[Reading]:
     reader = GroupReader(
         kafka,
         group_id=f"{topic}.group",
         topic=topic,
         first_offset=first_offset,
-        max_in_hand_bytes=max_in_hand_bytes,
-        max_in_hand_records=max_in_hand_records,
+        max_in_flight_bytes=max_in_flight_bytes,
+        max_in_flight_records=max_in_flight_records,
     )
     async with reader, asyncio.TaskGroup() as tasks:
         read = Reading(reader, on_record)
@@ -259,19 +259,19 @@ async def test_a_tiny_budget_delivers_everything_once_and_stays_bounded(
     await make_topic(kafka, topic_prefix, partitions=3)
     for partition in range(3):
         await produce(kafka, topic_prefix, numbered(700, first=1000 * partition), partition)
-    in_hand: list[Record] = []
+    in_flight: list[Record] = []
     peak = 0
 
     def hold(_: Reading, record: Record) -> None:
         nonlocal peak
-        in_hand.append(record)
-        peak = max(peak, len(in_hand))
+        in_flight.append(record)
+        peak = max(peak, len(in_flight))
 
-    async with reading(kafka, topic_prefix, hold, max_in_hand_records=20) as first:
+    async with reading(kafka, topic_prefix, hold, max_in_flight_records=20) as first:
         async with asyncio.timeout(60):
-            while len(first.records) < 2100 or in_hand:
-                while in_hand:
-                    first.reader.finish(in_hand.pop())
+            while len(first.records) < 2100 or in_flight:
+                while in_flight:
+                    first.reader.finish(in_flight.pop())
                 await asyncio.sleep(0.001)
 
     assert sorted(Counter(first.values).items()) == [
@@ -283,7 +283,7 @@ async def test_a_tiny_budget_delivers_everything_once_and_stays_bounded(
 
 async def test_a_full_hand_gets_nothing_more_until_it_lets_go(kafka: KafkaSettings, topic_prefix: str) -> None:
     await make_topic(kafka, topic_prefix)
-    async with reading(kafka, topic_prefix, keep, max_in_hand_bytes=1000) as first:
+    async with reading(kafka, topic_prefix, keep, max_in_flight_bytes=1000) as first:
         await produce(kafka, topic_prefix, [b"1" * 1000])
         await first.until(lambda: len(first.records) == 1)
         await first.until(lambda: first.reader._member._paused == {0})
@@ -355,7 +355,7 @@ async def test_records_deleted_while_reading_is_paused_are_a_reported_loss(
 ) -> None:
     await make_topic(kafka, topic_prefix)
     with structlog.testing.capture_logs() as logs:
-        async with reading(kafka, topic_prefix, keep, max_in_hand_records=1) as first:
+        async with reading(kafka, topic_prefix, keep, max_in_flight_records=1) as first:
             await produce(kafka, topic_prefix, numbered(1))
             await first.until(lambda: first.reader._member._paused == {0})
             await produce(kafka, topic_prefix, numbered(9, first=1))

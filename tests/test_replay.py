@@ -24,9 +24,9 @@ from test_pipeline import minimal_record, publish, single_object
 from test_refusals import fault
 from world import ALL, World, consuming_one, make_batch, make_users, sandbox_account, world
 
-from consumer.account.pipeline import Account, Where
+from consumer.account.runtime import Account, Deployment
 from consumer.account.settings import ConsumerSettings
-from consumer.replay.replayer import Order, StaysParkedError, Wish
+from consumer.replay.replayer import ReplayOrder, StaysParkedError, Wish
 from consumer.replay.replayer import replay as send_again
 from consumer.retries.clock import REAL_TIME, Time
 from ledger.receipts import keep_receipts
@@ -478,11 +478,11 @@ async def in_process(
     """Replay records to an account, TikTok's by default, by a clock a hundred times as fast."""
     seen = Seen()
     wishes = {one.origin: Wish("custom:VIP") for one in wanted}
-    order = Order(replay_id=replay_id, wishes=wishes, rate=1.0, **how)
-    where = Where(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=pace)
+    order = ReplayOrder(replay_id=replay_id, wishes=wishes, rate=1.0, **how)
+    deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=pace)
     served = to or sandbox_account(Target("tiktok"), found.sandbox_url)
     try:
-        await send_again(served, ConsumerSettings(), where, order, seen)
+        await send_again(served, ConsumerSettings(), deployment, order, seen)
     except StaysParkedError as error:
         seen.words.add(f"stays {error.error.code}")
     return seen

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.delivery.outcome import Settled, Within, join, left
+from consumer.delivery.platform_outcome import PlatformOutcome, Within, join, left
 from consumer.delivery.refused_row_search import Search
 from providers.kit.provider import Rejection, Sent
 from providers.kit.rows.row_groups import RowGroup
@@ -122,8 +122,8 @@ spans = st.lists(st.integers(1, 20), min_size=2, max_size=30)
 
 
 @given(st.integers(0, 1000), st.integers(1, 100), st.sets(st.integers(0, 99)))
-def test_what_is_left_of_a_span_is_all_but_what_was_settled(first: int, count: int, settled: set[int]) -> None:
-    cut = sorted(first + place for place in settled if place < count)
+def test_what_is_left_of_a_span_is_all_but_what_was_settled(first: int, count: int, outcome: set[int]) -> None:
+    cut = sorted(first + place for place in outcome if place < count)
     found = left(Span(first=first, count=count), cut)
     indexes = [index for span in found for index in range(span.first, span.first + span.count)]
     assert indexes == [index for index in range(first, first + count) if index not in set(cut)]
@@ -156,14 +156,14 @@ def test_every_user_is_counted_once_over_all_tries_however_many_spans_a_pointer_
     for _ in range(4):
         open_before = progress.open if progress else [span]
         rows = [index for part in open_before for index in range(part.first, part.first + part.count)]
-        settled = Settled.after(progress)
+        outcome = PlatformOutcome.after(progress)
         chosen = sorted(data.draw(st.sets(st.sampled_from(rows)))) if rows else []
         cut = data.draw(st.integers(0, len(chosen)))
         unplaced = data.draw(st.integers(0, cut))
-        settled.take(RowGroup([None] * cut, chosen[:cut]), Sent(unplaced={REFUSED: unplaced} if unplaced else {}))  # type: ignore[list-item] # rows are only counted
+        outcome.take(RowGroup([None] * cut, chosen[:cut]), Sent(unplaced={REFUSED: unplaced} if unplaced else {}))  # type: ignore[list-item] # rows are only counted
         for index in chosen[cut:]:
-            settled.refuse(index, REFUSED)
-        progress = settled.progress(open_before, 0, most)
+            outcome.refuse(index, REFUSED)
+        progress = outcome.progress(open_before, 0, most)
         assert len(progress.open) <= max(most, len(open_before))
         is_open = sum(part.count for part in progress.open)
         assert progress.accepted + sum(progress.rejected_reasons.values()) + is_open == size

@@ -25,10 +25,10 @@ from schemas.records import Origin
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.read.chosen_records import GONE, PickReader
+from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.record_fetcher import Fetcher
+from streams.read.record_fetcher import RecordFetcher
 from streams.read.tail import END, Tail, end_offsets, read_to_end, scan
 from streams.write.writer import Writer
 
@@ -145,9 +145,9 @@ async def test_what_is_looked_for_where_no_record_is_handed_over_is_gone(
     await aborted(kafka, topic_prefix, b"no")
     places = [Origin(topic=topic_prefix, partition=0, offset=offset) for offset in range(4)]
     async with asyncio.timeout(PATIENCE):
-        found = [await Fetcher(kafka).fetch(place) for place in places]
+        found = [await RecordFetcher(kafka).fetch(place) for place in places]
         assert [record and record.value for record in found] == [b"1", None, None, None]
-        reader = PickReader(kafka, group_id=f"{topic_prefix}.replay.r-1", topic=topic_prefix, wanted=places)
+        reader = ChosenRecordReader(kafka, group_id=f"{topic_prefix}.replay.r-1", topic=topic_prefix, wanted=places)
         async with reader:
             picked = [record async for records in reader.batches() for record in records]
     assert sorted((record.origin.offset, record.error) for record in picked if record.error) == [

@@ -14,7 +14,7 @@ import aiohttp
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 import sandbox
-from consumer.account.pipeline import Account
+from consumer.account.runtime import Account
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from consumer.retries.clock import REAL_TIME, Time

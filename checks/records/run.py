@@ -15,7 +15,7 @@ from typing import Any
 import sandbox
 from checks.records.values import Made, make_good, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.account.pipeline import Account, running
+from consumer.account.runtime import Account, running
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from ledger.following import followed_view

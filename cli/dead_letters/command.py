@@ -31,7 +31,7 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topic_ids import log_id
 from streams.cluster.topics import TopicNames
 from streams.read.consumer_thread import Record
-from streams.read.record_fetcher import Fetcher
+from streams.read.record_fetcher import RecordFetcher
 from streams.read.tail import scan
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
@@ -66,7 +66,7 @@ class Post:
     async def content(self, origin: Origin) -> Content:
         """Fetch the record of a letter. Raises RegistryUnavailableError."""
         try:
-            record = await Fetcher(self.kafka).fetch(origin)
+            record = await RecordFetcher(self.kafka).fetch(origin)
         except KafkaUnreachableError as error:
             return Content(str(error))
         if record is None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from yarl import URL
 
-from consumer.account.pipeline import Account
+from consumer.account.runtime import Account
 from producer.request.unknown_names import Ignored
 from providers.kit.http import Answer, Request, Transport
 from providers.kit.provider import AnyProvider, Rejection, Surroundings

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cli.preview.command import made_up_provider
 from cli.printing.masking import DOTS, mask
-from consumer.account.pipeline import Account
+from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError
 from providers.kit.rows.rejection_reasons import reason_of
 from providers.kit.rows.traces import Explained, Trace, explained

@@ -16,7 +16,7 @@ from cli.replay.printing import plan_lines
 from cli.replay.run import Tools, send
 from cli.replay.saved_replays import Replay, ReplayError, alone, find, new_id, save
 from cli.replay.selection import Choice
-from consumer.account.pipeline import Where
+from consumer.account.runtime import Deployment
 from schemas.records import Origin, is_of_log
 from schemas.target import Target, parse_target
 from streams.cluster.topic_watch import held_partitions
@@ -89,14 +89,14 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
     Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError, and
     NotAllReadError where some of what says what to send could not be read, so that not all may have been sent.
     """
-    _check_place(asked.choice, tools.where.names.batches)
+    _check_place(asked.choice, tools.deployment.names.batches)
     found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
     accounts = [tools.account(parse_target(text)) for text in found.targets]
-    plan = await planned(found, [account.target for account in accounts], tools.where)
+    plan = await planned(found, [account.target for account in accounts], tools.deployment)
     parts = plan.parts
     pairs = [(account, part) for account, part in zip(accounts, parts, strict=True) if part.wishes]
     print_lines(plan_lines(parts, [estimate(*each, found.rate) for each in zip(accounts, parts, strict=True)]))
-    print_lines(await _held_up(tools.where))
+    print_lines(await _held_up(tools.deployment))
     if asked.resume:
         print_lines(["Of these, what was finished before is left out."])
     if not pairs or asked.is_dry:
@@ -113,10 +113,12 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
     plan.check()
 
 
-async def _held_up(where: Where) -> Sequence[str]:
+async def _held_up(deployment: Deployment) -> Sequence[str]:
     """Say which open transactions of publishers hide what stands in the log after their beginning."""
-    held = await held_partitions(where.kafka, where.names.batches)
-    places = [Origin(topic=where.names.batches, partition=number, offset=offset) for number, offset in held.items()]
+    held = await held_partitions(deployment.kafka, deployment.names.batches)
+    places = [
+        Origin(topic=deployment.names.batches, partition=number, offset=offset) for number, offset in held.items()
+    ]
     return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in places]
 
 
@@ -125,9 +127,9 @@ async def _begun(asked: Asked, tools: Tools) -> Replay:
     return Replay(
         id=new_id(),
         created_at=datetime.now(UTC),
-        log=await _log(tools.where),
-        log_id=tools.where.log_id,
-        ends=await end_offsets(tools.where.kafka, tools.where.names.batches),
+        log=await _log(tools.deployment),
+        log_id=tools.deployment.log_id,
+        ends=await end_offsets(tools.deployment.kafka, tools.deployment.names.batches),
         targets=[str(target) for target in asked.targets],
         choice=asked.choice,
         rate=asked.rate or DEFAULT_RATE,
@@ -137,19 +139,19 @@ async def _begun(asked: Asked, tools: Tools) -> Replay:
 
 async def _resumed(asked: Asked, tools: Tools) -> Replay:
     found = await asyncio.to_thread(find, tools.data, asked.resume or "")
-    if found.log != await _log(tools.where):
+    if found.log != await _log(tools.deployment):
         raise ReplayError(f"{found.id} is of another Kafka or topic: set what was set at its start")
-    now = await end_offsets(tools.where.kafka, tools.where.names.batches)
+    now = await end_offsets(tools.deployment.kafka, tools.deployment.names.batches)
     is_beyond = any(end > at for end, at in zip_longest(found.ends, now, fillvalue=0))
-    if is_beyond or not is_of_log(found.log_id, tools.where.log_id):
+    if is_beyond or not is_of_log(found.log_id, tools.deployment.log_id):
         raise ReplayError(f"{found.id} is of a log that was deleted and made anew since: begin a new replay")
     if found.is_done:
         raise ReplayError(f"{found.id} is complete; send what failed by a new one, with --only failed")
     return msgspec.structs.replace(found, rate=asked.rate or found.rate)
 
 
-async def _log(where: Where) -> str:
-    return f"{await cluster_id(where.kafka)}/{where.names.batches}"
+async def _log(deployment: Deployment) -> str:
+    return f"{await cluster_id(deployment.kafka)}/{deployment.names.batches}"
 
 
 async def _confirm() -> None:

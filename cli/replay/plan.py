@@ -11,7 +11,7 @@ from cli.printing.tables import print_lines
 from cli.replay.saved_replays import Replay, ReplayError
 from cli.replay.selection import Chosen, Ends, Part, chosen_of, part_for, seconds_for
 from cli.undecodable import Undecodable
-from consumer.account.pipeline import Account, Where
+from consumer.account.runtime import Account, Deployment
 from providers.installed import rates_of
 from providers.kit.http import Answer, Request
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
@@ -41,34 +41,34 @@ class Plan:
             one.check()
 
 
-async def planned(found: Replay, targets: Sequence[Target], where: Where) -> Plan:
+async def planned(found: Replay, targets: Sequence[Target], deployment: Deployment) -> Plan:
     """Return what goes to each account, by the receipts of what stood in the log at the replay's start.
 
     Raises NotAllReadError where a registry is needed and none is set.
     """
-    receipts, completions = Undecodable("receipts", where.framing), Undecodable("completions", where.framing)
-    await _await_receipts(found.ends, where)
+    receipts, completions = Undecodable("receipts", deployment.framing), Undecodable("completions", deployment.framing)
+    await _await_receipts(found.ends, deployment)
     records: dict[Origin, Chosen] = {}
 
     def choose(record: Record) -> None:
-        receipt = decode_batch_receipt(record.value, where.framing)
-        if not is_of_log(receipt.log_id, where.log_id):
+        receipt = decode_batch_receipt(record.value, deployment.framing)
+        if not is_of_log(receipt.log_id, deployment.log_id):
             return
         origin = receipt.origin
-        is_before = origin.topic == where.names.batches and origin.offset < _at(found.ends, origin.partition)
+        is_before = origin.topic == deployment.names.batches and origin.offset < _at(found.ends, origin.partition)
         if is_before and found.choice.has(receipt):
             records[origin] = chosen_of(receipt)
 
-    await _scan(where, where.names.receipts, receipts, choose)
-    ends = Ends(origins=records.keys(), without=found.id, log_id=where.log_id)
+    await _scan(deployment, deployment.names.receipts, receipts, choose)
+    ends = Ends(origins=records.keys(), without=found.id, log_id=deployment.log_id)
     if found.choice.is_by_end:
         await _scan(
-            where,
-            where.names.completions,
+            deployment,
+            deployment.names.completions,
             completions,
-            lambda record: ends.take(decode_batch_completion(record.value, where.framing), record.timestamp),
+            lambda record: ends.take(decode_batch_completion(record.value, deployment.framing), record.timestamp),
         )
-    firsts = await first_offsets(where.kafka, where.names.batches)
+    firsts = await first_offsets(deployment.kafka, deployment.names.batches)
     parts = [part_for(target, records.values(), ends, found.choice, firsts) for target in targets]
     return Plan(parts=parts, undecodable=[receipts, completions])
 
@@ -77,26 +77,28 @@ def _at(ends: Sequence[int], partition: int) -> int:
     return ends[partition] if partition < len(ends) else 0
 
 
-async def _scan(where: Where, topic: str, undecodable: Undecodable, take: Callable[[Record], None]) -> None:
+async def _scan(deployment: Deployment, topic: str, undecodable: Undecodable, take: Callable[[Record], None]) -> None:
     """Hand over what a topic holds; what nobody can decode is left out, and said."""
-    await scan(where.kafka, topic, undecodable.counted(take))
+    await scan(deployment.kafka, topic, undecodable.counted(take))
     if undecodable.is_setting_missing:
         undecodable.check()
     print_lines(undecodable.lines(), sys.stderr)
 
 
-async def _await_receipts(ends: Sequence[int], where: Where) -> None:
+async def _await_receipts(ends: Sequence[int], deployment: Deployment) -> None:
     """Return when the ledger has passed these ends of the log. Raises ReplayError where it does not get there."""
-    names, since, before = where.names, time.monotonic(), -1
-    firsts = await first_offsets(where.kafka, names.batches)
+    names, since, before = deployment.names, time.monotonic(), -1
+    firsts = await first_offsets(deployment.kafka, names.batches)
     while True:
-        passed = await committed_offsets(where.kafka, names.ledger_group, names.batches, len(ends), where.log_id)
+        passed = await committed_offsets(
+            deployment.kafka, names.ledger_group, names.batches, len(ends), deployment.log_id
+        )
         left = sum(max(0, end - max(at, first)) for end, at, first in zip(ends, passed, firsts, strict=False))
         if not left:
             return
         if left != before:
             since, before = time.monotonic(), left
-        is_served = await groups_with_members(where.kafka, [names.ledger_group])
+        is_served = await groups_with_members(deployment.kafka, [names.ledger_group])
         if time.monotonic() - since > (LEDGER_LIMIT if is_served else NOBODY_LIMIT):
             raise ReplayError(_no_receipts(left, is_served=bool(is_served)))
         await asyncio.sleep(0.2)

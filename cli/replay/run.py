@@ -13,9 +13,9 @@ from cli.replay.printing import Outcome, summary_lines
 from cli.replay.progress_bars import line_for, shown_progress
 from cli.replay.saved_replays import Replay, ReplayError, save
 from cli.replay.selection import Part
-from consumer.account.pipeline import Account, Where
+from consumer.account.runtime import Account, Deployment
 from consumer.account.settings import ConsumerSettings
-from consumer.replay.replayer import Onlooker, Order, StaysParkedError, replay, replay_group
+from consumer.replay.replayer import ReplayObserver, ReplayOrder, StaysParkedError, replay, replay_group
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.cluster.groups import delete_group
@@ -29,7 +29,7 @@ LEAST_IN_HAND = 1_000_000
 class Tools:
     """What a replay works with. `account` returns that of a target and raises ConfigError."""
 
-    where: Where
+    deployment: Deployment
     settings: ConsumerSettings
     data: Path
     account: Callable[[Target], Account]
@@ -40,12 +40,12 @@ async def send(found: Replay, pairs: Sequence[tuple[Account, Part]], tools: Tool
     how = f"audience replay --resume {found.id}"
     print_lines([f"Replay {found.id}; if it is interrupted, go on by: {how}"])
     outcomes = [Outcome(target=account.target, records=len(part.wishes)) for account, part in pairs]
-    in_hand = max(LEAST_IN_HAND, tools.settings.in_hand // len(pairs))
-    shared = tools.settings.model_copy(update={"in_hand": in_hand})
+    in_flight = max(LEAST_IN_HAND, tools.settings.in_flight // len(pairs))
+    shared = tools.settings.model_copy(update={"in_flight": in_flight})
     try:
         with shown_progress() as progress:
             sending = [
-                _send_one(account, part, found, shared, tools.where, line_for(outcome, progress))
+                _send_one(account, part, found, shared, tools.deployment, line_for(outcome, progress))
                 for (account, part), outcome in zip(pairs, outcomes, strict=True)
             ]
             ends = await asyncio.gather(*sending, return_exceptions=True)
@@ -62,25 +62,30 @@ async def send(found: Replay, pairs: Sequence[tuple[Account, Part]], tools: Tool
 
 
 async def _send_one(
-    account: Account, part: Part, found: Replay, settings: ConsumerSettings, where: Where, onlooker: Onlooker
+    account: Account,
+    part: Part,
+    found: Replay,
+    settings: ConsumerSettings,
+    deployment: Deployment,
+    observer: ReplayObserver,
 ) -> None:
     try:
-        await replay(account, settings, where, _order(found, part), onlooker)
+        await replay(account, settings, deployment, _order(found, part), observer)
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
 
 
-def _order(found: Replay, part: Part) -> Order:
-    return Order(replay_id=found.id, wishes=part.wishes, rate=found.rate, with_attributes=found.with_attributes)
+def _order(found: Replay, part: Part) -> ReplayOrder:
+    return ReplayOrder(replay_id=found.id, wishes=part.wishes, rate=found.rate, with_attributes=found.with_attributes)
 
 
 async def _close(found: Replay, targets: Sequence[Target], tools: Tools) -> None:
     """1. Note that nothing is left. 2. Delete the groups, which would seem to fall behind as the log goes on."""
     await asyncio.to_thread(save, tools.data, msgspec.structs.replace(found, is_done=True))
     for target in targets:
-        group_id = replay_group(target, tools.where.names.prefix, found.id)
+        group_id = replay_group(target, tools.deployment.names.prefix, found.id)
         try:
-            await delete_group(tools.where.kafka, group_id)
+            await delete_group(tools.deployment.kafka, group_id)
         except KafkaUnreachableError as error:
             log.warning("The group of a replay is left behind.", group=group_id, why=str(error))
 

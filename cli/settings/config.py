@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from cli.settings.environment import PROVIDERS, Environment
-from consumer.account.pipeline import Account
+from consumer.account.runtime import Account
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address, ServerSettings, parse_address
 from providers.installed import installed

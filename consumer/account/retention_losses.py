@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from consumer.account.pipeline import Where
-from consumer.retries.kafka_retries import patiently
+from consumer.account.runtime import Deployment
+from consumer.retries.kafka_retries import keep_trying
 from schemas.records import AccountLoss
 from schemas.target import Target
 from streams.read.group_member import Loss
@@ -15,12 +15,12 @@ from streams.write.writer import Writer
 
 
 @dataclass(slots=True)
-class Losses:
+class RetentionLosses:
     """What one process of an account found lost, and has yet to write to the topic of accounts."""
 
     target: Target
     writer: Writer
-    where: Where
+    deployment: Deployment
     now: Callable[[], datetime]
     _noted: "asyncio.Queue[Loss]" = field(default_factory=asyncio.Queue, init=False)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop, init=False)
@@ -44,6 +44,6 @@ class Losses:
             records=loss.records,
             reported_at=self.now(),
         )
-        topic, framing = self.where.names.accounts, self.where.framing
+        topic, framing = self.deployment.names.accounts, self.deployment.framing
         what = "A loss is not acknowledged"
-        await patiently(lambda: write_loss(self.writer, topic, told, framing), what, self.where.time)
+        await keep_trying(lambda: write_loss(self.writer, topic, told, framing), what, self.deployment.time)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from consumer.account.health import serve_health
 from consumer.account.pace_share import share_of
-from consumer.account.pipeline import Account, Manner, Where, now, opened_way, running
-from consumer.account.retention_losses import Losses
+from consumer.account.retention_losses import RetentionLosses
+from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
-from consumer.records.concurrency_limit import Places
+from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.runner import Runner, trial_of_pointers
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
@@ -27,7 +27,7 @@ from streams.cluster.topics import TopicNames
 from streams.read.group_member import OnLoss
 from streams.read.group_reader import GroupReader
 from streams.read.messages import SURE
-from streams.read.record_fetcher import Fetcher
+from streams.read.record_fetcher import RecordFetcher
 from streams.tables.account_registrations import register
 from streams.write.writer import Writer
 
@@ -52,16 +52,16 @@ async def consume(
     Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group. Where a topic
     was made anew it begins again with the new one. Raises StreamError where Kafka can't be worked with.
     """
-    where = Where(kafka=kafka, names=names, framing=framing, time=time)
+    deployment = Deployment(kafka=kafka, names=names, framing=framing, time=time)
     readiness = Readiness()
     async with health_of(settings, readiness.why_not):
-        await anew(lambda: _consume(account, settings, where, readiness))
+        await anew(lambda: _consume(account, settings, deployment, readiness))
 
 
-async def _consume(account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness) -> None:
-    async with _open(account, settings, where, readiness) as parts:
-        runner, gate = parts.runner, parts.runner.handler.delivery.gate
-        await tended(runner.run(), parts.background, runner.reader.stop_reading, gate, settings.finishing)
+async def _consume(account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness) -> None:
+    async with _open(account, settings, deployment, readiness) as parts:
+        runner, breaker = parts.runner, parts.runner.handler.delivery.breaker
+        await tended(runner.run(), parts.background, runner.reader.stop_reading, breaker, settings.finishing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,66 +75,68 @@ class _Parts:
 
 @asynccontextmanager
 async def _open(
-    account: Account, settings: ConsumerSettings, where: Where, readiness: Readiness
+    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness
 ) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(Writer(where.kafka))
-        everyone = await register(where.kafka, writer, where.names, [account.target], now, where.framing)
+        writer = await stack.enter_async_context(Writer(deployment.kafka))
+        everyone = await register(deployment.kafka, writer, deployment.names, [account.target], now, deployment.framing)
         registered = everyone[account.target]
-        ids = await topic_ids(where.kafka, (where.names.batches, *_read(account, where)))
-        watch = await stack.enter_async_context(watched_topics(where.kafka, where.names.batches, ids))
-        where = dataclasses.replace(where, log_id=watch.log_id)
-        losses = Losses(account.target, writer, where, now)
-        reader, pointers = _readers(account, settings, where, ids, registered, losses.note)
+        ids = await topic_ids(deployment.kafka, (deployment.names.batches, *_read(account, deployment)))
+        watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
+        deployment = dataclasses.replace(deployment, log_id=watch.log_id)
+        losses = RetentionLosses(account.target, writer, deployment, now)
+        reader, pointers = _readers(account, settings, deployment, ids, registered, losses.note)
         known = len(registered.first_offsets)
-        partitions = await stack.enter_async_context(followed_partitions(where.kafka, where.names.batches, known))
-        manner = Manner(
+        partitions = await stack.enter_async_context(
+            followed_partitions(deployment.kafka, deployment.names.batches, known)
+        )
+        serving = Serving(
             share=lambda: share_of(reader.partitions, partitions.count),
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         )
-        way = await stack.enter_async_context(opened_way(account, settings, where, writer, manner))
+        runtime = await stack.enter_async_context(opened_runtime(account, settings, deployment, writer, serving))
         telling = await stack.enter_async_context(running(losses.tell()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
         runner = Runner(
-            handler=way.handler,
+            handler=runtime.handler,
             reader=reader,
             pointers=pointers,
-            fetcher=Fetcher(where.kafka, sure=SURE),
-            batches=where.names.batches,
-            retry=where.names.retry(account.target.group_id(where.names.prefix)),
-            trial=await stack.enter_async_context(trial_of_pointers(where.framing)),
-            places=Places(account.settings.slots + SPARE, settings.in_hand),
+            fetcher=RecordFetcher(deployment.kafka, sure=SURE),
+            batches=deployment.names.batches,
+            retry=deployment.names.retry(account.target.group_id(deployment.names.prefix)),
+            trial=await stack.enter_async_context(trial_of_pointers(deployment.framing)),
+            limiter=InFlightLimiter(account.settings.slots + SPARE, settings.in_flight),
         )
-        yield _Parts(runner, (*way.background, telling, partitions.following, watch.watching))
+        yield _Parts(runner, (*runtime.background, telling, partitions.following, watch.watching))
 
 
-def _read(account: Account, where: Where) -> Collection[str]:
+def _read(account: Account, deployment: Deployment) -> Collection[str]:
     """Return the topics besides the log that a consumer reads."""
-    names = where.names
+    names = deployment.names
     return names.retry(account.target.group_id(names.prefix)), names.accounts, names.directory
 
 
 def _readers(
     account: Account,
     settings: ConsumerSettings,
-    where: Where,
+    deployment: Deployment,
     ids: Mapping[str, str],
     registered: AccountRegistration,
     on_loss: OnLoss,
 ) -> tuple[GroupReader, GroupReader]:
     """Return the readers of the log and of the pointers to later attempts."""
-    kafka, names = where.kafka, where.names
+    kafka, names = deployment.kafka, deployment.names
     group = account.target.group_id(names.prefix)
     log_reader = GroupReader(
         kafka,
         group_id=group,
         topic=names.batches,
-        first_offset=lambda partition: registered.first_offset(partition, where.log_id),
-        max_in_hand_bytes=settings.in_hand,
+        first_offset=lambda partition: registered.first_offset(partition, deployment.log_id),
+        max_in_flight_bytes=settings.in_flight,
         on_loss=on_loss,
-        topic_id=where.log_id,
+        topic_id=deployment.log_id,
     )
     retry = names.retry(group)
     pointers = GroupReader(
@@ -142,7 +144,7 @@ def _readers(
         group_id=retry,
         topic=retry,
         first_offset=lambda _: 0,
-        max_in_hand_records=MOST_POINTERS,
+        max_in_flight_records=MOST_POINTERS,
         topic_id=ids.get(retry),
         with_headers=True,
     )

@@ -37,7 +37,7 @@ class ConsumerSettings(BaseModel):
         alias="AUDIENCE_SEARCH_CALLS",
         description="Calls of a record and try in which rows that a platform refuses are looked for; then later on.",
     )
-    in_hand: Annotated[int, Field(ge=1_000_000)] = Field(
+    in_flight: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,
         alias="AUDIENCE_IN_HAND",
         description="Bytes of records that a process holds at once; some ten times as much when decoded.",

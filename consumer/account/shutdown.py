@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from consumer.retries.circuit_breaker import Gate
+from consumer.retries.circuit_breaker import CircuitBreaker
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ async def tended(
     work: Coroutine[Any, Any, None],
     background: "Collection[asyncio.Task[None]]",
     stop: Callable[[], Awaitable[None]],
-    gate: Gate,
+    breaker: CircuitBreaker,
     timeout: float,
 ) -> None:
     """Run work to its end. Raises what it raises, and what the background raises, which never ends well.
@@ -33,7 +33,7 @@ async def tended(
             await task
     except asyncio.CancelledError:
         await stop()
-        await _finish(handling, gate, timeout)
+        await _finish(handling, breaker, timeout)
         raise
     finally:
         if handling.cancel():
@@ -41,11 +41,11 @@ async def tended(
             await asyncio.gather(handling, return_exceptions=True)
 
 
-async def _finish(handling: "asyncio.Task[None]", gate: Gate, timeout: float) -> None:
+async def _finish(handling: "asyncio.Task[None]", breaker: CircuitBreaker, timeout: float) -> None:
     """Wait for what is in hand, within the limit; while the account is parked nothing would come of it."""
     clock = asyncio.get_running_loop().time
     begun, is_said = clock(), False
-    while not handling.done() and not gate.is_closed and clock() < begun + timeout:
+    while not handling.done() and not breaker.is_closed and clock() < begun + timeout:
         await asyncio.wait({handling}, timeout=0.2)
         if not handling.done() and not is_said and clock() > begun + SAID_AFTER:
             is_said = True

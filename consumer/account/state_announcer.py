@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from consumer.retries.clock import Time
-from consumer.retries.kafka_retries import patiently
+from consumer.retries.kafka_retries import keep_trying
 from providers.kit.errors import PlatformError, ThrottleError
 from schemas.avro.framing import Framing
 from schemas.records import AccountState
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Announcer:
+class StateAnnouncer:
     """What one process of an account says of it on the topic of accounts; returns when Kafka has it."""
 
     target: Target
@@ -77,4 +77,4 @@ class Announcer:
 
     async def _write(self, state: AccountState) -> None:
         what = "The account's state is not acknowledged"
-        await patiently(lambda: write_state(self.writer, self.topic, state, self.framing), what, self.time)
+        await keep_trying(lambda: write_state(self.writer, self.topic, state, self.framing), what, self.time)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from consumer.retries.clock import Time
-from consumer.retries.kafka_retries import patiently
+from consumer.retries.kafka_retries import keep_trying
 from providers.kit.errors import RejectError, RetryError, StopError, platform_error
 from providers.kit.provider import AnyProvider
 from schemas.records import AudienceType, Claim, DirectoryEntry
@@ -194,7 +194,7 @@ class _Name:
             claim=claim,
             written_at=self.of.now(),
         )
-        await patiently(
+        await keep_trying(
             lambda: self.of.directory.write(self.text, entry or None),
             "An entry of the directory is not acknowledged",
             self.of.time,

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.completion_report import Tally
-from consumer.delivery.outcome import Settled, Within
+from consumer.delivery.outcome import Outcome
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, Sending
+from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.retries.attempts import Attempts, History
-from consumer.retries.circuit_breaker import Gate
+from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
@@ -20,7 +20,7 @@ from schemas.records import AudienceBatch, AudienceUser, Progress, Span
 
 FRESH = History()
 
-NoticeOf = Callable[[PlatformError, Tally], Awaitable[None]]
+NoticeOf = Callable[[PlatformError, Outcome], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Delivery:
 
     provider: AnyProvider
     throttles: Throttles
-    gate: Gate
+    breaker: CircuitBreaker
     policy: RetryPolicy
     time: Time
     audiences: Audiences
@@ -46,7 +46,7 @@ class Delivery:
         history: History = FRESH,
         is_wanted: Callable[[], bool] = lambda: True,
         only: Container[int] | None = None,
-    ) -> Tally:
+    ) -> Outcome:
         """Deliver a batch, or of its users only those with these indexes in the request.
 
         Return what happened to each; the platform's errors are in there. Users that an earlier try settled by its
@@ -59,32 +59,32 @@ class Delivery:
         """
         numbered = enumerate(batch.users, start=batch.first_index)
         chosen = [(index, user) for index, user in numbered if only is None or index in only]
-        tally = Tally(
+        outcome = Outcome(
             received=len(chosen),
             span=Span(first=batch.first_index, count=len(batch.users)),
             progress_before=history.progress,
-            platform=Settled.after(history.progress),
+            platform=PlatformOutcome.after(history.progress),
         )
         attempts = Attempts(
             policy=self.policy,
             throttles=self.throttles,
-            gate=self.gate,
+            breaker=self.breaker,
             time=self.time,
-            notice=lambda error: notice(error, tally),
+            notice=lambda error: notice(error, outcome),
             context={"batch_id": batch.batch_id, "provider": self.provider.name},
             batch_id=batch.batch_id,
             history=history,
             is_wanted=is_wanted,
         )
         made = _still_open(await self._make_rows(chosen), history.progress)
-        tally.repaired, tally.dropped = made.repaired, made.dropped
+        outcome.repaired, outcome.dropped = made.repaired, made.dropped
         for index, rejection in made.rejected:
-            tally.reject(index, rejection)
+            outcome.reject(index, rejection)
         if made.rows:
             name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
-            await self._send_all(batch, name, made, attempts, tally)
-        tally.attempts, tally.excused = attempts.most, attempts.excused
-        return tally
+            await self._send_all(batch, name, made, attempts, outcome)
+        outcome.attempts, outcome.excused = attempts.most, attempts.excused
+        return outcome
 
     async def _make_rows(self, users: Sequence[tuple[int, AudienceUser]]) -> Rows:
         """One record after the other, so that the first can be under way while the next is prepared."""
@@ -95,16 +95,18 @@ class Delivery:
                 await asyncio.sleep(0)
         return made
 
-    async def _send_all(self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, tally: Tally) -> None:
+    async def _send_all(
+        self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, outcome: Outcome
+    ) -> None:
         """Send rows, and see to what is left of searches at the end: 1. all at once, 2. their ends together."""
         groups = list(group_rows(made, self.provider.limits))
         progress = attempts.history.progress
         sending = Sending(
-            call=_Calling(self, batch, name, attempts, tally),
-            tally=tally,
+            call=_Calling(self, batch, name, attempts, outcome),
+            outcome=outcome,
             attempts=attempts,
             calls=Calls(max(0, self.search_calls - len(groups))),
-            is_whole=tally.received == len(batch.users),
+            is_whole=outcome.received == len(batch.users),
             step=progress.step if progress else 0,
         )
         async with asyncio.TaskGroup() as tasks:
@@ -135,7 +137,7 @@ class _Calling:
     batch: AudienceBatch
     name: str
     attempts: Attempts
-    tally: Tally
+    outcome: Outcome
 
     async def __call__(self, rows: RowGroup) -> Sent:
         """Send rows, and again until that passes or never will. Raises what Attempts do; RowsRefusedError."""
@@ -143,7 +145,7 @@ class _Calling:
 
     async def _once(self, rows: RowGroup) -> Sent:
         audience_id = await self.delivery.audiences.ask(self.name, self.batch.type)
-        self.tally.audience_id = audience_id
+        self.outcome.audience_id = audience_id
         try:
             return await self.delivery.provider.send(audience_id, rows.rows)
         except AudienceGoneError:

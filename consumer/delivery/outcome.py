@@ -1,159 +1,195 @@
-"""What a platform did with the users of one record, over all tries: counts, and who is still open."""
+"""Add up what happened to the users of a record, and make its completion."""
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from datetime import datetime
+from operator import itemgetter
 
+import msgspec
+
+from consumer.delivery.platform_outcome import MAX_REJECTED_USERS, MAX_REQUEST_IDS, PlatformOutcome
+from consumer.retries.attempts import PostponedError
+from providers.kit.errors import PlatformError
 from providers.kit.provider import Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of
 from providers.kit.rows.row_groups import RowGroup
-from schemas.records import Progress, RejectedUser, Span
+from schemas.records import (
+    LIVE,
+    AudienceBatch,
+    BatchCompletion,
+    Counts,
+    Origin,
+    Progress,
+    RejectedUser,
+    Span,
+    Status,
+)
+from schemas.target import Target
+from schemas.validity import is_uuid, is_whole
 
-MAX_REJECTED_USERS = 1000
-"""Rejected users that are listed; with 100 bytes each a completion stays far below a record's limit."""
-
-MAX_REQUEST_IDS = 100
-
-MAX_SPANS = 1000
-"""Spans of open users that a pointer names, some five bytes each."""
+NOBODY = Span(first=0, count=0)
 
 
-@dataclass(slots=True)
-class Settled:
-    """What a platform did with users; begins with what earlier tries came to."""
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What happened to the users of one record so far."""
 
-    accepted: int = 0
-    matched: int | None = None
-    reasons: Counter[str] = field(default_factory=Counter)
-    listed: dict[int, Rejection] = field(default_factory=dict)
-    request_ids: list[str] = field(default_factory=list)
-    _taken: list[Sequence[int]] = field(default_factory=list)
-    """Indexes of the users in calls that were taken in this try."""
-    _refused: dict[int, str] = field(default_factory=dict)
-    """What each user that was refused in this try is counted under; where only a number is known, any of its call."""
+    received: int = 0
+    span: Span = NOBODY
+    """The record's users, by their indexes in the request."""
+    progress_before: Progress | None = None
+    platform: PlatformOutcome = field(default_factory=PlatformOutcome)
+    attempts: int = 0
+    audience_id: str | None = None
+    error: PlatformError | None = None
+    postponed: PostponedError | None = None
+    step: int = 0
+    """Users of a call with which the search for refused ones goes on in a later try; 0: there is none."""
+    is_given_up: bool = False
+    """Whether the record is another process's by now, so that nothing is to be said of it."""
+    excused: float = 0.0
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    unusable: list[tuple[int, Rejection]] = field(default_factory=list)
+    _unusable_reasons: Counter[str] = field(default_factory=Counter)
 
-    @classmethod
-    def after(cls, progress: Progress | None) -> "Settled":
-        """Return what the tries before this one came to."""
-        before = progress or Progress()
-        return cls(
-            accepted=before.accepted,
-            matched=before.matched,
-            reasons=Counter(before.rejected_reasons),
-            listed={user.index: Rejection(user.field, user.reason) for user in before.rejected_users},
-            request_ids=list(before.request_ids),
-        )
+    def reject(self, index: int, rejection: Rejection) -> None:
+        """Count a user that makes no row; `index` is the user's place in the request."""
+        self._unusable_reasons[reason_of(rejection)] += 1
+        if len(self.unusable) < MAX_REJECTED_USERS:
+            self.unusable.append((index, rejection))
 
-    def refuse(self, index: int, rejection: Rejection) -> None:
-        """Count a user whom the platform does not want."""
-        self.reasons[reason_of(rejection)] += 1
-        self._refused[index] = reason_of(rejection)
-        if len(self.listed) < MAX_REJECTED_USERS:
-            self.listed[index] = rejection
+    def add(self, group: RowGroup, sent: Sent) -> None:
+        """Count what the platform did with one group of rows."""
+        self.platform.take(group, sent)
 
-    def forget(self, rejection: Rejection) -> None:
-        """Count nobody as rejected for this any more."""
-        del self.reasons[reason_of(rejection)]
-        self.listed = {index: one for index, one in self.listed.items() if one != rejection}
+    def fail(self, error: PlatformError) -> None:
+        """Note why users were left behind; the first reason stays."""
+        self.error = self.error or error
 
-    def take(self, group: RowGroup, sent: Sent) -> None:
-        """Count what the platform did with a call that it took."""
-        for position, rejection in sent.rejected.items():
-            self.refuse(group.indexes[position], rejection)
-        others = (index for position, index in enumerate(group.indexes) if position not in sent.rejected)
-        for rejection, count in sent.unplaced.items():
-            self.reasons[reason_of(rejection)] += count
-            self._refused.update((index, reason_of(rejection)) for _, index in zip(range(count), others, strict=False))
-        self.accepted += len(group.rows) - len(sent.rejected) - sum(sent.unplaced.values())
-        if sent.matched is not None:
-            self.matched = (self.matched or 0) + sent.matched
-        self.request_ids.extend(sent.request_ids)
-        self._taken.append(group.indexes)
+    def postpone(self, postponed: PostponedError) -> None:
+        """Note that some calls are better made later; the longest wait stays."""
+        if self.postponed is None or postponed.seconds > self.postponed.seconds:
+            self.postponed = postponed
 
-    def progress(self, open_before: Sequence[Span], step: int, most: int = MAX_SPANS) -> Progress:
-        """Return what the next try needs to know.
+    @property
+    def accepted(self) -> int:
+        """Users that the platform took."""
+        return self.platform.accepted
 
-        Where too many spans are open, neighbours are joined. Those between them were settled in this try: they count
-        as open again, which is harmless, as the platform keeps a set, and leaves every user counted once.
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many users were rejected for which reason, by us or by the platform."""
+        return self._unusable_reasons + self.platform.reasons
+
+    @property
+    def rejected_users(self) -> list[RejectedUser]:
+        """The first users that were rejected, in order."""
+        known = sorted([*self.unusable, *self.platform.listed.items()], key=itemgetter(0))
+        return [
+            RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
+            for index, rejection in known[:MAX_REJECTED_USERS]
+        ]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the platform settled some users, or a search has begun among them."""
+        return bool(self.progress_before or self.step or self.accepted or self.platform.reasons)
+
+    @property
+    def status(self) -> Status:
+        """How the delivery ended."""
+        if self.error is not None:
+            return "failed"
+        return "partial" if self.reasons else "delivered"
+
+    def progress(self) -> Progress | None:
+        """Return what a later try needs to know, None where it begins anew.
+
+        Users that it is to send although they were settled count as open from then on.
         """
-        parts = [left(span, indexes) for span, indexes in self._by_span(open_before)]
-        joined, gaps = join(parts, most, self._refused)
-        for index in chain.from_iterable(range(gap.first, gap.first + gap.count) for gap in gaps):
-            self._reopen(index)
-        matched = None if self.matched is None else min(self.matched, self.accepted)
-        return Progress(
-            open=joined,
-            step=step,
-            accepted=self.accepted,
-            matched=matched,
-            rejected_users=[
-                RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
-                for index, rejection in sorted(self.listed.items(), key=lambda item: item[0])
-            ],
-            rejected_reasons=dict(+self.reasons),
-            request_ids=self.request_ids[:MAX_REQUEST_IDS],
+        if not self.is_begun:
+            return None
+        before = self.progress_before
+        return self.platform.progress(before.open if before else [self.span], self.step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One record of the log as this account met it; `batch` is None where it could not be decoded."""
+
+    target: Target
+    origin: Origin
+    started_at: datetime
+    delivery: str = LIVE
+    """`live`, or the id of a replay."""
+    batch: AudienceBatch | None = None
+
+    def progress(self, error: PlatformError, outcome: Outcome) -> BatchCompletion:
+        """Return the completion that says why the record is tried again, and how far it is."""
+        told = self._told("retrying", outcome, error)
+        counts = told.counts
+        is_open = counts.received - counts.accepted - counts.rejected if outcome.is_begun else 0
+        return msgspec.structs.replace(told, counts=msgspec.structs.replace(counts, open=is_open))
+
+    def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
+        """Return a completion that says no more than how the record stands."""
+        batch = self.batch
+        return BatchCompletion(
+            batch_id=batch.batch_id if batch and is_uuid(batch.batch_id) else None,
+            part=batch.part if batch else None,
+            parts=batch.parts if batch else None,
+            session_id=batch.session_id if batch else None,
+            sequence=batch.sequence if batch else None,
+            origin=self.origin,
+            delivery=self.delivery,
+            provider=self.target.provider,
+            account=self.target.account or None,
+            status=status,
+            error_code=error_code,
+            counts=Counts(received=len(batch.users) if batch else 0),
+            started_at=self.started_at,
         )
 
-    def _by_span(self, spans: Sequence[Span]) -> Iterator[tuple[Span, list[int]]]:
-        """Yield each span with the indexes in it that were settled in this try, in order."""
-        settled = sorted({*chain.from_iterable(self._taken), *self._refused})
-        start = 0
-        for span in spans:
-            end = start
-            while end < len(settled) and settled[end] < span.first + span.count:
-                end += 1
-            yield span, settled[start:end]
-            start = end
+    def completed(self, outcome: Outcome) -> BatchCompletion:
+        """Return the completion that tells what happened to each user."""
+        return self._told(outcome.status, outcome, outcome.error)
 
-    def _reopen(self, index: int) -> None:
-        reason = self._refused.pop(index, None)
-        if reason is None:
-            self.accepted -= 1
-        else:
-            self.reasons[reason] -= 1
-            self.listed.pop(index, None)
-
-
-def left(span: Span, indexes: Iterable[int]) -> list[Span]:
-    """Return what is left of a span without these indexes of it, which are in order."""
-    cuts = [span.first - 1, *indexes, span.first + span.count]
-    return [Span(first=low + 1, count=high - low - 1) for low, high in pairwise(cuts) if high - low > 1]
-
-
-def join(parts: Sequence[Sequence[Span]], most: int, dear: Collection[int]) -> tuple[list[Span], list[Span]]:
-    """Return spans with neighbours of one part joined, so that there are at most so many, and the gaps that closed.
-
-    The smallest gaps close first, before any that holds somebody who is dear.
-    """
-    gaps = [_gap(low, high) for part in parts for low, high in pairwise(part)]
-    surplus = max(0, sum(map(len, parts)) - most)
-    gaps.sort(key=lambda gap: (sum(index in dear for index in range(gap.first, gap.first + gap.count)), gap.count))
-    closed = gaps[:surplus]
-    firsts = {gap.first for gap in closed}
-    joined: list[Span] = []
-    for span in chain.from_iterable(parts):
-        before = joined[-1] if joined else None
-        if before is not None and before.first + before.count in firsts:
-            joined[-1] = Span(first=before.first, count=span.first + span.count - before.first)
-        else:
-            joined.append(span)
-    return joined, closed
+    def _told(self, status: Status, outcome: Outcome, error: PlatformError | None) -> BatchCompletion:
+        reasons = outcome.reasons
+        return msgspec.structs.replace(
+            self.completion(status, error_code=error.code if error else None),
+            counts=Counts(
+                received=outcome.received,
+                accepted=outcome.accepted,
+                rejected=reasons.total(),
+                matched=outcome.platform.matched,
+            ),
+            rejected_users=outcome.rejected_users,
+            rejected_reasons=dict(reasons),
+            repaired=dict(outcome.repaired),
+            dropped=dict(outcome.dropped),
+            platform_code=error.platform_code if error else None,
+            audience_id=outcome.audience_id,
+            request_id=error.request_id if error else None,
+            request_ids=outcome.platform.request_ids[:MAX_REQUEST_IDS],
+            attempts=outcome.attempts,
+        )
 
 
-def _gap(low: Span, high: Span) -> Span:
-    first = low.first + low.count
-    return Span(first=first, count=high.first - first)
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """Whether an index lies in one of some spans, which are in order."""
-
-    spans: Sequence[Span]
-
-    def __contains__(self, index: object) -> bool:
-        assert isinstance(index, int)  # noqa: S101 -- for the type checker
-        place = bisect_right(self.spans, index, key=lambda span: span.first) - 1
-        return place >= 0 and index < self.spans[place].first + self.spans[place].count
+def smallest(completion: BatchCompletion) -> BatchCompletion:
+    """Return the least that must be said of a record's end: where it stands, how it ended, and the counts."""
+    counts = completion.counts
+    numbers = (counts.received, counts.accepted, counts.rejected, counts.matched, counts.open)
+    return BatchCompletion(
+        batch_id=completion.batch_id,
+        origin=completion.origin,
+        delivery=completion.delivery,
+        provider=completion.provider,
+        account=completion.account,
+        status=completion.status,
+        counts=counts if all(map(is_whole, numbers)) else Counts(),
+        error_code=completion.error_code,
+        started_at=completion.started_at,
+        finished_at=completion.finished_at,
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumer.delivery.completion_report import Tally
+from consumer.delivery.outcome import Outcome
 from consumer.delivery.refused_row_search import Probe, Search
 from consumer.retries.attempts import Attempts, GivenUpError, PostponedError
 from providers.kit.errors import PlatformError, RejectError, TooMuchError, platform_error
@@ -51,7 +51,7 @@ class Sending:
     """The sending of one record's rows in one try. Groups of rows are sent at the same time."""
 
     call: Callable[[RowGroup], Awaitable[Sent]]
-    tally: Tally
+    outcome: Outcome
     attempts: Attempts
     calls: Calls
     is_whole: bool = True
@@ -71,14 +71,14 @@ class Sending:
         try:
             await self._send(group)
         except PlatformError as error:
-            self.tally.fail(error)
+            self.outcome.fail(error)
         except PostponedError as postponed:
-            self.tally.postpone(postponed)
+            self.outcome.postpone(postponed)
         except GivenUpError:
-            self.tally.is_given_up = True
+            self.outcome.is_given_up = True
         except Exception as error:
             log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
-            self.tally.fail(RejectError("bug"))
+            self.outcome.fail(RejectError("bug"))
 
     async def _send(self, group: RowGroup) -> None:
         """Send rows, the first call of which is paid; where the platform refuses some, search until calls end."""
@@ -101,7 +101,7 @@ class Sending:
         except RowsRefusedError as refused:
             await self._learn(refused, rows, search, probe)
         else:
-            self.tally.add(rows, sent)
+            self.outcome.add(rows, sent)
             search.taken(probe)
 
     async def _learn(self, refused: RowsRefusedError, rows: RowGroup, search: Search, probe: Probe) -> None:
@@ -110,7 +110,7 @@ class Sending:
         named = dict(_named(refused.by, rows))
         if named:
             for position, rejection in named.items():
-                self.tally.platform.refuse(rows.indexes[position], rejection)
+                self.outcome.platform.refuse(rows.indexes[position], rejection)
             search.named(probe, [probe.rows[position] for position in named])
         elif isinstance(refused.by, TooMuchError) and len(rows.rows) > 1:
             search.handed_over(probe)
@@ -131,31 +131,31 @@ class Sending:
         Where nothing at all was ever taken the calls are at fault, and the record fails without rejecting anybody that
         the platform did not name. What is open is put off; at the age limit it is rejected.
         """
-        self.tally.step = min(self._steps, default=0)
+        self.outcome.step = min(self._steps, default=0)
         if self.refused is not None and self._is_hopeless:
             self._fail(self.refused)
             return
         for index in self._found:
-            self.tally.platform.refuse(index, REFUSED)
-        if self._open and not self.tally.is_given_up:
+            self.outcome.platform.refuse(index, REFUSED)
+        if self._open and not self.outcome.is_given_up:
             self._put_off()
 
     @property
     def _is_hopeless(self) -> bool:
-        found = len(self._found) + self.tally.platform.reasons[reason_of(REFUSED)]
+        found = len(self._found) + self.outcome.platform.reasons[reason_of(REFUSED)]
         is_certain = found > 0 and (not self._open or found >= HOPELESS)
         return self._is_nothing_taken and is_certain
 
     @property
     def _is_nothing_taken(self) -> bool:
-        return self.is_whole and self.tally.accepted == 0
+        return self.is_whole and self.outcome.accepted == 0
 
     def _fail(self, refused: RowsRefusedError) -> None:
-        self.tally.platform.forget(REFUSED)
-        self.tally.fail(refused)
+        self.outcome.platform.forget(REFUSED)
+        self.outcome.fail(refused)
 
     def _put_off(self) -> None:
-        tally, attempts, refused = self.tally, self.attempts, self.refused
+        outcome, attempts, refused = self.outcome, self.attempts, self.refused
         asked = min(attempts.policy.cap, PAUSE * max(1, attempts.most))
         decision = attempts.policy.decide(
             1, age=attempts.age, asked=asked, chance=attempts.time.chance(), is_shared=False
@@ -164,14 +164,14 @@ class Sending:
             self._fail(refused)
         elif decision is None:
             for index in self._open:
-                tally.platform.refuse(index, NOT_ISOLATED)
-        elif tally.error is None:
+                outcome.platform.refuse(index, NOT_ISOLATED)
+        elif outcome.error is None:
             error = platform_error(
                 "unisolated",
                 platform_code=refused.platform_code if refused else None,
                 request_id=refused.request_id if refused else None,
             )
-            tally.postpone(PostponedError(error, decision.seconds))
+            outcome.postpone(PostponedError(error, decision.seconds))
         action = "reject" if decision is None else "retry"
         log.warning(
             "Rows that the platform refuses are not found yet.", rows=len(self._open), action=action, **attempts.context

@@ -10,12 +10,12 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from consumer.delivery.completion_report import Job, Tally, smallest
 from consumer.delivery.delivery import FRESH, Delivery
-from consumer.delivery.outcome import Settled
+from consumer.delivery.outcome import Job, Outcome, smallest
+from consumer.delivery.platform_outcome import PlatformOutcome
 from consumer.retries.attempts import History
 from consumer.retries.clock import Time
-from consumer.retries.kafka_retries import patiently
+from consumer.retries.kafka_retries import keep_trying
 from providers.kit.errors import PlatformError, RejectError
 from schemas.avro.codec import encode_batch_completion
 from schemas.avro.framing import Framing, UndecodableError
@@ -87,8 +87,8 @@ class Handler:
 
         Raises UndecodableError.
         """
-        what, gate = "The schema registry does not answer", self.delivery.gate
-        return await patiently(lambda: asyncio.to_thread(decode), what, self.time, gate)
+        what, breaker = "The schema registry does not answer", self.delivery.breaker
+        return await keep_trying(lambda: asyncio.to_thread(decode), what, self.time, breaker)
 
     async def deliver(
         self,
@@ -97,11 +97,11 @@ class Handler:
         is_held: Callable[[], bool],
         history: History = FRESH,
         only: Collection[int] | None = None,
-    ) -> Tally:
+    ) -> Outcome:
         """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
 
-        async def notice(error: PlatformError, tally: Tally) -> None:
-            await self.report(job.progress(error, tally))
+        async def notice(error: PlatformError, outcome: Outcome) -> None:
+            await self.report(job.progress(error, outcome))
 
         try:
             return await self.delivery.deliver(batch, notice, history, is_held, only)
@@ -109,7 +109,9 @@ class Handler:
             if not is_of_one_record(error):
                 raise
             log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
-            return Tally(received=len(batch.users), platform=Settled.after(history.progress), error=RejectError("bug"))
+            return Outcome(
+                received=len(batch.users), platform=PlatformOutcome.after(history.progress), error=RejectError("bug")
+            )
 
     async def report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes; the smallest one if it can't be written."""
@@ -127,7 +129,7 @@ class Handler:
 
     async def acknowledged(self, write: Callable[[], Awaitable[None]], what: str, **facts: object) -> None:
         """Write until Kafka has it, however long that takes; `what` failed is the line of the log."""
-        await patiently(write, what, self.time, self.delivery.gate, **facts)
+        await keep_trying(write, what, self.time, self.delivery.breaker, **facts)
 
 
 def facts_of(completion: BatchCompletion) -> dict[str, object]:

@@ -10,12 +10,12 @@ from functools import partial
 import msgspec
 import structlog
 
-from consumer.delivery.completion_report import Job, Tally
-from consumer.records.concurrency_limit import Places
+from consumer.delivery.outcome import Job, Outcome
+from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.record_handler import Handler, told
 from consumer.records.retry_schedule import Entry, Schedule
 from consumer.retries.attempts import History, PostponedError
-from consumer.retries.kafka_retries import patiently
+from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, BatchCompletion, Origin, RetryPointer, is_of_log, parse_origin
@@ -24,7 +24,7 @@ from streams.read.consumer_thread import Record
 from streams.read.containment import sent_or_smallest
 from streams.read.group_reader import GroupReader
 from streams.read.quarantine import Trial
-from streams.read.record_fetcher import Fetcher
+from streams.read.record_fetcher import RecordFetcher
 
 log = structlog.get_logger()
 
@@ -48,12 +48,12 @@ class Runner:
     reader: GroupReader
     pointers: GroupReader
     """Reads the group's retry topic, as a group of its own."""
-    fetcher: Fetcher
+    fetcher: RecordFetcher
     batches: str
     """Topic of the log."""
     retry: str
     """Topic of pointers to later attempts."""
-    places: Places
+    limiter: InFlightLimiter
     trial: Trial
     """Tries pointers that may end our process."""
 
@@ -130,7 +130,7 @@ class Runner:
                 continue
             entry = schedule.take()
             if self.pointers.holds(entry.record):
-                await self.places.take(FETCHED)
+                await self.limiter.take(FETCHED)
                 tasks.create_task(self._handle_pointer(entry))
 
     async def _sleep(self, seconds: float, added: asyncio.Event) -> bool:
@@ -152,13 +152,13 @@ class Runner:
         acknowledged by Kafka. 4. Mark its offset finished; the reader commits the lowest contiguous one.
         """
         size = len(record.value)
-        await self.places.take(size)
+        await self.limiter.take(size)
         try:
             completion = await self.handler.contained(
                 record.origin, lambda: self._completion(record, None, lambda: self.reader.holds(record))
             )
         finally:
-            self.places.give_back(size)
+            self.limiter.give_back(size)
         if completion is not None:
             await self.handler.report(completion)  # without a place: the platform would be idle meanwhile
             self.reader.finish(record)
@@ -172,7 +172,7 @@ class Runner:
             else:
                 completion = await self.handler.contained(entry.pointer.origin, lambda: self._try_again(entry))
         finally:
-            self.places.give_back(FETCHED)
+            self.limiter.give_back(FETCHED)
         if completion is not None:
             await self.handler.report(completion)
         if completion is not None or entry.is_put_off:
@@ -180,7 +180,7 @@ class Runner:
 
     async def _fetched(self, origin: Origin) -> Record | None:
         what = "A record that is due again can't be fetched"
-        return await patiently(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
+        return await keep_trying(lambda: self.fetcher.fetch(origin), what, self.handler.time, origin=str(origin))
 
     async def _try_again(self, entry: Entry) -> BatchCompletion | None:
         found = await self._fetched(entry.pointer.origin)
@@ -207,13 +207,13 @@ class Runner:
     async def _deliver(
         self, job: Job, batch: AudienceBatch, pointer: RetryPointer | None, is_held: Callable[[], bool]
     ) -> BatchCompletion | None:
-        tally = await self.handler.deliver(job, batch, is_held, self._history(pointer))
-        if tally.is_given_up:
+        outcome = await self.handler.deliver(job, batch, is_held, self._history(pointer))
+        if outcome.is_given_up:
             return None
-        if tally.postponed is None:
-            return job.outcome(tally)
-        await self._write_pointer(self._pointer(job, tally, tally.postponed, pointer))
-        return job.progress(tally.postponed.error, tally)
+        if outcome.postponed is None:
+            return job.completed(outcome)
+        await self._write_pointer(self._pointer(job, outcome, outcome.postponed, pointer))
+        return job.progress(outcome.postponed.error, outcome)
 
     def _history(self, pointer: RetryPointer | None) -> History:
         if pointer is None:
@@ -221,17 +221,19 @@ class Runner:
         age = (self.handler.clock() - pointer.first_attempt_at).total_seconds() - pointer.waited / 1000
         return History(attempts=pointer.attempt, age=max(0.0, age), progress=pointer.progress)
 
-    def _pointer(self, job: Job, tally: Tally, postponed: PostponedError, before: RetryPointer | None) -> RetryPointer:
+    def _pointer(
+        self, job: Job, outcome: Outcome, postponed: PostponedError, before: RetryPointer | None
+    ) -> RetryPointer:
         error = postponed.error
         return RetryPointer(
             origin=job.origin,
-            attempt=tally.attempts,
+            attempt=outcome.attempts,
             not_before=self.handler.clock() + timedelta(seconds=postponed.seconds),
             first_attempt_at=before.first_attempt_at if before else job.started_at,
             first_failure=before.first_failure if before else error.code,
             first_platform_code=before.first_platform_code if before else error.platform_code,
-            waited=(before.waited if before else 0) + int(tally.excused * 1000),
-            progress=tally.progress(),
+            waited=(before.waited if before else 0) + int(outcome.excused * 1000),
+            progress=outcome.progress(),
         )
 
     async def _write_pointer(self, pointer: RetryPointer) -> None:
@@ -240,11 +242,11 @@ class Runner:
         async def write() -> None:
             await sent_or_smallest(pointer.origin, self._send_pointer, pointer, _smallest)
 
-        await patiently(
+        await keep_trying(
             write,
             "A pointer is not acknowledged",
             self.handler.time,
-            self.handler.delivery.gate,
+            self.handler.delivery.breaker,
             origin=str(pointer.origin),
         )
 

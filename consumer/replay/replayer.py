@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from consumer.account.pipeline import Account, Manner, Where, opened_way, running
+from consumer.account.runtime import Account, Deployment, Serving, opened_runtime, running
 from consumer.account.service import SPARE
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
-from consumer.delivery.completion_report import Job, Tally
 from consumer.delivery.delivery import FRESH, Delivery
-from consumer.records.concurrency_limit import Places
+from consumer.delivery.outcome import Job, Outcome
+from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.record_handler import Handler, told
 from consumer.retries.attempts import History
 from consumer.retries.retry_policy import RetryPolicy
@@ -23,7 +23,7 @@ from schemas.target import Target
 from streams.client.errors import TopicMadeAnewError
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import watched_topics
-from streams.read.chosen_records import GONE, PickReader
+from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.messages import SURE
 from streams.write.writer import Writer
@@ -56,7 +56,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ReplayOrder:
     """What to send again under which id, by which share of the account's pace, from above 0 to 1."""
 
     replay_id: str
@@ -79,7 +79,7 @@ def replay_of(group: str, prefix: str) -> tuple[Target, str] | None:
     return Target(first, *others), replay_id
 
 
-class Onlooker(Protocol):
+class ReplayObserver(Protocol):
     """Who is told how far the replay of one account is."""
 
     def begun(self, before: Sequence[Origin]) -> None:
@@ -92,7 +92,9 @@ class Onlooker(Protocol):
         """Hear what parks the account, None for nothing, and how long the platform has it wait; again and again."""
 
 
-async def replay(account: Account, settings: ConsumerSettings, where: Where, order: Order, onlooker: Onlooker) -> None:
+async def replay(
+    account: Account, settings: ConsumerSettings, deployment: Deployment, order: ReplayOrder, observer: ReplayObserver
+) -> None:
     """Send what is ordered, and return when each record has a completion that Kafka has acknowledged.
 
     What was finished under the same id before is left out. Cancelled, it finishes what is in hand within the limit
@@ -104,34 +106,36 @@ async def replay(account: Account, settings: ConsumerSettings, where: Where, ord
         longest_in_place=PATIENCE,
         longest_alone=PATIENCE,
     )
-    manner = Manner(
+    serving = Serving(
         share=lambda: order.rate, policy=policy, called=order.replay_id, with_attributes=order.with_attributes
     )
     slowed = _slowed(account, order.rate)
     async with AsyncExitStack() as stack:
-        names = where.names
-        ids = await topic_ids(where.kafka, (names.batches, names.accounts, names.directory))
-        watch = await stack.enter_async_context(watched_topics(where.kafka, names.batches, ids))
-        if not is_of_log(where.log_id, watch.log_id):
+        names = deployment.names
+        ids = await topic_ids(deployment.kafka, (names.batches, names.accounts, names.directory))
+        watch = await stack.enter_async_context(watched_topics(deployment.kafka, names.batches, ids))
+        if not is_of_log(deployment.log_id, watch.log_id):
             raise TopicMadeAnewError
-        writer = await stack.enter_async_context(Writer(where.kafka))
-        way = await stack.enter_async_context(opened_way(slowed, settings, where, writer, manner))
-        reader = PickReader(
-            where.kafka,
-            group_id=replay_group(account.target, where.names.prefix, order.replay_id),
-            topic=where.names.batches,
+        writer = await stack.enter_async_context(Writer(deployment.kafka))
+        runtime = await stack.enter_async_context(opened_runtime(slowed, settings, deployment, writer, serving))
+        reader = ChosenRecordReader(
+            deployment.kafka,
+            group_id=replay_group(account.target, deployment.names.prefix, order.replay_id),
+            topic=deployment.names.batches,
             wanted=order.wishes,
-            max_in_hand_bytes=settings.in_hand,
-            topic_id=where.log_id,
+            max_in_flight_bytes=settings.in_flight,
+            topic_id=deployment.log_id,
             sure=SURE,
         )
         await stack.enter_async_context(reader)
-        onlooker.begun(reader.finished_before)
-        gate = way.handler.delivery.gate
-        parked = await stack.enter_async_context(running(_look_at(way.handler.delivery, onlooker)))
-        places = Places(slowed.settings.slots + SPARE, settings.in_hand)
-        replayer = Replayer(handler=way.handler, reader=reader, order=order, places=places, onlooker=onlooker)
-        await tended(replayer.run(), (*way.background, parked, watch.watching), replayer.stop, gate, settings.finishing)
+        observer.begun(reader.finished_before)
+        breaker = runtime.handler.delivery.breaker
+        parked = await stack.enter_async_context(running(_look_at(runtime.handler.delivery, observer)))
+        limiter = InFlightLimiter(slowed.settings.slots + SPARE, settings.in_flight)
+        replayer = Replayer(handler=runtime.handler, reader=reader, order=order, limiter=limiter, observer=observer)
+        await tended(
+            replayer.run(), (*runtime.background, parked, watch.watching), replayer.stop, breaker, settings.finishing
+        )
 
 
 def _slowed(account: Account, rate: float) -> Account:
@@ -141,12 +145,12 @@ def _slowed(account: Account, rate: float) -> Account:
     return Account(target=account.target, kind=account.kind, settings=settings)
 
 
-async def _look_at(delivery: Delivery, onlooker: Onlooker) -> None:
+async def _look_at(delivery: Delivery, observer: ReplayObserver) -> None:
     """Tell what is waited for. Raises StaysParkedError once the account was parked for PATIENCE seconds."""
-    gate, time, parked_at = delivery.gate, delivery.time, None
+    breaker, time, parked_at = delivery.breaker, delivery.time, None
     while True:
-        error = gate.closed_by
-        onlooker.waits(error, delivery.throttles.pace.held)
+        error = breaker.closed_by
+        observer.waits(error, delivery.throttles.pace.held)
         if error is None:
             parked_at = None
         elif parked_at is None:
@@ -161,10 +165,10 @@ class Replayer:
     """One account's replay at work. Records of one audience go one after the other, in the order of the log."""
 
     handler: Handler
-    reader: PickReader
-    order: Order
-    places: Places
-    onlooker: Onlooker
+    reader: ChosenRecordReader
+    order: ReplayOrder
+    limiter: InFlightLimiter
+    observer: ReplayObserver
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -188,16 +192,16 @@ class Replayer:
             if completion is not None:
                 await self.handler.report(completion)
                 self.reader.finish(record)
-                self.onlooker.ended(completion)
+                self.observer.ended(completion)
 
     async def _completion(self, record: Record, wish: Wish) -> BatchCompletion | None:
         """Return how a record ended, None where it was not begun."""
         size = len(record.value)
-        await self.places.take(size)
+        await self.limiter.take(size)
         try:
             return None if self._is_stopping.is_set() else await self._sent(record, wish)
         finally:
-            self.places.give_back(size)
+            self.limiter.give_back(size)
 
     async def _sent(self, record: Record, wish: Wish) -> BatchCompletion:
         if record.error == GONE:
@@ -206,22 +210,22 @@ class Replayer:
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        tally = await self._delivered(job, batch, wish)
-        if tally.postponed is not None:
-            tally.fail(tally.postponed.error)
-        return told(job.outcome(tally))
+        outcome = await self._delivered(job, batch, wish)
+        if outcome.postponed is not None:
+            outcome.fail(outcome.postponed.error)
+        return told(job.completed(outcome))
 
-    async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish) -> Tally:
+    async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish) -> Outcome:
         """Deliver, and go on where a search for refused rows is put off: without pointers that is waited for here."""
         time, history = self.handler.time, FRESH
         begun, excused = time.clock(), 0.0
         while True:
-            tally = await self.handler.deliver(job, batch, lambda: True, history, wish.only)
-            postponed = tally.postponed
+            outcome = await self.handler.deliver(job, batch, lambda: True, history, wish.only)
+            postponed = outcome.postponed
             if postponed is None or not postponed.is_search:
-                return tally
-            await self.handler.report(job.progress(postponed.error, tally))
+                return outcome
+            await self.handler.report(job.progress(postponed.error, outcome))
             await time.sleep(postponed.seconds)
-            excused += tally.excused
+            excused += outcome.excused
             age = time.clock() - begun - excused
-            history = History(attempts=tally.attempts, age=age, progress=tally.progress())
+            history = History(attempts=outcome.attempts, age=age, progress=outcome.progress())

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumer.retries.circuit_breaker import Gate, Ticket
+from consumer.retries.circuit_breaker import CircuitBreaker, Permit
 from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
@@ -69,7 +69,7 @@ class Attempts:
 
     policy: RetryPolicy
     throttles: Throttles
-    gate: Gate
+    breaker: CircuitBreaker
     time: Time
     notice: Notice
     context: dict[str, object]
@@ -100,17 +100,17 @@ class Attempts:
         trying = _Trying(attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age)
         try:
             while True:
-                ticket = await self._enter(trying)
+                permit = await self._enter(trying)
                 try:
                     result = await call()
                 except PlatformError as error:
-                    await self._see_to(error, trying, ticket)
+                    await self._see_to(error, trying, permit)
                 except Exception:
-                    if not self.gate.broke(ticket):
+                    if not self.breaker.broke(permit):
                         self._count(trying)
                         raise
                 else:
-                    self.gate.passed(ticket)
+                    self.breaker.passed(permit)
                     self._count(trying)
                     return result
         finally:
@@ -119,30 +119,30 @@ class Attempts:
     def _count(self, trying: _Trying) -> None:
         self.most = max(self.most, trying.attempt)
 
-    async def _enter(self, trying: _Trying) -> Ticket:
+    async def _enter(self, trying: _Trying) -> Permit:
         trying.excused += await self.throttles.pace.unheld()
         if not self.is_wanted():
             raise GivenUpError
-        ticket = await self.gate.enter(self.batch_id)
-        trying.excused += ticket.waited
-        return ticket
+        permit = await self.breaker.enter(self.batch_id)
+        trying.excused += permit.waited
+        return permit
 
-    async def _see_to(self, error: PlatformError, trying: _Trying, ticket: Ticket) -> None:
+    async def _see_to(self, error: PlatformError, trying: _Trying, permit: Permit) -> None:
         """Return when the call is to be tried again, raise where it is not.
 
         A stop that meets this call again, while others pass, is not the account's but this audience's.
         """
-        is_lone = trying.stopped_at is not None and self.gate.passes > trying.stopped_at
+        is_lone = trying.stopped_at is not None and self.breaker.passes > trying.stopped_at
         if isinstance(error, ThrottleError):
-            self.gate.passed(ticket)
+            self.breaker.passed(permit)
             await self._wait_out(error, trying)
         elif isinstance(error, StopError) and not is_lone:
-            trying.stopped_at = self.gate.passes
-            self.gate.failed(ticket, error)
+            trying.stopped_at = self.breaker.passes
+            self.breaker.failed(permit, error)
             await self._tell(error, trying)
         else:
             self._count(trying)
-            (self.gate.passed(ticket) if is_lone else self.gate.failed(ticket, error))
+            (self.breaker.passed(permit) if is_lone else self.breaker.failed(permit, error))
             if not isinstance(error, RetryError | StopError):
                 raise error
             await self._back_off(error, trying)

@@ -25,7 +25,7 @@ SHARE = 0.8
 
 
 @dataclass(slots=True)
-class Circuit:
+class FailureShare:
     """How an account's calls went lately: a pure decision by share, not by count."""
 
     calls: deque[tuple[float, bool]] = field(default_factory=deque)
@@ -40,7 +40,7 @@ class Circuit:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class Permit:
     """Leave for one call. What a call says that began before the latest closing says nothing about what is now."""
 
     closings: int
@@ -51,7 +51,7 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Gate:
+class CircuitBreaker:
     """The one way to the platform of an account in this process.
 
     Closed, it holds every call and probes; a probe that passes lets one call through, whose end decides. Records
@@ -76,15 +76,15 @@ class Gate:
     _is_trying: bool = False
     _interval: float = FIRST_PROBE
     _waiting: int = 0
-    _platform: Circuit = field(default_factory=Circuit)
-    _bugs: Circuit = field(default_factory=Circuit)
+    _platform: FailureShare = field(default_factory=FailureShare)
+    _bugs: FailureShare = field(default_factory=FailureShare)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._open.set()
 
-    async def enter(self, batch_id: str | None = None) -> Ticket:
+    async def enter(self, batch_id: str | None = None) -> Permit:
         """Return when a call for a batch may go out. Say how it ends by `passed`, `failed` or `broke`."""
         begun = self.time.clock()
         self._waiting += 1
@@ -97,39 +97,39 @@ class Gate:
             self._waiting -= 1
         if self._is_trying:
             self._open.clear()  # the others wait for how this one ends
-        return Ticket(self._closings, self.time.clock() - begun, batch_id)
+        return Permit(self._closings, self.time.clock() - begun, batch_id)
 
     @property
     def is_closed(self) -> bool:
         """Whether calls are held."""
         return self.closed_by is not None
 
-    def passed(self, ticket: Ticket) -> None:
+    def passed(self, permit: Permit) -> None:
         """Note that a call passed, or failed for a reason that is not the account's."""
-        if not self._is_stale(ticket):
+        if not self._is_stale(permit):
             self.passes += 1
             self._platform.note(self.time.clock(), is_failure=False)
             self._bugs.note(self.time.clock(), is_failure=False)
             self._reopen()
 
-    def failed(self, ticket: Ticket, error: PlatformError) -> None:
+    def failed(self, permit: Permit, error: PlatformError) -> None:
         """Note that a call failed; close where the account is at fault, or the platform down."""
-        if self._is_stale(ticket):
+        if self._is_stale(permit):
             return
         if isinstance(error, StopError):
-            self._close(error, ticket.batch_id)
+            self._close(error, permit.batch_id)
         elif not (isinstance(error, RetryError) and error.scope == "account"):
-            self.passed(ticket)
+            self.passed(permit)
         elif self._platform.note(self.time.clock(), is_failure=True) or self.is_closed:
-            self._close(self.closed_by or error, ticket.batch_id)
+            self._close(self.closed_by or error, permit.batch_id)
 
-    def broke(self, ticket: Ticket) -> bool:
+    def broke(self, permit: Permit) -> bool:
         """Note that our own code failed; True where so much does that the account is closed, and the call may wait."""
-        if self._is_stale(ticket):
+        if self._is_stale(permit):
             return self.is_closed
         is_trial_of_bugs = self.closed_by is not None and self.closed_by.code == "provider_broken"
         if self._bugs.note(self.time.clock(), is_failure=True) or is_trial_of_bugs:
-            self._close(platform_error("provider_broken"), ticket.batch_id)
+            self._close(platform_error("provider_broken"), permit.batch_id)
             return True
         self._reopen()
         return False
@@ -156,8 +156,8 @@ class Gate:
             self._close(error)
             self._told, self._interval = error.code, 0.0
 
-    def _is_stale(self, ticket: Ticket) -> bool:
-        return ticket.closings != self._closings
+    def _is_stale(self, permit: Permit) -> bool:
+        return permit.closings != self._closings
 
     def _reopen(self) -> None:
         if self.closed_by is not None:

@@ -21,7 +21,7 @@ CAP = 10.0
 T = TypeVar("T")
 
 
-async def patiently(
+async def keep_trying(
     call: Callable[[], Awaitable[T]],
     what: str,
     *,

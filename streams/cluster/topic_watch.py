@@ -14,7 +14,7 @@ from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError, TopicMadeAnewError
 from streams.client.settings import KafkaSettings
 from streams.cluster.topic_ids import LIMIT, described
-from streams.read.record_fetcher import Fetcher
+from streams.read.record_fetcher import RecordFetcher
 
 log = structlog.get_logger()
 
@@ -126,7 +126,7 @@ class TopicWatch:
 
     async def _tell(self, known: OpenTransaction) -> OpenTransaction:
         """Tell of a transaction with the time of its first record, which stands where it holds up the log."""
-        record = await Fetcher(self.kafka, is_open_too=True).fetch(known.origin)
+        record = await RecordFetcher(self.kafka, is_open_too=True).fetch(known.origin)
         since = known.since if record is None or record.timestamp is None else record.timestamp
         found = self._found(known.partition, known.offset, since)
         log.warning(

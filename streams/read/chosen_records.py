@@ -16,9 +16,9 @@ from streams.client.settings import KafkaSettings
 from streams.read.commits import Commits, committed, place_in
 from streams.read.consumer_thread import ConsumerThread, Record, to_record
 from streams.read.group_reader import DEFAULTS, MEGABYTE
-from streams.read.in_flight import Budget, InHand
-from streams.read.messages import BROKER_LIMIT, LOOK_AGAIN, patiently_asked, read_again, take_in, watermarks
-from streams.read.offset_tracker import Window, decode_offsets, is_left_open
+from streams.read.in_flight import Budget, InFlight
+from streams.read.messages import BROKER_LIMIT, LOOK_AGAIN, keep_asking, read_again, take_in, watermarks
+from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ _REQUIRED: dict[str, Any] = {
 }
 
 
-class PickReader:
+class ChosenRecordReader:
     """Chosen records of a topic, in the event loop; which are finished is committed for a group without members.
 
     Whoever begins again with the same group is not given what was finished before. Records of a partition come in
@@ -55,20 +55,20 @@ class PickReader:
         group_id: str,
         topic: str,
         wanted: Iterable[Origin],
-        max_in_hand_bytes: int = 32 * MEGABYTE,
+        max_in_flight_bytes: int = 32 * MEGABYTE,
         topic_id: str | None = None,
         sure: float = 0.0,
     ) -> None:
         offsets = _by_partition(wanted)
-        self._in_hand = InHand(Budget(2**62, 2**62))  # each partition has a budget of its own
-        self._picking = _Picking(topic, offsets, self._in_hand, max_in_hand_bytes, topic_id, sure)
+        self._in_flight = InFlight(Budget(2**62, 2**62))  # each partition has a budget of its own
+        self._picking = _Picking(topic, offsets, self._in_flight, max_in_flight_bytes, topic_id, sure)
         callbacks = {
             "on_commit": self._picking.commits.on_commit,
             "error_cb": kafka.on_error_after(self._picking.on_error),
         }
         self._config = DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **callbacks)
 
-    async def __aenter__(self) -> "PickReader":
+    async def __aenter__(self) -> "ChosenRecordReader":
         """Return when it is known what was finished before. Raises KafkaUnreachableError, ReaderFailedError."""
         self._thread = ConsumerThread(self._config, self._picking)
         try:
@@ -113,7 +113,7 @@ class PickReader:
 
     def finish(self, record: Record) -> None:
         """Note that all effects of a record are acknowledged."""
-        if self._in_hand.finish(record):
+        if self._in_flight.finish(record):
             self._picking.budgets[record.origin.partition].remove(record)
 
 
@@ -131,7 +131,7 @@ class _Picking:
         self,
         topic: str,
         wanted: Mapping[int, Sequence[int]],
-        in_hand: InHand,
+        in_flight: InFlight,
         max_bytes: int,
         topic_id: str | None,
         sure: float,
@@ -141,8 +141,8 @@ class _Picking:
         self._missing_since: float | None = None
         self._topic_id = topic_id
         self._wanted = wanted
-        self._in_hand = in_hand
-        self.commits = Commits(topic, in_hand, topic_id)
+        self._in_flight = in_flight
+        self.commits = Commits(topic, in_flight, topic_id)
         share = max(1, max_bytes // max(1, len(wanted)))
         self.budgets = {partition: Budget(share, MOST_RECORDS) for partition in wanted}
         self.finished_before: list[Origin] = []
@@ -163,7 +163,7 @@ class _Picking:
     def open(self, consumer: Consumer) -> None:
         """Begin each partition at the first wanted record that was not finished before."""
         asked = self._places(self._wanted)
-        for place in patiently_asked(self.is_closing, lambda: committed(consumer, asked, BROKER_LIMIT)):
+        for place in keep_asking(self.is_closing, lambda: committed(consumer, asked, BROKER_LIMIT)):
             self._begin(place)
             self._look_for_bounds(consumer, place.partition)
             self._leave_out_gone(place.partition)
@@ -185,7 +185,7 @@ class _Picking:
             self.commits.begin(number, place.offset, place.metadata or "")
         if is_left_open(metadata):
             self._suspect.add(number)
-        self._in_hand.begin(number, Window(start, metadata))
+        self._in_flight.begin(number, OffsetTracker(start, metadata))
 
     def _origin(self, partition: int, offset: int) -> Origin:
         return Origin(topic=self._topic, partition=partition, offset=offset)
@@ -193,7 +193,7 @@ class _Picking:
     def _look_for_bounds(self, consumer: Consumer, number: int) -> None:
         """Ask for a partition's bounds; where the last wanted record is behind its end, for a while again."""
         while True:
-            self._bounds[number] = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, number))
+            self._bounds[number] = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, number))
             if not self._left[number] or self._left[number][-1] < self._bounds[number][1]:
                 self._missing_since = None
                 return
@@ -214,7 +214,7 @@ class _Picking:
         self._gone.append(record)
 
     def _hold(self, record: Record) -> None:
-        self._in_hand.add(record)
+        self._in_flight.add(record)
         self.budgets[record.origin.partition].add(record)
 
     def take(self, consumer: Consumer, messages: list[Message]) -> list[Record]:
@@ -289,7 +289,7 @@ class _Picking:
 
     def _keep_bounds(self, consumer: Consumer) -> None:
         held = self._next.keys()
-        full = {number for number in held if self.budgets[number].is_over()} | (self._in_hand.to_pause() & held)
+        full = {number for number in held if self.budgets[number].is_over()} | (self._in_flight.to_pause() & held)
         pause, resume = full - self._paused, (self._paused - full) & held
         self._paused = full
         if pause:

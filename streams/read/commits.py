@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.records import is_of_log
 from streams.client.refusals import is_of_rights
-from streams.read.in_flight import InHand
+from streams.read.in_flight import InFlight
 from streams.read.offset_tracker import left_open, tagged, untagged
 
 log = structlog.get_logger()
@@ -34,13 +34,13 @@ class Commits:
     def __init__(
         self,
         topic: str,
-        in_hand: InHand,
+        in_flight: InFlight,
         topic_id: str | None = None,
         is_of_rights: Callable[[KafkaError], bool] = is_of_rights,
     ) -> None:
         self._topic = topic
         self._topic_id = topic_id
-        self._in_hand = in_hand
+        self._in_flight = in_flight
         self._is_of_rights = is_of_rights
         """Tells whether an error is a right that is missing, and may take that down."""
         self._is_in_vain = False
@@ -66,13 +66,13 @@ class Commits:
         """Commit if it is time."""
         if time.monotonic() >= self._next and not self._unanswered:
             self._next = time.monotonic() + COMMIT_EVERY
-            self.commit(consumer, self._in_hand.partitions())
+            self.commit(consumer, self._in_flight.partitions())
 
     def commit(self, consumer: Consumer, partitions: Iterable[int], *, is_leaving: bool = False) -> None:
         """Commit those of the partitions where something has changed; who leaves them says so by that."""
         states = {
             number: (offset, tagged(metadata if is_leaving else left_open(metadata), self._topic_id))
-            for number, (offset, metadata) in self._in_hand.to_commit().items()
+            for number, (offset, metadata) in self._in_flight.to_commit().items()
         }
         changed = {
             number: states[number]
@@ -113,7 +113,7 @@ class Commits:
         deadline = time.monotonic() + LEAVE_LIMIT
         while time.monotonic() < deadline:
             if not self._unanswered:
-                self.commit(consumer, self._in_hand.partitions(), is_leaving=True)
+                self.commit(consumer, self._in_flight.partitions(), is_leaving=True)
             if not self._unanswered or self._is_in_vain:
                 return
             consumer.poll(0.02)

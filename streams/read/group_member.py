@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.client.rights import ReadingRights
 from streams.read.commits import Commits, committed, place_in
 from streams.read.consumer_thread import Record, to_record
-from streams.read.in_flight import InHand
-from streams.read.messages import BROKER_LIMIT, patiently_asked, read_again, take_in, watermarks
-from streams.read.offset_tracker import Window, is_left_open
+from streams.read.in_flight import InFlight
+from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, take_in, watermarks
+from streams.read.offset_tracker import OffsetTracker, is_left_open
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Member:
         self,
         topic: str,
         first_offset: Callable[[int], int | None],
-        in_hand: InHand,
+        in_flight: InFlight,
         on_loss: OnLoss,
         rights: ReadingRights,
         topic_id: str | None = None,
@@ -48,10 +48,10 @@ class Member:
         self._topic_id = topic_id
         self._with_headers = with_headers
         self._first_offset = first_offset
-        self._in_hand = in_hand
+        self._in_flight = in_flight
         self._on_loss = on_loss
         self._rights = rights
-        self.commits = Commits(topic, in_hand, topic_id, rights.note)
+        self.commits = Commits(topic, in_flight, topic_id, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._suspect_to: dict[int, int] = {}
@@ -88,7 +88,7 @@ class Member:
 
     def next_offset(self, partition: int) -> int | None:
         """Return the offset that is expected next, None for a partition that is not held."""
-        with self._in_hand.window(partition) as window:
+        with self._in_flight.window(partition) as window:
             return window.next_offset if window else None
 
     def to_record(self, message: Message) -> Record:
@@ -98,11 +98,11 @@ class Member:
 
     def accept(self, record: Record) -> bool:
         """Take a record in hand."""
-        return self._in_hand.add(record)
+        return self._in_flight.add(record)
 
     def reached(self, partition: int, offset: int) -> None:
         """Let the end be committed, also where the last offsets are no records."""
-        self._in_hand.pass_to(partition, offset)
+        self._in_flight.pass_to(partition, offset)
 
     def tick(self, consumer: Consumer) -> None:
         """Pause or resume, and commit if it is time."""
@@ -118,8 +118,8 @@ class Member:
         self.commits.close(consumer)
 
     def _keep_bounds(self, consumer: Consumer) -> None:
-        held = self._in_hand.partitions()
-        wanted = set(held) if self.is_stopping.is_set() else self._in_hand.to_pause()
+        held = self._in_flight.partitions()
+        wanted = set(held) if self.is_stopping.is_set() else self._in_flight.to_pause()
         pause, resume = wanted - self._paused, (self._paused - wanted) & held
         self._paused = wanted
         if pause:
@@ -136,7 +136,7 @@ class Member:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin each partition where it was committed, else where its group starts, always on the log."""
         if partitions:
-            for found in patiently_asked(self.is_closing, lambda: committed(consumer, partitions, BROKER_LIMIT)):
+            for found in keep_asking(self.is_closing, lambda: committed(consumer, partitions, BROKER_LIMIT)):
                 self._begin(consumer, found)
             self.commits.commit(consumer, _numbers(partitions))  # before anything is read: it may end us
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
@@ -147,23 +147,23 @@ class Member:
 
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
         partition = found.partition
-        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        low, high = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
         place = place_in(found, self._topic_id)
         if place is not None:
             self.commits.begin(partition, found.offset, found.metadata or "")
-            window = Window(*place)
+            window = OffsetTracker(*place)
         elif found.offset >= 0:
             facts = {"topic": self._topic, "partition": partition, "offset": found.offset}
             log.error("The topic was made anew since it was read: it is read whole.", action="repeat", **facts)
-            window = Window(low)
+            window = OffsetTracker(low)
         else:
             first = self._first_offset(partition)
-            window = Window(low if first is None else first)
+            window = OffsetTracker(low if first is None else first)
         self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
         self._fresh.add(partition)
-        self._in_hand.begin(partition, self._on_log(partition, window, low, high))
+        self._in_flight.begin(partition, self._on_log(partition, window, low, high))
 
-    def _on_log(self, partition: int, window: Window, low: int, high: int) -> Window:
+    def _on_log(self, partition: int, window: OffsetTracker, low: int, high: int) -> OffsetTracker:
         """Return the window, moved to where the log has records if it is outside; that is never silent."""
         wanted = window.next_offset
         facts = {"topic": self._topic, "partition": partition, "offset": wanted, "first": low, "end": high}
@@ -173,16 +173,16 @@ class Member:
             self._on_loss(Loss(partition, wanted, low, lost))
         elif wanted > high:
             log.error("The log ends before what was read: it is new, and read whole.", action="repeat", **facts)
-            return Window(low)
+            return OffsetTracker(low)
         return window
 
     def find_back(self, consumer: Consumer, partition: int) -> None:
         """Go on where the log has records, when retention or a new log has taken away what was to be read."""
-        low, high = patiently_asked(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
-        with self._in_hand.window(partition) as held:
+        low, high = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        with self._in_flight.window(partition) as held:
             moved = None if held is None else self._on_log(partition, held, low, high)
         if moved is not None and moved is not held:
-            self._in_hand.begin(partition, moved)
+            self._in_flight.begin(partition, moved)
         if moved is not None:
             self._paused.discard(partition)
             read_again(consumer, self._topic, partition, moved.next_offset)
@@ -199,7 +199,7 @@ class Member:
 
     def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = _numbers(partitions)
-        self._in_hand.give_up(numbers)
+        self._in_flight.give_up(numbers)
         self.commits.forget(numbers)
         self._paused.difference_update(numbers)
         consumer.incremental_unassign(partitions)

@@ -9,7 +9,7 @@ from streams.client.rights import ReadingRights
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import ConsumerThread, Record
 from streams.read.group_member import Member, OnLoss
-from streams.read.in_flight import Budget, InHand
+from streams.read.in_flight import Budget, InFlight
 
 MEGABYTE = 1024 * 1024
 
@@ -60,16 +60,16 @@ class GroupReader:
         group_id: str,
         topic: str,
         first_offset: Callable[[int], int | None],
-        max_in_hand_bytes: int = 32 * MEGABYTE,
-        max_in_hand_records: int = 1000,
+        max_in_flight_bytes: int = 32 * MEGABYTE,
+        max_in_flight_records: int = 1000,
         on_loss: OnLoss = lambda _: None,
         topic_id: str | None = None,
         with_headers: bool = False,
     ) -> None:
-        self._in_hand = InHand(Budget(max_in_hand_bytes, max_in_hand_records))
+        self._in_flight = InFlight(Budget(max_in_flight_bytes, max_in_flight_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
         self._member = Member(
-            topic, first_offset, self._in_hand, on_loss, self._rights, topic_id, with_headers=with_headers
+            topic, first_offset, self._in_flight, on_loss, self._rights, topic_id, with_headers=with_headers
         )
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
@@ -121,16 +121,16 @@ class GroupReader:
         `record` is the very object that was handed over. False, without effect, where its partition was given
         up meanwhile, or the record is finished already.
         """
-        return self._in_hand.finish(record)
+        return self._in_flight.finish(record)
 
     def holds(self, record: Record) -> bool:
         """Tell whether a record is in hand, under the same assignment by which it was handed over."""
-        return self._in_hand.holds(record)
+        return self._in_flight.holds(record)
 
     @property
     def partitions(self) -> frozenset[int]:
         """The partitions that this member holds."""
-        return self._in_hand.partitions()
+        return self._in_flight.partitions()
 
     @property
     def refusal(self) -> str | None:

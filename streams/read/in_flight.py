@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from streams.read.consumer_thread import Record
-from streams.read.offset_tracker import Window
+from streams.read.offset_tracker import OffsetTracker
 
 
 class Budget:
@@ -33,8 +33,8 @@ class Budget:
     def is_over(self) -> bool:
         """Tell whether to pause; the answer stays for a while, so that reading does not flutter."""
         share = 0.5 if self._is_over else 1.0
-        in_hand = (self._added_bytes - self._removed_bytes, self._added_records - self._removed_records)
-        self._is_over = any(have >= limit * share for have, limit in zip(in_hand, self._limits, strict=True))
+        in_flight = (self._added_bytes - self._removed_bytes, self._added_records - self._removed_records)
+        self._is_over = any(have >= limit * share for have, limit in zip(in_flight, self._limits, strict=True))
         return self._is_over
 
 
@@ -42,16 +42,16 @@ def _size(record: Record) -> int:
     return len(record.value) + len(record.key or b"")
 
 
-class InHand:
+class InFlight:
     """What is in hand, by partition: the one thing that the event loop and the consumer's thread share."""
 
     def __init__(self, budget: Budget) -> None:
         self._lock = threading.Lock()
         self._budget = budget
-        self._windows: dict[int, Window] = {}
+        self._windows: dict[int, OffsetTracker] = {}
         self._records: dict[int, dict[int, Record]] = {}
 
-    def begin(self, partition: int, window: Window) -> None:
+    def begin(self, partition: int, window: OffsetTracker) -> None:
         """Hold a partition, with nothing in hand."""
         with self._lock:
             self._drop(partition)
@@ -69,7 +69,7 @@ class InHand:
             self._budget.remove(record)
 
     @contextmanager
-    def window(self, partition: int) -> Iterator[Window | None]:
+    def window(self, partition: int) -> Iterator[OffsetTracker | None]:
         """Lend the window of a partition, None where it is not held."""
         with self._lock:
             yield self._windows.get(partition)

@@ -142,7 +142,7 @@ def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int
             return found
 
 
-def patiently_asked(is_closing: threading.Event, ask: Callable[[], Answer]) -> Answer:
+def keep_asking(is_closing: threading.Event, ask: Callable[[], Answer]) -> Answer:
     """Ask the broker again while it does not answer, as during an election. Raises KafkaException."""
     deadline = time.monotonic() + ASSIGN_LIMIT
     while True:

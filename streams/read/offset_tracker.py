@@ -20,7 +20,7 @@ _TAG = re.compile(r"([A-Za-z0-9+/_-]{22}) ")
 """A topic's id, as Kafka writes it, before the rest of the metadata."""
 
 
-class Window:
+class OffsetTracker:
     """The records of one partition from the committed offset on.
 
     Offsets are added in order. Gaps between them (compaction, control records) are no records and block

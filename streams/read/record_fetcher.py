@@ -23,7 +23,7 @@ class _MissingError(Exception):
     """There is no such place, says a broker: which may have just started, and not know all of its log yet."""
 
 
-class Fetcher:
+class RecordFetcher:
     """Fetches records one at a time, each with a consumer of its own: pointers come due rarely.
 
     With `is_open_too` also those of transactions that are open or were taken back. A place that there is not is looked

@@ -12,7 +12,7 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import DirectoryEntry, Origin
 from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings
-from streams.client.waiting import patiently
+from streams.client.waiting import keep_trying
 from streams.read.consumer_thread import Record
 from streams.read.tail import Tail, end_offsets
 from streams.tables.audience_claims import Holding, fold
@@ -119,7 +119,7 @@ class Directory:
     async def _decoded(self, record: Record) -> DirectoryEntry | None:
         if not record.value:
             return None
-        return await patiently(
+        return await keep_trying(
             lambda: asyncio.to_thread(decode_directory_entry, record.value, self.framing), "The directory can't be read"
         )
 

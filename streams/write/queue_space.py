@@ -3,7 +3,7 @@
 from types import TracebackType
 
 
-class Room:
+class QueueSpace:
     """Bytes of the queue that are reserved or on their way."""
 
     def __init__(self, limit: int) -> None:
@@ -18,7 +18,7 @@ class Room:
 class Reservation:
     """Room in the queue towards Kafka that nobody else gets; a context manager that gives back the rest."""
 
-    def __init__(self, room: Room, size: int) -> None:
+    def __init__(self, room: QueueSpace, size: int) -> None:
         self._room = room
         self.size = size
         room.used += size

@@ -7,7 +7,7 @@ PATIENCE = 10.0
 
 
 @dataclass(slots=True)
-class Progress:
+class StallDetector:
     """How many records wait for Kafka, and since when nothing has come of it. Times are of one clock.
 
     A cluster that has lost too many brokers still answers questions, and takes no record. Once that shows,

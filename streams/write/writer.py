@@ -25,8 +25,8 @@ from streams.client.refusals import Refusal, Refusals, refusal_of, words_of
 from streams.client.rights import Rights, ask_again
 from streams.client.settings import KafkaSettings
 from streams.processes.watched_threads import watched_thread
-from streams.write.queue_space import Reservation, Room
-from streams.write.stall_detector import Progress
+from streams.write.queue_space import QueueSpace, Reservation
+from streams.write.stall_detector import StallDetector
 
 log = structlog.get_logger()
 
@@ -80,8 +80,8 @@ class Writer:
         self._config = producer_properties(kafka, message_timeout) | callbacks
         self._rights = Rights(kafka)
         self._refusals = Refusals()
-        self._room = Room(max_queued_bytes)
-        self._progress = Progress()
+        self._room = QueueSpace(max_queued_bytes)
+        self._stall_detector = StallDetector()
         self._reports: deque[_Report] = deque()
         self._is_woken = False
         self._is_down = threading.Event()
@@ -139,7 +139,7 @@ class Writer:
     @property
     def is_reachable(self) -> bool:
         """False from the moment that all brokers are down until one answers, and while none acknowledges."""
-        return self._is_open and not self._progress.is_stalled(time.monotonic())
+        return self._is_open and not self._stall_detector.is_stalled(time.monotonic())
 
     @property
     def _is_open(self) -> bool:
@@ -176,7 +176,7 @@ class Writer:
             raise ProducerFailedError(self._failure)
         if not self._is_open:
             raise KafkaUnreachableError
-        if self._progress.is_stalled(time.monotonic()):
+        if self._stall_detector.is_stalled(time.monotonic()):
             raise KafkaStalledError
         if not self._room.fits(size):
             raise QueueFullError
@@ -216,7 +216,7 @@ class Writer:
         if reservation is not None:
             reservation.release(size)
         self._room.used += size
-        self._progress.sent(time.monotonic())
+        self._stall_detector.sent(time.monotonic())
         return await acknowledged
 
     def _report(
@@ -251,9 +251,9 @@ class Writer:
 
     def _note(self, error: KafkaError | None) -> None:
         if error is not None and error.code() == KafkaError._MSG_TIMED_OUT:
-            self._progress.timed_out()
+            self._stall_detector.timed_out()
         else:
-            self._progress.answered(time.monotonic())
+            self._stall_detector.answered(time.monotonic())
 
     def _unacknowledged(self, error: KafkaError, topic: str, size: int) -> NotAcknowledgedError:
         """Return what Kafka's error means for a record of so many bytes, and take down what it refuses for good."""

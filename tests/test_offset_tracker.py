@@ -4,56 +4,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.read.offset_tracker import MAX_SPAN, Window, decode_offsets, encode_offsets
+from streams.read.offset_tracker import MAX_SPAN, OffsetTracker, decode_offsets, encode_offsets
 
 starts = st.integers(0, 2**40)
 
 
 @st.composite
-def journeys(draw: st.DrawFn) -> tuple[Window, list[int], set[int]]:
+def journeys(draw: st.DrawFn) -> tuple[OffsetTracker, list[int], set[int]]:
     """A window, the offsets added to it (with gaps), and those of them that were finished, in any order."""
     start = draw(starts)
     gaps = draw(st.lists(st.integers(1, 50), max_size=60))
     offsets = [start + sum(gaps[: place + 1]) - 1 for place in range(len(gaps))]
     finished = draw(st.lists(st.sampled_from(offsets), unique=True)) if offsets else []
-    window = Window(start)
+    tracker = OffsetTracker(start)
     for offset in offsets:
-        assert window.add(offset)
+        assert tracker.add(offset)
     for offset in finished:
-        assert window.finish(offset)
-    return window, offsets, set(finished)
+        assert tracker.finish(offset)
+    return tracker, offsets, set(finished)
 
 
 @given(journeys())
 def test_what_may_be_committed_is_the_first_unfinished_record_or_the_end(
-    journey: tuple[Window, list[int], set[int]],
+    journey: tuple[OffsetTracker, list[int], set[int]],
 ) -> None:
-    window, offsets, finished = journey
+    tracker, offsets, finished = journey
     unfinished = [offset for offset in offsets if offset not in finished]
 
-    assert window.committable == (unfinished[0] if unfinished else window.next_offset)
-    assert window.unfinished == len(unfinished)
+    assert tracker.committable == (unfinished[0] if unfinished else tracker.next_offset)
+    assert tracker.unfinished == len(unfinished)
 
 
 @given(journeys())
-def test_a_restart_skips_exactly_what_was_finished(journey: tuple[Window, list[int], set[int]]) -> None:
-    window, offsets, finished = journey
+def test_a_restart_skips_exactly_what_was_finished(journey: tuple[OffsetTracker, list[int], set[int]]) -> None:
+    tracker, offsets, finished = journey
 
-    restored = Window(window.committable, window.metadata())
+    restored = OffsetTracker(tracker.committable, tracker.metadata())
     again = [offset for offset in offsets if restored.add(offset)]
 
     assert again == [offset for offset in offsets if offset not in finished]
-    assert restored.committable == window.committable
+    assert restored.committable == tracker.committable
 
 
 @given(journeys())
-def test_finishing_the_rest_lets_everything_be_committed(journey: tuple[Window, list[int], set[int]]) -> None:
-    window, offsets, finished = journey
+def test_finishing_the_rest_lets_everything_be_committed(journey: tuple[OffsetTracker, list[int], set[int]]) -> None:
+    tracker, offsets, finished = journey
     for offset in set(offsets) - finished:
-        assert window.finish(offset)
+        assert tracker.finish(offset)
 
-    assert window.committable == window.next_offset
-    assert window.metadata() == ""
+    assert tracker.committable == tracker.next_offset
+    assert tracker.metadata() == ""
 
 
 @given(starts, st.sets(st.integers(0, 3 * MAX_SPAN), max_size=300))
@@ -83,58 +83,58 @@ def test_metadata_that_was_committed_with_another_offset_is_no_offsets() -> None
 
 
 def test_a_record_that_comes_again_needs_no_work_twice() -> None:
-    window = Window(3)
+    tracker = OffsetTracker(3)
 
-    assert window.add(3)
-    assert not window.add(3)
-    assert window.unfinished == 1
+    assert tracker.add(3)
+    assert not tracker.add(3)
+    assert tracker.unfinished == 1
 
 
 def test_an_offset_that_is_not_open_cannot_be_finished() -> None:
-    window = Window(3)
-    window.add(3)
-    window.finish(3)
+    tracker = OffsetTracker(3)
+    tracker.add(3)
+    tracker.finish(3)
 
-    assert not window.finish(3)
-    assert not window.finish(4)
+    assert not tracker.finish(3)
+    assert not tracker.finish(4)
 
 
 def test_a_gap_before_the_first_record_blocks_nothing() -> None:
-    window = Window(0)
-    window.add(10)
-    window.finish(10)
+    tracker = OffsetTracker(0)
+    tracker.add(10)
+    tracker.finish(10)
 
-    assert window.committable == 11
+    assert tracker.committable == 11
 
 
 def test_the_window_is_full_when_metadata_could_not_say_more() -> None:
-    window = Window(0)
+    tracker = OffsetTracker(0)
     for offset in range(MAX_SPAN):
-        window.add(offset)
+        tracker.add(offset)
     for offset in range(1, MAX_SPAN):
-        window.finish(offset)
+        tracker.finish(offset)
 
-    assert window.is_full
-    window.finish(0)
-    assert not window.is_full
+    assert tracker.is_full
+    tracker.finish(0)
+    assert not tracker.is_full
 
 
 def test_skipping_counts_what_was_not_finished() -> None:
-    before = Window(5)
+    before = OffsetTracker(5)
     for offset in range(5, 9):
         before.add(offset)
     before.finish(7)
-    window = Window(before.committable, before.metadata())
+    tracker = OffsetTracker(before.committable, before.metadata())
 
-    assert window.skip_to(9) == 3
-    assert window.committable == 9
+    assert tracker.skip_to(9) == 3
+    assert tracker.committable == 9
 
 
 def test_what_is_in_hand_while_the_log_is_cut_can_still_be_finished() -> None:
-    window = Window(5)
-    window.add(5)
+    tracker = OffsetTracker(5)
+    tracker.add(5)
 
-    assert window.skip_to(9) == 3
-    assert window.committable == 5
-    assert window.finish(5)
-    assert window.committable == 9
+    assert tracker.skip_to(9) == 3
+    assert tracker.committable == 5
+    assert tracker.finish(5)
+    assert tracker.committable == 9

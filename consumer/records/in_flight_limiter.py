@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Places:
+class InFlightLimiter:
     """Places for records under way, given in the order in which they were asked for.
 
     Decoded, a record takes some ten times its bytes; so bytes are bounded too. Alone, a record of any size fits.

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from consumer.account.settings import ConsumerSettings
-from consumer.account.state_announcer import Announcer
+from consumer.account.state_announcer import StateAnnouncer
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
 from consumer.records.record_handler import Handler
-from consumer.retries.circuit_breaker import Gate
+from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
@@ -52,7 +52,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class Deployment:
     """Where records are read and reported, and how they are encoded."""
 
     kafka: KafkaSettings
@@ -64,7 +64,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Serving:
     """How an account is served: the share of its pace, how calls are tried again, what completions call it.
 
     What is not live does not speak for the account: it never says that the account is parked, and parks where
@@ -83,7 +83,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class AccountRuntime:
     """An account's way to its platform, open."""
 
     handler: Handler
@@ -92,44 +92,44 @@ class Way:
 
 
 @asynccontextmanager
-async def opened_way(
-    account: Account, settings: ConsumerSettings, where: Where, writer: Writer, manner: Manner
-) -> AsyncIterator[Way]:
+async def opened_runtime(
+    account: Account, settings: ConsumerSettings, deployment: Deployment, writer: Writer, serving: Serving
+) -> AsyncIterator[AccountRuntime]:
     """Open the way of an account while the block is entered. Raises StreamError."""
-    kafka, names, time = where.kafka, where.names, where.time
+    kafka, names, time = deployment.kafka, deployment.names, deployment.time
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(account.settings))
-        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, manner.share)
-        says = Announcer(account.target, writer, names.accounts, where.framing, time, now)
-        provider = open_account(account.kind, account.settings, session, pace, warn=says.warn)
-        following = followed(kafka, writer, names.directory, _owner(account, provider), where.framing)
+        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
+        announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
+        provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
+        following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
         directory = await stack.enter_async_context(following)
-        states = await stack.enter_async_context(followed_states(kafka, names.accounts, where.framing))
-        gate = Gate(
+        states = await stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing))
+        breaker = CircuitBreaker(
             probe=_probe(provider),
-            announce=says.block if manner.is_live else _silence,
+            announce=announcer.block if serving.is_live else _silence,
             time=time,
             account=str(account.target),
         )
-        tell = says.throttle if manner.is_live else _unless_blocked(says, states)
+        tell = announcer.throttle if serving.is_live else _unless_blocked(announcer, states)
         throttles = Throttles(pace=pace, tell=tell, now=now)
-        hears = _Hearing(gate, throttles, manner.is_live)
-        hears.begin(states.of(account.target))
-        states.listen(lambda state: hears.hear(state) if says.is_about(state) else None)
-        watching = await stack.enter_async_context(running(gate.watch()))
+        listener = _StateListener(breaker, throttles, serving.is_live)
+        listener.begin(states.of(account.target))
+        states.listen(lambda state: listener.hear(state) if announcer.is_about(state) else None)
+        watching = await stack.enter_async_context(running(breaker.watch()))
         failing = await stack.enter_async_context(running(writer.failure()))
-        telling = [await stack.enter_async_context(running(says.tell()))] if manner.is_live else []
+        telling = [await stack.enter_async_context(running(announcer.tell()))] if serving.is_live else []
         audiences = Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry)
         stack.push_async_callback(audiences.close)
         delivery = Delivery(
             provider=provider,
             throttles=throttles,
-            gate=gate,
-            policy=manner.policy,
+            breaker=breaker,
+            policy=serving.policy,
             time=time,
             audiences=audiences,
             preparing=asyncio.Lock(),
-            with_attributes=manner.with_attributes,
+            with_attributes=serving.with_attributes,
             search_calls=settings.search_calls,
         )
         handler = Handler(
@@ -137,14 +137,14 @@ async def opened_way(
             delivery=delivery,
             writer=writer,
             completions=names.completions,
-            framing=where.framing,
+            framing=deployment.framing,
             time=time,
             clock=now,
-            trial=await stack.enter_async_context(trial_of_batches(where.framing)),
-            called=manner.called,
-            log_id=where.log_id,
+            trial=await stack.enter_async_context(trial_of_batches(deployment.framing)),
+            called=serving.called,
+            log_id=deployment.log_id,
         )
-        yield Way(handler, (directory.following, states.following, watching, failing, *telling))
+        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling))
 
 
 @asynccontextmanager
@@ -159,10 +159,10 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Tas
 
 
 @dataclass(frozen=True, slots=True)
-class _Hearing:
+class _StateListener:
     """Goes by what other processes of the account say of it."""
 
-    gate: Gate
+    breaker: CircuitBreaker
     throttles: Throttles
     is_live: bool
 
@@ -174,14 +174,14 @@ class _Hearing:
         block = _block(state)
         is_warning = state.state == "running" and state.error_code is not None
         if not is_warning and (state.state != "blocked" or block is not None):
-            self.gate.adopt(block)
+            self.breaker.adopt(block)
 
     def hear(self, state: AccountState) -> None:
         """Hold calls for as long as a process was told; probe before any other call where one is parked."""
         self.throttles.hear(state)
-        block = None if self.is_live or self.gate.is_closed else _block(state)
+        block = None if self.is_live or self.breaker.is_closed else _block(state)
         if block is not None:
-            self.gate.adopt(block)
+            self.breaker.adopt(block)
 
 
 def _block(state: AccountState) -> PlatformError | None:
@@ -197,13 +197,13 @@ async def _silence(error: PlatformError | None) -> None:
     del error
 
 
-def _unless_blocked(says: Announcer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
+def _unless_blocked(announcer: StateAnnouncer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
     """Return what tells of a throttle, unless the account is parked, which says more and is another's to end."""
 
     async def tell(error: ThrottleError, until: datetime) -> None:
-        state = states.of(says.target)
+        state = states.of(announcer.target)
         if state is None or state.state != "blocked":
-            await says.throttle(error, until)
+            await announcer.throttle(error, until)
 
     return tell
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.records.concurrency_limit import Places
+from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.retry_schedule import Schedule
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record
@@ -16,16 +16,16 @@ from streams.read.consumer_thread import Record
 async def test_places_bound_records_and_bytes_and_everybody_gets_one_in_turn(
     sizes: list[int], records: int, most: int
 ) -> None:
-    places, under_way, order = Places(records, most), [], []
+    limiter, under_way, order = InFlightLimiter(records, most), [], []
 
     async def work(number: int, size: int) -> None:
-        await places.take(size)
+        await limiter.take(size)
         under_way.append(size)
         order.append(number)
         assert len(under_way) == 1 or (len(under_way) <= records and sum(under_way) <= most)
         await asyncio.sleep(0)
         under_way.remove(size)
-        places.give_back(size)
+        limiter.give_back(size)
 
     async with asyncio.timeout(5):
         await asyncio.gather(*(work(number, size) for number, size in enumerate(sizes)))
@@ -33,12 +33,12 @@ async def test_places_bound_records_and_bytes_and_everybody_gets_one_in_turn(
 
 
 async def test_who_no_longer_wants_a_place_holds_up_nobody() -> None:
-    places = Places(1, 10)
-    await places.take(10)
-    waiting = [asyncio.create_task(places.take(10)) for _ in range(3)]
+    limiter = InFlightLimiter(1, 10)
+    await limiter.take(10)
+    waiting = [asyncio.create_task(limiter.take(10)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    places.give_back(10)
+    limiter.give_back(10)
     waiting[1].cancel()  # in the moment in which its place was given
     async with asyncio.timeout(5):
         await waiting[2]

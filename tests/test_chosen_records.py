@@ -13,7 +13,7 @@ from schemas.records import Origin
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import committed_offsets, delete_group
 from streams.cluster.topics import TopicSpec, ensure_topics
-from streams.read.chosen_records import GONE, MOST_RECORDS, PickReader
+from streams.read.chosen_records import GONE, MOST_RECORDS, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.write.writer import Writer
 
@@ -26,12 +26,12 @@ async def filled(kafka: KafkaSettings, topic: str, records: int, size: int = 1) 
         return list(await asyncio.gather(*sends))
 
 
-def reader(kafka: KafkaSettings, topic: str, wanted: Sequence[Origin], **options: Any) -> PickReader:
+def reader(kafka: KafkaSettings, topic: str, wanted: Sequence[Origin], **options: Any) -> ChosenRecordReader:
     """Return a reader of chosen records."""
-    return PickReader(kafka, group_id=f"{topic}.replay.r-1", topic=topic, wanted=wanted, **options)
+    return ChosenRecordReader(kafka, group_id=f"{topic}.replay.r-1", topic=topic, wanted=wanted, **options)
 
 
-async def read(picks: PickReader, most: int | None = None) -> list[Record]:
+async def read(picks: ChosenRecordReader, most: int | None = None) -> list[Record]:
     """Read and finish all records, or so many."""
     found: list[Record] = []
     async with asyncio.timeout(30):
@@ -98,7 +98,7 @@ async def test_a_partition_that_nobody_finishes_is_held_back_and_holds_up_no_oth
 ) -> None:
     wanted = await filled(kafka, topic_prefix, 2000, size=1000)
     held: list[Record] = []
-    async with reader(kafka, topic_prefix, wanted, max_in_hand_bytes=400_000) as picks:
+    async with reader(kafka, topic_prefix, wanted, max_in_flight_bytes=400_000) as picks:
         others = sum(1 for origin in wanted if origin.partition == 1)
         finished = 0
         async with asyncio.timeout(30):

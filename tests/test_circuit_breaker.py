@@ -6,31 +6,31 @@ import pytest
 from test_decisions import Clock, ignore, make_attempts, pass_probe
 
 from consumer.retries.attempts import PostponedError
-from consumer.retries.circuit_breaker import FEWEST, Gate
+from consumer.retries.circuit_breaker import FEWEST, CircuitBreaker
 from consumer.retries.clock import Time
 from providers.kit.errors import PlatformError, RetryError, platform_error
 
 
-def make_gate(clock: Clock) -> Gate:
-    return Gate(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
+def make_breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(probe=pass_probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
 
 
 async def test_a_call_that_began_before_the_account_was_parked_does_not_open_it() -> None:
-    gate = make_gate(Clock())
-    early, late = await gate.enter(), await gate.enter()
-    gate.failed(late, platform_error("token_invalid"))
-    gate.passed(early)
-    assert gate.is_closed
+    breaker = make_breaker(Clock())
+    early, late = await breaker.enter(), await breaker.enter()
+    breaker.failed(late, platform_error("token_invalid"))
+    breaker.passed(early)
+    assert breaker.is_closed
     early_failure = platform_error("platform_error")
-    gate.failed(early, early_failure)
-    assert gate.closed_by is not None
-    assert gate.closed_by.code == "token_invalid"
+    breaker.failed(early, early_failure)
+    assert breaker.closed_by is not None
+    assert breaker.closed_by.code == "token_invalid"
 
 
 async def test_a_stop_of_one_audience_is_put_off_and_the_account_goes_on_for_the_others() -> None:
     clock = Clock()
-    gate = make_gate(clock)
-    watching = asyncio.create_task(gate.watch())
+    breaker = make_breaker(clock)
+    watching = asyncio.create_task(breaker.watch())
     passed = 0
 
     async def forbidden() -> None:
@@ -44,23 +44,23 @@ async def test_a_stop_of_one_audience_is_put_off_and_the_account_goes_on_for_the
 
     async def many() -> None:
         for _ in range(50):
-            await make_attempts(clock, gate=gate).run(allowed)
+            await make_attempts(clock, breaker=breaker).run(allowed)
 
     others = asyncio.create_task(many())
     async with asyncio.timeout(5):
         with pytest.raises(PostponedError) as raised:
-            await make_attempts(clock, gate=gate, attempts=1).run(forbidden)
+            await make_attempts(clock, breaker=breaker, attempts=1).run(forbidden)
         await others
     watching.cancel()
     assert raised.value.error.code == "permission_missing"
     assert passed == 50
-    assert not gate.is_closed
+    assert not breaker.is_closed
 
 
 async def test_a_stop_that_everybody_meets_puts_off_nobody() -> None:
     clock = Clock()
-    gate = make_gate(clock)
-    watching = asyncio.create_task(gate.watch())
+    breaker = make_breaker(clock)
+    watching = asyncio.create_task(breaker.watch())
     is_good = False
 
     async def call() -> None:
@@ -68,7 +68,9 @@ async def test_a_stop_that_everybody_meets_puts_off_nobody() -> None:
         if not is_good:
             raise platform_error("token_invalid")
 
-    waiting = [asyncio.create_task(make_attempts(clock, gate=gate, attempts=1, max_age=1).run(call)) for _ in range(5)]
+    waiting = [
+        asyncio.create_task(make_attempts(clock, breaker=breaker, attempts=1, max_age=1).run(call)) for _ in range(5)
+    ]
     while clock.now < 10_000:
         await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
@@ -80,8 +82,8 @@ async def test_a_stop_that_everybody_meets_puts_off_nobody() -> None:
 
 async def test_a_bug_fails_its_call_and_many_bugs_park_the_account_and_fail_nothing_more() -> None:
     clock = Clock()
-    gate = make_gate(clock)
-    watching = asyncio.create_task(gate.watch())
+    breaker = make_breaker(clock)
+    watching = asyncio.create_task(breaker.watch())
     is_mended = False
 
     async def call() -> str:
@@ -92,30 +94,30 @@ async def test_a_bug_fails_its_call_and_many_bugs_park_the_account_and_fail_noth
 
     for _ in range(FEWEST - 1):
         with pytest.raises(KeyError):
-            await make_attempts(clock, gate=gate).run(call)
-    assert not gate.is_closed
-    waiting = [asyncio.create_task(make_attempts(clock, gate=gate).run(call)) for _ in range(3)]
+            await make_attempts(clock, breaker=breaker).run(call)
+    assert not breaker.is_closed
+    waiting = [asyncio.create_task(make_attempts(clock, breaker=breaker).run(call)) for _ in range(3)]
     while clock.now < 10_000:
         await asyncio.sleep(0)
-    assert gate.closed_by is not None
-    assert gate.closed_by.code == "provider_broken"
+    assert breaker.closed_by is not None
+    assert breaker.closed_by.code == "provider_broken"
     assert not any(task.done() for task in waiting)
     is_mended = True
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == ["done"] * 3
     watching.cancel()
-    assert not gate.is_closed
+    assert not breaker.is_closed
 
 
 async def test_a_few_bugs_among_many_calls_that_pass_park_nobody() -> None:
-    gate = make_gate(Clock())
+    breaker = make_breaker(Clock())
     for number in range(100):
-        ticket = await gate.enter()
+        permit = await breaker.enter()
         if number % 2:
-            assert not gate.broke(ticket)
+            assert not breaker.broke(permit)
         else:
-            gate.passed(ticket)
-    assert not gate.is_closed
+            breaker.passed(permit)
+    assert not breaker.is_closed
 
 
 async def test_an_account_that_was_left_parked_begins_parked_says_nothing_new_and_is_probed_at_once() -> None:
@@ -124,11 +126,11 @@ async def test_an_account_that_was_left_parked_begins_parked_says_nothing_new_an
     async def announce(error: PlatformError | None) -> None:
         said.append(error.code if error else None)
 
-    gate = Gate(probe=pass_probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
-    gate.adopt(platform_error("token_invalid"))
-    watching = asyncio.create_task(gate.watch())
+    breaker = CircuitBreaker(probe=pass_probe, announce=announce, time=Time(clock=clock, sleep=clock.sleep))
+    breaker.adopt(platform_error("token_invalid"))
+    watching = asyncio.create_task(breaker.watch())
     async with asyncio.timeout(5):
-        gate.passed(await gate.enter())
+        breaker.passed(await breaker.enter())
         while said != [None]:
             await asyncio.sleep(0)
     watching.cancel()
@@ -146,12 +148,12 @@ async def test_without_a_registry_an_account_is_told_to_be_parked_once_until_the
             while len(said) < count:
                 await asyncio.sleep(0)
 
-    gate = Gate(probe=pass_probe, announce=announce)
-    watching = asyncio.create_task(gate.watch())
-    with gate.without_registry():
-        with gate.without_registry():
+    breaker = CircuitBreaker(probe=pass_probe, announce=announce)
+    watching = asyncio.create_task(breaker.watch())
+    with breaker.without_registry():
+        with breaker.without_registry():
             await told(2)
-        await gate.enter()  # calls that need no registry go on
+        await breaker.enter()  # calls that need no registry go on
     await told(3)
     watching.cancel()
     assert said == [None, "registry_unreachable", None]
