@@ -102,8 +102,12 @@ def _receipts_differ(
     receipts: Sequence[BatchReceipt], origins: Sequence[Origin], strays: Collection[Origin]
 ) -> list[str]:
     valid = {receipt.origin for receipt in receipts if receipt.verdict == "valid"}
-    missing = set(origins).symmetric_difference(valid.difference(strays))
-    return [f"the ledger: {len(missing)} of {len(origins)} records have no valid receipt"] if missing else []
+    wrong = sorted(set(origins).symmetric_difference(valid.difference(strays)))
+    found = {receipt.origin: f"{receipt.verdict} ({receipt.reason})" for receipt in receipts}
+    told = ", ".join(f"{origin}: {found.get(origin, 'none')}" for origin in wrong[:3])
+    return (
+        [f"the ledger: {len(wrong)} of {len(origins)} records have no valid receipt, such as {told}"] if wrong else []
+    )
 
 
 def _platform_name(audience: str) -> str:
