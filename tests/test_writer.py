@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from structlog.testing import capture_logs
+from withholding_proxy import withholding
 from world import headers_on
 
 from streams.client import refusals
@@ -292,3 +293,25 @@ async def test_a_topic_that_takes_not_even_small_records_refuses_them_for_good_a
         with pytest.raises(NotAcknowledgedError) as after:
             await writer.send(topic_prefix, "a", b"x" * 500)
         assert not isinstance(after.value, RecordTooLargeError)
+
+
+async def test_what_the_client_calls_delivered_as_a_later_record_was_is_not_acknowledged(tmp_path: Path) -> None:
+    """librdkafka 2.16 takes the success of a later request for that of an earlier one, which it then never sends again.
+
+    Kafka 4.3 takes any first sequence number of a producer that it knows nothing of, so the earlier record is lost.
+    """
+    port, outer = free_port(), free_port()
+    advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{outer}"}
+    async with (
+        withholding("made-up", outer, port) as proxy,
+        LocalBroker(data=tmp_path, port=port, properties=advertised, report=lambda _: None),
+    ):
+        kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{outer}")
+        await make_topic(kafka, "made-up")
+        async with Writer(kafka) as writer, asyncio.timeout(60):
+            first = asyncio.create_task(writer.send("made-up", "a", b"first"))
+            await proxy.has_first.wait()
+            assert (await writer.send("made-up", "a", b"second")).offset == 0
+            with pytest.raises(NotAcknowledgedError):
+                await first
+        assert [record.value for record in await read_to_end(kafka, "made-up")] == [b"second"]

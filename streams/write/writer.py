@@ -225,7 +225,8 @@ class Writer:
         origin = None
         if error is None:
             self._is_down.clear()
-            origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
+            if message.offset() is not None:  # without one, the client takes a later record's success for this one's
+                origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
         self._reports.append((acknowledged, topic, size, error, origin))
         if not self._is_woken and not self._loop.is_closed():
             self._is_woken = True
@@ -237,11 +238,12 @@ class Writer:
             acknowledged, topic, size, error, origin = self._reports.popleft()
             self._room.used -= size
             self._note(error)
-            if error is None:
-                self._refusals.taken(topic, size)
-            else:
+            failure = NotAcknowledgedError()  # stays where the client only guesses: nobody knows where, or whether
+            if error is not None:
                 failure = self._unacknowledged(error, topic, size)
                 failure.__cause__ = KafkaException(error)
+            elif origin is not None:
+                self._refusals.taken(topic, size)
             if acknowledged.done():
                 continue
             if origin is not None:
