@@ -10,15 +10,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
 import pytest
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from pages import BLOCKS, DOCS, MARK, PAGES, ROOT, Block, spans, tokens
 from test_cli import clean_environ, up
 
 from checks.settings_page import settings_page
@@ -33,13 +31,9 @@ from providers.installed import installed
 from streams.client.settings import KafkaSettings, is_kafka_variable
 from streams.processes.ports import free_port
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
 HERE = "tests/test_docs.py"
 PROVIDERS = {name.upper() for name in installed()}
 
-MARK = re.compile(r"<!-- (?:(?:run|checked) by (?P<test>tests/\w+\.py)|not run: (?P<reason>\S.{5,})) -->")
 PATH = re.compile(
     r"(?:cli|consumer|ledger|producer|providers|sandbox|schemas|streams|tests|checks|examples|docs)/[\w./-]*"
 )
@@ -53,49 +47,14 @@ NO_SETTINGS = {
 """What pages name that looks like a setting, and what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block of a page, and the comment above it that says who runs it, or why nobody does."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    mark: str
-
-    @property
-    def test(self) -> str | None:
-        """The test module that runs it."""
-        found = MARK.fullmatch(self.mark)
-        return found["test"] if found else None
-
-
-def tokens(page: Path) -> list[Token]:
-    """Return what a page consists of."""
-    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
-
-
-def blocks_of(page: Path) -> Iterator[Block]:
-    """Yield all blocks of a page; an indented one has no language."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    for token in tokens(page):
-        if token.type in ("fence", "code_block") and token.map:
-            above = lines[token.map[0] - 1] if token.map[0] else ""
-            yield Block(page, token.map[0] + 1, token.info, token.content, above if above.startswith("<!--") else "")
-
-
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-
-
-def spans(page: Path) -> Iterator[str]:
-    """Yield the code within the text of a page."""
-    for token in tokens(page):
-        yield from (child.content for child in token.children or () if child.type == "code_inline")
-
-
 def named(block: Block) -> str:
     """Return what a test of a block is called."""
-    return f"{block.page.name}:{block.line}"
+    return f"{called(block.page)}:{block.line}"
+
+
+def called(page: Path) -> str:
+    """Return what a test of a page is called."""
+    return str(page.relative_to(ROOT))
 
 
 def is_command(name: str) -> bool:
@@ -210,7 +169,7 @@ def test_a_setting_that_is_none_is_found(tmp_path: Path) -> None:
         check_settings("AUDIENCE_PROVIDER=facebook\n", tmp_path)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_a_command_within_a_text_is_one_with_these_options(page: Path) -> None:
     for span in spans(page):
         words = span.split()
@@ -219,7 +178,7 @@ def test_a_command_within_a_text_is_one_with_these_options(page: Path) -> None:
             assert takes(words[1], words[2:]), span
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_a_file_of_ours_that_a_page_names_is_there(page: Path) -> None:
     missing = [span for span in spans(page) if PATH.fullmatch(span) and not _is_there(span)]
     assert missing == []
@@ -231,7 +190,7 @@ def _is_there(path: str) -> bool:
     return whole.exists() or whole.with_suffix(".py").exists() or path.startswith("docs/_build")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_a_variable_that_a_page_names_is_a_setting(page: Path) -> None:
     named_here = {name for span in spans(page) for name in VARIABLE.findall(span)}
     assert [name for name in named_here - NO_SETTINGS.keys() if not is_setting(name)] == []
@@ -245,7 +204,7 @@ def test_a_newcomer_s_page_stays_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_a_link_to_another_site_is_well_formed(page: Path) -> None:
     """Nobody calls them here: see docs/conf.py."""
     for token in tokens(page):
@@ -257,7 +216,7 @@ def test_a_link_to_another_site_is_well_formed(page: Path) -> None:
                 assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_a_link_to_a_page_leads_to_one(page: Path) -> None:
     """Headings that links lead to are looked up by `make docs`."""
     targets = [str(child.attrs.get("href", "")) for token in tokens(page) for child in token.children or ()]
@@ -265,14 +224,20 @@ def test_a_link_to_a_page_leads_to_one(page: Path) -> None:
     assert [target for target in local if target and not (page.parent / target).is_file()] == []
 
 
-def test_the_floors_on_the_page_of_architecture_are_those_that_import_linter_holds() -> None:
-    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `(\w+)` \| (\S+ (?:→|·) .*) \|$", page, re.MULTILINE))
+def layers() -> dict[str, list[str]]:
+    """Return the floors of each room as import-linter holds them, from the top; under no name those of the rooms."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    held = {
-        one["containers"][0]: " → ".join(one["layers"]).replace("|", "·") for one in contracts if "containers" in one
-    }
-    assert told == held
+    return {one.get("containers", [""])[0]: one["layers"] for one in contracts if "layers" in one}
+
+
+def test_the_rooms_and_floors_on_the_page_of_architecture_are_those_that_import_linter_holds() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    held = layers()
+    rooms = " | ".join(held.pop("")).split(" | ")
+    picture = page.partition("```text\n")[2].partition("```")[0]
+    assert re.findall(rf"\b(?:{'|'.join(rooms)})\b", picture) == rooms
+    told = dict(re.findall(r"^\| `(\w+)` \| (\S+ (?:→|·) .*) \|$", page, re.MULTILINE))
+    assert told == {room: " → ".join(floors).replace("|", "·") for room, floors in held.items()}
 
 
 PEOPLE = [{"email": "ada@example.com", "phone": "+14155550100"}, {"email": "alan@example.com"}]
