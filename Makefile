@@ -35,10 +35,12 @@ records: $(VENV)/installed
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/installed
+docs: $(VENV)/installed-docs
 	$(BIN)/audience errors > docs/errors.md
 	$(BIN)/audience platforms > docs/platforms.md
 	$(BIN)/python -m checks.clients > docs/clients.md
+	$(BIN)/python -m checks.settings_page > docs/settings.md
+	$(BIN)/sphinx-build -W --keep-going -q -E -b html -d docs/_build/doctrees docs docs/_build/html
 
 second-opinion: $(VENV)/installed
 	cd checks/segment && npm install --silent --no-package-lock --no-audit --no-fund --ignore-scripts
@@ -54,4 +56,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@

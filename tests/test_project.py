@@ -69,7 +69,7 @@ def test_ci_finds_pythons_that_run_and_are_named() -> None:
         assert told.stdout.startswith(f"Python {version}.")
 
 
-def test_the_readme_s_compose_token_is_the_one_in_docker_compose_yml() -> None:
+def test_the_compose_token_of_the_docs_is_the_one_in_docker_compose_yml() -> None:
     token = re.search(r"AUDIENCE_API_TOKENS: (\S+)", (ROOT / "docker-compose.yml").read_text())
     assert token is not None
-    assert f"Authorization: Bearer {token[1]}" in (ROOT / "README.md").read_text()
+    assert f"Authorization: Bearer {token[1]}" in (ROOT / "docs" / "running.md").read_text()

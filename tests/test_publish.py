@@ -489,7 +489,7 @@ async def registry_framing(prefix: str) -> AsyncIterator[tuple[str, Framing]]:
 
 
 def _publish_by_serializer(url: str, found: World, record: dict[str, object]) -> None:
-    """Publish as the README shows for programs that have a registry."""
+    """Publish as docs/publishing.md shows for programs that have a registry."""
     with SchemaRegistryClient.new_client({"url": url}) as client:
         serializer = AvroSerializer(client, schema_json("AudienceBatch"))
         value = serializer(record, SerializationContext(found.names.batches, MessageField.VALUE))
@@ -510,20 +510,18 @@ async def _completions(found: World, count: int, framing: Framing) -> list[Batch
             await asyncio.sleep(0.1)
 
 
-def readme() -> str:
-    """Return what the README says of publishing."""
-    _, _, section = (ROOT / "README.md").read_text().partition("\n## Publishing to the topic directly\n")
-    return section.partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_s_bytes_before_a_value_are_those_of_the_schema() -> None:
-    named = re.findall(r"`(C3 01(?: [0-9A-F]{2}){8})`", readme())
+def test_the_page_s_bytes_before_a_value_are_those_of_the_schema() -> None:
+    named = re.findall(r"`(C3 01(?: [0-9A-F]{2}){8})`", PAGE)
+    assert named
     assert {bytes.fromhex(text) for text in named} <= {SINGLE_OBJECT.header("AudienceBatch")}
 
 
-async def test_the_readme_s_python_publishes(kafka: KafkaSettings, topic_prefix: str) -> None:
+async def test_the_page_s_python_publishes(kafka: KafkaSettings, topic_prefix: str) -> None:
     async with registry_framing(topic_prefix) as (url, framing), world(kafka, topic_prefix, framing=framing) as found:
-        codes = re.findall(r"```python\n(.*?)```", readme(), re.DOTALL)
+        codes = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
         assert codes
         for code in codes:
             here = (

@@ -28,12 +28,17 @@ def errors_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
     lines = [HEAD, "| code | class | scope | meaning | what to do |", "|---|---|---|---|---|"]
     for code, of in VOCABULARY.items():
         mark = " ?" if of.is_ambiguous else ""
-        lines.append(f"| `{code}`{mark} | {of.action} | {of.scope} | {of.meaning} | {of.remedy} |")
+        lines.append(f"| `{code}`{mark} | {of.action} | {of.scope} | {of.meaning} | {_plain(of.remedy)} |")
     for name, kind in kinds.items():
         if kind.codes:
             lines += ["", f"## {name}", "", "| the platform's code | our code | class |", "|---|---|---|"]
             lines += [f"| {span} | `{word}` | {VOCABULARY[word].action} |" for span, word in _spans(kind.codes)]
     return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Return a text whose `<NAME>` Markdown does not take for a tag."""
+    return text.replace("<", "\\<")
 
 
 def _spans(codes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
