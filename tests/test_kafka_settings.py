@@ -134,3 +134,14 @@ def test_what_goes_together_is_no_fault_and_nothing_is_fetched_to_find_out() -> 
     assert combination_faults(login | {"sasl.mechanism": "SCRAM-SHA-512"}) == []
     assert combination_faults({"security.protocol": "sasl_ssl", **oidc}) == []
     assert combination_faults({"debug": "all", "session.timeout.ms": "6000"}) == []
+
+
+def test_a_session_that_is_longer_than_a_join_may_take_makes_that_longer_too() -> None:
+    def longest(**properties: str) -> object:
+        own = {name.replace("_", "."): value for name, value in properties.items()}
+        return group_properties(KafkaSettings(bootstrap_servers="x:1", properties=own)).get("max.poll.interval.ms")
+
+    assert longest() == longest(session_timeout_ms="60000") == longest(session_timeout_ms="600000") == 60_000
+    assert longest(session_timeout_ms="60001") == 60_001
+    assert longest(max_poll_interval_ms="70000") == "70000"
+    assert longest(group_protocol="consumer") is None

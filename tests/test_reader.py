@@ -2,16 +2,21 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from kafka_proxies import SilentCoordinator, advertised, proxying
 
 from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import groups_with_members
 from streams.cluster.topics import TopicSpec, ensure_topics
+from streams.local.broker import LocalBroker
+from streams.processes.ports import free_port
+from streams.read import group_reader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 
@@ -418,3 +423,24 @@ async def delete_before(kafka: KafkaSettings, topic: str, offset: int) -> None:
         admin.delete_records([where])[where].result(timeout=10)
 
     await asyncio.to_thread(delete)
+
+
+async def test_who_is_never_answered_whether_it_may_join_asks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a coordinator that was stopped while a group rebalanced: Kafka 4.3 leaves the request open."""
+    assert group_reader.LONGEST_JOIN == 60_000  # librdkafka waits three seconds longer than that, by default 303 s
+    monkeypatch.setattr(group_reader, "LONGEST_JOIN", 10_000)
+    port, outer = free_port(), free_port()
+    proxy = SilentCoordinator(port)
+    async with (
+        proxying(proxy, outer),
+        LocalBroker(data=tmp_path, port=port, properties=advertised(outer), report=lambda _: None),
+    ):
+        kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{outer}")
+        await make_topic(kafka, "made-up")
+        await produce(kafka, "made-up", numbered(1))
+        async with GroupReader(kafka, group_id="g", topic="made-up", first_offset=from_the_beginning) as reader:
+            async with asyncio.timeout(60):
+                assert [record.value for record in await anext(reader.batches())] == numbered(1)
+            assert proxy.has_kept.is_set()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from kafka_proxies import LateLeader, advertised, proxying
 from structlog.testing import capture_logs
-from withholding_proxy import withholding
 from world import headers_on
 
 from streams.client import refusals
@@ -301,10 +301,10 @@ async def test_what_the_client_calls_delivered_as_a_later_record_was_is_not_ackn
     Kafka 4.3 takes any first sequence number of a producer that it knows nothing of, so the earlier record is lost.
     """
     port, outer = free_port(), free_port()
-    advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{outer}"}
+    proxy = LateLeader(port, "made-up")
     async with (
-        withholding("made-up", outer, port) as proxy,
-        LocalBroker(data=tmp_path, port=port, properties=advertised, report=lambda _: None),
+        proxying(proxy, outer),
+        LocalBroker(data=tmp_path, port=port, properties=advertised(outer), report=lambda _: None),
     ):
         kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{outer}")
         await make_topic(kafka, "made-up")

@@ -23,6 +23,13 @@ DEFAULTS: dict[str, Any] = {
 }
 """How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
 
+LONGEST_JOIN = 60_000
+"""Milliseconds for which a request to join a group may go unanswered: five minutes by default, for which nobody read
+the partitions of a group whose coordinator had lost the request."""
+
+_MOST = 300_000
+"""Milliseconds up to which a longer session that a user chooses makes that longer, too."""
+
 _COOPERATIVE: dict[str, Any] = {
     "session.timeout.ms": 10_000,
     "partition.assignment.strategy": "cooperative-sticky",
@@ -149,10 +156,16 @@ def group_properties(kafka: KafkaSettings) -> dict[str, Any]:
     With the newer group protocol the brokers decide instead; librdkafka takes its name in any case.
     """
     is_newer = kafka.properties.get("group.protocol", "").lower() == "consumer"
-    by_client = {} if is_newer else _COOPERATIVE
+    by_client = {} if is_newer else _COOPERATIVE | {"max.poll.interval.ms": _longest_join(kafka)}
     strategy = {name: value for name, value in by_client.items() if name not in kafka.properties}
     strategy |= {name: value for name, value in by_client.items() if name.endswith("strategy")}
     return DEFAULTS | kafka.client(**_REQUIRED, **strategy)
+
+
+def _longest_join(kafka: KafkaSettings) -> int:
+    """Return the client's `max.poll.interval.ms`, by which it names that; it may not be shorter than a session."""
+    session = kafka.properties.get("session.timeout.ms", "")
+    return int(session) if session.isdecimal() and LONGEST_JOIN < int(session) <= _MOST else LONGEST_JOIN
 
 
 def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:
