@@ -1,6 +1,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md ./
+COPY audience audience
 COPY cli cli
 COPY consumer consumer
 COPY ledger ledger

@@ -1,11 +1,11 @@
-# Targets: demo, up, test, check, chaos, hostile, records, bench, docs, second-opinion. Each installs what it needs into VENV
+# Targets: demo, up, test, check, wheels, chaos, hostile, records, bench, docs, second-opinion. Each installs what it needs into VENV
 # first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo up test check chaos hostile records bench docs second-opinion install
+.PHONY: demo up test check wheels chaos hostile records bench docs second-opinion install
 
 demo: $(VENV)/installed
 	$(BIN)/audience demo
@@ -22,6 +22,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not kafka" -q -n 2
+
+wheels: $(VENV)/installed-dev
+	@$(BIN)/python -m checks.wheels
 
 chaos: $(VENV)/installed
 	@$(BIN)/python -m checks.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(STRAYS),--strays)

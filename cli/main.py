@@ -54,7 +54,7 @@ from cli.usage import UsageError
 from consumer.account.runtime import Deployment
 from consumer.account.service import consume, health_of
 from ledger.receipts import keep_receipts
-from producer import PublishError
+from producer.publisher import PublishError
 from producer.request.users_json import PayloadError, parse_users
 from producer.server import serving
 from producer.settings import Address

@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 from cli.settings.config import Config
-from producer import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
+from producer.publisher import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.installed import installed
 from schemas.near import did_you_mean
 from schemas.target import parse_target

@@ -30,7 +30,7 @@ from test_cli import audience
 from test_writer import set_limit
 from world import World, consuming_one, make_users, sandbox_account, world
 
-from producer import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
+from audience import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
 from schemas.target import Target
 from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings

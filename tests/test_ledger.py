@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from test_pipeline import minimal_record, publish, single_object
 from world import World, consuming_one, make_batch, make_form, make_users, sandbox_account, world
 
+from audience import AudiencePublisher
 from ledger.receipts import keep_receipts
 from ledger.view import View
-from producer.publisher import AudiencePublisher
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.avro.codec import decode_batch_receipt

@@ -16,7 +16,8 @@ EXAMPLE = ROOT / "examples" / "provider"
 BY_HAND = ROOT / "tests" / "outside"
 SUITE = """
 from audience_by_hand import Acme
-from providers.conformance import ProviderConformance
+
+from audience.conformance import ProviderConformance
 
 
 class TestAcme(ProviderConformance):
@@ -114,9 +115,8 @@ async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_wha
     _, page, _ = await audience(tmp_path, "platforms", **environment)
     assert "Its rows are made by code" in page[page.index("## acme") :]
     check = (
-        "from providers.installed import installed\nfrom schemas.records import AudienceUser\n"
-        "kind = installed()['acme']\nbare = kind.bare_row\nowned = kind.__new__(kind)\n"
-        "print(bare(owned, AudienceUser(email='a@example.com')))\n"
+        "from owned import Owned\n\nfrom audience.provider import AudienceUser\n\n"
+        "print(Owned.__new__(Owned).bare_row(AudienceUser(email='a@example.com')))\n"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", check, env=os.environ | environment, stdout=subprocess.PIPE
@@ -126,9 +126,8 @@ async def test_a_row_of_one_s_own_beside_a_template_is_what_replays_send_and_wha
 
 WHOLE = """
 from audience_acme import *
-from providers.kit.provider import Limits
-from providers.kit.rows.columns import Column, RowTemplate, Together, members
-from providers.kit.rows.rules import EMAIL, NAME
+
+from audience.provider import EMAIL, NAME, Column, Limits, RowTemplate, Together, members
 
 E = Column("email", "email", (EMAIL,), "sha256")
 FIRST, LAST = Column("first", "firstName", (NAME,), "sha256"), Column("last", "lastName", (NAME,), "sha256")
@@ -186,8 +185,7 @@ async def test_a_setting_that_an_account_does_not_have_is_refused_with_its_colum
 
 async def test_a_declaration_that_is_wrong_says_why(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(
-        "from audience_acme import *\nfrom providers.kit.rows.columns import Column\n\n"
-        "WRONG = Column('email', 'emial')\n"
+        "from audience_acme import *\n\nfrom audience.provider import Column\n\nWRONG = Column('email', 'emial')\n"
     )
     environment = installed_at(tmp_path, "wrong:Acme", EXAMPLE)
     code, _, errors = await audience(tmp_path, "config", **environment)

@@ -30,7 +30,7 @@ from test_parking import Registry
 from test_pipeline import hashes, minimal_record
 from world import ALL, World, headers_on, make_batch, make_users, world
 
-from producer import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
+from audience import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
 from producer.records import encode
 from schemas.avro.codec import decode_audience_batch, decode_batch_completion
 from schemas.avro.framing import SINGLE_OBJECT, Framing, schema_json

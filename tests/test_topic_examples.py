@@ -15,8 +15,8 @@ import pytest
 from test_cli import audience
 from world import ALL, World, world
 
+from audience import AudiencePublisher
 from cli.pages.schemas import names, releases
-from producer import AudiencePublisher
 from schemas.avro.fingerprints import fingerprints
 from schemas.avro.framing import schema_json
 from schemas.records import BatchCompletion

@@ -6,17 +6,26 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers.kit.errors import platform_error
-from providers.kit.http import Request
-from providers.kit.provider import Limits, Provider, Sent
-from providers.kit.rate_limiter import Rate
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
-from providers.kit.rows.columns import Column, RowTemplate
-from providers.kit.rows.rules import EMAIL
-from providers.kit.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType
+from audience.provider import (
+    AUDIENCE_ID,
+    CREDENTIAL,
+    EMAIL,
+    ROWS,
+    AccountSettings,
+    AudienceType,
+    Body,
+    Column,
+    Limits,
+    Provider,
+    Rate,
+    Request,
+    RowTemplate,
+    Sent,
+    platform_error,
+)
 
 ADDRESS = Column("email", "email", (EMAIL,), "sha256")
+CODES = {"400": "request_refused", "401": "token_invalid", "403": "permission_missing", "429": "throttled"}
 
 
 class AcmeSettings(AccountSettings):
@@ -34,18 +43,8 @@ class Acme(Provider[AcmeSettings, str]):
     settings_type = AcmeSettings
     limits = Limits(rows=1000, body=1_000_000)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": (Rate(10, 1),)}
-    codes: ClassVar[Mapping[str, str]] = {
-        "400": "request_refused",
-        "401": "token_invalid",
-        "403": "permission_missing",
-        "429": "throttled",
-    }
-    template = RowTemplate(
-        row=ADDRESS,
-        usable=[[ADDRESS]],
-        rejects=[ADDRESS],
-        source="Acme, [Members](https://docs.acme.example/members)",
-    )
+    codes: ClassVar[Mapping[str, str]] = CODES
+    template = RowTemplate(row=ADDRESS, usable=[[ADDRESS]], rejects=[ADDRESS], source="https://docs.acme.example/users")
     body = Body(shape={"audience": AUDIENCE_ID, "hashes": ROWS})
 
     @property

@@ -6,13 +6,21 @@ from typing import ClassVar
 import msgspec
 from pydantic import Field, SecretStr
 
-from providers.kit.errors import platform_error
-from providers.kit.http import Answer, Request
-from providers.kit.provider import Limits, Provider, Rejection, Sent
-from providers.kit.rate_limiter import Rate
-from providers.kit.rows import normalisers as normalise
-from providers.kit.settings import CREDENTIAL, AccountSettings
-from schemas.records import AudienceType, AudienceUser
+from audience.provider import (
+    CREDENTIAL,
+    AccountSettings,
+    Answer,
+    AudienceType,
+    AudienceUser,
+    Limits,
+    Provider,
+    Rate,
+    Rejection,
+    Request,
+    Sent,
+    normalise,
+    platform_error,
+)
 
 
 class AcmeSettings(AccountSettings):

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from audience_acme import Acme
 
-from providers.conformance import LiveConformance, Stage
+from audience.conformance import LiveConformance, Stage
 
 HASH = re.compile("[0-9a-f]{64}")
 
