@@ -17,7 +17,6 @@ from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
-from producer.results import Outcomes
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
 from producer.transport.budget import Budget
@@ -25,7 +24,8 @@ from producer.transport.connections import Connections
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.transport.expectation import check_expectation
 from producer.transport.lingering import Lingering
-from producer.upload import Uploads
+from producer.upload.handler import Uploads
+from producer.upload.results import Outcomes
 from schemas.avro.framing import Framing
 from schemas.target import Target
 from streams.client.settings import KafkaSettings

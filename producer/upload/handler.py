@@ -36,13 +36,13 @@ from producer.request.body import Form, hung_up, read_form
 from producer.request.request_form import RequestForm, parse_request, pieces
 from producer.request.unknown_names import Ignored, total
 from producer.request.users_json import PayloadError, Users, parse_users
-from producer.results import Outcomes, Result
 from producer.settings import ServerSettings
 from producer.transport.budget import Budget, Room
 from producer.transport.content_type import check_head
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.transport.expectation import invite
-from producer.under_way import Stands, UnderWay, Writing
+from producer.upload.results import Outcomes, Result
+from producer.upload.under_way import Stands, UnderWay, Writing
 from schemas.avro.codec import Part
 from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.records import AudienceBatch
