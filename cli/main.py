@@ -20,35 +20,35 @@ from rich.console import Console
 
 import sandbox
 from cli.arguments import ARGUMENTS
-from cli.check import Finding, check
-from cli.dead_letters.command import NoSuchLetterError, Post, list_letters, show_letters
+from cli.check.findings import Finding, check
+from cli.config.listing import show_config
 from cli.dead_letters.failures import Wanted
 from cli.dead_letters.invalid_records import WantedReceipts, list_invalid
 from cli.dead_letters.printing import Shown
+from cli.dead_letters.reader import NoSuchLetterError, Post, list_letters, show_letters
 from cli.demo.command import DemoFailedError, demo
 from cli.pages.errors_page import errors_page
 from cli.pages.platforms_page import platforms_page
 from cli.pages.schemas import schema_lines
-from cli.preview.command import preview
 from cli.preview.explanation import explain
+from cli.preview.requests import preview
 from cli.printing.logs import PARTS, configure_logs
 from cli.process import ThreadFailedError, end_with_parent, run
-from cli.publish import publish
+from cli.publish.command import publish
+from cli.rejected.command import print_rejected
 from cli.replay.command import asked_for, run_replay
 from cli.replay.listing import Replays, list_replays, stop_replay
 from cli.replay.run import Tools
 from cli.replay.saved_replays import ReplayError
+from cli.server_client import StatusError, status
 from cli.settings.config import SANDBOXED, Config, ConfigError, account, load
-from cli.settings.config_command import show_config
 from cli.settings.data_folder import InUseError
 from cli.settings.env_file import EnvFileError
 from cli.settings.environment import Environment, SeveralUpsError
 from cli.settings.startup_check import checked_environment
 from cli.settings.unknown_settings import MisnamedSettingError
-from cli.status.command import StatusError, status
-from cli.status.rejected import print_rejected
 from cli.undecodable import NotAllReadError
-from cli.up.command import up
+from cli.up.running import up
 from cli.up.supervisor import LISTENS, PartFailedError
 from cli.usage import UsageError
 from consumer.account.runtime import Deployment

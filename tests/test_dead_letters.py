@@ -23,10 +23,10 @@ from test_refusals import fault
 from world import World, make_batch, make_users, world
 
 from cli.arguments import _session
-from cli.dead_letters.command import Post, list_letters, show_letters
 from cli.dead_letters.failures import Letters, Offsets, Wanted
 from cli.dead_letters.invalid_records import COLUMNS as INVALID_COLUMNS
 from cli.dead_letters.printing import COLUMNS, Shown, cells
+from cli.dead_letters.reader import Post, list_letters, show_letters
 from cli.printing.masking import DOTS, mask, masked
 from cli.printing.tables import print_rows, printable
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt

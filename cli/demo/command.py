@@ -18,7 +18,7 @@ from rich.table import Table
 from cli.demo.made_up_people import Member, Person, make_people
 from cli.settings.data_folder import only_one, usable_folder
 from cli.settings.environment import DATA, ENV_FILE, Environment
-from cli.up.command import Running, running
+from cli.up.running import Running, running
 from providers.installed import installed
 from schemas.avro.codec import decode_batch_completion
 from schemas.records import TERMINAL, BatchCompletion, Origin

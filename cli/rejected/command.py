@@ -9,10 +9,10 @@ from urllib.parse import quote
 import aiohttp
 from rich.console import Console
 
-from cli.dead_letters.command import Post
+from cli.dead_letters.reader import Post
 from cli.printing.tables import print_lines, print_rows
+from cli.server_client import Server
 from cli.settings.config import Config
-from cli.status.command import Server
 from cli.undecodable import Undecodable
 from ledger.rejected_csv import COLUMNS, Ids, cells, rejected_csv
 from ledger.resources import RejectedPage, RejectedTold, SessionRejectedPage
