@@ -1,30 +1,16 @@
-"""`audience status`: what became of sessions and batches, and how the accounts stand, asked of the running server."""
+"""The running server, as commands ask it."""
 
-import sys
-from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from pydantic import SecretStr
-from rich.console import Console
 from yarl import URL
 
-from cli.printing.tables import print_lines, print_rows
 from cli.settings.config import Config
-from cli.status.printing import (
-    Block,
-    Rows,
-    accounts_told,
-    batch_told,
-    session_told,
-    sessions_told,
-)
-from cli.usage import UsageError
-from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus
 
 ANSWER_LIMIT = 30.0
 """Seconds that an answer may take beyond those that the server was asked to wait."""
@@ -110,69 +96,9 @@ class _Refusal(msgspec.Struct):
     errors: list[str]
 
 
-async def status(options: Namespace, config: Config) -> None:
-    """Print how a session, a batch, or all stand. Raises StatusError, UsageError."""
-    filters = _filters(options)
-    is_one = options.batch is not None or options.session is not None
-    if is_one and filters:
-        raise UsageError("filters choose among the newest sessions: leave them out, or the session and --batch")
-    if options.wait and not is_one:
-        raise UsageError("--wait is for one session or one batch: name it")
+@asynccontextmanager
+async def asked_server(config: Config) -> AsyncIterator[Server]:
+    """Yield the server at AUDIENCE_LISTEN, with the first token."""
     token = next(iter(config.server.tokens), None)
     async with aiohttp.ClientSession() as session:
-        server = Server(url=f"http://{config.server.listen}", token=token, session=session)
-        if is_one:
-            await _one(server, options)
-        else:
-            await _newest(server, filters, as_json=options.json)
-
-
-def _filters(options: Namespace) -> dict[str, str]:
-    names = ("name", "type", "state", "since", "limit")
-    return {name: str(value) for name in names if (value := getattr(options, name)) is not None}
-
-
-async def _one(server: Server, options: Namespace) -> None:
-    kind, place = ("batches", options.batch) if options.batch is not None else ("sessions", options.session)
-    body = await server.get(f"/audience/{kind}/{quote(place, safe='')}", wait=options.wait)
-    if kind == "batches":
-        told = batch_told(server.decode(body, BatchStatus))
-    else:
-        told = session_told(server.decode(body, SessionStatus))
-    _print(body, told, as_json=options.json)
-
-
-async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) -> None:
-    body = await server.get("/audience/sessions", filters)
-    accounts = await server.get_if_served("/audience/accounts")
-    page = server.decode(body, SessionPage)
-    known = server.decode(accounts, AccountPage) if accounts else AccountPage(accounts=[])
-    if as_json:
-        merged = msgspec.json.decode(body) | msgspec.json.decode(accounts or b"{}")
-        _print(msgspec.json.encode(merged), (), as_json=True)
-        return
-    _print_blocks(sessions_told(page))
-    if page.sessions and known.accounts:
-        print_lines([""])
-    _print_blocks(accounts_told(known))
-    sys.stdout.flush()
-    if not page.sessions:
-        print_lines(["No session is meant by these filters." if filters else "There are no sessions."], sys.stderr)
-    elif page.next:
-        print_lines(["There are more sessions: --limit shows up to 100 of them, filters choose."], sys.stderr)
-
-
-def _print(body: bytes, told: Iterable[Block], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(body.decode() + "\n")
-    else:
-        _print_blocks(told)
-
-
-def _print_blocks(blocks: Iterable[Block]) -> None:
-    console = Console()
-    for block in blocks:
-        if isinstance(block, Rows):
-            print_rows(block.columns, block.rows, console)
-        else:
-            print_lines([block])
+        yield Server(url=f"http://{config.server.listen}", token=token, session=session)

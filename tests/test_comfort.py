@@ -11,8 +11,8 @@ from test_pipeline import minimal_record, publish, single_object
 from test_replay import recorded, replaying, reset, settings, until_sent
 from world import World, make_users, world
 
-from cli.config.listing import env_lines
 from cli.config.listing import settings as all_settings
+from cli.config.printing import env_lines
 from cli.settings.env_file import read_env_file
 from cli.settings.environment import Environment, SeveralUpsError, read_environment, write_state
 from cli.settings.running_ups import data_folders, folder_of, noted

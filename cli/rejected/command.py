@@ -1,43 +1,46 @@
 """`audience rejected`: who of a batch or a session is rejected, as people mend it, also with their ids from the log."""
 
 import sys
-from argparse import Namespace
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from argparse import ArgumentParser, Namespace
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-import aiohttp
 from rich.console import Console
 
-from cli.dead_letters.reader import Post
+from cli.arguments import session
+from cli.command import Command
 from cli.printing.tables import print_lines, print_rows
-from cli.server_client import Server
-from cli.settings.config import Config
-from cli.undecodable import Undecodable
+from cli.rejected.edge_tag_ids import edge_tag_ids
+from cli.server_client import Server, asked_server
+from cli.settings.config import load
+from cli.settings.environment import Environment
 from ledger.rejected_csv import COLUMNS, Ids, cells, rejected_csv
 from ledger.resources import RejectedPage, RejectedTold, SessionRejectedPage
-from schemas.avro.codec import decode_batch_receipt
-from schemas.records import Origin
 from schemas.validity import is_uuid
-from streams.read.consumer_thread import Record
-from streams.read.tail import scan
 
 PAGE = 10_000
 
 Page = RejectedPage | SessionRejectedPage
 
 
-async def print_rejected(options: Namespace, config: Config) -> None:
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "place", type=session, metavar="SESSION|BATCH", help="a session's id, for its newest run, or a batch's"
+    )
+    parser.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
+    parser.add_argument("--with-ids", action="store_true", help="add the edgeTagId of each user, from the log in Kafka")
+
+
+async def print_rejected(options: Namespace, environment: Environment) -> None:
     """Print all rejected users of a session or a batch, page by page, and how many are listed nowhere.
 
     Raises StatusError, KafkaUnreachableError, NotAllReadError.
     """
-    token = next(iter(config.server.tokens), None)
+    config = load(environment)
     count, unlisted, page_number = 0, 0, 0
-    async with aiohttp.ClientSession() as session:
-        server = Server(url=f"http://{config.server.listen}", token=token, session=session)
+    async with asked_server(config) as server:
         async for page in _pages(server, options.place):
-            ids = await _ids(page.rejected, config) if options.with_ids else None
+            ids = await edge_tag_ids(page.rejected, config) if options.with_ids else None
             _print(page, ids, options, is_first=page_number == 0)
             count, unlisted, page_number = count + len(page.rejected), page.unlisted, page_number + 1
     print_lines(_summary(count, unlisted), sys.stderr)
@@ -76,37 +79,13 @@ def _summary(count: int, unlisted: int) -> list[str]:
     return lines
 
 
-async def _ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
-    """Return the ids of these users from the log, where they have one and it is still there."""
-    wanted: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for told in rejected:
-        wanted[told.batch_id, told.part].add(told.index)
-    post = Post(kafka=config.kafka, names=config.names, framing=config.framing)
-    found: dict[tuple[str, int], str] = {}
-    for (batch_id, part), origin in (await _origins(wanted, post)).items():
-        content = await post.content(origin)
-        batch = content.batch
-        if batch is None:
-            print_lines([f"Part {part} of batch {batch_id}: {content.trouble}"], sys.stderr)
-            continue
-        for index in wanted[batch_id, part]:
-            user = batch.users[index - batch.first_index]
-            found[batch_id, index] = user.edge_tag_id or ""
-    return found
-
-
-async def _origins(wanted: Collection[tuple[str, int]], post: Post) -> Mapping[tuple[str, int], Origin]:
-    """Return where these parts of batches stand, by their receipts. Raises NotAllReadError."""
-    found: dict[tuple[str, int], Origin] = {}
-    undecodable = Undecodable("receipts", post.framing)
-
-    def take(record: Record) -> None:
-        receipt = decode_batch_receipt(record.value, post.framing)
-        place = (receipt.batch_id or "").lower(), receipt.part or 1
-        if place in wanted and receipt.verdict == "valid":
-            found[place] = receipt.origin
-
-    await scan(post.kafka, post.names.receipts, undecodable.counted(take))
-    print_lines(undecodable.lines(), sys.stderr)
-    undecodable.check()
-    return found
+REJECTED = Command(
+    name="rejected",
+    text=(
+        "List who was rejected, and what to correct. Asks the server as `status` does, for the newest run of a session "
+        "or for one batch; of a user it shows the index in the request, the field and the reason, never a value. With "
+        "--csv a spreadsheet can open it; --with-ids adds the edgeTagId of each, which it reads from the log in Kafka."
+    ),
+    run=print_rejected,
+    add_arguments=_add_arguments,
+)

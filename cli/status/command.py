@@ -1,0 +1,133 @@
+"""`audience status`: what became of sessions and batches, and how the accounts stand, asked of the running server."""
+
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Mapping
+from typing import get_args
+from urllib.parse import quote
+
+import msgspec
+from rich.console import Console
+
+from cli.arguments import count, session
+from cli.command import Command
+from cli.printing.tables import print_lines, print_rows
+from cli.server_client import Server, asked_server
+from cli.settings.config import load
+from cli.settings.environment import Environment
+from cli.status.printing import (
+    Block,
+    Rows,
+    accounts_told,
+    batch_told,
+    session_told,
+    sessions_told,
+)
+from cli.usage import UsageError
+from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus, State
+from schemas.records import AudienceType
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise ArgumentTypeError("write a number of seconds, such as 60")
+    return float(text)
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("session", nargs="?", type=session, metavar="SESSION", help="a session's id, for all its runs")
+    one.add_argument("--batch", metavar="ID", help="a batch's id, for that batch")
+    parser.add_argument("--name", help="only sessions of the audience with this name")
+    parser.add_argument("--type", choices=get_args(AudienceType), help="only sessions of this type")
+    parser.add_argument("--state", choices=get_args(State), help="only sessions in this state")
+    parser.add_argument("--since", metavar="TIME", help="only sessions since then: 2h or 30d ago, or a time in ISO")
+    parser.add_argument("--limit", type=count, metavar="N", help="how many sessions to list, up to 100; default: 20")
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long, at most 300, until all accounts are through with the session's newest run, or the batch",
+    )
+    parser.add_argument("--json", action="store_true", help="print what the server answers, as JSON on a line")
+
+
+async def print_status(options: Namespace, environment: Environment) -> None:
+    """Print how a session, a batch, or all stand. Raises StatusError, UsageError."""
+    config = load(environment)
+    filters = _filters(options)
+    is_one = options.batch is not None or options.session is not None
+    if is_one and filters:
+        raise UsageError("filters choose among the newest sessions: leave them out, or the session and --batch")
+    if options.wait and not is_one:
+        raise UsageError("--wait is for one session or one batch: name it")
+    async with asked_server(config) as server:
+        if is_one:
+            await _one(server, options)
+        else:
+            await _newest(server, filters, as_json=options.json)
+
+
+def _filters(options: Namespace) -> dict[str, str]:
+    names = ("name", "type", "state", "since", "limit")
+    return {name: str(value) for name in names if (value := getattr(options, name)) is not None}
+
+
+async def _one(server: Server, options: Namespace) -> None:
+    kind, place = ("batches", options.batch) if options.batch is not None else ("sessions", options.session)
+    body = await server.get(f"/audience/{kind}/{quote(place, safe='')}", wait=options.wait)
+    if kind == "batches":
+        told = batch_told(server.decode(body, BatchStatus))
+    else:
+        told = session_told(server.decode(body, SessionStatus))
+    _print(body, told, as_json=options.json)
+
+
+async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) -> None:
+    body = await server.get("/audience/sessions", filters)
+    accounts = await server.get_if_served("/audience/accounts")
+    page = server.decode(body, SessionPage)
+    known = server.decode(accounts, AccountPage) if accounts else AccountPage(accounts=[])
+    if as_json:
+        merged = msgspec.json.decode(body) | msgspec.json.decode(accounts or b"{}")
+        _print(msgspec.json.encode(merged), (), as_json=True)
+        return
+    _print_blocks(sessions_told(page))
+    if page.sessions and known.accounts:
+        print_lines([""])
+    _print_blocks(accounts_told(known))
+    sys.stdout.flush()
+    if not page.sessions:
+        print_lines(["No session is meant by these filters." if filters else "There are no sessions."], sys.stderr)
+    elif page.next:
+        print_lines(["There are more sessions: --limit shows up to 100 of them, filters choose."], sys.stderr)
+
+
+def _print(body: bytes, told: Iterable[Block], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(body.decode() + "\n")
+    else:
+        _print_blocks(told)
+
+
+def _print_blocks(blocks: Iterable[Block]) -> None:
+    console = Console()
+    for block in blocks:
+        if isinstance(block, Rows):
+            print_rows(block.columns, block.rows, console)
+        else:
+            print_lines([block])
+
+
+STATUS = Command(
+    name="status",
+    text=(
+        "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "
+        "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, and "
+        "the accounts; of a session it shows every run, what is missing or odd, and how far each account is."
+    ),
+    run=print_status,
+    add_arguments=_add_arguments,
+)
