@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from processes import killed_in_the_end
 from test_cli import audience, clean_environ
 from test_dead_letters import delete_before
 from test_parking import states
@@ -352,12 +353,8 @@ async def replaying(folder: Path, found: World, *words: str, **more: str) -> Asy
         sys.executable, "-m", "cli.entry", "replay", *words, cwd=folder,
         env=clean_environ(folder, **settings(found, **more)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
+    async with killed_in_the_end(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def rows(found: World) -> int:
