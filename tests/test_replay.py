@@ -65,6 +65,16 @@ async def recorded(kafka: KafkaSettings, prefix: str, **options: Any) -> AsyncIt
         yield found
 
 
+@asynccontextmanager
+async def delivered_to_tiktok(kafka: KafkaSettings, prefix: str, records: int) -> AsyncIterator[World]:
+    """Run the product with a ledger, on a slow TikTok that has had so many records of one user each."""
+    options = SandboxOptions(limits=False, latency=0.1)
+    async with recorded(kafka, prefix, providers=["tiktok"], options=options) as found:
+        await asyncio.to_thread(publish, found, *(single_object(minimal_record(person)) for person in range(records)))
+        await found.completions(records)
+        yield found
+
+
 def settings(found: World, providers: Sequence[str] = ALL, **more: str) -> dict[str, str]:
     """Return the settings of a command that calls the sandbox."""
     mine = {
@@ -324,11 +334,8 @@ async def test_a_replay_that_was_killed_in_the_middle_is_resumed_and_exact(
 async def test_ctrl_c_says_how_to_go_on_and_what_was_finished_is_not_sent_again(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    options, records = SandboxOptions(limits=False, latency=0.1), 40
-    async with recorded(kafka, topic_prefix, providers=["tiktok"], options=options) as found:
-        values = [single_object(minimal_record(person)) for person in range(records)]
-        await asyncio.to_thread(publish, found, *values)
-        await found.completions(records)
+    records = 40
+    async with delivered_to_tiktok(kafka, topic_prefix, records) as found:
         await wipe(found)
         await reset(found)
         words = ["--since", "1h", "--yes"]
