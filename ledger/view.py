@@ -3,17 +3,20 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from ledger.sessions import SeenBatch, merged
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Origin
+
+Told = TypeVar("Told")
+Place = TypeVar("Place")
 
 log = structlog.get_logger()
 
@@ -258,20 +261,26 @@ class View:
         self, receipts: Iterable[tuple[BatchReceipt, Origin | None]], read: Mapping[int, int], topic: str
     ) -> None:
         """Fold receipts in, each with where it stands itself, None if it is our own word before the ledger's."""
-        with self._transaction() as connection:
-            self._put_ids(connection)
-            for receipt, place in receipts:
-                _put_record(connection, receipt, place)
-            _put_positions(connection, topic, read)
+        self._fold(_put_record, receipts, read, topic)
 
     def fold_completions(
         self, completions: Iterable[tuple[BatchCompletion, Origin]], read: Mapping[int, int], topic: str
     ) -> None:
         """Fold completions in, each with where it stands; in any order the outcome is the same."""
+        self._fold(_put_end, completions, read, topic)
+
+    def _fold(
+        self,
+        put: Callable[[sqlite3.Connection, Told, Place], None],
+        told: Iterable[tuple[Told, Place]],
+        read: Mapping[int, int],
+        topic: str,
+    ) -> None:
+        """Put in what was read of a topic up to some offsets, and those, in one transaction."""
         with self._transaction() as connection:
             self._put_ids(connection)
-            for completion, place in completions:
-                _put_end(connection, completion, place)
+            for one, place in told:
+                put(connection, one, place)
             _put_positions(connection, topic, read)
 
     def _put_ids(self, connection: sqlite3.Connection) -> None:

@@ -1,10 +1,11 @@
 """The ingestion server: routes, middleware, and everything it needs opened in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -17,7 +18,7 @@ from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
-from producer.results import Outcomes
+from producer.health import Health
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
 from producer.transport.budget import Budget
@@ -25,7 +26,12 @@ from producer.transport.connections import Connections
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.transport.expectation import check_expectation
 from producer.transport.lingering import Lingering
-from producer.upload import Uploads
+from producer.upload.answering import Answerer
+from producer.upload.checking import Checker
+from producer.upload.deduplication import Deduplicator
+from producer.upload.handler import Uploads
+from producer.upload.results import Outcomes
+from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
@@ -52,38 +58,10 @@ class Server:
     following: "tuple[asyncio.Task[None], ...]"
 
 
-def create_app(uploads: Uploads, statuses: Statuses, accounts: Accounts) -> web.Application:
+def create_app(settings: ServerSettings, *routes: Iterable[web.RouteDef]) -> web.Application:
     """Return the application."""
-
-    async def health(request: web.Request) -> web.Response:
-        del request
-        return web.Response(text="ok")
-
-    async def ready(request: web.Request) -> web.Response:
-        del request
-        if (trouble := uploads.writer.trouble) is not None:
-            return web.Response(text=trouble, status=503)
-        refusal = uploads.writer.refusals.get(uploads.names.batches)
-        if refusal is not None and refusal.is_of_all:
-            return web.Response(text=str(refusal), status=503)
-        if (absence := uploads.following.absence) is not None:
-            return web.Response(text=f"ready, but {absence}; uploads are taken, sync and status are not")
-        if not uploads.following.is_ready:
-            missing = f"; {uploads.following.refusal}" if uploads.following.refusal else ""
-            text = f"the view is being built, {uploads.following.progress:.0%} is done{missing}"
-            return web.Response(text=text, status=503)
-        return web.Response(text="ready" if refusal is None else f"ready, but {refusal}")
-
-    app = web.Application(middlewares=[_guarded(uploads.settings)])
-    app.add_routes(
-        [
-            web.post("/audience", uploads.post),
-            web.get("/healthz", health),
-            web.get("/readyz", ready),
-            *statuses.routes(),
-            *accounts.routes(),
-        ]
-    )
+    app = web.Application(middlewares=[_guarded(settings)])
+    app.add_routes(list(chain(*routes)))
     return app
 
 
@@ -137,19 +115,26 @@ async def serving(
         )
         uploads = Uploads(
             settings=settings,
-            targets=targets,
-            names=names,
-            writer=writer,
-            following=following,
-            queries=queries,
-            outcomes=Outcomes(following=following, state_of=states.of),
-            framing=framing,
             budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
             decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),
-            groups_with_members=lambda groups: groups_with_members(kafka, groups),
+            checker=Checker(targets=targets, max_users=settings.max_users, following=following),
+            framing=framing,
+            deduplicator=Deduplicator(following=following, queries=queries),
+            batch_writer=BatchWriter(writer=writer, topic=names.batches, following=following),
+            answerer=Answerer(
+                settings=settings,
+                targets=targets,
+                names=names,
+                following=following,
+                queries=queries,
+                outcomes=Outcomes(following=following, state_of=states.of),
+                groups_with_members=lambda groups: groups_with_members(kafka, groups),
+            ),
         )
+        health = Health(writer=writer, topic=names.batches, following=following)
+        statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
-        app = create_app(uploads, Statuses(following=following, queries=queries), accounts)
+        app = create_app(settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)

@@ -1,11 +1,12 @@
 import asyncio
 from datetime import UTC, datetime
 
+from world import make_topics
+
 from schemas.avro.codec import encode_account_registration
 from schemas.records import AccountRegistration
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
-from streams.cluster.topics import TopicNames, ensure_topics, layout
 from streams.read.tail import read_to_end
 from streams.tables.account_registrations import register
 from streams.write.writer import Writer
@@ -15,12 +16,6 @@ FACEBOOK, EU = Target("facebook"), Target("facebook", "eu")
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-async def make_topics(kafka: KafkaSettings, prefix: str) -> TopicNames:
-    names = TopicNames(prefix)
-    await ensure_topics(kafka, layout(names))
-    return names
 
 
 def registration(first_offsets: list[int]) -> AccountRegistration:

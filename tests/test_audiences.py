@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from processes import killed_in_the_end
 from test_cli import clean_environ
 from test_pipeline import hashes
 from world import ALL, World, consuming_one, make_users, sandbox_account, world
@@ -118,12 +119,8 @@ async def consumer_process(found: World, folder: Path) -> AsyncIterator["asyncio
     command = [sys.executable, "-m", "cli.entry", "consume", "--provider", "facebook"]
     environment = clean_environ(folder, **settings)
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment)
-    try:
+    async with killed_in_the_end(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_a_consumer_that_is_killed_between_creating_an_audience_and_noting_it_leaves_one(

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from test_cli import audience
-from test_pipeline import minimal_record, publish, single_object
-from test_replay import recorded, replaying, reset, settings, until_sent
+from test_replay import delivered_to_tiktok, replaying, reset, settings, until_sent
 from world import World, make_users, world
 
-from cli.settings.config_command import env_lines
-from cli.settings.config_command import settings as all_settings
+from cli.config.listing import settings as all_settings
+from cli.config.printing import env_lines
 from cli.settings.env_file import read_env_file
 from cli.settings.environment import Environment, SeveralUpsError, read_environment, write_state
 from cli.settings.running_ups import data_folders, folder_of, noted
-from sandbox import SandboxOptions
 from schemas.near import did_you_mean
 from streams.client.settings import KafkaSettings
 
@@ -134,11 +132,8 @@ async def test_with_several_ups_a_command_says_which_there_are_and_how_to_choose
 async def test_replays_are_listed_and_one_that_runs_is_stopped_in_order(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    options, records = SandboxOptions(limits=False, latency=0.1), 60
-    async with recorded(kafka, topic_prefix, providers=["tiktok"], options=options) as found:
-        values = [single_object(minimal_record(person)) for person in range(records)]
-        await asyncio.to_thread(publish, found, *values)
-        await found.completions(records)
+    records = 60
+    async with delivered_to_tiktok(kafka, topic_prefix, records) as found:
         await reset(found)
         code, output, errors = await listed(tmp_path, found)
         assert (code, output, errors) == (0, "", "No replay is known.\n")

@@ -22,11 +22,12 @@ from test_pipeline import minimal_record, publish, single_object
 from test_refusals import fault
 from world import World, make_batch, make_users, world
 
-from cli.arguments import _session
-from cli.dead_letters.command import Post, list_letters, show_letters
+from cli.arguments import session as _session
+from cli.dead_letters.command import list_letters, show_letters
 from cli.dead_letters.failures import Letters, Offsets, Wanted
 from cli.dead_letters.invalid_records import COLUMNS as INVALID_COLUMNS
 from cli.dead_letters.printing import COLUMNS, Shown, cells
+from cli.dead_letters.reader import DeadLetterReader
 from cli.printing.masking import DOTS, mask, masked
 from cli.printing.tables import print_rows, printable
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
@@ -420,7 +421,7 @@ async def test_letters_are_read_with_a_schema_registry_too(
     async with world(kafka, topic_prefix, providers=["facebook"], framing=framing) as found:
         await found.inject(**fault("facebook", "2650"))
         assert (await found.upload([ADA], "?sync=true"))[0] == 400
-    post = Post(kafka=kafka, names=names, framing=framing)
+    post = DeadLetterReader(kafka=kafka, names=names, framing=framing)
     capsys.readouterr()
     await list_letters(post, Wanted(), datetime.now(UTC), as_json=True)
     letter = json.loads(capsys.readouterr().out)

@@ -52,6 +52,7 @@ def test_no_thread_is_started_but_by_what_watches_it() -> None:
 DIES = """
 import asyncio, sys, threading
 sys.argv = ["audience", "sandbox"]
+from dataclasses import replace
 from cli import main
 
 async def command(options, environment):
@@ -63,7 +64,7 @@ async def command(options, environment):
     finally:
         print("put in order")
 
-main._COMMANDS = [(name, command if name == "sandbox" else own, *rest) for name, own, *rest in main._COMMANDS]
+main.COMMANDS = [replace(one, run=command) if one.name == "sandbox" else one for one in main.COMMANDS]
 main.main()
 """
 

@@ -28,13 +28,13 @@ from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 from test_cli import audience
 from test_writer import set_limit
-from world import World, consuming_one, make_users, sandbox_account, world
+from world import World, consuming_one, make_topics, make_users, sandbox_account, world
 
 from audience import AudiencePublisher, NothingWrittenError, RefusedByKafkaError
 from schemas.target import Target
 from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings
-from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.cluster.topics import TopicSpec, ensure_topics
 from streams.local.broker import LocalBroker
 from streams.processes.ports import free_port
 from streams.read.commits import COMMIT_EVERY
@@ -252,8 +252,7 @@ async def test_leaving_without_the_right_to_commit_is_not_waited_for_and_fills_n
 async def test_a_publisher_that_may_write_nothing_at_all_is_told_so_and_by_what_its_producer_failed(
     guarded: KafkaSettings, topic_prefix: str
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(guarded, layout(names))
+    names = await make_topics(guarded, topic_prefix)
     every_topic, cluster = (ResourceType.TOPIC, "*"), (ResourceType.BROKER, "kafka-cluster")
     await deny(guarded, cluster[1], AclOperation.IDEMPOTENT_WRITE, cluster[0])
     await deny(guarded, every_topic[1], AclOperation.WRITE, every_topic[0])
@@ -272,8 +271,7 @@ async def test_a_publisher_that_may_write_nothing_at_all_is_told_so_and_by_what_
 async def test_ingestion_that_may_not_read_says_so_while_its_view_is_not_built_and_builds_it_once_it_may(
     guarded: KafkaSettings, topic_prefix: str
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(guarded, layout(names))
+    names = await make_topics(guarded, topic_prefix)
     async with Writer(guarded) as writer:
         await writer.send(names.receipts, "any", b"no receipt")
     await deny(guarded, names.receipts, AclOperation.READ)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from processes import killed_in_the_end
 from test_cli import clean_environ
 from test_pipeline import hashes, minimal_record, publish, single_object
 from world import World, world
@@ -56,12 +57,8 @@ async def consuming(found: World, folder: Path) -> AsyncIterator[asyncio.subproc
         sys.executable, "-m", "cli.entry", "consume", "--provider", "tiktok", cwd=folder, env=environ,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
+    async with killed_in_the_end(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def uploads(found: World) -> int:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,17 @@ async def node(found: World, view: Path, *targets: str, **settings: object) -> A
         url = f"http://{server.address}"
         await until_ready(found, url)
         yield url
+
+
+@asynccontextmanager
+async def two_nodes(
+    kafka: KafkaSettings, prefix: str, folder: Path, settings: Mapping[str, object] | None = None, **others: object
+) -> AsyncIterator[tuple[World, str]]:
+    """Run the product for Facebook with a ledger, and beside it a node with settings of its own; yield that's URL."""
+    async with AsyncExitStack() as stack:
+        found = await stack.enter_async_context(world(kafka, prefix, providers=["facebook"], settings=settings))
+        await stack.enter_async_context(ledger(found))
+        yield found, await stack.enter_async_context(node(found, folder / "b.sqlite", "facebook", **others))
 
 
 async def until_ready(found: World, url: str) -> None:
@@ -194,10 +205,7 @@ async def test_two_nodes_see_each_other_s_batches_and_a_retry_writes_nothing_and
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
     two: dict[str, Any] = {"sessionId": 7, "totalBatches": 2, "totalUsers": 4}
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(world(kafka, topic_prefix, providers=["facebook"]))
-        await stack.enter_async_context(ledger(found))
-        other = await stack.enter_async_context(node(found, tmp_path / "b.sqlite", "facebook"))
+    async with two_nodes(kafka, topic_prefix, tmp_path) as (found, other):
         status, first = await send(found, make_users(2), sequence=1, **two)
         assert status == 200
         await known(found, first["batchId"], other)
@@ -255,11 +263,10 @@ async def test_two_nodes_tell_the_same_of_every_kind_of_session(
     steps: list[Step],
     expected: list[Told],
 ) -> None:
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(world(kafka, topic_prefix, providers=["facebook"]))
-        await stack.enter_async_context(ledger(found))
-        other = await stack.enter_async_context(node(found, tmp_path / "b.sqlite", "facebook"))
-        publisher = await stack.enter_async_context(AudiencePublisher(kafka, prefix=topic_prefix))
+    async with (
+        two_nodes(kafka, topic_prefix, tmp_path) as (found, other),
+        AudiencePublisher(kafka, prefix=topic_prefix) as publisher,
+    ):
         for where, sequence, users, total in steps:
             batch_id = await take_step(
                 found, publisher, {"a": found.url, "b": other}.get(where), sequence, users, total
@@ -299,10 +306,7 @@ async def test_a_batch_that_comes_after_the_window_is_late_and_completes_its_ses
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
     settings = {"AUDIENCE_RETRY_WINDOW": 0.3}
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(world(kafka, topic_prefix, providers=["facebook"], settings=settings))
-        await stack.enter_async_context(ledger(found))
-        other = await stack.enter_async_context(node(found, tmp_path / "b.sqlite", "facebook", **settings))
+    async with two_nodes(kafka, topic_prefix, tmp_path, settings, **settings) as (found, other):
         for sequence, url in ((1, found.url), (2, other)):
             await take_step(found, AudiencePublisher(kafka), url, sequence, 2, 4)
             await asyncio.sleep(0.5)  # the window must be over by Kafka's clock
@@ -355,10 +359,7 @@ async def test_a_sync_upload_that_timed_out_is_asked_again_and_waits_on_the_same
 ) -> None:
     """Also by another node, as when the one that waited was restarted."""
     settings = {"AUDIENCE_SYNC_TIMEOUT": 0.5}
-    async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(world(kafka, topic_prefix, providers=["facebook"], settings=settings))
-        await stack.enter_async_context(ledger(found))
-        other = await stack.enter_async_context(node(found, tmp_path / "b.sqlite", "facebook"))
+    async with two_nodes(kafka, topic_prefix, tmp_path, settings) as (found, other):
         await found.inject(provider="facebook", fault="stall", untilCleared=True)
         status, _, headers = await found.upload(make_users(2), "?sync=true")
         assert status == 504

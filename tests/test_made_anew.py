@@ -14,7 +14,7 @@ from test_cli import audience
 from test_ledger import get, ledger, node, receipts
 from test_pipeline import minimal_record, publish, single_object
 from test_replay import recorded, replay
-from world import World, consuming_one, headers_on, make_users, sandbox_account, world
+from world import World, consuming_one, headers_on, make_topics, make_users, sandbox_account, world
 
 from cli.replay.saved_replays import find, known, save
 from schemas.avro.codec import (
@@ -123,8 +123,7 @@ async def values(kafka: KafkaSettings, topic: str, topic_id: str | None, count: 
 async def test_an_account_that_was_registered_in_a_log_before_gets_all_of_the_new_one(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(kafka, layout(names))
+    names = await make_topics(kafka, topic_prefix)
     async with Writer(kafka) as writer:
         await writer.send(names.batches, "custom:VIP", b"1")
         [partition] = [number for number, end in enumerate(await end_offsets(kafka, names.batches)) if end]

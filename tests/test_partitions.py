@@ -111,6 +111,16 @@ async def account_on(kafka: KafkaSettings, prefix: str, partitions: int) -> Asyn
         yield World(kafka=quick, names=names, session=session, url="", sandbox_url=url)
 
 
+@asynccontextmanager
+async def one_process_on(kafka: KafkaSettings, prefix: str) -> AsyncIterator[World]:
+    """Run one process that serves TikTok, and holds the log's only partition."""
+    async with account_on(kafka, prefix, 1) as found:
+        served = sandbox_account(TIKTOK, found.sandbox_url, pace="10/s", rows=str(ROWS))
+        async with consuming_one(served, found.kafka, found.names):
+            await held(found, 1)
+            yield found
+
+
 async def pace_is_kept(found: World, partitions: int) -> None:
     """Publish to each partition and see that all is delivered and no call was one too many for the platform."""
     await asyncio.to_thread(publish_to_each, found, partitions)
@@ -120,13 +130,10 @@ async def pace_is_kept(found: World, partitions: int) -> None:
 
 
 async def test_partitions_that_are_added_do_not_void_the_pace(kafka: KafkaSettings, topic_prefix: str) -> None:
-    async with account_on(kafka, topic_prefix, 1) as found:
-        served = sandbox_account(TIKTOK, found.sandbox_url, pace="10/s", rows=str(ROWS))
-        async with consuming_one(served, found.kafka, found.names):
-            await held(found, 1)
-            await add_partitions(kafka, found.names.batches, 8)
-            await held(found, 8)
-            await pace_is_kept(found, 8)
+    async with one_process_on(kafka, topic_prefix) as found:
+        await add_partitions(kafka, found.names.batches, 8)
+        await held(found, 8)
+        await pace_is_kept(found, 8)
 
 
 async def test_two_processes_stay_inside_the_limit_when_partitions_are_added_and_when_one_of_them_leaves(
@@ -147,13 +154,10 @@ async def test_two_processes_stay_inside_the_limit_when_partitions_are_added_and
 async def test_the_pace_is_kept_on_a_log_that_was_made_anew_with_more_partitions(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    async with account_on(kafka, topic_prefix, 1) as found:
-        served = sandbox_account(TIKTOK, found.sandbox_url, pace="10/s", rows=str(ROWS))
-        async with consuming_one(served, found.kafka, found.names):
-            await held(found, 1)
-            await make_anew(kafka, found.names.batches, 6)
-            await held(found, 6)
-            await pace_is_kept(found, 6)
+    async with one_process_on(kafka, topic_prefix) as found:
+        await make_anew(kafka, found.names.batches, 6)
+        await held(found, 6)
+        await pace_is_kept(found, 6)
 
 
 @pytest.mark.parametrize("start", [None, {0: 0}], ids=["from its end", "from offsets"])

@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from deadly import Deadly, deadly, end_by, fail, loop, sleep, talk, wait
 from pod import Pod, pods_running
-from world import make_users, sandbox_running
+from world import make_topics, make_users, sandbox_running
 
 from schemas.avro.codec import (
     decode_batch_completion,
@@ -29,7 +29,7 @@ from schemas.target import Target
 from streams.client import schema_registry
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
-from streams.cluster.topics import TopicNames, ensure_topics, layout
+from streams.cluster.topics import TopicNames
 from streams.read import quarantine
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -38,6 +38,7 @@ from streams.read.quarantine import Trial
 from streams.read.tail import read_to_end
 
 FRAMING = Framing(Deadly())
+FACEBOOK = Target("facebook")
 ORIGIN = Origin(topic="t", partition=0, offset=7)
 
 
@@ -169,8 +170,7 @@ def left_uncleanly(kafka: KafkaSettings, topic: str) -> None:
 async def test_who_leaves_in_order_leaves_no_suspects_and_who_does_not_leaves_what_was_there(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(kafka, layout(names))
+    names = await make_topics(kafka, topic_prefix)
     topic = names.batches
     await asyncio.to_thread(publish, kafka, topic, b"1", b"2", b"3")
     async with member(kafka, topic) as reader:
@@ -223,8 +223,7 @@ async def receipts(kafka: KafkaSettings, names: TopicNames, count: int) -> list[
 async def test_two_pods_in_turn_meet_a_record_that_ends_them_and_go_on_without_it(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names, target = TopicNames(topic_prefix), Target("facebook")
-    await ensure_topics(kafka, layout(names, [target.group_id(topic_prefix)]))
+    names = await make_topics(kafka, topic_prefix, FACEBOOK)
     async with sandbox_running() as sandbox:
         what = spec(kafka, topic_prefix, "facebook", sandbox)
         first, second = (Pod(what, tmp_path / f"{number}.log") for number in range(2))
@@ -251,8 +250,7 @@ async def test_two_pods_in_turn_meet_a_record_that_ends_them_and_go_on_without_i
 async def test_a_record_that_ends_the_ledger_has_a_receipt_that_says_so(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(kafka, layout(names))
+    names = await make_topics(kafka, topic_prefix)
     pod = Pod(spec(kafka, topic_prefix, "ledger", by=signal.SIGABRT), tmp_path / "ledger.log")
     await asyncio.to_thread(publish, kafka, names.batches, batch("VIP"), deadly(), batch("VIP"))
     async with pods_running([pod]):
@@ -270,8 +268,7 @@ async def test_a_record_that_ends_the_ledger_has_a_receipt_that_says_so(
 async def test_a_pod_that_is_killed_quarantines_nothing(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names, target = TopicNames(topic_prefix), Target("facebook")
-    await ensure_topics(kafka, layout(names, [target.group_id(topic_prefix)]))
+    names = await make_topics(kafka, topic_prefix, FACEBOOK)
     async with sandbox_running() as sandbox:
         pod = Pod(spec(kafka, topic_prefix, "facebook", sandbox), tmp_path / "pod.log")
         async with pods_running([pod]):
@@ -290,9 +287,8 @@ async def test_a_pod_that_is_killed_quarantines_nothing(
 async def test_a_pointer_that_ends_its_pod_ends_its_record(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names, target = TopicNames(topic_prefix), Target("facebook")
-    group = target.group_id(topic_prefix)
-    await ensure_topics(kafka, layout(names, [group]))
+    names = await make_topics(kafka, topic_prefix, FACEBOOK)
+    group = FACEBOOK.group_id(topic_prefix)
     async with sandbox_running() as sandbox:
         pod = Pod(spec(kafka, topic_prefix, "facebook", sandbox), tmp_path / "pod.log")
         async with pods_running([pod]):
@@ -314,8 +310,7 @@ async def test_a_pointer_that_ends_its_pod_ends_its_record(
 async def test_a_replay_that_a_record_ends_goes_on_without_it_when_it_is_resumed(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names, target = TopicNames(topic_prefix), Target("facebook")
-    await ensure_topics(kafka, layout(names, [target.group_id(topic_prefix)]))
+    names = await make_topics(kafka, topic_prefix, FACEBOOK)
     await asyncio.to_thread(publish, kafka, names.batches, batch("VIP"), deadly(), batch("VIP"))
     async with sandbox_running() as sandbox:
         pod = Pod(spec(kafka, topic_prefix, "facebook", sandbox) | {"records": 3}, tmp_path / "pod.log")

@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from processes import killed_in_the_end
 from test_cli import audience, clean_environ
 from test_dead_letters import delete_before
 from test_parking import states
@@ -61,6 +62,16 @@ async def ledger(found: World) -> AsyncIterator[None]:
 async def recorded(kafka: KafkaSettings, prefix: str, **options: Any) -> AsyncIterator[World]:
     """Run the product with a ledger."""
     async with world(kafka, prefix, **options) as found, ledger(found):
+        yield found
+
+
+@asynccontextmanager
+async def delivered_to_tiktok(kafka: KafkaSettings, prefix: str, records: int) -> AsyncIterator[World]:
+    """Run the product with a ledger, on a slow TikTok that has had so many records of one user each."""
+    options = SandboxOptions(limits=False, latency=0.1)
+    async with recorded(kafka, prefix, providers=["tiktok"], options=options) as found:
+        await asyncio.to_thread(publish, found, *(single_object(minimal_record(person)) for person in range(records)))
+        await found.completions(records)
         yield found
 
 
@@ -323,11 +334,8 @@ async def test_a_replay_that_was_killed_in_the_middle_is_resumed_and_exact(
 async def test_ctrl_c_says_how_to_go_on_and_what_was_finished_is_not_sent_again(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    options, records = SandboxOptions(limits=False, latency=0.1), 40
-    async with recorded(kafka, topic_prefix, providers=["tiktok"], options=options) as found:
-        values = [single_object(minimal_record(person)) for person in range(records)]
-        await asyncio.to_thread(publish, found, *values)
-        await found.completions(records)
+    records = 40
+    async with delivered_to_tiktok(kafka, topic_prefix, records) as found:
         await wipe(found)
         await reset(found)
         words = ["--since", "1h", "--yes"]
@@ -352,12 +360,8 @@ async def replaying(folder: Path, found: World, *words: str, **more: str) -> Asy
         sys.executable, "-m", "cli.entry", "replay", *words, cwd=folder,
         env=clean_environ(folder, **settings(found, **more)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
+    async with killed_in_the_end(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def rows(found: World) -> int:

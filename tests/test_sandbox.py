@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from clocks import Clock
 from world import sandbox_running
 
 from sandbox import SandboxOptions
@@ -14,16 +15,6 @@ HASH = hashlib.sha256(b"person1@example.com").hexdigest()
 FACEBOOK = {"Authorization": "Bearer sandbox-facebook-token"}
 TIKTOK = {"Access-Token": "sandbox-tiktok-token"}
 KLAVIYO = {"Authorization": "Klaviyo-API-Key pk_sandbox_klaviyo", "revision": "2026-10-15"}
-
-
-class Clock:
-    """Time that passes when told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Caller:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from clocks import Clock
 
 from sandbox import CREDENTIALS, SandboxOptions, create_app
 
@@ -22,15 +23,6 @@ def hashed(text: str) -> str:
 
 
 ADA, BEA = hashed("ada@example.com"), hashed("bea@example.com")
-
-
-class Clock:
-    """Time that passes when told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Meta:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from clocks import Clock
 
 from sandbox import CREDENTIALS, SandboxOptions, create_app
 
@@ -14,15 +15,6 @@ KIND = "application/vnd.api+json"
 KEY = {"Authorization": f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}"}
 HEADERS = {**KEY, "revision": "2026-10-15", "Content-Type": KIND}
 JOBS = "/profile-bulk-import-jobs"
-
-
-class Clock:
-    """Time that passes when told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Client:

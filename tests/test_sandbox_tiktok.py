@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from clocks import Clock
 
 from sandbox import CREDENTIALS, SandboxOptions, create_app
 
@@ -23,15 +24,6 @@ def hashed(text: str) -> str:
 
 
 ADA, PHONE = hashed("ada@example.com"), hashed("+14155550100")
-
-
-class Clock:
-    """Time that passes when told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Client:

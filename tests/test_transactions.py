@@ -15,7 +15,7 @@ from test_pipeline import minimal_record, single_object
 from test_replay import replay, wipe
 from test_status import printed
 from transactions import aborted, committed, open_with, transactional
-from world import World, make_batch, make_users, world
+from world import World, make_batch, make_topics, make_users, world
 
 from cli.status.printing import accounts_told
 from ledger.following import Following, followed_view
@@ -24,7 +24,7 @@ from schemas.avro.framing import Framing
 from schemas.records import Origin
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog
-from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics
 from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -52,6 +52,13 @@ async def one_partition(kafka: KafkaSettings, topic: str) -> None:
     await ensure_topics(kafka, [TopicSpec(topic, 1)])
 
 
+async def two_records_and_one_taken_back(kafka: KafkaSettings, topic: str) -> None:
+    """Write to a topic of one partition in two transactions, the second of which is aborted: five offsets."""
+    await one_partition(kafka, topic)
+    await committed(kafka, topic, b"1", b"2")
+    await aborted(kafka, topic, b"no")
+
+
 async def read_all(kafka: KafkaSettings, topic: str, until_behind: int = 0) -> list[bytes]:
     """Read a topic as a group until it is no further behind than that."""
     found: list[bytes] = []
@@ -77,9 +84,7 @@ async def read_all(kafka: KafkaSettings, topic: str, until_behind: int = 0) -> l
 async def test_a_group_passes_control_records_at_the_very_end_and_is_not_behind(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    await one_partition(kafka, topic_prefix)
-    await committed(kafka, topic_prefix, b"1", b"2")
-    await aborted(kafka, topic_prefix, b"no")
+    await two_records_and_one_taken_back(kafka, topic_prefix)
     assert await end_offsets(kafka, topic_prefix) == [5]
     assert await backlog(kafka, f"{topic_prefix}.group", topic_prefix) == 5  # nobody has looked yet
     assert await read_all(kafka, topic_prefix) == [b"1", b"2"]
@@ -92,9 +97,7 @@ async def test_a_group_passes_control_records_at_the_very_end_and_is_not_behind(
 async def test_a_group_is_not_behind_by_what_left_the_log_or_was_only_ever_taken_back(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    await one_partition(kafka, topic_prefix)
-    await committed(kafka, topic_prefix, b"1", b"2")
-    await aborted(kafka, topic_prefix, b"no")
+    await two_records_and_one_taken_back(kafka, topic_prefix)
     await asyncio.to_thread(delete_before, kafka, Origin(topic=topic_prefix, partition=0, offset=2))
     assert await backlog(kafka, f"{topic_prefix}.group", topic_prefix) == 2
     assert await read_all(kafka, topic_prefix) == []
@@ -161,8 +164,7 @@ async def test_what_is_looked_for_where_no_record_is_handed_over_is_gone(
 async def test_a_view_is_ready_where_its_topics_end_with_what_nobody_is_handed(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    names = TopicNames(topic_prefix)
-    await ensure_topics(kafka, layout(names))
+    names = await make_topics(kafka, topic_prefix)
     for topic in (names.receipts, names.completions):
         await aborted(kafka, topic, b"no", partition=3)
     for _ in range(2):  # the second time from where the first one came to

@@ -35,6 +35,13 @@ ALL = ("facebook", "tiktok", "klaviyo")
 UNLIMITED = SandboxOptions(limits=False, latency=0.001, job_seconds=0.05)
 
 
+async def make_topics(kafka: KafkaSettings, prefix: str, *targets: Target) -> TopicNames:
+    """Make the topics of a deployment that serves these accounts; return their names."""
+    names = TopicNames(prefix)
+    await ensure_topics(kafka, layout(names, [target.group_id(prefix) for target in targets]))
+    return names
+
+
 def make_batch(**changes: object) -> dict[str, object]:
     """Return the part `batch` of an upload."""
     return {"sessionId": 1, "sequence": 1, "totalBatches": 1, "totalUsers": 2, **changes}

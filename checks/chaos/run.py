@@ -21,7 +21,8 @@ from checks.chaos.uploads import Clients
 from cli.demo.command import demo_environment
 from cli.settings.config import SANDBOXED, Config, load
 from cli.settings.environment import DATA, Environment
-from cli.up.command import make_part, part_settings
+from cli.up.part_settings import part_settings
+from cli.up.running import make_part
 from producer.settings import Address
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings

@@ -17,7 +17,7 @@ from checks.hostile.verdict import faults_of, faults_of_log
 from checks.wire import Reply, exchange
 from cli.settings.config import SANDBOXED
 from cli.settings.environment import ENV_FILE
-from cli.up.command import make_part
+from cli.up.running import make_part
 from cli.up.supervisor import Part, Supervisor
 from producer.settings import Address
 from streams.client.settings import KafkaSettings

@@ -2,14 +2,16 @@
 
 import re
 import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from rich.console import Console
-
-from cli.dead_letters.failures import Letters, Wanted, target_of
+from cli.arguments import count, provider, reason, session
+from cli.command import Command
+from cli.dead_letters.failures import Wanted, target_of
+from cli.dead_letters.invalid_records import WantedReceipts, list_invalid
+from cli.dead_letters.listing import Listing
 from cli.dead_letters.printing import (
     COLUMNS,
     Content,
@@ -20,91 +22,128 @@ from cli.dead_letters.printing import (
     object_of,
     summary,
 )
-from cli.printing.tables import print_lines, print_objects, print_rows
-from cli.undecodable import Undecodable
-from schemas.avro.codec import decode_audience_batch, decode_batch_completion
-from schemas.avro.framing import Framing, UndecodableError
+from cli.dead_letters.reader import DeadLetterReader
+from cli.printing.tables import print_lines, print_objects
+from cli.settings.config import Config, load
+from cli.settings.environment import Environment
+from cli.usage import UsageError
 from schemas.records import BatchCompletion, Origin
 from schemas.validity import is_uuid
-from streams.client.errors import KafkaUnreachableError
-from streams.client.settings import KafkaSettings
-from streams.cluster.topic_ids import log_id
-from streams.cluster.topics import TopicNames
-from streams.read.consumer_thread import Record
-from streams.read.record_fetcher import RecordFetcher
-from streams.read.tail import scan
+from schemas.when import parse_span
+
+_LIST = (
+    "List the deliveries that failed and did not get through since. The newest comes first; the last line, on standard "
+    "error, says how many there are of each account and reason. Filters can be combined."
+)
+_SHOW = (
+    "Show why a delivery failed, and the users that it was about. Takes an origin, such as audience.batches-3@17, or a "
+    "batch id for all that failed of it. Of each value of a user only the first character is shown."
+)
+_INVALID = (
+    "the records of the log that break a rule or cannot be decoded, by whomever they were published, instead; with "
+    "--session and --age as they say"
+)
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
+
+LETTERS = Listing(columns=COLUMNS, cells=cells, summary=summary, counted=counted)
+
+QUARANTINED = Content("The record is quarantined: it ends the process that reads it, so it is not shown.")
 
 
 class NoSuchLetterError(Exception):
     """No dead letter is where one was asked for."""
 
 
-QUARANTINED = Content("The record is quarantined: it ends the process that reads it, so it is not shown.")
+def _age(text: str) -> timedelta:
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """Where letters and the records that they point at are read."""
-
-    kafka: KafkaSettings
-    names: TopicNames
-    framing: Framing
-
-    async def letters(self) -> tuple[Letters, Undecodable]:
-        """Read all completions and fold them. Raises KafkaUnreachableError, RegistryUnavailableError."""
-        letters = Letters(log_id=await log_id(self.kafka, self.names.batches))
-        undecodable = Undecodable("completions", self.framing)
-
-        def take(record: Record) -> None:
-            letters.take(decode_batch_completion(record.value, self.framing), record.timestamp)
-
-        await scan(self.kafka, self.names.completions, undecodable.counted(take))
-        return letters, undecodable
-
-    async def content(self, origin: Origin) -> Content:
-        """Fetch the record of a letter. Raises RegistryUnavailableError."""
-        try:
-            record = await RecordFetcher(self.kafka).fetch(origin)
-        except KafkaUnreachableError as error:
-            return Content(str(error))
-        if record is None:
-            return Content("The record has left the log, and its users with it.")
-        if record.error is not None:
-            return Content(f"The client can't read the record ({record.error}).")
-        try:
-            return Content(batch=decode_audience_batch(record.value, self.framing))
-        except UndecodableError as error:
-            return Content(f"The record has {len(record.value)} bytes and can't be decoded: {error}.")
+def _add_arguments(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list | show")
+    _add_list_arguments(actions.add_parser("list", help=_LIST.partition(".")[0], description=_LIST))
+    _add_show_arguments(actions.add_parser("show", help=_SHOW.partition(".")[0], description=_SHOW))
 
 
-async def list_letters(post: Post, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
+def _add_list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--provider",
+        action="append",
+        type=provider,
+        metavar="PROVIDER[/ACCOUNT]",
+        help="only those of this account; facebook means all accounts of Facebook; may be repeated",
+    )
+    parser.add_argument(
+        "--reason",
+        action="append",
+        type=reason,
+        metavar="REASON",
+        help="only those with this reason, such as request_refused; may be repeated; `audience errors` prints all",
+    )
+    parser.add_argument("--session", type=session, metavar="ID", help="only those of this upload session")
+    parser.add_argument("--age", type=_age, help="only those that failed within this time, such as 15m, 2h or 30d")
+    parser.add_argument("--invalid", action="store_true", help=_INVALID)
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def _add_show_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("place", metavar="ORIGIN", help="where the record stands, as the list says, or a batch id")
+    parser.add_argument("--users", type=count, default=10, help="how many users to show; default: 10")
+    parser.add_argument("--unmasked", action="store_true", help="show personal data as it is in the log")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each record, on a line")
+
+
+async def dead_letters(options: Namespace, environment: Environment) -> None:
+    """List dead letters or records that are not valid, or show some."""
+    config = load(environment)
+    reader = DeadLetterReader(kafka=config.kafka, names=config.names, framing=config.framing)
+    if options.action == "show":
+        shown = Shown(users=options.users, is_masked=not options.unmasked)
+        await show_letters(reader, options.place, shown, as_json=options.json)
+    elif options.invalid:
+        await _list_invalid(options, config)
+    else:
+        await list_letters(reader, _wanted(options), datetime.now(UTC), as_json=options.json)
+
+
+def _wanted(options: Namespace) -> Wanted:
+    return Wanted(
+        providers=[str(target) for target in options.provider or ()],
+        reasons=options.reason or (),
+        session_id=options.session,
+        age=options.age,
+    )
+
+
+async def _list_invalid(options: Namespace, config: Config) -> None:
+    if options.provider or options.reason:
+        raise UsageError("records that are not valid concern no account: leave out --provider and --reason")
+    wanted = WantedReceipts(session_id=options.session, age=options.age)
+    now = datetime.now(UTC)
+    await list_invalid(config.kafka, config.names, config.framing, wanted, now, as_json=options.json)
+
+
+async def list_letters(reader: DeadLetterReader, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
     """Print the letters that are wanted, the newest first, and how many they are on standard error.
 
     Raises KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
-    letters, undecodable = await post.letters()
+    letters, undecodable = await reader.letters()
     standing = letters.standing()
     chosen = [letter for letter in standing if wanted.has(letter, now)]
-    if as_json:
-        print_objects(map(summary, chosen))
-    elif chosen:
-        print_rows(COLUMNS, list(map(cells, chosen)), Console())
-    sys.stdout.flush()
-    print_lines(undecodable.lines(), sys.stderr)
-    if standing or not undecodable.fault():
-        print_lines(counted(chosen, len(standing)), sys.stderr)
-    undecodable.check()
+    LETTERS.show(chosen, len(standing), undecodable, as_json=as_json)
 
 
-async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -> None:
+async def show_letters(reader: DeadLetterReader, place: str, shown: Shown, *, as_json: bool) -> None:
     """Print the letters of an origin or of a batch, and the records that they point at.
 
     Raises NoSuchLetterError, KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
-    is_meant = _meant(place, post.names.batches)
-    letters, undecodable = await post.letters()
+    is_meant = _meant(place, reader.names.batches)
+    letters, undecodable = await reader.letters()
     print_lines(undecodable.lines(), sys.stderr)
     found = sorted(filter(is_meant, letters.standing()), key=lambda letter: (letter.origin, target_of(letter)))
     if not found:
@@ -113,7 +152,7 @@ async def show_letters(post: Post, place: str, shown: Shown, *, as_json: bool) -
     for origin, group in groupby(found, key=lambda letter: letter.origin):
         its = list(group)
         is_quarantined = any(letter.error_code == "quarantined" for letter in its)
-        content = QUARANTINED if is_quarantined else await post.content(origin)
+        content = QUARANTINED if is_quarantined else await reader.content(origin)
         if as_json:
             print_objects([object_of(its, content, shown)])
         else:
@@ -131,3 +170,15 @@ def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
     if origin.topic != topic:
         raise NoSuchLetterError(f"the log is {topic}, and dead letters point at nothing else, such as {topic}-3@17")
     return lambda letter: letter.origin == origin
+
+
+DEAD_LETTERS = Command(
+    name="dead-letters",
+    text=(
+        "List what could not be delivered, and show why. Reads the topic of completions to its end and keeps nothing; "
+        "the users are fetched from the log, where they stand for 30 days. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or "
+        "the one of a running `audience up`."
+    ),
+    run=dead_letters,
+    add_arguments=_add_arguments,
+)

@@ -1,14 +1,12 @@
 """`audience dead-letters list --invalid`: records of the log that break a rule or cannot be decoded."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rich.console import Console
-
-from cli.printing.tables import moment_text, print_lines, print_objects, print_rows
+from cli.dead_letters.listing import Listing
+from cli.printing.tables import moment_text
 from cli.undecodable import Undecodable
 from schemas.avro.codec import decode_batch_receipt
 from schemas.avro.framing import Framing
@@ -68,15 +66,8 @@ async def list_invalid(
     await scan(kafka, names.receipts, undecodable.counted(found.take))
     standing = found.newest_first()
     chosen = [receipt for receipt in standing if wanted.has(receipt, now)]
-    if as_json:
-        print_objects(map(summary, chosen))
-    elif chosen:
-        print_rows(COLUMNS, list(map(cells, chosen)), Console())
-    sys.stdout.flush()
-    print_lines(undecodable.lines(), sys.stderr)
-    if standing or not undecodable.fault():
-        print_lines(counted(chosen, len(standing)), sys.stderr)
-    undecodable.check()
+    listing = Listing(columns=COLUMNS, cells=cells, summary=summary, counted=counted)
+    listing.show(chosen, len(standing), undecodable, as_json=as_json)
 
 
 def cells(receipt: BatchReceipt) -> list[str]:

@@ -3,26 +3,26 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import time
-from collections import Counter
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import Progress
 
+from cli.command import Command
 from cli.demo.made_up_people import Member, Person, make_people
+from cli.demo.outcome import Outcome
+from cli.demo.printing import outcome_table, progress_bars
 from cli.settings.data_folder import only_one, usable_folder
 from cli.settings.environment import DATA, ENV_FILE, Environment
-from cli.up.command import Running, running
+from cli.up.running import Running, running
 from providers.installed import installed
 from schemas.avro.codec import decode_batch_completion
-from schemas.records import TERMINAL, BatchCompletion, Origin
-from schemas.target import Target
 from streams.cluster.topics import TopicNames
 from streams.read.tail import Tail
 
@@ -55,34 +55,6 @@ def demo_environment(process: Mapping[str, str], folder: str = "demo") -> Enviro
     return Environment(values, dict.fromkeys(values, "environment"))
 
 
-@dataclass(slots=True)
-class Outcome:
-    """The latest word of each account on each record: a success is final."""
-
-    begun: float = field(default_factory=time.time)
-    latest: dict[tuple[Origin, Target], BatchCompletion] = field(default_factory=dict)
-    ended: dict[str, float] = field(default_factory=dict)
-    parts: dict[str, int] = field(default_factory=dict)
-
-    def take(self, completion: BatchCompletion) -> None:
-        """Fold a completion in."""
-        target = Target(completion.provider, completion.account or "")
-        known = self.latest.get((completion.origin, target))
-        is_final = known is not None and known.status in ("delivered", "partial")
-        if completion.status in TERMINAL and completion.batch_id and not is_final:
-            self.latest[completion.origin, target] = completion
-            self.parts[completion.batch_id] = completion.parts or 1
-            self.ended[completion.provider] = time.time() - self.begun
-
-    def is_complete(self, batches: int, targets: int) -> bool:
-        """Tell whether every account is through with every part of so many batches."""
-        return len(self.parts) == batches and len(self.latest) == sum(self.parts.values()) * targets
-
-    def of(self, provider: str) -> list[BatchCompletion]:
-        """Return the completions of a provider."""
-        return [completion for completion in self.latest.values() if completion.provider == provider]
-
-
 async def demo(process: Mapping[str, str], console: Console) -> None:
     """Run the demo. Raises DemoFailedError unless every platform holds exactly the users it can use."""
     environment = demo_environment(process)
@@ -101,19 +73,14 @@ async def _demonstrate(environment: Environment, console: Console) -> None:
         following = asyncio.create_task(_follow(tail, outcome))
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
-                with _progress(console) as progress:
+                with progress_bars(console) as progress:
                     await _upload(session, found, people, progress)
                     await _wait(outcome, len(found.targets), progress)
-                console.print(_table(outcome, found.targets))
+                console.print(outcome_table(outcome, found.targets))
                 await _compare(session, found, people, console)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
 
 
 async def _follow(tail: Tail, outcome: Outcome) -> None:
@@ -156,23 +123,6 @@ async def _wait(outcome: Outcome, targets: int, progress: Progress) -> None:
     progress.update(task, completed=BATCHES * targets)
 
 
-def _table(outcome: Outcome, targets: Sequence[Target]) -> Table:
-    table = Table("platform", "received", "accepted", "rejected", "why rejected", "seconds")
-    for target in targets:
-        done = outcome.of(target.provider)
-        reasons = sum((Counter(completion.rejected_reasons) for completion in done), Counter[str]())
-        errors = Counter(completion.error_code for completion in done if completion.error_code)
-        table.add_row(
-            str(target),
-            f"{sum(completion.counts.received for completion in done):,}",
-            f"{sum(completion.counts.accepted for completion in done):,}",
-            f"{reasons.total():,}",
-            "\n".join(f"{reason} {count:,}" for reason, count in (reasons + errors).most_common()),
-            f"{outcome.ended.get(target.provider, 0):.1f}",
-        )
-    return table
-
-
 async def _compare(session: aiohttp.ClientSession, found: Running, people: Sequence[Person], console: Console) -> None:
     """Compare what each platform holds with who it can use."""
     differing = []
@@ -192,3 +142,19 @@ async def _members(session: aiohttp.ClientSession, found: Running, provider: str
     async with session.get(f"http://{found.sandbox}/_sandbox/members", params=query) as response:
         body = await response.json()
     return {tuple(member) for member in body["members"]}
+
+
+async def run_demo(options: Namespace, environment: Environment) -> None:
+    """Run the demo, whatever is configured, and print what came of it."""
+    del options, environment
+    await demo(os.environ, Console())
+
+
+DEMO = Command(
+    name="demo",
+    text=(
+        "Upload 25,000 made-up users and compare. Runs everything in a folder of its own against the sandbox, "
+        "whatever is configured, and exits 0 only if every platform holds exactly the users it can use."
+    ),
+    run=run_demo,
+)

@@ -1,8 +1,13 @@
 """`audience errors`: the vocabulary as a page, and each platform's codes in its words."""
 
+import sys
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
+from cli.command import Command
+from cli.settings.environment import Environment
+from providers.installed import installed
 from providers.kit.provider import AnyProvider
 from schemas.vocabulary import VOCABULARY
 
@@ -62,3 +67,19 @@ def _rows(span: list[str], word: str) -> Iterable[tuple[str, str]]:
 def _order(code: str) -> tuple[int, int]:
     first, _, second = code.partition("/")
     return (int(first), int(second or 0)) if first.isdecimal() and (second or "0").isdecimal() else (0, 0)
+
+
+async def print_errors(options: Namespace, environment: Environment) -> None:
+    """Print the page, with the platforms that are installed."""
+    del options, environment
+    sys.stdout.write(errors_page(installed()))
+
+
+ERRORS = Command(
+    name="errors",
+    text=(
+        "Print what every error means. A page in Markdown: the words that completions, sync answers and logs use, "
+        "what is done and what to do, and each platform's codes in these words. It is docs/errors.md."
+    ),
+    run=print_errors,
+)

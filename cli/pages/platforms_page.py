@@ -1,7 +1,12 @@
 """`audience platforms`: what each platform gets of a user, as a page made of the providers' declarations."""
 
+import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 
+from cli.command import Command
+from cli.settings.environment import Environment
+from providers.installed import installed
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
 from providers.kit.rows.rules import Rule, When
@@ -118,3 +123,19 @@ def _switches(name: str, template: RowTemplate, field: str) -> str | None:
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+async def print_platforms(options: Namespace, environment: Environment) -> None:
+    """Print the page, with the platforms that are installed."""
+    del options, environment
+    sys.stdout.write(platforms_page(installed()))
+
+
+PLATFORMS = Command(
+    name="platforms",
+    text=(
+        "Print what each platform gets of a user. A page in Markdown: for each field whether it goes, plain or hashed, "
+        "by which rules and whose, and what a platform never gets. It is docs/platforms.md."
+    ),
+    run=print_platforms,
+)

@@ -2,9 +2,14 @@
 
 import json
 import re
+import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from importlib.resources import files
 
+from cli.arguments import count
+from cli.command import Command
+from cli.settings.environment import Environment
 from cli.usage import UsageError
 from schemas.avro.fingerprints import FORMS, fingerprints
 from schemas.avro.framing import SINGLE_OBJECT_MARKER, schema_json
@@ -61,3 +66,32 @@ def _told(name: str) -> str:
 def _headers(text: str) -> Iterator[str]:
     for libraries, mark in zip(FORMS, fingerprints(text), strict=True):
         yield f"{(SINGLE_OBJECT_MARKER + mark).hex(' ').upper()}  {libraries}"
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="RECORD", help="the record, such as AudienceBatch; default: list all"
+    )
+    parser.add_argument("--release", type=count, metavar="N", help="the schema of an older release, from 1")
+    parser.add_argument(
+        "--headers",
+        action="store_true",
+        help="print the ten bytes before its values instead, as Avro libraries have them",
+    )
+
+
+async def print_schema(options: Namespace, environment: Environment) -> None:
+    """Print a schema, or which there are. Raises UsageError."""
+    del environment
+    sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
+
+
+SCHEMA = Command(
+    name="schema",
+    text=(
+        "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "
+        "prints the one by which other systems publish, for any Avro library."
+    ),
+    run=print_schema,
+    add_arguments=_add_arguments,
+)

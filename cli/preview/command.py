@@ -1,169 +1,80 @@
-"""`audience preview`: the requests that an upload would become, without sending any."""
+"""`audience preview`: print what an upload would become, without sending any."""
 
-import random
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import argparse
+import asyncio
+import sys
+from uuid import UUID
 
-import msgspec
-from yarl import URL
-
-from consumer.account.runtime import Account
-from producer.request.unknown_names import Ignored
-from providers.kit.http import Answer, Request, Transport
-from providers.kit.provider import AnyProvider, Rejection, Surroundings
-from providers.kit.rows.row_groups import Rows, group_rows, make_rows
-from schemas.avro.codec import decode_audience_batch, split, user_blocks
+from cli.arguments import add_accounts_argument, count
+from cli.command import Command
+from cli.preview.explanation import explain
+from cli.preview.requests import preview
+from cli.settings.config import SANDBOXED, account, load
+from cli.settings.environment import Environment
+from cli.users_file import add_audience_arguments, read_users
+from producer.request.users_json import PayloadError, Users, parse_users
 from schemas.records import AudienceBatch
-
-AUDIENCE_ID = "{audience_id}"
-"""Stands for the id that a look-up or a creation would have answered."""
-
-HIDDEN = "***"
-MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
+from schemas.validity import invalidity, trimmed
 
 
-class _Shown(Exception):  # noqa: N818 -- the end of a call that is only shown, no error
-    """The request was noted instead of sent; what would come after an answer is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorder:
-    """A transport that notes requests and answers none."""
-
-    requests: list[Request] = field(default_factory=list)
-
-    async def send(self, request: Request) -> Answer:
-        self.requests.append(request)
-        raise _Shown
-
-
-@dataclass(slots=True)
-class Summary:
-    """What one account could use of the users."""
-
-    users: int = 0
-    usable: int = 0
-    rejected: list[dict[str, object]] = field(default_factory=list)
-    identifiers: Counter[str] = field(default_factory=Counter)
-    repaired: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, provider: AnyProvider, received: int, made: Rows) -> None:
-        """Count the rows of one record."""
-        self.users += received
-        self.usable += len(made.rows)
-        self.rejected += [_rejected(index, rejection) for index, rejection in made.rejected]
-        self.repaired += made.repaired
-        self.dropped += made.dropped
-        for row in made.rows:
-            self.identifiers.update(provider.identifiers(msgspec.json.decode(row)))
-
-
-def _rejected(index: int, rejection: Rejection) -> dict[str, object]:
-    return {"index": index, "field": rejection.field, "reason": rejection.reason}
-
-
-async def preview(
-    batch: AudienceBatch,
-    accounts: Sequence[Account],
-    write: Callable[[bytes], object],
-    ignored: Sequence[Ignored] = (),
-) -> None:
-    """Write a line for each request that a batch would become, and one with a summary of all accounts.
-
-    The last line also has the members of users that were ignored.
-
-    The batch is split into records as the endpoint does, and each becomes rows, groups and calls as in a consumer.
-    The same input gives the same lines: time stands still, and chance begins anew for each account.
-    """
-    records = [decode_audience_batch(part.value) for part in split(batch, list(user_blocks(batch.users)))]
-    summaries: dict[str, Summary] = {}
-    for account in accounts:
-        recorder, summary = _Recorder(), Summary()
-        provider = made_up_provider(account, recorder)
-        async for request in _requests(provider, records, recorder, summary):
-            write(_line(account, request))
-        summaries[str(account.target)] = summary
-    write(msgspec.json.encode({"summary": summaries, "ignored": ignored}) + b"\n")
-
-
-def made_up_provider(account: Account, transport: Transport | None = None) -> AnyProvider:
-    """Return an account's provider that calls nobody, for which time stands still."""
-    return account.kind(account.settings, transport or _Recorder(), _surroundings())
-
-
-def _surroundings() -> Surroundings:
-    chance = random.Random(0)  # noqa: S311 -- the same each time is what is wanted
-
-    async def sleep(seconds: float) -> None:
-        del seconds
-
-    return Surroundings(now=lambda: MOMENT, sleep=sleep, randbits=chance.getrandbits)
-
-
-async def _requests(
-    provider: AnyProvider, records: Sequence[AudienceBatch], recorder: _Recorder, summary: Summary
-) -> AsyncIterator[Request]:
-    audience_id = ""
-    for record in records:
-        made = _rows(provider, record)
-        summary.add(provider, len(record.users), made)
-        name = provider.platform_name(record.name, disable_prefix=record.disable_prefix)
-        if made.rows and not audience_id:
-            found = await _shown(provider.find_audience(name))
-            made_id = found or await _shown(provider.create_audience(name, record.type))
-            audience_id = made_id or AUDIENCE_ID
-        for group in group_rows(made, provider.limits):
-            await _shown(provider.send(audience_id, group.rows))
-            for request in recorder.requests:
-                yield request
-            recorder.requests.clear()
-
-
-def _rows(provider: AnyProvider, record: AudienceBatch) -> Rows:
-    made = Rows()
-    for grown in make_rows(provider, enumerate(record.users, start=record.first_index)):
-        made = grown
-    return made
-
-
-async def _shown(call: Awaitable[object]) -> str | None:
-    """Let a call get as far as its first request; return what it says where it makes none."""
+def _index(text: str) -> int:
     try:
-        said = await call
-    except _Shown:
-        return None
-    return said if isinstance(said, str) else None
+        return count(text)
+    except argparse.ArgumentTypeError:
+        wanted = "write the number of the user behind it, the first is 0, or nothing; USERS.json comes before it"
+        raise argparse.ArgumentTypeError(wanted) from None
 
 
-def _line(account: Account, request: Request) -> bytes:
-    secrets = set(request.secrets)
-    query = {name: HIDDEN if name in secrets else value for name, value in request.query.items()}
-    url = request.url(account.settings.base_url)
-    shown = {
-        "provider": account.target.provider,
-        "account": account.target.account or None,
-        "method": request.method,
-        "url": f"{url}?{URL('/').with_query(query).raw_query_string}" if query else url,
-        "headers": {name: HIDDEN if name in secrets else value for name, value in request.headers.items()},
-        "body": _body(request),
-    }
-    return msgspec.json.encode(shown) + b"\n"
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_audience_arguments(parser)
+    add_accounts_argument(parser)
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const=0,
+        type=_index,
+        metavar="INDEX",
+        help="explain the row of this user, the first is 0, which is the default; put it last",
+    )
 
 
-def _body(request: Request) -> object:
-    """Return a body as JSON where it is, a form as an object, None where there is none."""
-    kind = request.headers.get("Content-Type", "")
-    if request.body is None:
-        return None
-    if "json" in kind:
-        return msgspec.Raw(request.body)
-    if "x-www-form-urlencoded" in kind:
-        return dict(_form(request.body))
-    return request.body.decode(errors="replace")
+async def print_preview(options: argparse.Namespace, environment: Environment) -> None:
+    """Print the requests, or how one user's row comes about. Raises PayloadError, ConfigError."""
+    config = load(environment)
+    targets = options.provider or config.common.providers or SANDBOXED
+    accounts = [account(target, environment, config.common, made_up=True) for target in dict.fromkeys(targets)]
+    parsed = parse_users(await asyncio.to_thread(read_users, options.users))
+    if len(parsed.users) > config.server.max_users:
+        raise PayloadError(f"users: expected at most {config.server.max_users}")
+    batch = _batch(options, parsed)
+    if options.explain is not None:
+        sys.stdout.writelines(explain(accounts, batch.users, options.explain))
+        return
+    await preview(batch, accounts, sys.stdout.buffer.write, parsed.unknown)
+    sys.stdout.flush()
 
 
-def _form(body: bytes) -> Iterator[tuple[str, str]]:
-    yield from URL.build(path="/", query_string=body.decode(), encoded=True).query.items()
+def _batch(options: argparse.Namespace, parsed: Users) -> AudienceBatch:
+    batch = AudienceBatch(
+        batch_id=str(UUID(int=0)),
+        name=trimmed(options.name),
+        type=options.type,
+        disable_prefix=options.disable_prefix,
+        users=parsed.users,
+    )
+    if fault := invalidity(batch):
+        raise PayloadError(fault)
+    return batch
+
+
+PREVIEW = Command(
+    name="preview",
+    text=(
+        "Show the requests that an upload would become. Prints one JSON object for each, secrets hidden, and a last "
+        "one that sums up who is usable and who is not, and why. Sends nothing; needs no credentials, no Kafka and "
+        "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo. With --explain "
+        "it shows instead how each column of one user's row comes about, step by step, values masked."
+    ),
+    run=print_preview,
+    add_arguments=_add_arguments,
+)

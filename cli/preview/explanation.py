@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cli.preview.command import made_up_provider
+from cli.preview.requests import made_up_provider
 from cli.printing.masking import DOTS, mask
 from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError

@@ -2,85 +2,142 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 
 import msgspec
 
+from cli.arguments import add_accounts_argument, reason, session
+from cli.command import Command
+from cli.printing.logs import configure_logs
 from cli.printing.tables import print_lines
+from cli.replay.listing import Replays, list_replays, stop_replay
 from cli.replay.plan import estimate, planned
 from cli.replay.printing import plan_lines
+from cli.replay.request import Asked, asked_for, check_place
 from cli.replay.run import Tools, send
 from cli.replay.saved_replays import Replay, ReplayError, alone, find, new_id, save
-from cli.replay.selection import Choice
+from cli.settings.config import Config, account, load
+from cli.settings.environment import Environment
+from cli.topics import prepare_topics
+from cli.usage import UsageError
 from consumer.account.runtime import Deployment
-from schemas.records import Origin, is_of_log
-from schemas.target import Target, parse_target
+from schemas.records import Origin, is_of_log, parse_origin
+from schemas.target import parse_target
+from schemas.validity import is_uuid
+from schemas.when import parse_when
+from streams.cluster.topic_ids import log_id
 from streams.cluster.topic_watch import held_partitions
 from streams.read.tail import cluster_id, end_offsets
 
 DEFAULT_RATE = 0.25
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a person asked for. Of a replay that is resumed only its id counts, and a rate that is given anew."""
-
-    choice: Choice
-    targets: Sequence[Target]
-    rate: float | None
-    with_attributes: bool
-    resume: str | None
-    is_dry: bool
-    is_sure: bool
+SPARE_TO_STOP = 10.0
+"""Seconds beyond its own limit that a replay may take to end."""
 
 
-def asked_for(options: argparse.Namespace, targets: Sequence[Target]) -> Asked:
-    """Return what the command line asks for. Raises ReplayError where that may be more than somebody meant."""
-    choice = Choice(
-        session_id=options.session,
-        name=options.audience,
-        type=options.type,
-        batch_id=options.batch,
-        origin=options.origin,
-        since=options.since,
-        until=options.until,
-        only=options.only,
-        reasons=tuple(options.reason or ()),
+def _origin(text: str) -> Origin:
+    found = parse_origin(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("write where it stands, such as audience.batches-3@17")
+    return found
+
+
+def _when(text: str) -> datetime:
+    try:
+        return parse_when(text, datetime.now(UTC))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _batch_id(text: str) -> str:
+    if not is_uuid(text):
+        raise argparse.ArgumentTypeError("write a batch id, as X-Batch-Id told it")
+    return text.lower()
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1:
+        raise argparse.ArgumentTypeError("write a share above 0 and at most 1, such as 0.25")
+    return rate
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=["list", "stop"], help="list the replays, or stop one that runs")
+    parser.add_argument("id", nargs="?", metavar="REPLAY", help="the replay that `stop` is about")
+    which = parser.add_argument_group("which records")
+    which.add_argument("--session", type=session, metavar="ID", help="those of this upload session")
+    which.add_argument("--audience", metavar="NAME", help="those of this audience, by its uploaded name")
+    which.add_argument("--type", choices=["custom", "primary"], help="with --audience: only this type")
+    which.add_argument("--batch", type=_batch_id, metavar="ID", help="those of this batch")
+    which.add_argument("--origin", type=_origin, metavar="RECORD", help="the record that stands there in the log")
+    times = "by the broker's clock: how long ago, such as 2h or 30d, or 2026-11-24T15:00Z"
+    which.add_argument("--since", type=_when, metavar="TIME", help=f"those that came then or later, {times}")
+    which.add_argument("--until", type=_when, metavar="TIME", help="those that came then or earlier, as for --since")
+    which.add_argument(
+        "--only",
+        choices=["all", "failed", "rejected"],
+        default="all",
+        help="failed: what no delivery got through; rejected: of each record only the users that were rejected",
     )
-    if options.resume and (choice != Choice() or options.provider or options.with_attributes):
-        raise ReplayError("a replay that is resumed keeps what was chosen: give --resume, --rate, --yes or --dry-run")
-    if not options.resume:
-        _check(choice)
-    return Asked(
-        choice=choice,
-        targets=tuple(dict.fromkeys(targets)),
-        rate=options.rate,
-        with_attributes=options.with_attributes,
-        resume=options.resume,
-        is_dry=options.dry_run,
-        is_sure=options.yes,
+    which.add_argument(
+        "--reason",
+        action="append",
+        type=reason,
+        metavar="REASON",
+        help="only what failed or was rejected for this reason, such as request_refused; may be repeated",
     )
+    how = parser.add_argument_group("to whom, and how")
+    add_accounts_argument(how)
+    how.add_argument("--with-attributes", action="store_true", help="send again what is last-write-wins, too")
+    how.add_argument("--rate", type=_rate, metavar="SHARE", help="share of the account's pace; default: 0.25")
+    how.add_argument("--dry-run", action="store_true", help="only show what would be sent")
+    how.add_argument("--yes", action="store_true", help="do not ask")
+    how.add_argument("--resume", metavar="REPLAY", help="go on with a replay that was interrupted, by its id")
 
 
-def _check(choice: Choice) -> None:
-    if not choice.is_narrow:
-        raise ReplayError(
-            "say what to send again: --since 2h, --session, --audience, --batch, --origin, or --only failed; "
-            "all that the log holds is --since 30d"
-        )
-    if choice.type and choice.name is None:
-        raise ReplayError("--type: say which --audience it is of")
-    if choice.since and choice.until and choice.since > choice.until:
-        raise ReplayError("--until: give a time after --since")
+async def replay(options: argparse.Namespace, environment: Environment) -> None:
+    """Send again what is asked for, or list and stop replays."""
+    configure_logs(least=logging.WARNING, is_service=False)
+    config = load(environment)
+    if options.action:
+        await _list_or_stop(options, environment, config)
+        return
+    asked = asked_for(options, () if options.resume else options.provider or config.targets)
+    await prepare_topics(config, [])
+    await run_replay(asked, await _tools(environment, config))
 
 
-def _check_place(choice: Choice, log: str) -> None:
-    if choice.origin is not None and choice.origin.topic != log:
-        raise ReplayError(f"--origin: the log is {log}, and nothing else is sent again, such as {log}-3@17")
+async def _list_or_stop(options: argparse.Namespace, environment: Environment, config: Config) -> None:
+    kafka = config.kafka if config.common.bootstrap_servers else None
+    replays = Replays(data=environment.data, kafka=kafka, prefix=config.common.prefix)
+    if options.action == "list" and not options.id:
+        await list_replays(replays)
+    elif options.action == "stop" and options.id:
+        await stop_replay(replays, options.id, config.consumer.shutdown_timeout + SPARE_TO_STOP)
+    else:
+        raise UsageError("write `audience replay list`, or `audience replay stop REPLAY`")
+
+
+async def _tools(environment: Environment, config: Config) -> Tools:
+    return Tools(
+        deployment=Deployment(
+            kafka=config.kafka,
+            names=config.names,
+            framing=config.framing,
+            log_id=await log_id(config.kafka, config.names.batches),
+        ),
+        settings=config.consumer,
+        data=environment.data,
+        account=lambda target: account(target, environment, config.common),
+    )
 
 
 async def run_replay(asked: Asked, tools: Tools) -> None:
@@ -89,7 +146,7 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
     Raises ReplayError where that can't begin or not everything got through, ConfigError, StreamError, and
     NotAllReadError where some of what says what to send could not be read, so that not all may have been sent.
     """
-    _check_place(asked.choice, tools.deployment.names.batches)
+    check_place(asked.choice, tools.deployment.names.batches)
     found = await _resumed(asked, tools) if asked.resume else await _begun(asked, tools)
     accounts = [tools.account(parse_target(text)) for text in found.targets]
     plan = await planned(found, [account.target for account in accounts], tools.deployment)
@@ -168,3 +225,18 @@ async def _confirm() -> None:
         loop.remove_reader(sys.stdin.fileno())
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ReplayError("nothing is sent")
+
+
+REPLAY = Command(
+    name="replay",
+    text=(
+        "Send again what is in the log. Shows what it would send, asks, and sends it to the accounts in a group of its "
+        "own, beside live traffic and slower. Say what by --since, --session, --audience, --batch or --only; all that "
+        "the log holds is --since 30d. Members stay exact however often that is done; attributes such as purchases are "
+        "left out unless --with-attributes. `list` shows all replays, `stop` ends one in order. Needs a Kafka and a "
+        "ledger: those of a running `audience up`, or "
+        "KAFKA_BOOTSTRAP_SERVERS and `audience consume --ledger`."
+    ),
+    run=replay,
+    add_arguments=_add_arguments,
+)

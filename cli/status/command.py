@@ -1,20 +1,21 @@
 """`audience status`: what became of sessions and batches, and how the accounts stand, asked of the running server."""
 
+import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import get_args
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
-from pydantic import SecretStr
 from rich.console import Console
-from yarl import URL
 
+from cli.arguments import count, session
+from cli.command import Command
 from cli.printing.tables import print_lines, print_rows
-from cli.settings.config import Config
+from cli.server_client import Server, asked_server
+from cli.settings.config import load
+from cli.settings.environment import Environment
 from cli.status.printing import (
     Block,
     Rows,
@@ -24,103 +25,45 @@ from cli.status.printing import (
     sessions_told,
 )
 from cli.usage import UsageError
-from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus
-
-ANSWER_LIMIT = 30.0
-"""Seconds that an answer may take beyond those that the server was asked to wait."""
-
-CONNECT_LIMIT = 5.0
-
-T = TypeVar("T")
+from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus, State
+from schemas.records import AudienceType
 
 
-class StatusError(Exception):
-    """The server could not be asked, or knows nothing of it."""
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise ArgumentTypeError("write a number of seconds, such as 60")
+    return float(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said."""
-
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """The running ingestion."""
-
-    url: str
-    token: SecretStr | None
-    session: aiohttp.ClientSession
-
-    async def get(self, path: str, query: Mapping[str, str] | None = None, wait: float = 0) -> bytes:
-        """Return the body of an answer that is good. Raises StatusError."""
-        return self._good(await self._ask(path, query or {}, wait))
-
-    async def get_if_served(self, path: str) -> bytes | None:
-        """Return the body of a good answer, None where a server has no such path. Raises StatusError."""
-        answer = await self._ask(path, {}, 0)
-        return None if answer.status == 404 else self._good(answer)
-
-    def _good(self, answer: Answer) -> bytes:
-        if answer.status != 200:
-            raise StatusError(self._why(answer))
-        return answer.body
-
-    async def _ask(self, path: str, query: Mapping[str, str], wait: float) -> Answer:
-        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
-        limits = aiohttp.ClientTimeout(total=ANSWER_LIMIT + wait, sock_connect=CONNECT_LIMIT)
-        place = URL(f"{self.url}{path}", encoded=True).with_query({**query, **({"wait": f"{wait:g}"} if wait else {})})
-        try:
-            async with self.session.get(place, headers=headers, timeout=limits) as response:
-                return Answer(response.status, await response.read())
-        except aiohttp.ClientConnectorError:
-            raise StatusError(
-                f"no server answers at {self.url}: start one with `audience up` or `audience serve`, or set "
-                "AUDIENCE_LISTEN to where one listens"
-            ) from None
-        except (aiohttp.ClientError, TimeoutError):
-            raise StatusError(f"what listens at {self.url} gave no whole answer in time; ask again") from None
-
-    def _why(self, answer: Answer) -> str:
-        """Return why an answer is none, in the server's own words where it has some."""
-        if answer.status == 401:
-            return f"the server at {self.url} wants a token that it knows: set AUDIENCE_API_TOKENS as it has them"
-        try:
-            said = msgspec.json.decode(answer.body, type=_Refusal).errors
-        except msgspec.DecodeError:
-            return self.no_server
-        return "; ".join(said).removeprefix("status: ").removeprefix("path: ")
-
-    @property
-    def no_server(self) -> str:
-        """What to say of an answer that is no server's of ours."""
-        return f"what listens at {self.url} is no server of this version: set AUDIENCE_LISTEN to where one listens"
-
-    def decode(self, body: bytes, kind: type[T]) -> T:
-        """Return what a body says. Raises StatusError."""
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError:
-            raise StatusError(self.no_server) from None
+def _add_arguments(parser: ArgumentParser) -> None:
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("session", nargs="?", type=session, metavar="SESSION", help="a session's id, for all its runs")
+    one.add_argument("--batch", metavar="ID", help="a batch's id, for that batch")
+    parser.add_argument("--name", help="only sessions of the audience with this name")
+    parser.add_argument("--type", choices=get_args(AudienceType), help="only sessions of this type")
+    parser.add_argument("--state", choices=get_args(State), help="only sessions in this state")
+    parser.add_argument("--since", metavar="TIME", help="only sessions since then: 2h or 30d ago, or a time in ISO")
+    parser.add_argument("--limit", type=count, metavar="N", help="how many sessions to list, up to 100; default: 20")
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long, at most 300, until all accounts are through with the session's newest run, or the batch",
+    )
+    parser.add_argument("--json", action="store_true", help="print what the server answers, as JSON on a line")
 
 
-class _Refusal(msgspec.Struct):
-    errors: list[str]
-
-
-async def status(options: Namespace, config: Config) -> None:
+async def print_status(options: Namespace, environment: Environment) -> None:
     """Print how a session, a batch, or all stand. Raises StatusError, UsageError."""
+    config = load(environment)
     filters = _filters(options)
     is_one = options.batch is not None or options.session is not None
     if is_one and filters:
         raise UsageError("filters choose among the newest sessions: leave them out, or the session and --batch")
     if options.wait and not is_one:
         raise UsageError("--wait is for one session or one batch: name it")
-    token = next(iter(config.server.tokens), None)
-    async with aiohttp.ClientSession() as session:
-        server = Server(url=f"http://{config.server.listen}", token=token, session=session)
+    async with asked_server(config) as server:
         if is_one:
             await _one(server, options)
         else:
@@ -176,3 +119,15 @@ def _print_blocks(blocks: Iterable[Block]) -> None:
             print_rows(block.columns, block.rows, console)
         else:
             print_lines([block])
+
+
+STATUS = Command(
+    name="status",
+    text=(
+        "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "
+        "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, and "
+        "the accounts; of a session it shows every run, what is missing or odd, and how far each account is."
+    ),
+    run=print_status,
+    add_arguments=_add_arguments,
+)

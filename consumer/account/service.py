@@ -13,7 +13,9 @@ from consumer.account.runtime import Account, Deployment, Serving, now, opened_r
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.records.in_flight_limiter import InFlightLimiter
-from consumer.records.runner import Runner, trial_of_pointers
+from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
+from consumer.records.retry_reader import RetryReader
+from consumer.records.runner import Runner
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from schemas.avro.framing import Framing
@@ -99,16 +101,19 @@ async def _open(
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
-        runner = Runner(
+        limiter = InFlightLimiter(account.settings.slots + SPARE, settings.in_flight)
+        retries = RetryReader(
             handler=runtime.handler,
-            reader=reader,
             pointers=pointers,
+            writer=RetryPointerWriter(
+                handler=runtime.handler, topic=deployment.names.retry(account.target.group_id(deployment.names.prefix))
+            ),
             fetcher=RecordFetcher(deployment.kafka, sure=SURE),
-            batches=deployment.names.batches,
-            retry=deployment.names.retry(account.target.group_id(deployment.names.prefix)),
+            log_topic=deployment.names.batches,
+            limiter=limiter,
             trial=await stack.enter_async_context(trial_of_pointers(deployment.framing)),
-            limiter=InFlightLimiter(account.settings.slots + SPARE, settings.in_flight),
         )
+        runner = Runner(handler=runtime.handler, reader=reader, retries=retries, limiter=limiter)
         yield _Parts(runner, (*runtime.background, telling, partitions.following, watch.watching))
 
 

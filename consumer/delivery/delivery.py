@@ -54,8 +54,8 @@ class Delivery:
 
         1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
         at once, as slots and pace allow; look for rows that the platform refuses. `notice` is awaited when a call is
-        to be tried again. Before each call `is_wanted` is asked whether the record is still ours; the tally of one
-        that is not says so.
+        to be tried again. Before each call `is_wanted` is asked whether the record is still ours; the outcome of
+        one that is not says so.
         """
         numbered = enumerate(batch.users, start=batch.first_index)
         chosen = [(index, user) for index, user in numbered if only is None or index in only]

@@ -10,6 +10,7 @@ from producer.answers import Refused, closing, malformed, refused
 from producer.settings import ServerSettings
 from producer.transport.budget import Room
 from producer.transport.content_type import boundary_of, too_large
+from producer.transport.expectation import invite
 from producer.transport.form_parser import Event, FormError, FormParser
 from producer.transport.part_decoding import BOM, Labels, decode_parts, is_plain, labels_of, latin_1
 
@@ -39,10 +40,14 @@ class Form:
 
 
 async def read_form(request: web.Request, room: Room, settings: ServerSettings) -> Form:
-    """Read the whole body and hold what matters of it.
+    """Ask for the body, read all of it and hold what matters.
 
     Raises Refused for one that is broken (400), slow (408), too large (413) or more than there is room for (503).
     """
+    try:
+        await invite(request)
+    except ConnectionError:
+        raise _hung_up() from None
     try:
         async with asyncio.timeout(settings.body_timeout):
             form = await _read(request, room, settings)
@@ -53,13 +58,13 @@ async def read_form(request: web.Request, room: Room, settings: ServerSettings) 
     except web.RequestPayloadError:
         raise closing(malformed("the body can't be read to its end")) from None
     except OSError:
-        raise hung_up() from None
+        raise _hung_up() from None
     form = await _decoded(form, settings)
     room.settle(form.size)
     return form
 
 
-def hung_up() -> Refused:
+def _hung_up() -> Refused:
     """Return what the log says of a client that went before its body was over; it gets no answer."""
     return closing(refused(400, "body: the client closed the connection before its end"))
 

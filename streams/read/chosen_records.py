@@ -70,12 +70,11 @@ class ChosenRecordReader:
 
     async def __aenter__(self) -> "ChosenRecordReader":
         """Return when it is known what was finished before. Raises KafkaUnreachableError, ReaderFailedError."""
-        self._thread = ConsumerThread(self._config, self._picking)
+        self._thread = ConsumerThread(self._config, self._picking, self._picking.is_closing)
         try:
             await self._thread.start()
-        except BaseException as error:
-            await self._close()
-            if isinstance(error, ReaderFailedError) and isinstance(error.__cause__, KafkaException):
+        except ReaderFailedError as error:
+            if isinstance(error.__cause__, KafkaException):
                 reason = error.__cause__.args[0].name()
                 raise KafkaUnreachableError(f"Kafka does not say how far this came ({reason}).") from error
             raise
@@ -85,10 +84,6 @@ class ChosenRecordReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit what is finished, and end the thread."""
-        await self._close()
-
-    async def _close(self) -> None:
-        self._picking.is_closing.set()
         await self._thread.close()
 
     @property

@@ -90,7 +90,8 @@ class Work(Protocol):
 class ConsumerThread:
     """Owns a Consumer: confluent-kafka lets a second thread's calls starve while one polls."""
 
-    def __init__(self, config: Mapping[str, Any], work: Work) -> None:
+    def __init__(self, config: Mapping[str, Any], work: Work, is_closing: threading.Event | None = None) -> None:
+        """Do some work; `is_closing` is set when the thread is to end, for whoever waits within a call of the work."""
         self._config = dict(config)
         self._work = work
         self._loop = asyncio.get_running_loop()
@@ -98,19 +99,23 @@ class ConsumerThread:
         self._ready = asyncio.Event()
         self._records: deque[Record] = deque()
         self._is_woken = False
-        self._stop = threading.Event()
+        self._is_closing = is_closing or threading.Event()
         self._failure: BaseException | None = None
         self._is_ended = False
         self._thread = watched_thread("kafka-consumer", self._consume, self._note_failure)
 
     async def start(self) -> None:
-        """Start the thread and return when its consumer is open. Raises ReaderFailedError."""
+        """Start the thread and return when its consumer is open; end it where that fails. Raises ReaderFailedError."""
         self._thread.start()
-        await self._opened
+        try:
+            await self._opened
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """End the thread, closing the consumer on it."""
-        self._stop.set()
+        self._is_closing.set()
         await asyncio.to_thread(self._thread.join, JOIN_LIMIT)
         if self._thread.is_alive():
             log.warning("A consumer did not close in time and is left behind.", seconds=JOIN_LIMIT)
@@ -145,7 +150,7 @@ class ConsumerThread:
         try:
             self._work.open(consumer)
             self._call_soon(self._open)
-            while not self._stop.is_set():
+            while not self._is_closing.is_set():
                 self._work.tick(consumer)
                 self._hand_over(self._work.take(consumer, _poll(consumer)))
             self._work.close(consumer)

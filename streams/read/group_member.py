@@ -30,28 +30,26 @@ class Loss:
 OnLoss = Callable[[Loss], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSource:
+    """What a group reads, where that begins, and who is told what was lost; see GroupReader."""
+
+    topic: str
+    topic_id: str | None
+    first_offset: Callable[[int], int | None]
+    on_loss: OnLoss
+    with_headers: bool
+
+
 class Member:
     """What a group reader does on its consumer's thread."""
 
-    def __init__(
-        self,
-        topic: str,
-        first_offset: Callable[[int], int | None],
-        in_flight: InFlight,
-        on_loss: OnLoss,
-        rights: ReadingRights,
-        topic_id: str | None = None,
-        *,
-        with_headers: bool = False,
-    ) -> None:
-        self._topic = topic
-        self._topic_id = topic_id
-        self._with_headers = with_headers
-        self._first_offset = first_offset
+    def __init__(self, source: GroupSource, in_flight: InFlight, rights: ReadingRights) -> None:
+        self._source = source
+        self._topic = source.topic
         self._in_flight = in_flight
-        self._on_loss = on_loss
         self._rights = rights
-        self.commits = Commits(topic, in_flight, topic_id, rights.note)
+        self.commits = Commits(source.topic, in_flight, source.topic_id, rights.note)
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._suspect_to: dict[int, int] = {}
@@ -94,7 +92,7 @@ class Member:
     def to_record(self, message: Message) -> Record:
         """Return what is taken over of a message; to read the headers of one that is suspect might end us."""
         is_suspect = message.offset() < self._suspect_to.get(message.partition(), 0)
-        return to_record(message, with_headers=self._with_headers and not is_suspect, is_suspect=is_suspect)
+        return to_record(message, with_headers=self._source.with_headers and not is_suspect, is_suspect=is_suspect)
 
     def accept(self, record: Record) -> bool:
         """Take a record in hand."""
@@ -148,7 +146,7 @@ class Member:
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
         partition = found.partition
         low, high = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
-        place = place_in(found, self._topic_id)
+        place = place_in(found, self._source.topic_id)
         if place is not None:
             self.commits.begin(partition, found.offset, found.metadata or "")
             window = OffsetTracker(*place)
@@ -157,7 +155,7 @@ class Member:
             log.error("The topic was made anew since it was read: it is read whole.", action="repeat", **facts)
             window = OffsetTracker(low)
         else:
-            first = self._first_offset(partition)
+            first = self._source.first_offset(partition)
             window = OffsetTracker(low if first is None else first)
         self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
         self._fresh.add(partition)
@@ -170,7 +168,7 @@ class Member:
         if wanted < low:
             lost = window.skip_to(low)
             log.error("Records were deleted before they were read.", lost=lost, action="skip", **facts)
-            self._on_loss(Loss(partition, wanted, low, lost))
+            self._source.on_loss(Loss(partition, wanted, low, lost))
         elif wanted > high:
             log.error("The log ends before what was read: it is new, and read whole.", action="repeat", **facts)
             return OffsetTracker(low)

@@ -8,7 +8,7 @@ from streams.client.errors import ReaderFailedError
 from streams.client.rights import ReadingRights
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import ConsumerThread, Record
-from streams.read.group_member import Member, OnLoss
+from streams.read.group_member import GroupSource, Member, OnLoss
 from streams.read.in_flight import Budget, InFlight
 
 MEGABYTE = 1024 * 1024
@@ -75,30 +75,23 @@ class GroupReader:
     ) -> None:
         self._in_flight = InFlight(Budget(max_in_flight_bytes, max_in_flight_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
-        self._member = Member(
-            topic, first_offset, self._in_flight, on_loss, self._rights, topic_id, with_headers=with_headers
+        source = GroupSource(
+            topic=topic, topic_id=topic_id, first_offset=first_offset, on_loss=on_loss, with_headers=with_headers
         )
+        self._member = Member(source, self._in_flight, self._rights)
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
     async def __aenter__(self) -> "GroupReader":
         """Begin to join the group. Raises ReaderFailedError; a broker that is away is waited for."""
-        self._thread = ConsumerThread(self._config, self._member)
-        try:
-            await self._thread.start()
-        except BaseException:
-            await self._close()
-            raise
+        self._thread = ConsumerThread(self._config, self._member, self._member.is_closing)
+        await self._thread.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit what is finished, leave the group, end the thread."""
-        await self._close()
-
-    async def _close(self) -> None:
-        self._member.is_closing.set()
         await self._thread.close()
 
     async def batches(self) -> AsyncIterator[list[Record]]:

@@ -67,9 +67,8 @@ class Tail:
         self._thread = ConsumerThread(self._config, self._reading)
         try:
             await self._thread.start()
-        except BaseException as error:
-            await self._thread.close()
-            if isinstance(error, ReaderFailedError) and isinstance(error.__cause__, KafkaException):
+        except ReaderFailedError as error:
+            if isinstance(error.__cause__, KafkaException):
                 raise _unreachable(error.__cause__, self._topic) from error
             raise
         return self

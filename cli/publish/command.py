@@ -1,24 +1,50 @@
 """`audience publish`: write a batch to the log, as a system of one's own would."""
 
-from argparse import Namespace
+import asyncio
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
-from cli.settings.config import Config
+from cli.arguments import session
+from cli.command import Command
+from cli.settings.config import Config, load
+from cli.settings.environment import Environment
+from cli.users_file import add_audience_arguments, read_users
 from producer.publisher import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.installed import installed
 from schemas.near import did_you_mean
 from schemas.target import parse_target
 
 
-async def publish(users: bytes, options: Namespace, config: Config) -> None:
+def _add_arguments(parser: ArgumentParser) -> None:
+    add_audience_arguments(parser)
+    parser.add_argument("--channels", metavar="TARGETS", help="targets such as facebook,tiktok/eu; default: all")
+    parser.add_argument(
+        "--any-channel", action="store_true", help="publish for targets that no account is known of, too"
+    )
+    parser.add_argument("--session", type=session, metavar="ID", help="the upload session that the batch belongs to")
+    parser.add_argument("--sequence", type=int, metavar="N", help="place of the batch in its session, from 0 or 1")
+    parser.add_argument("--total-batches", type=int, metavar="N", help="batches in the session")
+    parser.add_argument("--total-users", type=int, metavar="N", help="users in the session")
+    parser.add_argument("--pull-date", metavar="YYYY-MM-DD", help="day on which the list was drawn")
+    parser.add_argument("--batch-id", metavar="UUID", help="id of the batch, to publish the same again; default: new")
+
+
+async def publish(options: Namespace, environment: Environment) -> None:
     """Publish a JSON array of users; print where the records stand. Raises PublishError, ConfigError (no Kafka)."""
+    config = load(environment)
+    published = await _published(await asyncio.to_thread(read_users, options.users), options, config)
+    for line in _lines(published, config):
+        print(line)  # noqa: T201 -- this is the command's output
+
+
+async def _published(users: bytes, options: Namespace, config: Config) -> Published:
     channels = None if options.channels is None else _channels(options.channels)
     registry = config.common.registry
     url = registry.get_secret_value() if registry else None
     async with AudiencePublisher(config.kafka, prefix=config.common.prefix, registry=url) as publisher:
         if channels is not None and not options.any_channel:
             await _check_known(channels, publisher, config.names.accounts)
-        published = await publisher.publish(
+        return await publisher.publish(
             users,
             name=options.name,
             type=options.type,
@@ -31,8 +57,6 @@ async def publish(users: bytes, options: Namespace, config: Config) -> None:
             pull_date=options.pull_date,
             batch_id=options.batch_id,
         )
-    for line in _lines(published, config):
-        print(line)  # noqa: T201 -- this is the command's output
 
 
 def _channels(text: str) -> list[str]:
@@ -79,3 +103,15 @@ def _lines(published: Published, config: Config) -> Iterator[str]:
     token = ' -H "Authorization: Bearer ${AUDIENCE_API_TOKENS%%,*}"' if config.server.tokens else ""
     place = f"http://{config.server.listen}/audience/batches/{published.batch_id}?wait=60"
     yield f"What becomes of it, where `audience serve` runs: curl -sS{token} '{place}'"
+
+
+PUBLISH = Command(
+    name="publish",
+    text=(
+        "Write users to the topic without the endpoint. Prints the batch id and where each record stands, once all "
+        "in-sync replicas have them. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or the one of a running `audience up`; "
+        "no account and no server. The same file with the same --batch-id may be published again."
+    ),
+    run=publish,
+    add_arguments=_add_arguments,
+)

@@ -1,4 +1,4 @@
-"""`audience check`: whether each account would be let in."""
+"""Ask a platform whether an account is let in."""
 
 import asyncio
 from collections.abc import Sequence

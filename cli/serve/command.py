@@ -1,0 +1,55 @@
+"""`audience serve`: the HTTP endpoint."""
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from cli.command import Command
+from cli.settings.config import load
+from cli.settings.environment import Environment
+from cli.topics import prepare_topics
+from producer.server import serving
+from producer.settings import Address
+from streams.processes.announcement import announce
+
+log = structlog.get_logger()
+
+
+async def serve(options: Namespace, environment: Environment) -> None:
+    """Listen until cancelled."""
+    del options
+    config = load(environment)
+    await prepare_topics(config, config.targets)
+    with _view_file(environment, config.server.listen) as view:
+        async with serving(config.server, config.kafka, config.targets, config.names, config.framing, view) as server:
+            log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
+            announce(str(server.address))
+            await asyncio.gather(*server.following)
+
+
+@contextmanager
+def _view_file(environment: Environment, listen: Address) -> Iterator[Path]:
+    """Yield a file that only this process uses: any port's is a new one, which is gone with the process."""
+    folder = environment.data / "view"
+    if listen.port:
+        yield folder / f"{listen.host}-{listen.port}.sqlite"
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
+        yield Path(own) / "view.sqlite"
+
+
+SERVE = Command(
+    name="serve",
+    text=(
+        "Run the HTTP endpoint. Listens on AUDIENCE_LISTEN and writes uploads to the topic that the accounts in "
+        "AUDIENCE_PROVIDERS read. Needs a Kafka: KAFKA_BOOTSTRAP_SERVERS, or the one of a running `audience up`."
+    ),
+    run=serve,
+    is_service=True,
+)

@@ -1,0 +1,67 @@
+"""The handler of `POST /audience`: the stages of an upload, and what is held during which."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from producer.request.body import read_form
+from producer.settings import ServerSettings
+from producer.transport.budget import Budget
+from producer.transport.content_type import check_head
+from producer.transport.decoding_limiter import DecodingLimiter
+from producer.upload.answering import Answerer
+from producer.upload.checking import Checker
+from producer.upload.deduplication import Deduplicator, seen, session_of
+from producer.upload.encoding import encode
+from producer.upload.under_way import UnderWay
+from producer.upload.writing import BatchWriter, record_headers
+from schemas.avro.framing import Framing
+
+COPIES = 2
+"""How often a record is held until Kafka has it: by us, and by its client."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploads:
+    """Handles `POST /audience`."""
+
+    settings: ServerSettings
+    budget: Budget
+    decoding: DecodingLimiter
+    checker: Checker
+    framing: Framing
+    deduplicator: Deduplicator
+    batch_writer: BatchWriter
+    answerer: Answerer
+    under_way: UnderWay = field(default_factory=UnderWay)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the path and its handler."""
+        return [web.post("/audience", self.post)]
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take an upload through its stages; each hands on a value, and what no later one needs is let go.
+
+        1. Read: judge the head, hold room for the body, ask for it and take it in. 2. Check it. 3. Encode it, all
+        of this in its turn, as decoded users take several times the bytes that they had as JSON. 4. Place it beside
+        what its session had before. 5. Write it, with room for all of it, and note that in the view. 6. Answer once
+        all in-sync replicas have it, or once the platforms are through with it; nothing is held any more meanwhile.
+        Raises Refused.
+        """
+        await check_head(request, self.settings)
+        with self.budget.hold(request.content_length) as room:
+            form = await read_form(request, room, self.settings)
+            deadline = asyncio.get_running_loop().time() + self.settings.sync_timeout
+            async with self.decoding.turn(form.size):
+                checked = self.checker.check(form, request.query)
+                del form
+                encoded = await encode(checked, self.framing)
+                del checked
+            room.settle(COPIES * encoded.size)
+            with self.under_way.entered(session_of(encoded), seen(encoded)) as (mine, before):
+                placed = await self.deduplicator.place(encoded, mine.batch, before)
+                written = await self.batch_writer.write(placed, record_headers(request))
+                mine.outcome.set_result(written.stands)
+        del encoded, placed, mine, before  # a sync client may wait for minutes
+        return await self.answerer.answer(written, request, deadline)

@@ -1,0 +1,113 @@
+"""Write the records of an upload to the log, and note them in the view."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+
+from ledger.following import Following
+from ledger.receipts import receipt_of
+from producer import records
+from producer.answers import RETRY_AFTER, no_room, refused, refused_by_kafka
+from producer.request.request_form import RequestForm
+from producer.request.unknown_names import Ignored, total
+from producer.upload.deduplication import Placed
+from producer.upload.encoding import Encoded
+from producer.upload.under_way import Stands
+from schemas.records import AudienceBatch, Origin
+from streams.client.errors import (
+    KafkaStalledError,
+    KafkaUnreachableError,
+    NotAcknowledgedError,
+    QueueFullError,
+    RecordRefusedError,
+)
+from streams.write.writer import Writer
+
+log = structlog.get_logger()
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+SOURCE = "http"
+
+MOST_LOGGED = 20
+"""Names in the log of what an upload had that nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An upload that all in-sync replicas have, now or since before."""
+
+    request: RequestForm
+    ignored: tuple[Ignored, ...]
+    stands: Stands
+
+
+def record_headers(request: web.Request) -> dict[str, bytes]:
+    """Return what the records say of where they come from."""
+    headers = {"audience-source": SOURCE.encode()}
+    parent = request.headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(parent):
+        headers["traceparent"] = parent.encode()
+    return headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchWriter:
+    """Writes uploads to the log."""
+
+    writer: Writer
+    topic: str
+    following: Following
+
+    async def write(self, placed: Placed, headers: Mapping[str, bytes]) -> Written:
+        """Write all records of an upload that does not stand in the log yet. Raises Refused."""
+        encoded = placed.encoded
+        stands = placed.repeats or await self._appended(encoded, headers)
+        return Written(request=encoded.request, ignored=encoded.ignored, stands=stands)
+
+    async def _appended(self, encoded: Encoded, headers: Mapping[str, bytes]) -> Stands:
+        """1. Have the records acknowledged. 2. Note them in the view. 3. Log that. Raises Refused."""
+        origins = await self._acknowledged(encoded, headers)
+        at = datetime.now(UTC)
+        told = zip(encoded.parts, origins, strict=True)
+        await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
+        counts = {"users": encoded.users, "parts": len(encoded.parts), **_facts(encoded.ignored)}
+        log.info("Upload accepted.", **_named(encoded.batch), **counts)
+        return Stands(encoded.batch.batch_id, tuple(origins))
+
+    async def _acknowledged(self, encoded: Encoded, headers: Mapping[str, bytes]) -> list[Origin]:
+        batch_id = encoded.batch.batch_id
+        try:
+            return await records.write(self.writer, self.topic, encoded.parts, headers)
+        except KafkaStalledError:
+            raise no_room("Kafka acknowledges nothing") from None
+        except KafkaUnreachableError:
+            raise no_room("Kafka can't be reached") from None
+        except QueueFullError:
+            raise no_room("the queue towards Kafka is full") from None
+        except RecordRefusedError as error:
+            raise refused_by_kafka(error, batch_id) from None
+        except NotAcknowledgedError:
+            message = "Kafka: not confirmed; send the same request again"
+            raise refused(503, message, headers=RETRY_AFTER | {"X-Batch-Id": batch_id}) from None
+
+
+def _named(batch: AudienceBatch) -> Mapping[str, object]:
+    """Return by what a person knows an upload; the audience's name is the operator's own."""
+    return {
+        "batch_id": batch.batch_id,
+        "audience": batch.name,
+        "type": batch.type,
+        "session": batch.session_id,
+        "sequence": batch.sequence,
+    }
+
+
+def _facts(ignored: Sequence[Ignored]) -> dict[str, object]:
+    """Return what the log says of names that nobody knows."""
+    named = [f"{one.place}.{one.name}" for one in ignored if one.name]
+    return {"ignored": total(ignored), **({"ignored_names": named[:MOST_LOGGED]} if named else {})}
