@@ -50,7 +50,7 @@ def test_no_thread_is_started_but_by_what_watches_it() -> None:
 
 
 DIES = """
-import asyncio, sys, threading
+import asyncio, dataclasses, sys, threading
 sys.argv = ["audience", "sandbox"]
 from cli import main
 
@@ -63,7 +63,7 @@ async def command(options, environment):
     finally:
         print("put in order")
 
-main._COMMANDS = [(name, command if name == "sandbox" else own, *rest) for name, own, *rest in main._COMMANDS]
+main._COMMANDS = [dataclasses.replace(one, run=command) if one.name == "sandbox" else one for one in main._COMMANDS]
 main.main()
 """
 
