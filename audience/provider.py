@@ -1,6 +1,5 @@
 """What the author of a platform needs, flat; `docs/adding-a-provider.md` says of each name what it is."""
 
-from providers.kit.addresses import is_literal, is_public
 from providers.kit.errors import (
     AudienceGoneError,
     PlatformError,
@@ -12,6 +11,7 @@ from providers.kit.errors import (
     platform_error,
 )
 from providers.kit.http import Answer, Request, Transport
+from providers.kit.private_addresses import is_literal, is_public
 from providers.kit.provider import PREFIX, REAL, AnyProvider, Limits, NamedRowsError, Provider, Sent, Surroundings
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.rows import normalisers as normalise

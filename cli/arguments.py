@@ -7,9 +7,9 @@ import msgspec
 
 from producer.request.numbers import Number, number, number_text
 from providers.installed import installed
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
+from schemas.error_words import VOCABULARY
 from schemas.target import Target, parse_target
-from schemas.vocabulary import VOCABULARY
 
 _numbers = msgspec.json.Decoder(float_hook=number)
 

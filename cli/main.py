@@ -41,7 +41,7 @@ from producer.publisher import PublishError
 from producer.request.users_json import PayloadError
 from providers.installed import ProviderLoadError
 from schemas.avro.framing import RegistryUnavailableError
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from streams.client.errors import StreamError
 from streams.processes import lifeline
 

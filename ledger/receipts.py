@@ -20,8 +20,8 @@ from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
 from streams.cluster.topics import TopicNames
 from streams.read.batch_decoding import batch_in, trial_of_batches
+from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record
-from streams.read.containment import contained, sent_or_smallest
 from streams.read.group_reader import GroupReader
 from streams.read.quarantine import Trial
 from streams.write.writer import Writer

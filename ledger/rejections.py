@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ledger.cursors import read_cursor, write_cursor
-from ledger.last_word import LastWord, last_words
+from ledger.final_outcomes import LastWord, last_words
 from ledger.resources import RejectedTold
 from ledger.view import RecordRow, View
+from schemas.error_words import VOCABULARY
 from schemas.target import parse_target
-from schemas.vocabulary import VOCABULARY
 
 Place = list[str | int]
 """Partition and offset of the record, target, delivery, index in the request, field: pages are in this order."""

@@ -7,7 +7,7 @@ from shlex import quote
 
 from msgspec import structs
 
-from ledger.last_word import last_words
+from ledger.final_outcomes import last_words
 from ledger.resources import (
     AccountStatus,
     BatchOfRun,
@@ -23,9 +23,9 @@ from ledger.resources import (
 )
 from ledger.sessions import Run
 from ledger.view import EndRow, RecordRow
+from schemas.error_words import VOCABULARY
 from schemas.records import AccountLoss, AccountState, AudienceType
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.cluster.topic_watch import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from ledger.following import Following
 from ledger.resources import AccountPage, AccountStatus, TransactionTold
 from ledger.status import account_status
+from ledger.view_updater import Following
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings

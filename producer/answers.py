@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from ledger.sessions import Contradiction
-from schemas.vocabulary import VOCABULARY
+from schemas.error_words import VOCABULARY
 from streams.client.errors import RecordRefusedError
 
 RETRY_AFTER = {"Retry-After": "5"}

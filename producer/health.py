@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ledger.following import Following
+from ledger.view_updater import Following
 from streams.write.writer import Writer
 
 

@@ -21,10 +21,10 @@ from producer.request.unknown_names import Ignored
 from producer.request.users_json import PayloadError, Users, parse_users
 from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
 from schemas.target import parse_target
 from schemas.validity import invalidity, trimmed
-from schemas.vocabulary import VOCABULARY
 from streams.client.errors import (
     KafkaUnreachableError,
     NotAcknowledgedError,

@@ -12,8 +12,8 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ledger.following import followed_view
 from ledger.queries import Queries
+from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http

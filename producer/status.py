@@ -10,15 +10,15 @@ import msgspec
 from aiohttp import web
 
 from ledger.cursors import CursorError
-from ledger.following import Following, ViewAwayError
 from ledger.queries import Filters, Queries
 from ledger.rejected_csv import rejected_csv
 from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
+from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
 from producer.request.client_names import corrected, meant
 from producer.request.numbers import number, number_text
+from schemas.human_times import parse_when
 from schemas.records import AudienceType
-from schemas.when import parse_when
 
 LONGEST_WAIT = 300.0
 PAGE = 20

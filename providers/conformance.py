@@ -31,8 +31,8 @@ from providers.kit.rate_limiter import Pace
 from providers.kit.rows.row_groups import group_rows, make_rows
 from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.bounds import MAX_TEXT
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, Purchase
-from schemas.vocabulary import VOCABULARY
 
 FIELDS = {*AudienceUser.__struct_encode_fields__, "purchase.currency", "purchase.profit", "purchase.total7Days", None}
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()

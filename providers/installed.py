@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import aiohttp
 
-from providers.kit.addresses import PublicResolver
 from providers.kit.http import HttpTransport, WatchedTransport
+from providers.kit.private_addresses import PublicResolver
 from providers.kit.provider import REAL, AnyProvider, Provider, Surroundings
 from providers.kit.rate_limiter import Pace, Rate
 from providers.kit.rows.columns import DeclarationError

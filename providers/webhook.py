@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from providers.kit.addresses import is_literal, is_public
 from providers.kit.errors import platform_error
 from providers.kit.http import Request, Transport
+from providers.kit.private_addresses import is_literal, is_public
 from providers.kit.provider import REAL, Limits, Provider, Sent, Surroundings
 from providers.kit.rate_limiter import Rate
 from providers.kit.rows import rules

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from sandbox.control_routes import Inside
 from sandbox.facebook.api import Facebook
-from sandbox.inside import Inside
 from sandbox.kit.faults import REFUSALS, Control, Fault
 from sandbox.kit.options import SandboxOptions
 from sandbox.kit.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer

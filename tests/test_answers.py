@@ -21,9 +21,9 @@ from providers.kit.http import Answer, Request
 from providers.kit.provider import NamedRowsError, Rejection
 from providers.klaviyo import OPT_OUT, refusal
 from providers.webhook import Webhook, WebhookSettings
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.client.settings import KafkaSettings
 
 AT = "/data/attributes/profiles/data"

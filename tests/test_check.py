@@ -18,12 +18,12 @@ from world import sandbox_running
 
 from cli.pages.errors_page import errors_page
 from providers.installed import installed, open_account, open_session
-from providers.kit.addresses import is_public
 from providers.kit.errors import PlatformError
+from providers.kit.private_addresses import is_public
 from providers.kit.rate_limiter import Pace
 from providers.webhook import Webhook, WebhookSettings
 from sandbox import CREDENTIALS
-from schemas.vocabulary import VOCABULARY
+from schemas.error_words import VOCABULARY
 from streams.processes.ports import free_port
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from cli.config.printing import env_lines
 from cli.settings.env_file import read_env_file
 from cli.settings.environment import Environment, SeveralUpsError, read_environment, write_state
 from cli.settings.running_ups import data_folders, folder_of, noted
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from streams.client.settings import KafkaSettings
 
 STRANGE = {

@@ -32,9 +32,9 @@ from cli.printing.masking import DOTS, mask, masked
 from cli.printing.tables import print_rows, printable
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
 from schemas.avro.framing import Framing
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, BatchCompletion, BatchReceipt, Counts, Origin, Purchase, RejectedUser, Status
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout

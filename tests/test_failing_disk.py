@@ -12,8 +12,8 @@ from test_ledger import get, ledger, node, receipts, send, until_ready
 from test_view import BATCH, completion, opened, place, receipt
 from world import World, make_batch, make_form, make_users, world
 
-from ledger.following import VIEW_ERRORS
 from ledger.view import View
+from ledger.view_updater import VIEW_ERRORS
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.avro.framing import Framing

@@ -11,7 +11,7 @@ from test_replay import recorded, replay
 from test_view import BATCH, completion, opened, place, receipt
 from world import make_batch, make_users
 
-from ledger.last_word import LastWord, last_word
+from ledger.final_outcomes import LastWord, last_word
 from ledger.status import target_status
 from schemas.records import Counts
 from schemas.target import Target

@@ -52,8 +52,8 @@ from schemas.validity import bounded, invalidity, pointer_fault
 from streams.client.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
 from streams.client.settings import KafkaSettings
 from streams.read.batch_decoding import batch_in
+from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record, to_record
-from streams.read.containment import contained, sent_or_smallest
 from streams.read.tail import read_to_end
 from streams.tables.audience_claims import fold
 from streams.write.writer import SURELY_SMALL, Writer

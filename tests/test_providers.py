@@ -20,9 +20,9 @@ from providers.kit.http import Answer
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows import normalisers as normalise
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 
 ALL = ("facebook", "klaviyo", "tiktok")
 

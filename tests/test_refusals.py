@@ -13,9 +13,9 @@ from providers.installed import installed
 from providers.kit.provider import Rejection
 from providers.tiktok import TikTok
 from schemas.avro.codec import decode_batch_completion
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, BatchCompletion
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.client.settings import KafkaSettings
 from streams.read.tail import read_to_end
 

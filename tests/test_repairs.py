@@ -15,10 +15,10 @@ from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows.row_groups import Rows, make_rows
 from schemas.countries import alpha_2
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, Purchase
 from schemas.repairs.users import repair
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 
 ALL = ("facebook", "tiktok", "klaviyo")
 

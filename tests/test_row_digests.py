@@ -9,7 +9,7 @@ from people import make_people
 from row_digests import FILE, PEOPLE, SETTINGS, cases, chunks, digests, provider_of
 
 from providers.kit.rows.row_groups import make_rows
-from schemas.vocabulary import VOCABULARY
+from schemas.error_words import VOCABULARY
 
 EXPECTED = json.loads(FILE.read_text())
 

@@ -50,8 +50,8 @@ from ledger.sessions import Mark
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.avro.framing import Framing
+from schemas.error_words import VOCABULARY
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.client.settings import KafkaSettings
 from streams.processes.ports import free_port
 

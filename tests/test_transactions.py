@@ -18,8 +18,8 @@ from transactions import aborted, committed, open_with, transactional
 from world import World, make_batch, make_topics, make_users, world
 
 from cli.status.printing import accounts_told
-from ledger.following import Following, followed_view
 from ledger.resources import AccountPage
+from ledger.view_updater import Following, followed_view
 from schemas.avro.framing import Framing
 from schemas.records import Origin
 from streams.client.settings import KafkaSettings

@@ -18,8 +18,8 @@ from checks.records.verdict import Reported, faults_of
 from consumer.account.runtime import Account, running
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
-from ledger.following import followed_view
 from ledger.receipts import keep_receipts
+from ledger.view_updater import followed_view
 from providers.installed import installed
 from providers.kit.settings import account_values, variable
 from sandbox import CREDENTIALS, SandboxOptions

@@ -8,9 +8,9 @@ from consumer.account.runtime import Account
 from providers.installed import open_account, open_session, rates_of
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.rate_limiter import Pace
+from schemas.error_words import VOCABULARY
 from schemas.target import Target
 from schemas.tracebacks import place_of
-from schemas.vocabulary import VOCABULARY
 
 NAME = "audience check"
 """Name that is looked for; nothing is created."""

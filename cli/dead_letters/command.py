@@ -27,9 +27,9 @@ from cli.printing.tables import print_lines, print_objects
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
 from cli.usage import UsageError
+from schemas.human_times import parse_span
 from schemas.records import BatchCompletion, Origin
 from schemas.validity import is_uuid
-from schemas.when import parse_span
 
 _LIST = (
     "List the deliveries that failed and did not get through since. The newest comes first; the last line, on standard "

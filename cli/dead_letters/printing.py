@@ -10,8 +10,8 @@ import msgspec
 from cli.dead_letters.failures import target_of
 from cli.printing.masking import masked
 from cli.printing.tables import Facts, listed, moment_text
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion
-from schemas.vocabulary import VOCABULARY
 
 COLUMNS = ("origin", "account", "reason", "users", "session", "sequence", "batch", "failed at", "attempts")
 

@@ -9,7 +9,7 @@ from cli.command import Command
 from cli.settings.environment import Environment
 from providers.installed import installed
 from providers.kit.provider import AnyProvider
-from schemas.vocabulary import VOCABULARY
+from schemas.error_words import VOCABULARY
 
 HEAD = """# Errors
 

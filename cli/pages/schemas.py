@@ -13,7 +13,7 @@ from cli.settings.environment import Environment
 from cli.usage import UsageError
 from schemas.avro.fingerprints import FORMS, fingerprints
 from schemas.avro.framing import SINGLE_OBJECT_MARKER, schema_json
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 
 _FILE = re.compile(r"([A-Za-z]+)\.avsc")
 

@@ -11,7 +11,7 @@ from cli.settings.environment import Environment
 from cli.users_file import add_audience_arguments, read_users
 from producer.publisher import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.installed import installed
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from schemas.target import parse_target
 
 

@@ -15,7 +15,7 @@ from cli.command import Command
 from cli.printing.logs import configure_logs
 from cli.printing.tables import print_lines
 from cli.replay.listing import Replays, list_replays, stop_replay
-from cli.replay.plan import estimate, planned
+from cli.replay.log_scan import estimate, planned
 from cli.replay.printing import plan_lines
 from cli.replay.request import Asked, asked_for, check_place
 from cli.replay.run import Tools, send
@@ -25,10 +25,10 @@ from cli.settings.environment import Environment
 from cli.topics import prepare_topics
 from cli.usage import UsageError
 from consumer.account.runtime import Deployment
+from schemas.human_times import parse_when
 from schemas.records import Origin, is_of_log, parse_origin
 from schemas.target import parse_target
 from schemas.validity import is_uuid
-from schemas.when import parse_when
 from streams.cluster.topic_ids import log_id
 from streams.cluster.topic_watch import held_partitions
 from streams.read.tail import cluster_id, end_offsets

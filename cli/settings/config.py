@@ -16,7 +16,7 @@ from providers.kit.rows.numbering_plans import parse_region
 from providers.kit.settings import AccountSettings, account_values, proxy_for, variables
 from sandbox import CREDENTIALS
 from schemas.avro.framing import Framing
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from schemas.target import Target, parse_target
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings, kafka_properties

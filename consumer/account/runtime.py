@@ -23,9 +23,9 @@ from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
+from schemas.error_words import KAFKA_WORDS, VOCABULARY
 from schemas.records import LIVE, AccountState
 from schemas.target import Target
-from schemas.vocabulary import KAFKA_WORDS, VOCABULARY
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.batch_decoding import trial_of_batches

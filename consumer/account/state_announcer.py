@@ -12,9 +12,9 @@ from consumer.retries.clock import Time
 from consumer.retries.kafka_retries import keep_trying
 from providers.kit.errors import PlatformError, ThrottleError
 from schemas.avro.framing import Framing
+from schemas.error_words import VOCABULARY
 from schemas.records import AccountState
 from schemas.target import Target
-from schemas.vocabulary import VOCABULARY
 from streams.tables.account_states import write_state
 from streams.write.writer import Writer
 

@@ -14,8 +14,8 @@ from schemas.avro.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.avro.framing import Framing
 from schemas.records import RetryPointer
 from schemas.validity import pointer_fault
+from streams.read.bug_containment import sent_or_smallest
 from streams.read.consumer_thread import Record
-from streams.read.containment import sent_or_smallest
 from streams.read.quarantine import Trial
 
 HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}

@@ -12,7 +12,7 @@ from producer.request.body import FIELDS, Form
 from producer.request.client_names import bare, corrected, meant, shown
 from producer.request.unknown_names import Ignored, NameCounter
 from schemas.bounds import MAX_NAME
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from schemas.records import AudienceType
 from schemas.target import Target
 from schemas.validity import is_name, trimmed

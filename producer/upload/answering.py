@@ -9,8 +9,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from ledger.following import Following, ViewAwayError
 from ledger.queries import Queries
+from ledger.view_updater import Following, ViewAwayError
 from producer.access import own_origin
 from producer.answers import RETRY_AFTER, Refused, failure, success
 from producer.request.unknown_names import total

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from multidict import MultiMapping
 
-from ledger.following import Following
+from ledger.view_updater import Following
 from producer.answers import Refused, corrupted, no_room, no_users, refused
 from producer.request.batch_form import BatchForm, parse_batch
 from producer.request.body import Form

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ledger.following import Following, ViewAwayError
 from ledger.queries import Queries
 from ledger.sessions import Contradiction, SeenBatch
 from ledger.view import SessionKey
+from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted
 from producer.upload.encoding import Encoded
 from producer.upload.under_way import Stands, Writing

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.following import Following
-from ledger.last_word import last_words
+from ledger.final_outcomes import last_words
 from ledger.status import StateOf, added_up
 from ledger.view import EndRow
+from ledger.view_updater import Following
 from schemas.records import TERMINAL, AccountState, Origin
 from schemas.target import Target
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
-from ledger.following import Following
 from ledger.receipts import receipt_of
+from ledger.view_updater import Following
 from producer import records
 from producer.answers import RETRY_AFTER, no_room, refused, refused_by_kafka
 from producer.request.request_form import RequestForm

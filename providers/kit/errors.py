@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from schemas.vocabulary import VOCABULARY, Action, Scope
+from schemas.error_words import VOCABULARY, Action, Scope
 
 
 class PlatformError(Exception):

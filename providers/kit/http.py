@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 import aiohttp
 import msgspec
 
-from providers.kit.addresses import PrivateAddressError
 from providers.kit.errors import PlatformError, platform_error
+from providers.kit.private_addresses import PrivateAddressError
 from providers.kit.rate_limiter import Pace, Pause
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from providers.kit.errors import RejectError
 from providers.kit.http import Answer, Transport
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.rows.columns import DeclarationError, RowTemplate
-from providers.kit.rows.declarations import check_settings, check_without_attributes
+from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.settings import AccountSettings

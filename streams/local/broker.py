@@ -215,7 +215,7 @@ class LocalBroker:
         kafka = [java, *options, logging, "-cp", path, "kafka.Kafka", str(properties)]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own command line
-                [sys.executable, "-m", "streams.processes.guard", *kafka],
+                [sys.executable, "-m", "streams.processes.parent_guard", *kafka],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 import structlog
 
-from streams.processes.guard import killed_with_parent
+from streams.processes.parent_guard import killed_with_parent
 from streams.read.consumer_thread import Record
 
 log = structlog.get_logger()

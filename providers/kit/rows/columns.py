@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
 
 from providers.kit.rows.rules import Rule, When
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 from schemas.records import AudienceUser, Purchase
 
 Form = Literal["plain", "sha256", "sha256_base64"]

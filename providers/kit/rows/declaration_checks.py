@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from providers.kit.rows.columns import Column, DeclarationError, RowTemplate
 from providers.kit.rows.rules import When
 from providers.kit.settings import AccountSettings
-from schemas.near import did_you_mean
+from schemas.did_you_mean import did_you_mean
 
 
 def check_settings(template: RowTemplate, kind: type[AccountSettings]) -> None:

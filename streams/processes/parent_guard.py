@@ -1,4 +1,4 @@
-"""Run a command that knows no lifeline and end it with our parent: `python -m streams.processes.guard COMMAND ...`."""
+"""Run a command that knows no lifeline, and end it with our parent: `python -m … parent_guard COMMAND ...`."""
 
 import ctypes
 import os
