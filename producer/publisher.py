@@ -169,9 +169,12 @@ class AudiencePublisher:
             yield Framing(registry)
 
     async def _first_contact(self) -> None:
-        """Wait until the writer has met a broker, which may take longer than its own patience at the start."""
+        """Wait until the writer has met a broker, which may take longer than its own patience at the start.
+
+        One that fails for good meanwhile is told of where something is published.
+        """
         deadline = time.monotonic() + self._timeout
-        while not self._writer.is_reachable:
+        while not self._writer.is_reachable and self._writer.failure_reason is None:
             if time.monotonic() > deadline:
                 raise KafkaUnreachableError
             await asyncio.sleep(0.05)

@@ -124,18 +124,19 @@ def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> N
     consumer.incremental_assign([where])
 
 
-def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def watermarks(consumer: Consumer, topic: str, partition: int, *, is_listed: bool = False) -> tuple[int, int]:
     """Return the first offset of a partition and its end, which is that of what is handed over. Raises KafkaException.
 
     While a transaction is open in it, what comes after its beginning is not handed over.
-    Brokers that just elect a leader are asked again.
+    Brokers that just elect a leader are asked again, and those that do not know a partition which was just listed.
     """
+    passing = _ELECTING | {KafkaError._UNKNOWN_PARTITION} if is_listed else _ELECTING
     deadline = time.monotonic() + BROKER_LIMIT
     while True:
         try:
             found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
         except KafkaException as error:
-            if error.args[0].code() not in _ELECTING or time.monotonic() >= deadline:
+            if error.args[0].code() not in passing or time.monotonic() >= deadline:
                 raise
             time.sleep(0.05)
         else:

@@ -121,7 +121,7 @@ class _Reading:
     def open(self, consumer: Consumer) -> None:
         """Take all partitions."""
         for number in _partitions(consumer, self._topic):
-            low, high = watermarks(consumer, self._topic, number)
+            low, high = watermarks(consumer, self._topic, number, is_listed=True)
             self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
             self.spans[number] = self._next[number], high
         consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
@@ -248,7 +248,7 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
     required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
     consumer = Consumer(kafka.client(**required))
     try:
-        return [watermarks(consumer, topic, number) for number in _partitions(consumer, topic)]
+        return [watermarks(consumer, topic, number, is_listed=True) for number in _partitions(consumer, topic)]
     except KafkaException as error:
         raise _unreachable(error, topic) from error
     finally:
@@ -261,7 +261,8 @@ def _scan(
     consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
     reading = _Reading(topic, Budget(0, 0), start={})
     try:
-        ends = {number: watermarks(consumer, topic, number)[1] for number in _partitions(consumer, topic)}
+        listed = _partitions(consumer, topic)
+        ends = {number: watermarks(consumer, topic, number, is_listed=True)[1] for number in listed}
         reading.open(consumer)
         for records in _read_until(consumer, reading, ends, timeout):
             if is_left.is_set():
