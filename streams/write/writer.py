@@ -1,6 +1,7 @@
 """Write records to Kafka and know when all in-sync replicas have them."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -136,6 +137,12 @@ class Writer:
         await self._has_failed.wait()
         raise ProducerFailedError(self._failure)
 
+    async def _cause(self) -> str | None:
+        """Return what the client failed by, which only its thread is told: a moment later than `produce` refuses."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_failed.wait(), SAID_AFTER)
+        return self._failure
+
     @property
     def is_reachable(self) -> bool:
         """False from the moment that all brokers are down until one answers, and while none acknowledges."""
@@ -211,7 +218,7 @@ class Writer:
             raise QueueFullError from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError._FATAL:
-                raise ProducerFailedError(self._failure) from error
+                raise ProducerFailedError(await self._cause()) from error
             raise self._unacknowledged(error.args[0], topic, size) from error
         if reservation is not None:
             reservation.release(size)
