@@ -62,6 +62,34 @@ async def test_a_tail_from_the_beginning_sees_everything(kafka: KafkaSettings, t
     assert numbers(records) == list(range(60))
 
 
+async def test_what_stands_on_a_topic_is_had_first_and_what_comes_then_after_it(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await make_topic(kafka, topic_prefix)
+    async with Writer(kafka) as writer:
+        await send(writer, topic_prefix, range(50))
+        async with Tail(kafka, topic_prefix, from_beginning=True, with_ends=True) as tail:
+            standing = await tail.standing(PATIENCE)
+            await send(writer, topic_prefix, range(50, 60))
+            rest = await take(tail, 10)
+
+    assert numbers(standing) == list(range(50))
+    assert numbers(rest) == list(range(50, 60))
+
+
+async def test_what_stands_is_had_at_once_where_nothing_does_or_all_of_it_was_deleted(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await make_topic(kafka, topic_prefix, partitions=1)
+    async with Tail(kafka, topic_prefix, from_beginning=True, with_ends=True) as tail:
+        assert await tail.standing(PATIENCE) == []
+    async with Writer(kafka) as writer:
+        await send(writer, topic_prefix, range(20))
+    await delete_before(kafka, topic_prefix, 20)
+    async with Tail(kafka, topic_prefix, from_beginning=True, with_ends=True) as tail:
+        assert await tail.standing(PATIENCE) == []
+
+
 async def test_a_tail_that_nobody_reads_for_a_while_loses_and_doubles_nothing(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:

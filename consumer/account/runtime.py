@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from consumer.account.settings import ConsumerSettings
+from consumer.account.side_by_side import side_by_side
 from consumer.account.state_announcer import StateAnnouncer
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
@@ -103,8 +104,10 @@ async def opened_runtime(
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
         following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
-        directory = await stack.enter_async_context(following)
-        states = await stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing))
+        directory, states = await side_by_side(
+            stack.enter_async_context(following),
+            stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing)),
+        )
         breaker = CircuitBreaker(
             probe=_probe(provider),
             announce=announcer.block if serving.is_live else _silence,

@@ -12,6 +12,7 @@ from consumer.account.retention_losses import RetentionLosses
 from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
+from consumer.account.side_by_side import side_by_side
 from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
 from consumer.records.retry_reader import RetryReader
@@ -81,9 +82,11 @@ async def _open(
 ) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(deployment.kafka))
-        everyone = await register(deployment.kafka, writer, deployment.names, [account.target], now, deployment.framing)
+        everyone, ids = await side_by_side(
+            register(deployment.kafka, writer, deployment.names, [account.target], now, deployment.framing),
+            topic_ids(deployment.kafka, (deployment.names.batches, *_read(account, deployment))),
+        )
         registered = everyone[account.target]
-        ids = await topic_ids(deployment.kafka, (deployment.names.batches, *_read(account, deployment)))
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
         deployment = dataclasses.replace(deployment, log_id=watch.log_id)
         losses = RetentionLosses(account.target, writer, deployment, now)

@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from types import TracebackType
 
 import structlog
@@ -32,6 +33,8 @@ LOOK_LIMIT = 1.0
 
 END = "END"
 """Error of what stands for no record: all up to its offset was handed over, and the last of these are no records."""
+
+_NOT_IN_TIME = "Kafka did not hand over a whole topic in time; try again later."
 
 
 class Tail:
@@ -88,7 +91,31 @@ class Tail:
         """For each partition the offset that was read first and the end, both on entering."""
         return self._reading.spans
 
-    async def batches(self) -> AsyncIterator[list[Record]]:
+    @property
+    def ends(self) -> Mapping[int, int]:
+        """The end of each partition that held anything on entering."""
+        return {partition: end for partition, (first, end) in self.spans.items() if end > first}
+
+    async def standing(self, timeout: float = 30.0) -> list[Record]:
+        """Return what stood on the topic on entering, and what came right behind; `batches` yields the rest.
+
+        To be called first, of a tail `from_beginning` and `with_ends`, for small topics. Raises ReaderFailedError, and
+        KafkaUnreachableError where it takes more than `timeout` seconds.
+        """
+        found: list[Record] = []
+        left = dict(self.ends)
+        try:
+            async with asyncio.timeout(timeout), aclosing(self.batches()) as batches:
+                while left:
+                    found += (records := await anext(batches))
+                    for record in records:
+                        if record.origin.offset + 1 >= left.get(record.origin.partition, record.origin.offset + 2):
+                            del left[record.origin.partition]
+        except TimeoutError as error:
+            raise KafkaUnreachableError(_NOT_IN_TIME) from error
+        return found
+
+    async def batches(self) -> AsyncGenerator[list[Record], None]:
         """Yield records as they come, without end. Raises ReaderFailedError."""
         async for records in self._thread.batches():
             for record in records:
@@ -288,7 +315,7 @@ def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], tim
         if records:
             deadline = time.monotonic() + timeout
         elif time.monotonic() > deadline:
-            raise KafkaUnreachableError("Kafka did not hand over a whole topic in time; try again later.")
+            raise KafkaUnreachableError(_NOT_IN_TIME)
 
 
 def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:

@@ -13,7 +13,7 @@ from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record
-from streams.read.tail import Tail, read_to_end
+from streams.read.tail import Tail
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
@@ -88,8 +88,8 @@ async def followed_states(kafka: KafkaSettings, topic: str, framing: Framing) ->
     `states.following` never ends well. Raises KafkaUnreachableError, ReaderFailedError.
     """
     states = States(framing)
-    async with Tail(kafka, topic) as tail:
-        await states.take(await read_to_end(kafka, topic))
+    async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
+        await states.take(await tail.standing())
         states.following = asyncio.create_task(states.follow(tail))
         try:
             yield states

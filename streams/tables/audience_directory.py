@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,7 +14,7 @@ from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings
 from streams.client.waiting import keep_trying
 from streams.read.consumer_thread import Record
-from streams.read.tail import Tail, end_offsets
+from streams.read.tail import Tail
 from streams.tables.audience_claims import Holding, fold
 from streams.write.writer import Writer
 
@@ -76,12 +76,12 @@ class Directory:
         except TimeoutError:
             return
 
-    async def catch_up(self, ends: Sequence[int]) -> None:
+    async def catch_up(self, ends: Mapping[int, int]) -> None:
         """Return when every partition was read to these ends, or after a while: its last record may be gone.
 
         What is missing then is met later: who claims a name reads up to the claim.
         """
-        last = [self._origin(partition, end - 1) for partition, end in enumerate(ends) if end]
+        last = [self._origin(partition, end - 1) for partition, end in ends.items() if end]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_LIMIT):
                 for origin in last:
@@ -133,11 +133,10 @@ async def followed(
     `directory.following` never ends well. Raises KafkaUnreachableError, ReaderFailedError.
     """
     directory = Directory(owner=owner, topic=topic, writer=writer, framing=framing)
-    ends = await end_offsets(kafka, topic)
     async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
         directory.following = asyncio.create_task(directory._follow(tail))
         try:
-            await directory.catch_up(ends)
+            await directory.catch_up(tail.ends)
             yield directory
         finally:
             directory.following.cancel()
