@@ -141,7 +141,8 @@ class Statuses:
                 if left <= 0 or (found is not None and is_over(found)):
                     break
                 try:
-                    await asyncio.wait_for(changed.wait(), left)
+                    async with asyncio.timeout(left):
+                        await changed.wait()
                 except TimeoutError:
                     until = loop.time()
         if found is None:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future as ConcurrentFuture
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -75,6 +77,29 @@ async def test_a_count_that_kafka_does_not_tell_stays_as_it_was() -> None:
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     async with followed_partitions(nowhere, "audience.batches", 12, limit=0.1) as partitions:
         assert partitions.count == 12
+
+
+async def test_who_follows_a_count_ends_when_cancelled_at_the_very_moment_of_an_answer(
+    kafka: KafkaSettings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 2)])
+    async with followed_partitions(kafka, topic_prefix, 12) as partitions:
+        monkeypatch.setattr(asyncio, "wrap_future", cancelled_by_its_answer(partitions.following))
+        async with asyncio.timeout(30):
+            await asyncio.wait([partitions.following])
+        assert partitions.following.cancelled()
+
+
+def cancelled_by_its_answer(task: "asyncio.Task[None]") -> Callable[["ConcurrentFuture[Any]"], "asyncio.Future[Any]"]:
+    """Return what waits for a client as asyncio does, and lets the answer cancel a task before it is told."""
+    wrap = asyncio.wrap_future
+
+    def wrapped(future: "ConcurrentFuture[Any]") -> "asyncio.Future[Any]":
+        found = wrap(future)
+        found.add_done_callback(lambda _: task.cancel())
+        return found
+
+    return wrapped
 
 
 def publish_to_each(found: World, count: int) -> None:

@@ -136,7 +136,8 @@ class Part:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.wait(), limit)
+                async with asyncio.timeout(limit):
+                    await self.wait()
             except TimeoutError:
                 log.warning("A part did not end in time: ended by force.", part=self.name, seconds=round(limit, 1))
                 self.process.kill()

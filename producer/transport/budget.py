@@ -93,7 +93,8 @@ class Budget:
             return
         room.granted = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(room.granted, self.patience)
+            async with asyncio.timeout(self.patience):
+                await room.granted
         except TimeoutError:
             raise no_room(BUSY) from None
         finally:

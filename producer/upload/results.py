@@ -161,4 +161,5 @@ class Outcomes:
             if left <= 0 or all(result.is_complete or result.blocked for result in results):
                 return results
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await changed.wait()

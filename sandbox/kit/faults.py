@@ -1,6 +1,7 @@
 """Faults on demand, and counters: what happens around every call to a stand-in."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -165,7 +166,6 @@ class Control:
 
     async def hold(self, seconds: float) -> None:
         """Wait, until faults are cleared at the latest."""
-        try:
-            await asyncio.wait_for(self._cleared.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._cleared.wait()

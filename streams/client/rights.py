@@ -31,7 +31,8 @@ class Rights:
     async def may_write(self, topic: str) -> bool:
         """Tell whether a topic may be written to; False where Kafka does not say."""
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(self._ask(topic)), LIMIT + 1)
+            async with asyncio.timeout(LIMIT + 1):
+                found = await asyncio.wrap_future(self._ask(topic))
         except (KafkaException, TimeoutError):
             return False
         return AclOperation.WRITE in (found.authorized_operations or ())

@@ -53,7 +53,8 @@ async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool]
     admin = AdminClient(kafka.client())
     asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
-        found = await asyncio.wait_for(asked, timeout + 1)
+        async with asyncio.timeout(timeout + 1):
+            found = await asked
     except TimeoutError as error:
         raise _unsaid("nothing", "who is in a group") from error
     except KafkaException as error:
@@ -91,7 +92,8 @@ async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.
     admin = AdminClient(kafka.client())  # which must live for as long as it is asked
     asked = admin.delete_consumer_groups([group_id], request_timeout=timeout)[group_id]
     try:
-        await asyncio.wait_for(asyncio.wrap_future(asked), timeout + 1)
+        async with asyncio.timeout(timeout + 1):
+            await asyncio.wrap_future(asked)
     except TimeoutError as error:
         raise KafkaUnreachableError(f"Kafka does not delete {group_id}; try again later.") from error
     except KafkaException as error:

@@ -49,7 +49,8 @@ async def _follow(admin: AdminClient, topic: str, partitions: Partitions, limit:
 async def _look(admin: AdminClient, topic: str, partitions: Partitions, limit: float) -> None:
     try:
         asked = admin.describe_topics(TopicCollection([topic]), request_timeout=limit)[topic]
-        found = await asyncio.wait_for(asyncio.wrap_future(asked), limit + 1)
+        async with asyncio.timeout(limit + 1):
+            found = await asyncio.wrap_future(asked)
     except (KafkaException, TimeoutError):
         return  # a topic that is being made anew is not there for a moment
     partitions.count = len(found.partitions) or partitions.count

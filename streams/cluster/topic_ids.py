@@ -44,7 +44,8 @@ async def described(
     found = {}
     for name, future in asked.items():
         try:
-            topic = await asyncio.wait_for(asyncio.wrap_future(future), limit + 1)
+            async with asyncio.timeout(limit + 1):
+                topic = await asyncio.wrap_future(future)
         except TimeoutError as error:
             raise KafkaUnreachableError from error
         except KafkaException as error:

@@ -155,10 +155,8 @@ async def _ends(admin: AdminClient, topic: str, partitions: int, level: Isolatio
     places = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
     asked = admin.list_offsets(places, isolation_level=level, request_timeout=LIMIT) if places else {}
     try:
-        return {
-            place.partition: (await asyncio.wait_for(asyncio.wrap_future(future), LIMIT + 1)).offset
-            for place, future in asked.items()
-        }
+        async with asyncio.timeout(LIMIT + 1):
+            return {place.partition: (await asyncio.wrap_future(future)).offset for place, future in asked.items()}
     except (TimeoutError, KafkaException) as error:
         raise KafkaUnreachableError from error
 

@@ -133,7 +133,8 @@ class LocalBroker:
         self._settle_port()
         try:
             await _to_its_end(asyncio.to_thread(self._launch))
-            await asyncio.wait_for(self._answers(), START_LIMIT)
+            async with asyncio.timeout(START_LIMIT):
+                await self._answers()
         except TimeoutError:
             await self.stop()
             raise BrokerFailedError(self._why(f"Kafka did not answer within {START_LIMIT:.0f} s")) from None
@@ -186,7 +187,8 @@ class LocalBroker:
             if self._process.poll() is None:
                 self._process.terminate()
             try:
-                await asyncio.wait_for(self.wait(), limit)
+                async with asyncio.timeout(limit):
+                    await self.wait()
             except TimeoutError:
                 self._kill()
                 await self.wait()

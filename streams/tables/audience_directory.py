@@ -71,10 +71,9 @@ class Directory:
     async def progress(self, timeout: float) -> None:
         """Return when something was read, or after so many seconds."""
         progress = self._progress
-        try:
-            await asyncio.wait_for(progress.wait(), timeout)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await progress.wait()
 
     async def catch_up(self, ends: Mapping[int, int]) -> None:
         """Return when every partition was read to these ends, or after a while: its last record may be gone.

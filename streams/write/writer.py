@@ -140,7 +140,8 @@ class Writer:
     async def _cause(self) -> str | None:
         """Return what the client failed by, which only its thread is told: a moment later than `produce` refuses."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_failed.wait(), SAID_AFTER)
+            async with asyncio.timeout(SAID_AFTER):
+                await self._has_failed.wait()
         return self._failure
 
     @property
