@@ -37,7 +37,8 @@ def _place(handle: Any) -> str:
     task = getattr(handle._callback, "__self__", None)
     if not isinstance(task, asyncio.Task):
         return str(getattr(handle._callback, "__qualname__", "callback"))
-    found, awaited = "a task", task.get_coro()
+    found: str = "a task"
+    awaited: Any = task.get_coro()
     while awaited is not None:
         code = getattr(awaited, "cr_code", None)
         if code is not None and "asyncio" not in Path(code.co_filename).parts:
