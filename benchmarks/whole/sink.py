@@ -127,13 +127,18 @@ class Connection(asyncio.Protocol):
     def _end(self, call: Call) -> None:
         self._call = None
         if call.path == "/":
-            self._transport.write(http_answer(asdict(self._counts)))
+            self.answer(call, http_answer(asdict(self._counts)))
         elif call.answer is None:
             self._counts.unknown += 1
-            self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            self.answer(call, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         else:
             self._counts.count(call)
-            self._transport.write(call.answer.encoded(call.rows))
+            self.answer(call, call.answer.encoded(call.rows))
+
+    def answer(self, call: Call, answer: bytes) -> None:
+        """Answer a call that is through."""
+        del call
+        self._transport.write(answer)
 
 
 async def serve(counts: Counts) -> asyncio.Server:

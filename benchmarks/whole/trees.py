@@ -83,17 +83,19 @@ class Process:
                 await asyncio.sleep(0.1)
 
 
-def environment(kafka: KafkaSettings, prefix: str, sink: str, data: Path) -> dict[str, str]:
+def environment(
+    kafka: KafkaSettings, prefix: str, sink: str, data: Path, providers: Sequence[str] = PROVIDERS
+) -> dict[str, str]:
     """Return what the processes run with: made-up accounts at the sink that nothing slows down."""
     values = {
         **demo_environment(os.environ).values,
         "AUDIENCE_DATA": str(data),
-        "AUDIENCE_PROVIDERS": ",".join(PROVIDERS),
+        "AUDIENCE_PROVIDERS": ",".join(providers),
         "AUDIENCE_TOPIC_PREFIX": prefix,
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
     }
     values.pop("PYTHONPATH", None)
-    for provider in PROVIDERS:
+    for provider in providers:
         values |= CREDENTIALS[provider]
         values |= {f"{provider.upper()}_BASE_URL": f"{sink}/{provider}", f"{provider.upper()}_PACE": "off"}
     return values
@@ -101,14 +103,14 @@ def environment(kafka: KafkaSettings, prefix: str, sink: str, data: Path) -> dic
 
 @asynccontextmanager
 async def started(
-    tree: Tree, values: Mapping[str, str], folder: Path, *, watch: bool = False
+    tree: Tree, values: Mapping[str, str], folder: Path, providers: Sequence[str] = PROVIDERS, *, watch: bool = False
 ) -> AsyncIterator[Sequence[Process]]:
     """Run ingestion, the consumers and the ledger of a tree while the block is entered; all are ready, ingestion first.
 
     With `watch` they note how long callbacks hold their event loops.
     """
     commands = {"ingestion": ["serve"]}
-    commands |= {f"consumer {provider}": ["consume", "--provider", provider] for provider in PROVIDERS}
+    commands |= {f"consumer {provider}": ["consume", "--provider", provider] for provider in providers}
     commands |= {"ledger": ["consume", "--ledger"]}
     lifeline = Lifeline()
     async with AsyncExitStack() as stack:
