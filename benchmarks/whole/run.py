@@ -122,7 +122,7 @@ class _Run:
         """Send the load and return what it took from the first byte to the last report."""
         counted, began, since = await self._counted(), time.monotonic(), time.time()
         used, bounds = self._used(), Counter[str]()
-        async with asyncio.timeout(PATIENCE + self.load.users / SLOWEST), self._sampled(bounds):
+        async with self._sampled(bounds):
             await self.send(range(WARM_UP, WARM_UP + self.load.users))
         took = time.monotonic() - began
         await self._receipts()
@@ -149,7 +149,13 @@ class _Run:
             return msgspec.json.decode(await response.read(), type=Counts)
 
     async def send(self, numbers: range) -> None:
-        """Upload users in a session and return when every account has reported each of them."""
+        """Upload users in a session and return when every account has reported each of them. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE + len(numbers) / SLOWEST):
+            await self._uploaded(numbers)
+            self.sent += len(numbers)
+            await self._reported()
+
+    async def _uploaded(self, numbers: range) -> None:
         starts = iter(range(numbers.start, numbers.stop, EACH))
         place = {
             "sessionId": secrets.randbits(48),
@@ -163,8 +169,6 @@ class _Run:
                 await self._upload({**place, "sequence": 1 + (start - numbers.start) // EACH}, some)
 
         await asyncio.gather(*(upload_some() for _ in range(AT_ONCE)))
-        self.sent += len(numbers)
-        await self._reported()
 
     async def _upload(self, place: Mapping[str, int], numbers: range) -> None:
         body = upload(json.dumps(place), users_json(numbers, is_untidy=self.load.is_untidy))

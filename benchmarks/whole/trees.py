@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
 READY_LIMIT = 90.0
 STOP_LIMIT = 20.0
+END_WITHIN = 5.0
+"""Seconds that each process takes to end at most, also where Kafka ended before it."""
+
 HEARD = 2_000
 """Characters of a process' log that are told where it fails."""
 
@@ -90,6 +93,7 @@ def environment(
     values = {
         **demo_environment(os.environ).values,
         "AUDIENCE_DATA": str(data),
+        "AUDIENCE_SHUTDOWN_TIMEOUT": f"{END_WITHIN:g}",
         "AUDIENCE_PROVIDERS": ",".join(providers),
         "AUDIENCE_TOPIC_PREFIX": prefix,
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
