@@ -182,6 +182,14 @@ def test_without_another_tree_only_this_one_is_shown() -> None:
     assert any("facebook 7, tiktok 7, klaviyo 7 rows of 100 users each, and 2 calls" in line for line in lines)
 
 
+def test_the_callback_of_most_processor_time_is_told_for_each_event_loop() -> None:
+    run = measured()
+    run.held = {"ledger": ["9.0 0.5 0.004 0.0 a to b", "9.1 0.02 0.010 0.008 b to c", "9.2 0.009 0.006 0 c to d"]}
+    [line] = [line for line in report(Load(users=100), {"now": [run]}) if " in b to c" in line]
+    assert line.split()[:4] == ["ledger", "10.0", "ms", "of"]
+    assert line.endswith("8.0 ms of collecting, 20.0 ms by the clock in b to c; 2")
+
+
 def test_a_user_s_cost_is_flat_within_ten_percent() -> None:
     few, many = [measured(seconds=1)], [measured(seconds=1.19)]
     assert "flat" in flatness({100: few, 200: many})
@@ -225,9 +233,10 @@ def test_what_holds_an_event_loop_is_noted_with_its_place(tmp_path: Path) -> Non
     )
     notes = tmp_path / "notes"
     subprocess.run([sys.executable, held.__file__, notes, "slow"], cwd=tmp_path, check=True, timeout=60)
-    longest = max((line.split(" ", 3) for line in notes.read_text().splitlines()), key=lambda line: float(line[1]))
+    longest = max((line.split(" ", 4) for line in notes.read_text().splitlines()), key=lambda line: float(line[1]))
     assert float(longest[1]) >= 0.05
-    assert longest[3] == "held to held"
+    assert 0 <= float(longest[3]) < float(longest[1])
+    assert longest[4] == "held to held"
 
 
 async def test_the_sink_s_process_ends_with_its_input() -> None:

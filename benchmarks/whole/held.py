@@ -1,11 +1,12 @@
 """Run a module and note how long each callback holds its event loop: `python held.py FILE MODULE ARGUMENT ...`.
 
 A line of FILE is a callback that held it for a millisecond or more: when it ended by the system's clock, seconds by the
-clock, seconds of this thread's processor time, and from where to where it went. It runs in any tree, so it imports none
-of ours.
+clock, seconds of this thread's processor time, seconds of garbage collections meanwhile, and from where to where it
+went. It runs in any tree, so it imports none of ours.
 """
 
 import asyncio
+import gc
 import runpy
 import sys
 import time
@@ -20,16 +21,32 @@ def watch(file: Path) -> None:
     run = asyncio.Handle._run  # what each turn of a loop calls
     lines = file.open("a", encoding="utf-8", buffering=1)
 
+    collected = _collections()
+
     def timed(handle: Any) -> None:
-        what = _place(handle)
+        what, before = _place(handle), collected[0]
         began, used = time.perf_counter(), time.thread_time()
         run(handle)
         held = time.perf_counter() - began
         if held >= LEAST:
             used = time.thread_time() - used
-            print(time.time(), held, used, f"{what} to {_place(handle)}", file=lines)
+            print(time.time(), held, used, collected[0] - before, f"{what} to {_place(handle)}", file=lines)
 
     setattr(asyncio.Handle, "_run", timed)  # noqa: B010 -- a method is not meant to be put in place
+
+
+def _collections() -> list[float]:
+    """Return seconds of garbage collections, of whatever thread, which grow from now on."""
+    seconds, began = [0.0], [0.0]
+
+    def note(phase: str, _: object) -> None:
+        if phase == "start":
+            began[0] = time.perf_counter()
+        else:
+            seconds[0] += time.perf_counter() - began[0]
+
+    gc.callbacks.append(note)
+    return seconds
 
 
 def _place(handle: Any) -> str:

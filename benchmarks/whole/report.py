@@ -95,14 +95,21 @@ def _held(measured: Sequence[Measured]) -> Iterator[str]:
     lines = {name: [line for one in measured for line in one.held.get(name, ())] for name in measured[0].held}
     if any(lines.values()):
         over = f"over {LONGEST * 1000:.0f} ms"
-        yield f"  event loops: the longest callback by the clock (its processor time), how many took {over}"
+        yield f"  event loops: the callback of most processor time, its garbage collection, and how many took {over}"
     for name, noted in lines.items():
-        held = sorted((tuple(line.split(" ", 3)[1:]) for line in noted), key=lambda one: -float(one[1]))
-        if held:
-            clock, processor, what = held[0]
-            many = sum(float(one[0]) > LONGEST for one in held)
-            longest = f"{1000 * float(clock):.1f} ({1000 * float(processor):.1f}) ms in {what}"
-            yield f"    {name:20} {longest}, {many:,}"
+        if noted:
+            yield _longest(name, [line.split(" ", 4) for line in noted])
+
+
+def _longest(name: str, noted: Sequence[Sequence[str]]) -> str:
+    """Return the callback that took the most of its own, as the clock also has what others took of the machine."""
+    _, clock, processor, collected, what = max(noted, key=lambda one: float(one[2]))
+    many = sum(float(one[2]) > LONGEST for one in noted)
+    told = ", ".join(
+        f"{1000 * float(seconds):.1f} ms {of}"
+        for seconds, of in ((processor, "of processor"), (collected, "of collecting"), (clock, "by the clock"))
+    )
+    return f"    {name:20} {told} in {what}; {many:,}"
 
 
 def flatness(runs: Mapping[int, Sequence[Measured]]) -> str:
