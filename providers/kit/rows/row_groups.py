@@ -64,10 +64,10 @@ def make_rows(
     row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
     """
     making = _Making(row_function(provider, with_attributes=with_attributes), provider.limits.row, with_attributes)
+    make_many = bulk_function(provider, with_attributes=with_attributes)
     numbered = iter(users)
     while some := list(islice(numbered, step)):
-        for index, user in some:
-            making.add(index, user)
+        making.add_all(some, make_many([user for _, user in some]))
         yield making.made
     for place, count in making.bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
@@ -75,8 +75,7 @@ def make_rows(
 
 def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
     """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
-    own, common = type(provider), Provider
-    if own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out:
+    if _is_by_template(provider):
         return provider.maker.make if with_attributes else provider.bare_maker.make
     row_of = provider.row if with_attributes else provider.bare_row
 
@@ -85,6 +84,21 @@ def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[A
         return row, () if isinstance(row, Rejection) else list(provider.left_out(user, row))
 
     return by_hand
+
+
+def bulk_function(
+    provider: AnyProvider, *, with_attributes: bool
+) -> Callable[[Sequence[AudienceUser]], Sequence[msgspec.Raw | None]]:
+    """Return what makes the ordinary ones of many rows at once, with None for each other; none where any is by hand."""
+    if _is_by_template(provider):
+        return provider.maker.make_many if with_attributes else provider.bare_maker.make_many
+    return lambda users: [None] * len(users)
+
+
+def _is_by_template(provider: AnyProvider) -> bool:
+    """Tell whether a template says all of a provider's rows."""
+    own, common = type(provider), Provider
+    return own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,15 @@ class _Making:
     with_attributes: bool
     made: Rows = field(default_factory=Rows)
     bugs: Counter[str] = field(default_factory=Counter)
+
+    def add_all(self, users: Sequence[tuple[int, AudienceUser]], ordinary: Sequence[msgspec.Raw | None]) -> None:
+        """Add users' rows, those that are made already and those that are not."""
+        for (index, user), row in zip(users, ordinary, strict=True):
+            if row is None or (self.most is not None and len(row) > self.most):
+                self.add(index, user)
+            else:
+                self.made.rows.append(row)
+                self.made.indexes.append(index)
 
     def add(self, index: int, user: AudienceUser) -> None:
         """Add a user's row, or why there is none."""
