@@ -10,6 +10,7 @@ from unittest import mock
 import phonenumbers
 
 from providers.kit.rows import normalisers, numbering_plans, row_groups
+from providers.kit.rows.bulk.row_maker import no_rows
 from schemas.repairs import phones
 
 
@@ -35,30 +36,43 @@ def _none(*_: Any, **__: Any) -> None:
 
 
 def _no_rows(*_: Any, **__: Any) -> Any:
-    return lambda users: [None] * len(users)
+    return no_rows
 
 
 @lru_cache(maxsize=65536)
 def _is_anybodys(number: str) -> bool:
     """Judge a number by the library: `+` and digits, nothing read into it."""
+    parsed = _as_it_is(number)
+    return parsed is not None and phonenumbers.is_valid_number(parsed)
+
+
+def _is_valid_in(number: str, region: str) -> bool:
+    parsed = _as_it_is(number)
+    return parsed is not None and (
+        phonenumbers.is_valid_number_for_region(parsed, region) or phonenumbers.is_valid_number(parsed)
+    )
+
+
+def _as_it_is(number: str) -> phonenumbers.PhoneNumber | None:
+    """Return a number of the library's, all digits behind the country code kept; None where they are zeros only."""
     code = numbering_plans.country_code(number)
     national = number[1 + len(code) :]
     zeros = len(national) - len(national.lstrip("0"))
     if not code or zeros == len(national):
-        return False
-    parsed = phonenumbers.PhoneNumber(
+        return None
+    return phonenumbers.PhoneNumber(
         country_code=int(code),
         national_number=int(national),
         italian_leading_zero=True if zeros else None,
         number_of_leading_zeros=zeros if zeros > 1 else None,
     )
-    return phonenumbers.is_valid_number(parsed)
 
 
 _GENERAL: tuple[tuple[Any, str, Any], ...] = (
     (row_groups, "bulk_function", _no_rows),
     (normalisers, "_plain_phone", _none),
     (normalisers, "national", _none),
+    (normalisers, "is_valid_in", _is_valid_in),
     (numbering_plans, "is_anybodys", _is_anybodys),
     (phones, "_DOTTED", re.compile(r"(?!)")),
 )

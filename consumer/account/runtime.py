@@ -21,6 +21,7 @@ from providers.installed import open_account, open_session, rates_of
 from providers.kit.errors import PlatformError, ThrottleError, platform_error
 from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
+from providers.kit.rows.row_groups import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.error_words import KAFKA_WORDS, VOCABULARY
@@ -102,6 +103,7 @@ async def opened_runtime(
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
+        warm_up(provider, with_attributes=serving.with_attributes)
         following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
         directory = await stack.enter_async_context(following)
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing))

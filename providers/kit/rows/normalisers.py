@@ -15,6 +15,7 @@ from providers.kit.rows.numbering_plans import (
     has_trunk_zero,
     is_country_code,
     is_mobile,
+    is_valid_in,
     is_valid_phone,
     without_trunk,
 )
@@ -114,8 +115,8 @@ def _plain_phone(text: str, region: str) -> str | None:
     piece = first[1]
     if piece[0] != "0" and (len(piece) >= _ONE_PIECE or piece in COUNTRY_CODES) and _somebodys(_abroad(text)):
         return None
-    found = form.matches(text.encode(errors="replace").translate(None, PUNCTUATION))
-    return found and form.plus_code + found["number"].decode()
+    number = form.number(text.encode(errors="replace").translate(None, PUNCTUATION))
+    return number and form.plus_code + number
 
 
 @lru_cache(maxsize=65536)
@@ -165,9 +166,8 @@ def _in_region(text: str, region: str) -> str | None:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if phonenumbers.is_valid_number_for_region(parsed, region) or phonenumbers.is_valid_number(parsed):
-        return _digits(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-    return None
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return _digits(number) if is_valid_in(number, region) else None
 
 
 def _without_former_trunk(text: str, region: str) -> str | None:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import phonenumbers
 
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, is_anybodys
+from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, is_anybodys, is_of_region
 from schemas.countries import alpha_2
 from schemas.repairs.ordinary import found_in_lines, in_lines
 
@@ -47,11 +47,8 @@ def is_country_code(digits: str) -> bool:
 
 
 def country_code(number: str) -> str:
-    """Return the country code of `+` and digits, empty where there is none; none begins with another."""
-    for end in (2, 3, 4):
-        if (code := number[1:end]) in COUNTRY_CODES:
-            return code
-    return ""
+    """Return the country code of `+` and digits, empty where there is none."""
+    return code_before(number[1:4])
 
 
 def has_possible_length(number: str) -> bool:
@@ -154,3 +151,8 @@ def is_valid_phone(number: str) -> bool:
     Nothing is read into it: a 0 that is dialled only within the country makes it invalid.
     """
     return is_anybodys(number)
+
+
+def is_valid_in(number: str, region: str) -> bool:
+    """Tell whether a number, `+` and digits, can be somebody's by a region's plan or any other's."""
+    return is_of_region(number, region) or is_anybodys(number)

@@ -61,8 +61,8 @@ def guard(field: str, *, as_they_are: bool) -> CellsOf:
 
 def currency_guard() -> CellsOf:
     """Return the same of the currency of purchases."""
-    known = Remembered(lambda text: None if fault_of_currency(text) else "")
-    return lambda users: [known[one.currency] if one and one.currency else "" for one in users.purchases]
+    known = Remembered(lambda text: None if text and fault_of_currency(text) else "")
+    return partial(_of_currencies, known)
 
 
 def _none(users: UserColumns) -> Cells:
@@ -101,15 +101,15 @@ def _repeated(field: str, make: Make, *, by_country: bool, as_it_is: bool) -> Ce
 
     known = Remembered(cell)
     if by_country or field == "postalCode":
-        return lambda users: list(map(known.__getitem__, zip(users.given[field], users.given["country"], strict=True)))
-    return lambda users: list(map(known.__getitem__, users.given[field]))
+        return lambda users: known.of(zip(users.given[field], users.given["country"], strict=True), users.is_over)
+    return lambda users: known.of(users.given[field], users.is_over)
 
 
 def _each(field: str, make: Make, users: UserColumns) -> Cells:
     """Make each cell by itself."""
     given = zip(users.given[field], users.given["country"], strict=True)
     return [
-        "" if not text else None if place in users.odd else _tried(make, text, country)
+        "" if not text else None if place in users.odd or users.is_over() else _tried(make, text, country)
         for place, (text, country) in enumerate(given)
     ]
 
@@ -185,7 +185,7 @@ def _completed(found: Cells, users: UserColumns, field: str, make: Make) -> Cell
     given, usual, countries = users.given[field], users.usual[field], users.given["country"]
     for place, text in enumerate(given):
         if text and not cells[place]:
-            is_other = not usual[place] and place not in users.odd
+            is_other = not usual[place] and place not in users.odd and not users.is_over()
             cells[place] = _tried(make, text, countries[place]) if is_other else None
     return cells
 
@@ -203,7 +203,9 @@ def _computed(column: Column, settings: AccountSettings, frame: Frame) -> CellsO
         except Exception:
             return None
 
-    return lambda users: [None if place in users.odd else cell(user) for place, user in enumerate(users.users)]
+    return lambda users: [
+        None if place in users.odd or users.is_over() else cell(user) for place, user in enumerate(users.users)
+    ]
 
 
 def _json(value: object, frame: Frame) -> str:
@@ -236,5 +238,8 @@ def _amounts(field: str, frame: Frame) -> CellsOf:
 
 
 def _currencies(frame: Frame) -> CellsOf:
-    known = Remembered(lambda text: frame.around(_encode(text).decode()))
-    return lambda users: [known[one.currency] if one and one.currency else "" for one in users.purchases]
+    return partial(_of_currencies, Remembered(lambda text: text and frame.around(_encode(text).decode())))
+
+
+def _of_currencies(known: Remembered, users: UserColumns) -> Cells:
+    return known.of((one.currency or "" if one else "" for one in users.purchases), users.is_over)

@@ -1,11 +1,13 @@
 """Rows of many users at once: a template compiled to code that goes by column, for all who need no second look."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
 from providers.kit.rows.bulk.column_cells import CellsOf, column_cells, currency_guard, guard, hidden_cells
 from providers.kit.rows.bulk.row_source import Frame, row_writer
+from providers.kit.rows.bulk.turn import endless
 from providers.kit.rows.bulk.user_columns import Cells, UserColumns, by_column
 from providers.kit.rows.columns import REPEATED, Column, RowTemplate
 from providers.kit.settings import AccountSettings
@@ -14,9 +16,16 @@ from schemas.records import AudienceUser
 BulkRows = Sequence[msgspec.Raw | None]
 
 
+class MakeMany(Protocol):
+    """Makes the rows of many users at once, None for who goes the general way, as some do once the turn is over."""
+
+    def __call__(self, users: Sequence[AudienceUser], is_over: Callable[[], bool] = endless) -> BulkRows:
+        """Return a row or None for each user."""
+
+
 def bulk_maker(
     template: RowTemplate, columns: Sequence[Column], settings: AccountSettings, *, with_attributes: bool
-) -> Callable[[Sequence[AudienceUser]], BulkRows]:
+) -> MakeMany:
     """Return the function that makes rows of those users whose values all go to rows with nothing to be told.
 
     A row is to the byte what `RowMaker.make` leads to, of a user whom `repair` returns as it is. None stands for who is
@@ -27,7 +36,7 @@ def bulk_maker(
     goes the general way. 3. The cells go to their places.
     """
     if not columns:
-        return lambda users: [None] * len(users)
+        return no_rows
     position = {column: index for index, column in enumerate(columns)}
     writer = row_writer(template.row, position)
     as_they_are = any(column.value is not None for column in columns)
@@ -42,10 +51,10 @@ def bulk_maker(
     wholes = [[position[one] for one in whole] for whole in template.wholes if position.keys() >= set(whole)]
     groups = [[position[one] for one in group] for group in template.usable if position.keys() >= set(group)]
 
-    def make(users: Sequence[AudienceUser]) -> BulkRows:
+    def make(users: Sequence[AudienceUser], is_over: Callable[[], bool] = endless) -> BulkRows:
         if not users:
             return ()
-        by_field = by_column(users, as_they_are=as_they_are)
+        by_field = by_column(users, is_over, as_they_are=as_they_are)
         for look in guards:
             by_field.note(look(by_field))
         cells: list[Cells] = [()] * len(cells_of)
@@ -58,6 +67,12 @@ def bulk_maker(
         return _raw(writer.write(*cells), by_field.odd)
 
     return make
+
+
+def no_rows(users: Sequence[AudienceUser], is_over: Callable[[], bool] = endless) -> BulkRows:
+    """Leave all users to the general way."""
+    del is_over
+    return [None] * len(users)
 
 
 def _guards(columns: Sequence[Column], *, with_attributes: bool, as_they_are: bool) -> Iterator[CellsOf]:

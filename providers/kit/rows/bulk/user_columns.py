@@ -1,10 +1,11 @@
 """Users by column: the values of many beside each other, in their usual form where they need no second look."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from providers.kit.rows.bulk.turn import endless
 from providers.kit.rows.columns import FIELDS
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.numbering_plans import ordinary_numbers
@@ -29,7 +30,8 @@ class UserColumns:
     """Users, their texts by field as they were given, empty where there is none, and their purchases.
 
     `usual` has those of e-mail addresses, numbers and ids that need no second look: trimmed and in lower case, in
-    E.164, without blanks. `odd` are the places of users that are to go the general way; it grows.
+    E.164, without blanks. `odd` are the places of users that are to go the general way; it grows. Once `is_over` says
+    so no more values are looked at by themselves: their users go the general way, which gives others a turn.
     """
 
     users: Sequence[AudienceUser]
@@ -37,6 +39,7 @@ class UserColumns:
     usual: dict[str, Sequence[bytes]]
     purchases: Sequence[Purchase | None]
     odd: set[int]
+    is_over: Callable[[], bool]
 
     def usual_texts(self, field: str) -> Sequence[str]:
         """Return a field's values in their usual form as texts: all but addresses are in it as they were given."""
@@ -53,7 +56,7 @@ class UserColumns:
             self.odd.update(place for place, cell in enumerate(cells) if cell is None)
 
 
-def by_column(users: Sequence[AudienceUser], *, as_they_are: bool) -> UserColumns:
+def by_column(users: Sequence[AudienceUser], is_over: Callable[[], bool], *, as_they_are: bool) -> UserColumns:
     """Return users by column, at least one. Of names, countries, postal codes and purchases nothing is judged yet.
 
     Where users are needed as they are, whom repairs change in any way is to go the general way.
@@ -61,7 +64,7 @@ def by_column(users: Sequence[AudienceUser], *, as_they_are: bool) -> UserColumn
     values = list(zip(*map(msgspec.structs.astuple, users), strict=True))
     given = {field: _without_none(values[place]) for field, place in _VALUES.items() if field != "purchase"}
     usual = {field: tell(given[field]) for field, tell in _USUAL.items()}
-    columns = UserColumns(users, given, usual, values[_VALUES["purchase"]], set())
+    columns = UserColumns(users, given, usual, values[_VALUES["purchase"]], set(), is_over)
     for field, told in usual.items():
         if not all(told):
             _settle(field, columns, as_they_are=as_they_are)
@@ -77,7 +80,7 @@ def _settle(field: str, columns: UserColumns, *, as_they_are: bool) -> None:
     texts = list(columns.given[field])
     for place, usual in enumerate(columns.usual[field]):
         if not usual and (text := texts[place]):
-            left = settled_text(field, text, "", as_it_is=as_they_are)
+            left = None if columns.is_over() else settled_text(field, text, "", as_it_is=as_they_are)
             if left is None:
                 columns.odd.add(place)
             else:
@@ -100,8 +103,16 @@ class Remembered(dict[Hashable, str | None]):
     def __init__(self, make: Callable[..., str | None]) -> None:
         super().__init__()
         self.make = make
+        self._is_over: Callable[[], bool] = endless
+
+    def of(self, keys: Iterable[Hashable], is_over: Callable[[], bool]) -> Cells:
+        """Return the cell of each value; None for those that are not known when the turn is over."""
+        self._is_over = is_over
+        return list(map(self.__getitem__, keys))
 
     def __missing__(self, key: str | tuple[str, str]) -> str | None:
+        if self._is_over():
+            return None
         texts = (key,) if isinstance(key, str) else key
         try:
             cell = self.make(*texts)
