@@ -12,6 +12,7 @@ from consumer.account.settings import ConsumerSettings
 from consumer.account.state_announcer import StateAnnouncer
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
+from consumer.delivery.rows_in_flight import RowsInFlight
 from consumer.records.record_handler import Handler
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import REAL_TIME, Time
@@ -130,7 +131,7 @@ async def opened_runtime(
             policy=serving.policy,
             time=time,
             audiences=audiences,
-            preparing=asyncio.Lock(),
+            in_flight=RowsInFlight(),
             with_attributes=serving.with_attributes,
             search_calls=settings.search_calls,
         )
