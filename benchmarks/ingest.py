@@ -10,7 +10,8 @@ from fastavro import schemaless_writer
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from producer.request.users_json import parse_users
-from schemas.avro.codec import content_hash, split, user_blocks
+from schemas.avro.blocks import user_blocks
+from schemas.avro.codec import content_hash, split
 from schemas.avro.framing import reader_schema
 from schemas.records import AudienceBatch
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.avro.codec import Part, content_hash, split, user_blocks
+from schemas.avro.blocks import user_blocks
+from schemas.avro.codec import Part, content_hash, split
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, Origin
 from streams.write.writer import Writer

@@ -1,0 +1,53 @@
+"""Generates what goes through records of one layout without making any, and refuses whatever their decoder does.
+
+Branches and lengths are looked at one by one. That texts are UTF-8 is seen at a glance: a record that is ASCII from its
+beginning to its first double holds nothing else there. One of which that can't be said is decoded to find out.
+"""
+
+from collections.abc import Callable
+
+from schemas.avro.decoder import decoder, either, read_text
+from schemas.avro.layouts import Layout, Member, generated, indented
+from schemas.avro.varints import UnusualError
+
+Walk = Callable[[bytes, int, int], int]
+"""Goes through so many records from a place of the data, and returns the place behind them."""
+
+_CHECK = ["if not data[begin:at].isascii():", "    decode(data, record, 1, bool)"]
+_LONG_TEXT = [*_CHECK, "_, at = text(data, at)", "begin = at"]
+"""A text of 64 bytes and more, whose length is no ASCII: `begin` is where what is still to be looked at begins."""
+
+
+def walker(layout: Layout) -> Walk:
+    """Return what goes through records. It raises one of several errors where there are none, or unusual ones."""
+    lines, is_unchecked = _record(layout, is_unchecked=False)
+    lines = [
+        "def walk(data, at, count):",
+        "    for _ in range(count):",
+        "        record = at",
+        *indented([*lines, *(_CHECK if is_unchecked else ())], 2),
+        "    return at",
+    ]
+    return generated("walk", lines, {"decode": decoder(layout), "text": read_text, "UnusualError": UnusualError})
+
+
+def _record(layout: Layout, *, is_unchecked: bool) -> tuple[list[str], bool]:
+    """Return code for the fields of a record, and whether texts before its end are still to be looked at."""
+    lines: list[str] = []
+    for member in layout.members:
+        more, is_unchecked = _member(member, is_unchecked=is_unchecked)
+        lines += more
+    return lines, is_unchecked
+
+
+def _member(member: Member, *, is_unchecked: bool) -> tuple[list[str], bool]:
+    check = _CHECK if is_unchecked else []
+    if member.kind == "string":
+        return [*([] if is_unchecked else ["begin = at"]), *either(member, ["pass"], _TEXT)], True
+    if member.kind == "double":
+        return [*check, *either(member, ["pass"], ["at += 8"])], False
+    lines, is_left = _record(member.kind, is_unchecked=is_unchecked)
+    return either(member, check or ["pass"], [*lines, *(_CHECK if is_left else ())]), False
+
+
+_TEXT = ["size = data[at]", "if size & 0x81:", *indented(_LONG_TEXT), "else:", "    at += 1 + (size >> 1)"]
