@@ -1,0 +1,70 @@
+"""Users from JSON straight into Avro: only those of a slice of the JSON are typed at a time."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from producer.request.unknown_names import Ignored
+from producer.request.users_json import UNREADABLE, PayloadError, UsersParser, parse_users
+from schemas.avro.blocks import UserBlock, user_blocks
+
+SLICE = 64 * 1024
+"""Bytes of JSON that are parsed and encoded in one go: half a millisecond, so that others get their turn in between."""
+
+_BEGINNING = re.compile(rb"[ \t\r\n]*\[")
+_BETWEEN_OBJECTS = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
+
+
+class EncodedUsers(Struct, frozen=True):
+    """Users of a request as blocks of records, and the members of theirs that we know nothing of."""
+
+    blocks: list[UserBlock]
+    unknown: tuple[Ignored, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many users there are."""
+        return sum(block.count for block in self.blocks)
+
+
+async def encoded_users(data: bytes) -> EncodedUsers:
+    """Parse the part `users` and encode them; others get their turn meanwhile. Raises PayloadError.
+
+    What can't be parsed slice by slice is parsed as a whole, on another thread: that tells what is wrong, and where.
+    """
+    parser = UsersParser()
+    try:
+        blocks = await _in_turns(_sliced(parser, data))
+    except (*UNREADABLE, PayloadError):
+        users = await asyncio.to_thread(parse_users, data)
+        return EncodedUsers(await _in_turns(user_blocks(users.users)), users.unknown)
+    return EncodedUsers(blocks, parser.unknown())
+
+
+async def _in_turns(blocks: Iterable[UserBlock]) -> list[UserBlock]:
+    made = []
+    for block in blocks:
+        made.append(block)
+        await asyncio.sleep(0)
+    return made
+
+
+def _sliced(parser: UsersParser, data: bytes) -> Iterator[UserBlock]:
+    for array in slices(data):
+        yield from user_blocks(parser.take(array))
+
+
+def slices(data: bytes, size: int = SLICE) -> Iterator[bytes]:
+    """Cut a JSON array of objects into several that are at least so long, but for the last one.
+
+    It is cut where an object seems to end and another to begin. That may be within a text, but then what comes before
+    is no JSON: where all slices can be parsed, they hold what the whole does, and else nothing is said of the whole.
+    """
+    beginning = _BEGINNING.match(data)
+    at = beginning.end() if beginning else 0
+    while found := _BETWEEN_OBJECTS.search(data, at + size):
+        yield b"[%b]" % data[at : found.start() + 1]
+        at = found.end()
+    yield (b"[" if beginning else b"") + data[at:]
