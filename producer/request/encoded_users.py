@@ -29,14 +29,14 @@ class EncodedUsers(Struct, frozen=True):
         return sum(block.count for block in self.blocks)
 
 
-async def encoded_users(data: bytes) -> EncodedUsers:
+async def encoded_users(data: bytes, size: int = SLICE) -> EncodedUsers:
     """Parse the part `users` and encode them; others get their turn meanwhile. Raises PayloadError.
 
     What can't be parsed slice by slice is parsed as a whole, on another thread: that tells what is wrong, and where.
     """
     parser = UsersParser()
     try:
-        blocks = await _in_turns(_sliced(parser, data))
+        blocks = await _in_turns(_sliced(parser, data, size))
     except (*UNREADABLE, PayloadError):
         users = await asyncio.to_thread(parse_users, data)
         return EncodedUsers(await _in_turns(user_blocks(users.users)), users.unknown)
@@ -51,12 +51,12 @@ async def _in_turns(blocks: Iterable[UserBlock]) -> list[UserBlock]:
     return made
 
 
-def _sliced(parser: UsersParser, data: bytes) -> Iterator[UserBlock]:
-    for array in slices(data):
+def _sliced(parser: UsersParser, data: bytes, size: int) -> Iterator[UserBlock]:
+    for array in slices(data, size):
         yield from user_blocks(parser.take(array))
 
 
-def slices(data: bytes, size: int = SLICE) -> Iterator[bytes]:
+def slices(data: bytes, size: int) -> Iterator[bytes]:
     """Cut a JSON array of objects into several that are at least so long, but for the last one.
 
     It is cut where an object seems to end and another to begin. That may be within a text, but then what comes before
