@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from benchmarks.bulkhead import measure_bulkhead
+from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
+from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
@@ -18,7 +20,12 @@ from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
 from streams.client.settings import KafkaSettings
 
-BY_THEMSELVES: Mapping[str, Callable[[], None]] = {"ingest": measure_ingest, "transform": measure_transform}
+BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
+    "ingest": measure_ingest,
+    "ingest_memory": measure_ingest_memory,
+    "codec": measure_codec,
+    "transform": measure_transform,
+}
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,
     "concurrency": measure_concurrency,

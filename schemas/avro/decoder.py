@@ -61,12 +61,24 @@ def _value(member: Member, value: str) -> list[str]:
         return [f"{value}, = double(data, at)", "at += 8"]
     return [
         "size = data[at]",
-        "if size & 0x81:",
-        f"    {value}, at = text(data, at)",
-        "else:",
+        "if not size & 0x81:",
         "    begin = at + 1",
         "    at = begin + (size >> 1)",
         f"    {value} = data[begin:at].decode()",
+        *if_in_two_bytes([]),
+        f"    {value} = data[begin:at].decode()",
+        "else:",
+        f"    {value}, at = text(data, at)",
+    ]
+
+
+def if_in_two_bytes(lines: list[str]) -> list[str]:
+    """Return code that passes a text whose length takes two bytes, and not too many for one; `lines` go first."""
+    return [
+        f"elif not size & 1 and data[at + 1] < {MAX_TEXT >> 6}:",
+        *indented(lines),
+        "    begin = at + 2",
+        "    at = begin + (size >> 1 & 0x3F | data[at + 1] << 6)",
     ]
 
 

@@ -6,7 +6,7 @@ beginning to its first double holds nothing else there. One of which that can't 
 
 from collections.abc import Callable
 
-from schemas.avro.decoder import decoder, either, read_text
+from schemas.avro.decoder import decoder, either, if_in_two_bytes, read_text
 from schemas.avro.layouts import Layout, Member, generated, indented
 from schemas.avro.varints import UnusualError
 
@@ -14,8 +14,6 @@ Walk = Callable[[bytes, int, int], int]
 """Goes through so many records from a place of the data, and returns the place behind them."""
 
 _CHECK = ["if not data[begin:at].isascii():", "    decode(data, record, 1, bool)"]
-_LONG_TEXT = [*_CHECK, "_, at = text(data, at)", "begin = at"]
-"""A text of 64 bytes and more, whose length is no ASCII: `begin` is where what is still to be looked at begins."""
 
 
 def walker(layout: Layout) -> Walk:
@@ -50,4 +48,12 @@ def _member(member: Member, *, is_unchecked: bool) -> tuple[list[str], bool]:
     return either(member, check or ["pass"], [*lines, *(_CHECK if is_left else ())]), False
 
 
-_TEXT = ["size = data[at]", "if size & 0x81:", *indented(_LONG_TEXT), "else:", "    at += 1 + (size >> 1)"]
+_TEXT = [
+    "size = data[at]",
+    "if not size & 0x81:",
+    "    at += 1 + (size >> 1)",
+    *if_in_two_bytes(_CHECK),
+    "else:",
+    *indented([*_CHECK, "_, at = text(data, at)", "begin = at"]),
+]
+"""Passes a text; `begin` is where what is still to be looked at begins, as lengths of several bytes are no ASCII."""
