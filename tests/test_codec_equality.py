@@ -20,7 +20,7 @@ from checks.equality import codec, general_codec
 from checks.equality.users import make_users
 from checks.records.values import MUTATIONS
 from ledger.receipts import judge
-from producer.request.encoded_users import encoded_users, slices
+from producer.request.encoded_users import FARTHEST, encoded_users, slices
 from producer.request.users_json import PayloadError, parse_users
 from schemas.avro import users as generated
 from schemas.avro.blocks import user_blocks
@@ -226,6 +226,12 @@ def test_slices_of_an_array_that_can_be_read_hold_what_the_array_does(objects: l
         except ValueError:
             continue  # cut within a text: the whole is parsed instead
         assert found == objects
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'[{"x":"%b"}' % (b"x" * (FARTHEST + 2)), b"[" + b" " * (FARTHEST + 2)])
+def test_what_can_not_be_cut_is_not_sliced(data: bytes) -> None:
+    with pytest.raises(PayloadError):
+        list(slices(data, 1))
 
 
 @pytest.mark.parametrize("member", [b'"phone":7,', b'"x":[{},{}],', b""])

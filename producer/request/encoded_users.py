@@ -13,6 +13,9 @@ from schemas.avro.blocks import UserBlock, user_blocks
 SLICE = 64 * 1024
 """Bytes of JSON that are parsed and encoded in one go: half a millisecond, so that others get their turn in between."""
 
+FARTHEST = 512 * 1024
+"""Bytes behind a slice in which one object must end and another begin; the longest user that we know has 100 kB."""
+
 _BEGINNING = re.compile(rb"[ \t\r\n]*\[")
 _BETWEEN_OBJECTS = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 
@@ -61,10 +64,15 @@ def slices(data: bytes, size: int) -> Iterator[bytes]:
 
     It is cut where an object seems to end and another to begin. That may be within a text, but then what comes before
     is no JSON: where all slices can be parsed, they hold what the whole does, and else nothing is said of the whole.
+    Raises PayloadError where it can't be cut.
     """
     beginning = _BEGINNING.match(data)
-    at = beginning.end() if beginning else 0
-    while found := _BETWEEN_OBJECTS.search(data, at + size):
+    if beginning is None:
+        raise PayloadError("users: no array")
+    at = beginning.end()
+    while found := _BETWEEN_OBJECTS.search(data, at + size, at + size + FARTHEST):
         yield b"[%b]" % data[at : found.start() + 1]
         at = found.end()
-    yield (b"[" if beginning else b"") + data[at:]
+    if len(data) - at > size + FARTHEST:
+        raise PayloadError("users: an object without an end")
+    yield b"[" + data[at:]
