@@ -228,6 +228,16 @@ def test_slices_of_an_array_that_can_be_read_hold_what_the_array_does(objects: l
         assert found == objects
 
 
+@pytest.mark.parametrize("size", [1, 1_000, 100_000])
+async def test_the_same_users_become_the_same_blocks_however_they_are_written(size: int) -> None:
+    """So they become the same records, when they come again in another form or by another way."""
+    people: list[dict[str, object]] = [{"phone": number, "lastName": "x" * (number % 997)} for number in range(1_700)]
+    whole = list(user_blocks(parse_users(json.dumps(people).encode()).users))
+    for separators in ((",", ":"), (" ,\n ", " : ")):
+        found = await encoded_users(json.dumps(people, separators=separators).encode(), size)
+        assert found.blocks == whole
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b'[{"x":"%b"}' % (b"x" * (FARTHEST + 2)), b"[" + b" " * (FARTHEST + 2)])
 def test_what_can_not_be_cut_is_not_sliced(data: bytes) -> None:
     with pytest.raises(PayloadError):

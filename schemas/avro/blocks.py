@@ -1,6 +1,6 @@
 """Users as blocks of an Avro array, which records are put together from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -9,8 +9,8 @@ from schemas.avro.varints import encode_long
 from schemas.bounds import MAX_RECORD
 from schemas.records import AudienceUser
 
-USERS_PER_BLOCK = 1000
-"""Users that are encoded in one go: less than a millisecond, so that others get their turn in between."""
+USERS_PER_BLOCK = 500
+"""Users of a block, and those that are encoded in one go: less than a millisecond, so that others get their turn."""
 
 MAX_BLOCK = MAX_RECORD // 8
 """Bytes of a block, so that records can be filled well."""
@@ -32,8 +32,24 @@ def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_BLOCK) -> Ite
 
     Pause between blocks to let others work.
     """
-    for start in range(0, len(users), USERS_PER_BLOCK):
-        yield from _halved(encode_users(users[start : start + USERS_PER_BLOCK]), max_size)
+    starts = range(0, len(users), USERS_PER_BLOCK)
+    for blocks in cut((encode_users(users[start : start + USERS_PER_BLOCK]) for start in starts), max_size):
+        yield from blocks
+
+
+def cut(encoded: Iterable[Sequence[bytes]], max_size: int = MAX_BLOCK) -> Iterator[list[UserBlock]]:
+    """Cut encoded users into blocks, and return those that are full after each portion, in the end the rest.
+
+    Where they are cut depends on the users alone: the same users become the same records, however they came.
+    """
+    waiting: list[bytes] = []
+    for portion in encoded:
+        waiting += portion
+        full = len(waiting) - len(waiting) % USERS_PER_BLOCK
+        starts = range(0, full, USERS_PER_BLOCK)
+        yield [block for start in starts for block in _halved(waiting[start : start + USERS_PER_BLOCK], max_size)]
+        del waiting[:full]
+    yield list(_halved(waiting, max_size)) if waiting else []
 
 
 def _halved(encoded: Sequence[bytes], max_size: int) -> Iterator[UserBlock]:
