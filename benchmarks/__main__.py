@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import structlog
 
 from benchmarks.bulkhead import measure_bulkhead
+from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
+from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
@@ -24,6 +26,8 @@ from streams.client.settings import KafkaSettings
 
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "ingest": measure_ingest,
+    "ingest_memory": measure_ingest_memory,
+    "codec": measure_codec,
     "transform": measure_transform,
     "rows": measure_rows,
     "sandbox": measure_sandbox,

@@ -179,12 +179,14 @@ async def sink() -> AsyncIterator[tuple[str, int]]:
     assert process.stdin is not None  # noqa: S101 -- a pipe
     assert process.stdout is not None  # noqa: S101 -- a pipe
     try:
-        port = int(await asyncio.wait_for(process.stdout.readline(), READY_LIMIT))
+        async with asyncio.timeout(READY_LIMIT):
+            port = int(await process.stdout.readline())
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), STOP_LIMIT)
+            async with asyncio.timeout(STOP_LIMIT):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
