@@ -20,13 +20,16 @@ from schemas.validity import is_name, trimmed
 MOST_CHANNELS = 20
 """Names of targets that are compared with ours, where one is wrong."""
 
-QUERY = ("disablePrefix", "sync", "detail", "channels")
+QUERY = ("disablePrefix", "sync", "detail", "channels", "mode")
+_MODES = ("add", "remove")
 _INSTEAD = dict.fromkeys(("channels", "channel"), "channels, separated by commas")
 _NEAR = (*QUERY, "channel")
 """The singular is a slip of its own; whoever writes it and slips means `channels`."""
 
 _CHANNELS = re.compile(r"\bchannels\s*[=:]", re.IGNORECASE)
 _WITHIN = "it stands within another name or value of the query; send ?channels=facebook,tiktok, & before what follows"
+_MODE = re.compile(r"\bmode\b", re.IGNORECASE)
+_REMOVE = re.compile(r"\bmode\s*[=:]\s*remove\b", re.IGNORECASE)
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _TYPES = ("custom", "primary")
@@ -45,6 +48,8 @@ class RequestForm:
     sync: bool
     detail: bool
     channels: list[str] | None
+    removes: bool
+    """Whether users are to leave the audience."""
     ignored: tuple[Ignored, ...]
     """Names of the query and of parts that nobody knows."""
 
@@ -72,10 +77,13 @@ def parse_request(
         sync=_boolean("sync", query, faults),
         detail=_boolean("detail", query, faults),
         channels=_channels(query, targets, faults),
+        removes=_removes(query, faults),
         ignored=_ignored(query, form),
     )
-    faults.found += _almost(query, _NEAR, "query", with_slips=True)
+    named = [name for name, value in query.items() if not _is_another_word(name, value)]
+    faults.found += _almost(named, _NEAR, "query", with_slips=True)
     faults.found += _hidden_channels(query, form)
+    faults.found += _hidden_mode(query, form)
     if batch.sequence > batch.total_batches:
         faults.add("batch.sequence", "send a number that is not above totalBatches")
     return (None if faults.found else request), faults.found
@@ -103,6 +111,26 @@ def _hidden_channels(query: MultiMapping[str], form: Form) -> list[str]:
     is_part = any(meant(name, ("channels", "channel"), with_slips=False) for name in form.ignored)
     faults = ["channels: it came as a part; send it in the query, separated by commas"] if is_part else []
     return faults + ([f"channels: {_WITHIN}"] if is_within else [])
+
+
+def _is_another_word(name: str, value: str) -> bool:
+    """Tell whether a name is a slip of `mode` only by chance, such as `code` or `node`: its value is no mode's slip."""
+    is_slip = meant(name, _NEAR, with_slips=True) == "mode" and bare(name)[0].casefold() != "mode"
+    return is_slip and meant(value, _MODES, with_slips=True) is None
+
+
+def _hidden_mode(query: MultiMapping[str], form: Form) -> list[str]:
+    """Return a fault where `mode` stands where it says nothing: who was to leave would be added."""
+    is_within = any(
+        (_MODE.search(name) and meant(value, ("remove",), with_slips=True)) or _REMOVE.search(f"{name} {value}")
+        for name, value in query.items()
+        if bare(name)[0].casefold() != "mode"
+    )
+    is_part = any(meant(name, ("mode",), with_slips=False) for name in form.ignored)
+    faults = ["mode: it came as a part; send it in the query"] if is_part else []
+    return faults + (
+        ["mode: it stands within another name or value of the query; send ?mode=remove"] if is_within else []
+    )
 
 
 def _ignored(query: MultiMapping[str], form: Form) -> tuple[Ignored, ...]:
@@ -165,6 +193,15 @@ def _boolean(field_name: str, query: MultiMapping[str], faults: _Faults) -> bool
     if value is None:
         faults.add(field_name, "send true, false, 1 or 0")
     return bool(value)
+
+
+def _removes(query: MultiMapping[str], faults: _Faults) -> bool:
+    values = query.getall("mode", [])
+    if len(values) > 1:
+        faults.add("mode", "send it once")
+    if values and values[0] not in _MODES:
+        faults.add("mode", "send add or remove")
+    return values[:1] == ["remove"]
 
 
 def _channels(query: MultiMapping[str], targets: Sequence[Target], faults: _Faults) -> list[str] | None:

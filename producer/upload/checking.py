@@ -19,6 +19,8 @@ from schemas.avro.blocks import UserBlock
 from schemas.records import AudienceBatch
 from schemas.target import Target
 
+NO_REMOVALS = "mode: accounts can't take users out yet; nothing was written, and nobody was added or removed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
@@ -61,6 +63,8 @@ class Checker:
         request, faults = parse_request(form, batch, query, self.targets)
         if request is None:
             raise refused(400, *faults)
+        if request.removes:
+            raise refused(503, NO_REMOVALS)
         if users.count > self.max_users:
             raise refused(413, f"users: send at most {self.max_users} in a batch")
         ignored = request.ignored + unknown + users.unknown
