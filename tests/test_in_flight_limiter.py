@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.records.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.records.retry_schedule import Schedule
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record

@@ -13,6 +13,7 @@ from consumer.account.side_by_side import side_by_side
 from consumer.account.state_announcer import StateAnnouncer
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
+from consumer.delivery.rows_in_flight import RowsInFlight
 from consumer.records.record_handler import Handler
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import REAL_TIME, Time
@@ -22,6 +23,7 @@ from providers.installed import open_account, open_session, rates_of
 from providers.kit.errors import PlatformError, ThrottleError, platform_error
 from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
+from providers.kit.rows.row_groups import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.error_words import KAFKA_WORDS, VOCABULARY
@@ -103,6 +105,7 @@ async def opened_runtime(
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
+        warm_up(provider, with_attributes=serving.with_attributes)
         following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
         directory, states = await side_by_side(
             stack.enter_async_context(following),
@@ -131,7 +134,7 @@ async def opened_runtime(
             policy=serving.policy,
             time=time,
             audiences=audiences,
-            preparing=asyncio.Lock(),
+            in_flight=RowsInFlight(),
             with_attributes=serving.with_attributes,
             search_calls=settings.search_calls,
         )

@@ -13,7 +13,7 @@ from consumer.account.runtime import Account, Deployment, Serving, now, opened_r
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.account.side_by_side import side_by_side
-from consumer.records.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
 from consumer.records.retry_reader import RetryReader
 from consumer.records.runner import Runner
@@ -104,7 +104,7 @@ async def _open(
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
-        limiter = InFlightLimiter(account.settings.slots + SPARE, settings.in_flight)
+        limiter = InFlightLimiter(account.settings.slots + SPARE, settings.decoded)
         retries = RetryReader(
             handler=runtime.handler,
             pointers=pointers,

@@ -1,13 +1,14 @@
 """Bring the users of one record to one platform account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
+from consumer.delivery.rows_in_flight import RowsInFlight
 from consumer.retries.attempts import Attempts, History
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
@@ -33,7 +34,7 @@ class Delivery:
     policy: RetryPolicy
     time: Time
     audiences: Audiences
-    preparing: asyncio.Lock
+    in_flight: RowsInFlight
     with_attributes: bool = True
     """Whether what membership does not need goes to the platform, too."""
     search_calls: int = 300
@@ -52,10 +53,10 @@ class Delivery:
         Return what happened to each; the platform's errors are in there. Users that an earlier try settled by its
         `history` are counted and not sent again.
 
-        1. Make rows; unusable users are rejected. 2. Find or create the audience. 3. Send all groups of rows
-        at once, as slots and pace allow; look for rows that the platform refuses. `notice` is awaited when a call is
-        to be tried again. Before each call `is_wanted` is asked whether the record is still ours; the outcome of
-        one that is not says so.
+        1. Make rows, and wait until there is room for them; unusable users are rejected. 2. Find or create the
+        audience. 3. Send all groups of rows at once, as slots and pace allow; look for rows that the platform refuses.
+        `notice` is awaited when a call is to be tried again. Before each call `is_wanted` is asked whether the record
+        is still ours; the outcome of one that is not says so.
         """
         numbered = enumerate(batch.users, start=batch.first_index)
         chosen = [(index, user) for index, user in numbered if only is None or index in only]
@@ -76,24 +77,22 @@ class Delivery:
             history=history,
             is_wanted=is_wanted,
         )
-        made = _still_open(await self._make_rows(chosen), history.progress)
-        outcome.repaired, outcome.dropped = made.repaired, made.dropped
-        for index, rejection in made.rejected:
-            outcome.reject(index, rejection)
-        if made.rows:
-            name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
-            await self._send_all(batch, name, made, attempts, outcome)
+        async with self.in_flight.held(self._rows(chosen, history.progress)) as made:
+            outcome.repaired, outcome.dropped = made.repaired, made.dropped
+            for index, rejection in made.rejected:
+                outcome.reject(index, rejection)
+            if made.rows:
+                name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
+                await self._send_all(batch, name, made, attempts, outcome)
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
         return outcome
 
-    async def _make_rows(self, users: Sequence[tuple[int, AudienceUser]]) -> Rows:
-        """One record after the other, so that the first can be under way while the next is prepared."""
+    def _rows(self, users: Sequence[tuple[int, AudienceUser]], progress: Progress | None) -> Iterator[Rows]:
+        """Make rows in turns, the last of which has those of users that no earlier try settled."""
         made = Rows()
-        async with self.preparing:
-            for grown in make_rows(self.provider, users, with_attributes=self.with_attributes):
-                made = grown
-                await asyncio.sleep(0)
-        return made
+        for made in make_rows(self.provider, users, with_attributes=self.with_attributes):
+            yield made
+        yield _still_open(made, progress)
 
     async def _send_all(
         self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, outcome: Outcome

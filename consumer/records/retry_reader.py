@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from consumer.records.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import RetryPointerWriter, log_named
 from consumer.records.retry_schedule import Entry, Schedule

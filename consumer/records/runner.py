@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 from dataclasses import dataclass
 
+from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.delivery.outcome import Job
-from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import history_of, next_pointer
 from consumer.records.retry_reader import RetryReader

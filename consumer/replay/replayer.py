@@ -12,8 +12,8 @@ from consumer.account.service import SPARE
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
+from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
-from consumer.records.in_flight_limiter import InFlightLimiter
 from consumer.records.record_handler import Handler, told
 from consumer.retries.attempts import History
 from consumer.retries.retry_policy import RetryPolicy
@@ -131,7 +131,7 @@ async def replay(
         observer.begun(reader.finished_before)
         breaker = runtime.handler.delivery.breaker
         parked = await stack.enter_async_context(running(_look_at(runtime.handler.delivery, observer)))
-        limiter = InFlightLimiter(slowed.settings.slots + SPARE, settings.in_flight)
+        limiter = InFlightLimiter(slowed.settings.slots + SPARE, settings.decoded)
         replayer = Replayer(handler=runtime.handler, reader=reader, order=order, limiter=limiter, observer=observer)
         await tended(
             replayer.run(), (*runtime.background, parked, watch.watching), replayer.stop, breaker, settings.finishing

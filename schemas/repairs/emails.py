@@ -9,9 +9,9 @@ from schemas.repairs.cells import Cell, emptiness, is_hash, is_other_hash, of_us
 
 # Ordinary addresses, nearly all of them, are told at sight; the library takes some thirty times as long.
 _ATOM, _LABEL = "[A-Za-z0-9_+-]++", "[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
-_RESERVED = "|".join(re.escape(name) for name in SPECIAL_USE_DOMAIN_NAMES)
+RESERVED = "|".join(re.escape(name) for name in SPECIAL_USE_DOMAIN_NAMES)
 _ORDINARY = re.compile(
-    rf"\s*(?={_ATOM}.{{0,60}}$){_ATOM}(?:\.{_ATOM})*+@(?:{_LABEL}\.)++(?!(?i:{_RESERVED})\s*$)[A-Za-z]{{2,}}\s*"
+    rf"\s*(?={_ATOM}.{{0,60}}$){_ATOM}(?:\.{_ATOM})*+@(?:{_LABEL}\.)++(?!(?i:{RESERVED})\s*$)[A-Za-z]{{2,}}\s*"
 )
 _SHORT = 64
 """Characters up to which neither a local part (64), a label (63) nor the whole (254) can be too long."""

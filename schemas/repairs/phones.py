@@ -16,6 +16,9 @@ from schemas.repairs.cells import (
 )
 
 _ORDINARY = re.compile(r"\s*\+?[0-9 ()-]{7,24}\s*")
+_DOTTED = re.compile(r"\+?[0-9(](?=[^.]*\.[^.]*\.)[0-9 ().-]{6,23}")
+"""The same with dots, two or more: one may be a decimal point."""
+
 _TAILED = re.compile(r".*[(]\d{1,3}[)]\s*")
 
 _LABEL = re.compile(r"[^\d+(]*[^\W\d][^\d+(]*(?:\d{1,2}\s*:\s*)?(?=[+(\d])")
@@ -64,8 +67,9 @@ _LONGEST = 100
 
 
 def is_ordinary(text: str) -> bool:
-    """Tell whether a text is a number that needs no second look: digits, blanks, brackets and hyphens behind a `+`."""
-    return _ORDINARY.fullmatch(text) is not None and not (text[-1:] == ")" and _TAILED.fullmatch(text))
+    """Tell whether a text is a number that needs no second look: digits in plain punctuation behind a `+`."""
+    is_plain = _ORDINARY.fullmatch(text) or _DOTTED.fullmatch(text)
+    return is_plain is not None and not (text[-1:] == ")" and _TAILED.fullmatch(text))
 
 
 @lru_cache(maxsize=4096)

@@ -1,13 +1,13 @@
 """One user as the person meant it: the repairs that come before any platform's rule, the same for all platforms."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from schemas.records import AudienceUser, Purchase
+from schemas.records import AudienceUser
 from schemas.repairs import emails, phones, places
 from schemas.repairs.cells import Cell, emptiness, is_other_hash, unwrapped, without_exponent, without_invisible
 
@@ -54,7 +54,7 @@ def repair(user: AudienceUser) -> Repaired:
             dropped.append((field, cell.fault))
         elif cell.text:
             repaired += [f"{field}: {kind}" for kind in cell.repairs]
-    if user.purchase is not None and (fault := _fault_of_currency(user.purchase)):
+    if user.purchase is not None and (fault := fault_of_currency(user.purchase.currency)):
         changes["purchase"] = msgspec.structs.replace(user.purchase, currency=None)
         dropped.append(("purchase.currency", fault))
     return Repaired(msgspec.structs.replace(user, **changes), tuple(repaired), tuple(dropped))
@@ -70,7 +70,7 @@ def _is_ordinary(user: AudienceUser) -> bool:
         and (user.last_name is None or _is_name(user.last_name) is not None)
         and (user.country is None or _is_country(user.country) is not None)
         and (user.postal_code is None or places.is_ordinary(user.postal_code, user.country))
-        and (user.purchase is None or _fault_of_currency(user.purchase) is None)
+        and (user.purchase is None or fault_of_currency(user.purchase.currency) is None)
     )
 
 
@@ -90,6 +90,20 @@ def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
         yield "country", "country", text, _repaired_country(text)
     if (text := user.postal_code) and not places.is_ordinary(text, user.country):
         yield "postalCode", "postal_code", text, places.repaired_postal_code(text, user.country)
+
+
+def settled(field: str, text: str, country: str | None) -> str | None:
+    """Return a text as `repair` leaves it, where nothing is to be told of that; empty where it leaves none, else None.
+
+    `country` is the user's, as uploaded.
+    """
+    is_ordinary, repaired = _TEXTS[field]
+    if not text or is_ordinary(text, country):
+        return text
+    cell = repaired(text, country)
+    if cell.fault or (cell.text and cell.repairs):
+        return None
+    return text if cell.text == text else cell.text if cell.text and cell.text.strip() else ""
 
 
 @lru_cache(maxsize=4096)
@@ -122,6 +136,18 @@ def _repaired_country(text: str) -> Cell:
     return cell.dropped(fault) if fault else cell
 
 
-def _fault_of_currency(purchase: Purchase) -> str | None:
+def fault_of_currency(currency: str | None) -> str | None:
     """Return why a purchase's currency is dropped, None where it stays."""
-    return None if purchase.currency is None or _is_currency(purchase.currency) else emptiness(purchase.currency)
+    return None if currency is None or _is_currency(currency) else emptiness(currency)
+
+
+_TEXTS: Mapping[str, tuple[Callable[[str, str | None], object], Callable[[str, str | None], Cell]]] = {
+    "email": (lambda text, _: emails.is_ordinary(text), lambda text, _: emails.repaired_email(text)),
+    "phone": (lambda text, _: phones.is_ordinary(text), lambda text, _: phones.repaired_phone(text)),
+    "edgeTagId": (lambda text, _: _is_id(text), lambda text, _: _repaired_id(text)),
+    "firstName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
+    "lastName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
+    "country": (lambda text, _: _is_country(text), lambda text, _: _repaired_country(text)),
+    "postalCode": (places.is_ordinary, places.repaired_postal_code),
+}
+"""By field what tells whether a text needs no second look, and what it becomes where it does."""

@@ -29,7 +29,11 @@ AUDIENCE_ID = Known("audience_id")
 CELL = Known("cell")
 """A filled cell of a row, within `Body.cell`."""
 
-_EMPTY = msgspec.Raw(b'""')
+_EMPTY = b'""'
+_MARK = msgspec.Raw(b"\0")
+"""Stands for a cell where none of JSON can: it has this sign in texts only, and escaped there."""
+
+_decode_cells = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
 
 
@@ -57,12 +61,18 @@ class Body:
 
         Raises KeyError for a hole that nothing is known of, ValueError where what goes as a number is none.
         """
-        data = rows if self.cell is None else [self._cells(row, known) for row in rows]
+        data = rows if self.cell is None else self._wrapped(rows, known)
         return _filled(self.shape, {**known, "rows": data})
 
-    def _cells(self, row: msgspec.Raw, known: Mapping[str, object]) -> list[object]:
-        cells = msgspec.json.decode(row, type=list[msgspec.Raw])
-        return [self.empty if cell == _EMPTY else _filled(self.cell, {**known, "cell": cell}) for cell in cells]
+    def _wrapped(self, rows: Sequence[msgspec.Raw], known: Mapping[str, object]) -> list[msgspec.Raw]:
+        """Return rows with their cells wrapped: what surrounds a cell is the same for all of a call."""
+        around = msgspec.json.encode(_filled(self.cell, {**known, "cell": _MARK})).split(bytes(_MARK))
+        empty = msgspec.json.encode(self.empty)
+        made = []
+        for row in rows:
+            cells = map(bytes, _decode_cells(row))
+            made.append(msgspec.Raw(b"[%b]" % b",".join(empty if one == _EMPTY else one.join(around) for one in cells)))
+        return made
 
 
 def _filled(shape: object, known: Mapping[str, object]) -> object:

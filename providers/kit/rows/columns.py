@@ -27,6 +27,9 @@ PURCHASE: Mapping[str, str] = {
 
 TEXTS = tuple(name for name in FIELDS if name != "purchase")
 
+REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
+"""Fields whose values many users have."""
+
 
 class DeclarationError(TypeError):
     """A declaration of rows contradicts itself."""

@@ -6,22 +6,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from providers.kit.rows.columns import FIELDS, PURCHASE, TEXTS, Column, Form, RowTemplate
-from providers.kit.rows.normalisers import HASH_LENGTH, LONGEST_REMEMBERED, as_hash, sha256_hex
+from providers.kit.rows.bulk.row_maker import bulk_maker
+from providers.kit.rows.columns import FIELDS, PURCHASE, REPEATED, TEXTS, Column, RowTemplate
+from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.shapes import EMPTY, Values, builder, reader
-from providers.kit.rows.steps import chain, fault_of, form_of_hash
+from providers.kit.rows.shapes import EMPTY, NOTHING, Values, builder, reader
+from providers.kit.rows.steps import Finish, fault_of, finisher
 from providers.kit.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 
-REMEMBERED = 8192
-"""Values of a field that repeats, such as a country, whose cells are kept."""
-
-REPEATED = frozenset({"firstName", "lastName", "country", "postalCode"})
-
 _Cell = Callable[[AudienceUser, str | None], object]
-_Finish = Callable[[str, str | None], str]
 
 Made = tuple[object, Sequence[Rejection]]
 """A user's row, or why there is none, and which values the row lacks, each with the reason."""
@@ -39,7 +34,8 @@ class _TextColumn(NamedTuple):
 class RowMaker:
     """A template, compiled for one account's settings; of bare rows where attributes are left out.
 
-    `make` is pure. `columns` are those that are switched on, in the row's order, `names` what the platform calls them.
+    `make` is pure. `make_many` makes at once those rows that need no second look, as JSON, and leaves the others to it.
+    `columns` are those that are switched on, in the row's order, `names` what the platform calls them.
     """
 
     def __init__(self, template: RowTemplate, settings: AccountSettings, *, with_attributes: bool = True) -> None:
@@ -47,6 +43,7 @@ class RowMaker:
         self.columns = columns = _switched_on(template, settings)
         self.names = tuple(column.name for column in columns)
         self.make = _maker(template, columns, settings, with_attributes=with_attributes)
+        self.make_many = bulk_maker(template, columns, settings, with_attributes=with_attributes)
         self._read = reader(template.row, columns)
 
     def identifiers(self, row: object) -> list[str]:
@@ -174,10 +171,6 @@ def _cell(column: Column, settings: AccountSettings) -> _Cell:
     return _plain_id_cell(column.field or "") if is_id else _plain_cell(column.field or "")
 
 
-NOTHING: Sequence[object] = (None, EMPTY, (), [], {})
-"""What a provider's function returns where there is nothing for a column."""
-
-
 def _computed_cell(value: Callable[[AudienceUser, AccountSettings], object], settings: AccountSettings) -> _Cell:
     def cell(user: AudienceUser, country: str | None) -> object:
         del country
@@ -218,7 +211,7 @@ def _plain_cell(field: str) -> _Cell:
 
 def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
     text_of = attrgetter(FIELDS[column.field or ""])
-    finish = _finish(column, settings)
+    finish = finisher(column, settings)
     if column.field in REPEATED and column.form != "plain":
         return _remembering_cell(text_of, finish, by_country=any(rule.by_country for rule in column.rules))
 
@@ -229,7 +222,7 @@ def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
     return cell
 
 
-def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Finish, *, by_country: bool) -> _Cell:
+def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: Finish, *, by_country: bool) -> _Cell:
     """Return a cell that keeps what it made of texts; all is forgotten when it is full, which costs least."""
     known: dict[object, str] = {}
 
@@ -248,22 +241,3 @@ def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: _Fi
         return found
 
     return cell
-
-
-def _finish(column: Column, settings: AccountSettings) -> _Finish:
-    """Return the way of a text through a column's rules to what goes out."""
-    step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
-
-    def finish(text: str, country: str | None) -> str:
-        if len(text) >= HASH_LENGTH and hashed != "text" and (given := as_hash(text)):
-            return EMPTY if hashed == "refused" else form_of_hash(given, column.form)
-        left = step(text, country)
-        return finished(left) if left else EMPTY
-
-    return finish
-
-
-def _finished(form: Form) -> Callable[[str], str]:
-    if form == "sha256":
-        return sha256_hex
-    return str if form == "plain" else lambda text: form_of_hash(sha256_hex(text), form)

@@ -15,13 +15,18 @@ from providers.kit.rows.numbering_plans import (
     has_trunk_zero,
     is_country_code,
     is_mobile,
+    is_valid_in,
     is_valid_phone,
     without_trunk,
 )
+from providers.kit.rows.phone_metadata import COUNTRY_CODES, PUNCTUATION, national, plain_form
 from schemas.countries import alpha_2
 from schemas.repairs.cells import Cell, is_hash, of_usual_digits, of_usual_width, without_invisible
 
 HASH_LENGTH = 64
+REMEMBERED = 8192
+"""Values of a field that repeats, such as a country, of which is remembered what they became."""
+
 LONGEST_REMEMBERED = 64
 """Characters of a value of which is remembered what it became: longer ones are rare, and memory has a bound."""
 
@@ -32,6 +37,7 @@ _INTERNATIONAL = re.compile(r"\s*\(?\s*(?:\+\s*00|\+|00)(.*)", re.DOTALL)
 _EXIT_CODE = re.compile(r"\s*(?:00|01[01])")
 """What may be dialled before a country code; which of them is, the region tells."""
 
+_first_piece = re.compile(r"[ ()./-]*([0-9]+)").match
 _PIECES = re.compile(r"[0-9]+")
 _OTHERS = re.compile(r"[^0-9]+")
 _ONE_PIECE = 6
@@ -87,16 +93,30 @@ def phone(text: str, *regions: str | None) -> str | None:
     in the first region that is not None, an alpha-2 code, or with a `+` before it. Where it is both, and nothing tells
     which, it is None.
     """
-    if _CLEAN_E164.fullmatch(text):
+    if text[:1] == "+" and _CLEAN_E164.fullmatch(text):
         return without_trunk(text)
+    region = next(filter(None, regions), None)
+    if region and (found := _plain_phone(text, region)):
+        return found
     read = _slow_phone if len(text) <= LONGEST_REMEMBERED else _slow_phone.__wrapped__
-    return read(text, next((region.upper() for region in regions if region), None))
+    return read(text, region and region.upper())
 
 
 def forget_phones() -> None:
     """Empty the cache of numbers that were read, as benchmarks need."""
     _slow_phone.cache_clear()
-    is_valid_phone.cache_clear()
+
+
+def _plain_phone(text: str, region: str) -> str | None:
+    """Return a number as it is mostly dialled in a region, where it can be none of abroad; None for any other."""
+    form, first = plain_form(region), _first_piece(text)
+    if form is None or first is None:
+        return None
+    piece = first[1]
+    if piece[0] != "0" and (len(piece) >= _ONE_PIECE or piece in COUNTRY_CODES) and _somebodys(_abroad(text)):
+        return None
+    number = form.number(text.encode(errors="replace").translate(None, PUNCTUATION))
+    return number and form.plus_code + number
 
 
 @lru_cache(maxsize=65536)
@@ -124,14 +144,14 @@ def _read(text: str, region: str | None) -> str | None:
     In its country, else abroad. Where both are: who writes it without the 0 that is dialled within the country and with
     the country's own code means it so; that it should be a landline here and a mobile abroad is left open.
     """
-    national = region and (_in_region(text, region) or _somebodys(_without_former_trunk(text, region)))
+    here = region and (_in_region(text, region) or _somebodys(_without_former_trunk(text, region)))
     abroad = _somebodys(_abroad(text))
-    if not national or not abroad or not region:
-        return national or abroad
+    if not here or not abroad or not region:
+        return here or abroad
     own = phonenumbers.country_code_for_region(region)
     if abroad.startswith(f"+{own}") and has_trunk_zero(region):
         return abroad
-    return None if has_trunk_zero(region) and is_mobile(abroad) and not is_mobile(national) else national
+    return None if has_trunk_zero(region) and is_mobile(abroad) and not is_mobile(here) else here
 
 
 def _somebodys(number: str | None) -> str | None:
@@ -140,13 +160,14 @@ def _somebodys(number: str | None) -> str | None:
 
 def _in_region(text: str, region: str) -> str | None:
     """Read a number as it is dialled in a region; None where it is nobody's."""
+    if found := national(text, region):
+        return found
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if phonenumbers.is_valid_number_for_region(parsed, region) or phonenumbers.is_valid_number(parsed):
-        return _digits(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-    return None
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return _digits(number) if is_valid_in(number, region) else None
 
 
 def _without_former_trunk(text: str, region: str) -> str | None:

@@ -1,13 +1,15 @@
 """What numbering plans say of a phone number: its country, what is no part of it, whether it can be anybody's."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import groupby
 
 import phonenumbers
 
+from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, is_anybodys, is_of_region
 from schemas.countries import alpha_2
-
-_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+from schemas.repairs.ordinary import found_in_lines, in_lines
 
 _TRUNKS: Mapping[str, str] = {
     "1": "01",
@@ -41,15 +43,12 @@ def parse_region(value: object) -> object:
 
 def is_country_code(digits: str) -> bool:
     """Tell whether digits are a country code."""
-    return digits in _CODES
+    return digits in COUNTRY_CODES
 
 
 def country_code(number: str) -> str:
-    """Return the country code of `+` and digits, empty where there is none; none begins with another."""
-    for end in (2, 3, 4):
-        if (code := number[1:end]) in _CODES:
-            return code
-    return ""
+    """Return the country code of `+` and digits, empty where there is none."""
+    return code_before(number[1:4])
 
 
 def has_possible_length(number: str) -> bool:
@@ -90,6 +89,31 @@ def without_trunk(number: str) -> str:
     return _mended(number, code, national)
 
 
+def ordinary_numbers(texts: Sequence[str]) -> Sequence[bytes]:
+    """Return numbers in E.164 that `without_trunk` leaves as they are, each in its place; empty bytes for any other."""
+    return found_in_lines(_ordinary().findall, in_lines(texts), texts)
+
+
+@cache
+def _ordinary() -> re.Pattern[bytes]:
+    """Return the pattern of one line: a country code, and no digit behind it that may be dialled within it only."""
+    trunk_of = {code: _TRUNKS.get(code, "0") for code in sorted(COUNTRY_CODES - {_ARGENTINA})}
+    kinds = [
+        rf"{_any_of([code for code, of in trunk_of.items() if of == trunks])}(?![{trunks}])"
+        for trunks in sorted(set(trunk_of.values()))
+    ]
+    kinds.append(rf"{_ARGENTINA}(?!0|[0-9]{{{_ARGENTINE + 1}}})")
+    line = rf"(\+(?=[0-9]{{7,15}}\n)(?:{'|'.join(kinds)})[0-9]++)\n|[^\n]*+\n"
+    return re.compile(line.encode())
+
+
+def _any_of(codes: Collection[str]) -> str:
+    """Return a pattern of sorted codes that looks at each digit once."""
+    if "" in codes:
+        return ""
+    return f"(?:{'|'.join(first + _any_of([code[1:] for code in of]) for first, of in groupby(codes, lambda c: c[0]))})"
+
+
 @lru_cache(maxsize=4096)
 def _mended(number: str, code: str, national: str) -> str:
     if is_valid_phone(number):
@@ -121,21 +145,14 @@ def _is_possible(number: str) -> bool:
     return kept and phonenumbers.is_possible_number(parsed)
 
 
-@lru_cache(maxsize=65536)
 def is_valid_phone(number: str) -> bool:
     """Tell whether a number, `+` and digits, can be somebody's by the numbering plans.
 
     Nothing is read into it: a 0 that is dialled only within the country makes it invalid.
     """
-    code = country_code(number)
-    national = number[1 + len(code) :]
-    zeros = len(national) - len(national.lstrip("0"))
-    if not code or zeros == len(national):
-        return False
-    parsed = phonenumbers.PhoneNumber(
-        country_code=int(code),
-        national_number=int(national),
-        italian_leading_zero=True if zeros else None,
-        number_of_leading_zeros=zeros if zeros > 1 else None,
-    )
-    return phonenumbers.is_valid_number(parsed)
+    return is_anybodys(number)
+
+
+def is_valid_in(number: str, region: str) -> bool:
+    """Tell whether a number, `+` and digits, can be somebody's by a region's plan or any other's."""
+    return is_of_region(number, region) or is_anybodys(number)

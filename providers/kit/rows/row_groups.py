@@ -1,5 +1,6 @@
 """From users to groups of rows that keep a platform's limits."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,9 @@ import msgspec
 import structlog
 
 from providers.kit.provider import AnyProvider, Limits, Provider
+from providers.kit.rows.bulk.phone_preparation import prepared
+from providers.kit.rows.bulk.row_maker import BulkRows, MakeMany, no_rows
+from providers.kit.rows.bulk.turn import Turn
 from providers.kit.rows.interpreter import Made
 from providers.kit.rows.rejection_reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
 from schemas.records import AudienceUser
@@ -18,6 +22,18 @@ from schemas.tracebacks import place_of
 log = structlog.get_logger()
 
 _encoder = msgspec.json.Encoder()
+
+NOBODY = AudienceUser(
+    edge_tag_id="edge-0",
+    email="nobody@example.com",
+    phone="+0",
+    first_name="No",
+    last_name="Body",
+    country="us",
+    postal_code="0",
+)
+FEW, MANY = 25, 250
+"""Users whose rows are made at once: few at first and where that takes longer than a turn, many otherwise."""
 
 
 @dataclass(slots=True)
@@ -56,27 +72,49 @@ class RowGroup:
 
 
 def make_rows(
-    provider: AnyProvider, users: Iterable[tuple[int, AudienceUser]], *, with_attributes: bool = True, step: int = 250
+    provider: AnyProvider,
+    users: Iterable[tuple[int, AudienceUser]],
+    *,
+    with_attributes: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Rows]:
-    """Turn users into rows; yields the same growing Rows after each `step` users, for others to have a turn.
+    """Turn users into rows; yields the same growing Rows after each turn, for others to have theirs.
 
+    1. What users' numbers need is compiled. 2. Rows are made at once, of fewer users where that takes long. 3. Those
+    that need a second look are made one by one.
     Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
     row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
     """
     making = _Making(row_function(provider, with_attributes=with_attributes), provider.limits.row, with_attributes)
-    numbered = iter(users)
-    while some := list(islice(numbered, step)):
-        for index, user in some:
-            making.add(index, user)
+    make_many = bulk_function(provider, with_attributes=with_attributes)
+    turn, numbered, count = Turn(clock), iter(users), FEW
+    while some := list(islice(numbered, count)):
+        alone = [user for _, user in some]
+        for _ in prepared(alone, provider.settings.default_region):
+            yield making.made
+            turn.begin()
+        ordinary = make_many(alone, turn.is_over)
+        count = max(FEW, count // 2) if turn.is_over() else min(MANY, 2 * count)
+        for _ in making.add_all(some, ordinary, turn):
+            yield making.made
         yield making.made
+        turn.begin()
     for place, count in making.bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
 
 
+def warm_up(provider: AnyProvider, *, with_attributes: bool) -> None:
+    """Make what all rows need and what is made but once: tables, patterns, the template's code."""
+    for _ in prepared([NOBODY], provider.settings.default_region):
+        pass
+    for user in (NOBODY, msgspec.structs.replace(NOBODY, email="nobody@bücher.example.com")):
+        repair(user)
+        bulk_function(provider, with_attributes=with_attributes)([user])
+
+
 def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
     """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
-    own, common = type(provider), Provider
-    if own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out:
+    if _is_by_template(provider):
         return provider.maker.make if with_attributes else provider.bare_maker.make
     row_of = provider.row if with_attributes else provider.bare_row
 
@@ -85,6 +123,19 @@ def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[A
         return row, () if isinstance(row, Rejection) else list(provider.left_out(user, row))
 
     return by_hand
+
+
+def bulk_function(provider: AnyProvider, *, with_attributes: bool) -> MakeMany:
+    """Return what makes the ordinary ones of many rows at once, with None for each other; none where any is by hand."""
+    if _is_by_template(provider):
+        return provider.maker.make_many if with_attributes else provider.bare_maker.make_many
+    return no_rows
+
+
+def _is_by_template(provider: AnyProvider) -> bool:
+    """Tell whether a template says all of a provider's rows."""
+    own, common = type(provider), Provider
+    return own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +149,18 @@ class _Making:
     with_attributes: bool
     made: Rows = field(default_factory=Rows)
     bugs: Counter[str] = field(default_factory=Counter)
+
+    def add_all(self, users: Sequence[tuple[int, AudienceUser]], ordinary: BulkRows, turn: Turn) -> Iterator[None]:
+        """Add users' rows, those that are made already and those that are not; yields when a turn is over."""
+        for (index, user), row in zip(users, ordinary, strict=True):
+            if row is None or (self.most is not None and len(row) > self.most):
+                if turn.is_over():
+                    yield
+                    turn.begin()
+                self.add(index, user)
+            else:
+                self.made.rows.append(row)
+                self.made.indexes.append(index)
 
     def add(self, index: int, user: AudienceUser) -> None:
         """Add a user's row, or why there is none."""

@@ -1,11 +1,12 @@
 """The closed set of steps between a value as it was uploaded and the same as a platform wants it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows.numbering_plans import is_valid_phone
 from providers.kit.settings import AccountSettings
+from schemas.repairs.ordinary import LONGEST_ID
 
 Step = Callable[[str, str | None], str | None]
 """Turns a text into the next one, given the user's country as an alpha-2 code; nothing where it leaves nothing."""
@@ -40,20 +41,49 @@ class Rule:
     """Whether the user's country may change what it makes of a text, which is then not remembered for others."""
 
     when: When | None = None
+    change: Callable[[str], str | None] | None = field(default=None, repr=False)
+    """What it makes of a text, where that is all there is to know."""
+
+    drops: bytes = b""
+    """The sign that is all it takes from a number in E.164, where that is so."""
+
+    keeps: frozenset[str] = frozenset()
+    """Fields of which it changes an ordinary value in its form at most: case and blanks around it."""
+
+    settles: frozenset[str] = frozenset()
+    """Those of which it leaves an ordinary value in its usual form.
+
+    An address is in it trimmed and in lower case, an id and a number in E.164 as they are (`user_columns`).
+    """
 
     def only(self, setting: str, value: object = None) -> "Rule":
         """Return the same rule for accounts of which a setting is set, or has this value."""
         return replace(self, when=When(setting=setting, value=value))
 
 
-def _of_text(says: str, change: Callable[[str], str | None], fault: str | None = None) -> Rule:
+def _of_text(
+    says: str,
+    change: Callable[[str], str | None],
+    fault: str | None = None,
+    *,
+    keeps: Collection[str] = (),
+    settles: Collection[str] = (),
+) -> Rule:
     """Return a rule for which a text is all there is to know."""
 
     def step(text: str, country: str | None) -> str | None:
         del country
         return change(text)
 
-    return Rule(says=says, fault=fault, make=lambda _: step, by_country=False)
+    return Rule(
+        says=says,
+        fault=fault,
+        make=lambda _: step,
+        by_country=False,
+        change=change,
+        keeps=frozenset({*keeps, *settles}),
+        settles=frozenset(settles),
+    )
 
 
 def _phone_step(settings: AccountSettings) -> Step:
@@ -61,22 +91,28 @@ def _phone_step(settings: AccountSettings) -> Step:
     return lambda text, country: normalise.phone(text, country, region)
 
 
-TRIM = _of_text("trimmed", str.strip)
-LOWER = _of_text("lower case", lambda text: None if text.isspace() else text.lower())
+TRIM = _of_text("trimmed", str.strip, keeps=("email",), settles=("phone", "edgeTagId"))
+LOWER = _of_text(
+    "lower case", lambda text: None if text.isspace() else text.lower(), keeps=("email",), settles=("phone",)
+)
 UPPER = _of_text("capitals", lambda text: None if text.isspace() else text.upper())
-NO_SPACES = _of_text("without spaces", lambda text: "".join(text.split()))
-EMAIL = _of_text("trimmed, lower case", normalise.email, "not_an_email")
+NO_SPACES = _of_text(
+    "without spaces", lambda text: "".join(text.split()), keeps=("email",), settles=("phone", "edgeTagId")
+)
+EMAIL = _of_text("trimmed, lower case", normalise.email, "not_an_email", settles=("email",))
 NO_ALIASES = _of_text("without dots and `+suffix` before the @", normalise.without_aliases)
 GMAIL = _of_text("of Gmail addresses without dots and `+suffix`", normalise.gmail)
 PHONE = Rule(
     says="E.164, of its own country, the user's or `AUDIENCE_DEFAULT_REGION`",
     fault="not_a_phone",
     make=_phone_step,
+    keeps=frozenset({"phone"}),
+    settles=frozenset({"phone"}),
 )
 VALID_PHONE = _of_text(
     "only numbers that a numbering plan has", lambda text: text if is_valid_phone(text) else None, "not_a_phone"
 )
-NO_PLUS = _of_text("without `+`", lambda text: text.removeprefix("+"))
+NO_PLUS = replace(_of_text("without `+`", lambda text: text.removeprefix("+")), drops=b"+")
 NAME = _of_text("lower case, without punctuation", normalise.name, "no_letters")
 COUNTRY = _of_text("ISO 3166-1 alpha-2 in lower case, of codes and names", normalise.country, "not_a_country")
 POSTAL_CODE = Rule(
@@ -92,4 +128,5 @@ def at_most(characters: int) -> Rule:
         f"up to {characters} characters",
         lambda text: text if 0 < len(text) <= characters and not text.isspace() else None,
         "too_long",
+        settles=("edgeTagId",) if characters >= LONGEST_ID else (),
     )

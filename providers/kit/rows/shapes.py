@@ -8,6 +8,9 @@ from providers.kit.rows.columns import Cells, Column, Part, Together, is_list, p
 EMPTY = ""
 """What a column holds where there is nothing for it."""
 
+NOTHING: Sequence[object] = (None, EMPTY, (), [], {})
+"""What a provider's function returns where there is nothing for a column."""
+
 Values = list[object]
 """The cells of all columns that are switched on, in the template's order."""
 

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 
 from providers.kit.rows.columns import Column, Form
-from providers.kit.rows.normalisers import as_hash
+from providers.kit.rows.normalisers import HASH_LENGTH, as_hash, sha256_hex
 from providers.kit.rows.rules import Rule, Step
+from providers.kit.rows.shapes import EMPTY
 from providers.kit.settings import AccountSettings
 
 Walk = Callable[[str, str | None], Iterator[tuple[Rule, str | None]]]
 """Yields each rule that a text, of a user of a country, gets to, and what it leaves of it."""
+
+Finish = Callable[[str, str | None], str]
+"""Turns a text, of a user of a country, into what goes out; an empty text where the rules leave nothing."""
 
 
 def switched_on(column: Column, settings: AccountSettings) -> list[Rule]:
@@ -63,6 +67,25 @@ def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | 
         return next((rule.fault for rule in rules[passed:] if rule.fault), None)
 
     return fault
+
+
+def finisher(column: Column, settings: AccountSettings) -> Finish:
+    """Return the way of a text through a column's rules to what goes out; it may be empty."""
+    step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
+
+    def finish(text: str, country: str | None) -> str:
+        if len(text) >= HASH_LENGTH and hashed != "text" and (given := as_hash(text)):
+            return EMPTY if hashed == "refused" else form_of_hash(given, column.form)
+        left = step(text, country)
+        return finished(left) if left else EMPTY
+
+    return finish
+
+
+def _finished(form: Form) -> Callable[[str], str]:
+    if form == "sha256":
+        return sha256_hex
+    return str if form == "plain" else lambda text: form_of_hash(sha256_hex(text), form)
 
 
 def hash_in(column: Column, text: str) -> str | None:

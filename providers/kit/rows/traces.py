@@ -6,9 +6,9 @@ from operator import attrgetter
 
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows.columns import FIELDS, PURCHASE, Column
-from providers.kit.rows.interpreter import NOTHING
 from providers.kit.rows.normalisers import sha256_hex
 from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.shapes import NOTHING
 from providers.kit.rows.steps import fault_of, form_of_hash, hash_in, walk
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser

@@ -10,7 +10,7 @@ class InFlightLimiter:
     Decoded, a record takes some ten times its bytes; so bytes are bounded too. Alone, a record of any size fits.
     """
 
-    def __init__(self, records: int, size: int) -> None:
+    def __init__(self, records: float, size: int) -> None:
         self._limits = (records, size)
         self._taken = 0
         self._bytes = 0

@@ -1,0 +1,46 @@
+"""Rows of records that are with the platform, and the bodies that they become: bounded by bytes."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from consumer.delivery.in_flight_limiter import InFlightLimiter
+from providers.kit.rows.row_groups import Rows
+
+MOST = 16 * 1024 * 1024
+"""Bytes of rows and bodies that an account holds in a process, some eight large records."""
+
+COPIES = 2
+"""Times that a row is held: by itself, as the platform may refuse its call, and in the body of the call."""
+
+
+class RowsInFlight:
+    """Room for the rows of one account, given to records in the order in which they come.
+
+    Calls alone bound no memory: each encodes its body before it waits for the pace and a slot. A record whose rows are
+    more than there is room for goes alone.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._limiter = InFlightLimiter(math.inf, most)
+        self._preparing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def held(self, turns: Iterator[Rows]) -> AsyncIterator[Rows]:
+        """Hold the rows that come of some turns while the block is entered, once there is room.
+
+        Rows are made of one record after the other, so that the first can be under way while the next is prepared, and
+        no more than one waits with its rows made.
+        """
+        made = Rows()
+        async with self._preparing:
+            for grown in turns:
+                made = grown
+                await asyncio.sleep(0)
+            size = COPIES * sum(map(len, made.rows))
+            await self._limiter.take(size)
+        try:
+            yield made
+        finally:
+            self._limiter.give_back(size)

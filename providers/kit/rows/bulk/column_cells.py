@@ -1,0 +1,245 @@
+"""A column's cells of many users at once, for all whose values need no second look.
+
+A text of which a column leaves nothing has None for a cell: what is told of it, the general way knows.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from hashlib import sha256
+from itertools import takewhile
+from operator import attrgetter
+
+import msgspec
+
+from providers.kit.rows.bulk.row_source import Frame
+from providers.kit.rows.bulk.user_columns import Cells, Remembered, UserColumns, settled_text
+from providers.kit.rows.columns import PURCHASE, REPEATED, Column, Form
+from providers.kit.rows.normalisers import sha256_hex
+from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.rules import Rule
+from providers.kit.rows.shapes import NOTHING
+from providers.kit.rows.steps import Finish, finisher, form_of_hash, switched_on
+from providers.kit.settings import AccountSettings
+from schemas.countries import alpha_2
+from schemas.records import AudienceUser, Purchase
+from schemas.repairs.users import fault_of_currency, settled
+
+CellsOf = Callable[[UserColumns], Cells]
+
+Make = Callable[[str, str], str | None]
+"""Makes a cell of a text, of a user of a country as it was given, which may be empty."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def column_cells(column: Column, settings: AccountSettings, frame: Frame, *, as_they_are: bool) -> CellsOf:
+    """Return what makes a column's cells, each in its frame; `as_they_are` as of `by_column`."""
+    if column.value is not None:
+        return _computed(column, settings, frame)
+    field = column.field or ""
+    if field == "purchase":
+        return _purchases(frame)
+    if field in PURCHASE:
+        return _amounts(field, frame) if field != "purchase.currency" else _currencies(frame)
+    make = _make(finisher(column, settings) if column.is_text else _as_given(column), column.form, frame)
+    if field in REPEATED:
+        by_country = any(rule.by_country for rule in column.rules)
+        return _repeated(field, make, by_country=by_country, as_it_is=as_they_are)
+    return _usual(column, settings, frame, make) if column.is_text else partial(_each, field, make)
+
+
+def hidden_cells(column: Column, settings: AccountSettings) -> CellsOf:
+    """Return what makes the cells of an attribute that bare rows lack; its function may still reject."""
+    none = _none if column.value is None else _computed(column, settings, Frame())
+    return lambda users: [cell and "" for cell in none(users)]
+
+
+def guard(field: str, *, as_they_are: bool) -> CellsOf:
+    """Return what makes empty cells of a field that goes to no column: its values may be repaired all the same."""
+    return _repeated(field, lambda text, country: "", by_country=False, as_it_is=as_they_are)
+
+
+def currency_guard() -> CellsOf:
+    """Return the same of the currency of purchases."""
+    known = Remembered(lambda text: None if text and fault_of_currency(text) else "")
+    return partial(_of_currencies, known)
+
+
+def _none(users: UserColumns) -> Cells:
+    return [""] * len(users.users)
+
+
+def _as_given(column: Column) -> Finish:
+    """Return the way of a value that goes out as it was given; nobody is known by a blank one."""
+    if not column.is_identifier:
+        return lambda text, _: text
+    return lambda text, _: "" if text.isspace() else text
+
+
+def _make(finish: Finish, form: Form, frame: Frame) -> Make:
+    """Return what makes a cell of an ordinary text."""
+
+    def make(text: str, country: str) -> str | None:
+        code = settled("country", country, None) if country else None
+        content = finish(text, alpha_2(code) if code else None)
+        return frame.around(escaped(content) if form == "plain" else content) or None
+
+    return make
+
+
+def escaped(text: str) -> str:
+    """Return a text as JSON has it, without quotes."""
+    return _encode(text)[1:-1].decode()
+
+
+def _repeated(field: str, make: Make, *, by_country: bool, as_it_is: bool) -> CellsOf:
+    """Return what makes the cells of a field of which many users have the same value, each only once."""
+
+    def cell(text: str, country: str = "") -> str | None:
+        left = settled_text(field, text, country, as_it_is=as_it_is)
+        return left and make(left, country)
+
+    known = Remembered(cell)
+    if by_country or field == "postalCode":
+        return lambda users: known.of(zip(users.given[field], users.given["country"], strict=True), users.is_over)
+    return lambda users: known.of(users.given[field], users.is_over)
+
+
+def _each(field: str, make: Make, users: UserColumns) -> Cells:
+    """Make each cell by itself."""
+    given = zip(users.given[field], users.given["country"], strict=True)
+    return [
+        "" if not text else None if place in users.odd or users.is_over() else _tried(make, text, country)
+        for place, (text, country) in enumerate(given)
+    ]
+
+
+def _tried(make: Make, text: str, country: str) -> str | None:
+    """Make a cell; a rule that fails is left to the general way."""
+    try:
+        return make(text, country)
+    except Exception:
+        return None
+
+
+def _usual(column: Column, settings: AccountSettings, frame: Frame, make: Make) -> CellsOf:
+    """Return what makes the cells of texts in their usual form all at once, and of others each by itself.
+
+    The first rules keep that form, and are passed over; where they do not, each text goes through all of them.
+    """
+    field = column.field or ""
+    rules = switched_on(column, settings)
+    first = list(takewhile(lambda rule: field in rule.keeps, rules))
+    rest = rules[len(first) :]
+    one_by_one = partial(_each, field, make)
+    if not any(field in rule.settles for rule in first) or not all(rule.change for rule in rest):
+        return one_by_one
+    finish = _digests if column.form == "sha256" and frame == Frame() else partial(_finished, column.form, frame)
+
+    def cells(users: UserColumns) -> Cells:
+        try:
+            found = finish(rest, field, users)
+        except Exception:
+            return one_by_one(users)
+        return found if all(found) else _completed(found, users, field, make)
+
+    return cells
+
+
+def _digests(rules: Sequence[Rule], field: str, users: UserColumns) -> Cells:
+    """Return the SHA-256 of each value in its usual form, and so many rules later."""
+    usual = users.usual[field]
+    if field == "phone" and len(rules) == 1 and rules[0].drops:
+        usual = b"\n".join(usual).replace(rules[0].drops, b"").split(b"\n")
+    elif rules:
+        usual = [text.encode() if text else b"" for text in _changed(users.usual_texts(field), rules)]
+    return [sha256(text).hexdigest() if text else "" for text in usual]
+
+
+def _finished(form: Form, frame: Frame, rules: Sequence[Rule], field: str, users: UserColumns) -> Cells:
+    """Return the cells of values in their usual form, which is as JSON has it, and so many rules later."""
+    before, after, _ = frame
+    usual = users.usual_texts(field)
+    texts = _changed(usual, rules)
+    if form == "sha256":
+        return [text and f"{before}{sha256(text.encode()).hexdigest()}{after}" for text in texts]
+    if form == "sha256_base64":
+        return [text and frame.around(form_of_hash(sha256_hex(text), form)) for text in texts]
+    if texts is usual and frame == Frame():
+        return usual
+    pairs = zip(texts, usual, strict=True)
+    return [text and f"{before}{text if text is known else escaped(text)}{after}" for text, known in pairs]
+
+
+def _changed(texts: Sequence[str], rules: Iterable[Rule]) -> Sequence[str | None]:
+    """Return texts as rules change them, one after the other; what comes to nothing stays so."""
+    found: Sequence[str | None] = texts
+    for change in (rule.change for rule in rules if rule.change):
+        found = [text and change(text) for text in found]
+    return found
+
+
+def _completed(found: Cells, users: UserColumns, field: str, make: Make) -> Cells:
+    """Return cells with those of texts in another form; None where a text came to nothing, or is not ordinary."""
+    cells: list[str | None] = [cell or "" for cell in found]
+    given, usual, countries = users.given[field], users.usual[field], users.given["country"]
+    for place, text in enumerate(given):
+        if text and not cells[place]:
+            is_other = not usual[place] and place not in users.odd and not users.is_over()
+            cells[place] = _tried(make, text, countries[place]) if is_other else None
+    return cells
+
+
+def _computed(column: Column, settings: AccountSettings, frame: Frame) -> CellsOf:
+    """Return what has a provider's function make the cells: of users only that need no second look."""
+    value = column.value
+
+    def cell(user: AudienceUser) -> str | None:
+        try:
+            made = value(user, settings) if value else None
+            if isinstance(made, Rejection):
+                return None
+            return "" if made in NOTHING else frame.around(_json(made, frame))
+        except Exception:
+            return None
+
+    return lambda users: [
+        None if place in users.odd or users.is_over() else cell(user) for place, user in enumerate(users.users)
+    ]
+
+
+def _json(value: object, frame: Frame) -> str:
+    text = _encode(value).decode()
+    return text[1:-1] if frame.is_item and isinstance(value, tuple) else text
+
+
+def _purchases(frame: Frame) -> CellsOf:
+    def cell(purchase: Purchase) -> str | None:
+        try:
+            text = _encode(purchase).decode()
+        except UnicodeEncodeError:
+            return None
+        return "" if text == "{}" else frame.around(text)
+
+    return lambda users: [cell(one) if one else "" for one in users.purchases]
+
+
+def _amounts(field: str, frame: Frame) -> CellsOf:
+    """Return what makes the cells of numbers, encoded all together, as numbers hold no comma."""
+    of, (before, after, _) = attrgetter(PURCHASE[field]), frame
+
+    def cells(users: UserColumns) -> Cells:
+        amounts = [one and of(one) for one in users.purchases]
+        texts = _encode(amounts)[1:-1].decode().split(",")
+        pairs = zip(amounts, texts, strict=True)
+        return ["" if amount is None else f"{before}{text}{after}" for amount, text in pairs]
+
+    return cells
+
+
+def _currencies(frame: Frame) -> CellsOf:
+    return partial(_of_currencies, Remembered(lambda text: text and frame.around(_encode(text).decode())))
+
+
+def _of_currencies(known: Remembered, users: UserColumns) -> Cells:
+    return known.of((one.currency or "" if one else "" for one in users.purchases), users.is_over)
