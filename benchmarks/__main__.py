@@ -14,11 +14,16 @@ from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
 from benchmarks.replay import measure_replay
+from benchmarks.sandbox import measure_sandbox
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
 from streams.client.settings import KafkaSettings
 
-BY_THEMSELVES: Mapping[str, Callable[[], None]] = {"ingest": measure_ingest, "transform": measure_transform}
+BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
+    "ingest": measure_ingest,
+    "transform": measure_transform,
+    "sandbox": measure_sandbox,
+}
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,
     "concurrency": measure_concurrency,
