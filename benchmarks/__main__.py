@@ -15,6 +15,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
 from benchmarks.replay import measure_replay
 from benchmarks.rows import measure_rows
+from benchmarks.sandbox import measure_sandbox
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
 from streams.client.settings import KafkaSettings
@@ -23,6 +24,7 @@ BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "ingest": measure_ingest,
     "transform": measure_transform,
     "rows": measure_rows,
+    "sandbox": measure_sandbox,
 }
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,

@@ -15,16 +15,18 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from aiohttp import web
 
 from sandbox.control_routes import Inside
 from sandbox.facebook.api import Facebook
 from sandbox.kit.faults import REFUSALS, Control, Fault
+from sandbox.kit.garbage import collecting_later
 from sandbox.kit.options import SandboxOptions
 from sandbox.kit.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer
 from sandbox.klaviyo.api import Klaviyo
-from sandbox.tiktok import TikTok
+from sandbox.tiktok.api import TikTok
 
 STALL = 3600.0
 SLOW = 1.0
@@ -49,7 +51,7 @@ def create_app(options: SandboxOptions | None = None) -> web.Application:
     inside = Inside(control, {name: its.store for name, its in around.items()}, stand_ins)
     app.router.add_routes(inside.routes())
     for name, stand_in in stand_ins.items():
-        stage = _Stage(name, stand_in, control, chosen.latency)
+        stage = _Stage(name, stand_in, control, chosen)
         for route in stand_in.routes():
             app.router.add_route(route.method, route.path, stage.played(route))
 
@@ -79,11 +81,11 @@ async def serve(host: str, port: int, options: SandboxOptions | None = None) -> 
 class _Stage:
     """Where a stand-in is called: counts every call and plays the fault which is due."""
 
-    def __init__(self, name: str, stand_in: StandIn, control: Control, latency: float) -> None:
+    def __init__(self, name: str, stand_in: StandIn, control: Control, options: SandboxOptions) -> None:
         self._name = name
         self._stand_in = stand_in
         self._control = control
-        self._latency = latency
+        self._options = options
 
     def played(self, route: Route) -> Answerer:
         """Return the handler of a route."""
@@ -99,12 +101,13 @@ class _Stage:
         kind = fault.fault if fault else ""
         seconds = fault.seconds if fault else None
         call = await _read(request, fault)
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self._options.latency)
         if kind == "drop":
             return _dropped(request)
         if kind == "stall":
             await self._control.hold(STALL if seconds is None else seconds)
-        answer = self._answer(call, route)
+        with collecting_later() if self._options.in_bulk else nullcontext():
+            answer = self._answer(call, route)
         if kind == "slow":
             await self._control.hold(SLOW if seconds is None else seconds)
         is_dropped = kind == "drop_after" or (kind == "half" and self._name not in SAYING_PARTLY)

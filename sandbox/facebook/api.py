@@ -2,36 +2,25 @@
 
 import base64
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from sandbox.facebook.bulk import SoundUpload, sound_upload
 from sandbox.facebook.errors import meta_error
+from sandbox.facebook.rows import VALUE, Payload, payload_of, sorted_out
 from sandbox.facebook.sessions import Sessions
 from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.faults import Fault
-from sandbox.kit.platform import HASH, Call, Refusal, Route, Surroundings, decode, json_answer, trace, whole
+from sandbox.kit.platform import Call, Refusal, Route, Surroundings, decode, json_answer, trace, whole
 from sandbox.kit.rate_limits import Limit
 from sandbox.kit.store import Audience, Member, digits
 
-VALUE = "LOOKALIKE_VALUE"
-OPTIONS = frozenset({"DATA_PROCESSING_OPTIONS", "DATA_PROCESSING_OPTIONS_COUNTRY", "DATA_PROCESSING_OPTIONS_STATE"})
-PLAIN = frozenset({"EXTERN_ID", "MADID", "APPUID", "PAGEUID", VALUE}) | OPTIONS
-HASHED = frozenset({"EMAIL", "PHONE", "GEN", "DOBY", "DOBM", "DOBD", "LN", "FN", "FI", "CT", "ST", "ZIP", "COUNTRY"})
-SINGLE: Mapping[str, str] = {
-    "EMAIL_SHA256": "EMAIL",
-    "PHONE_SHA256": "PHONE",
-    "MOBILE_ADVERTISER_ID": "MADID",
-    "UID": "APPUID",
-}
-"""Schemas that go as one text with data of one dimension, and the column that each stands for."""
-
 SOURCES = frozenset({"USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"})
 TRUTHS: Mapping[object, bool] = {True: True, "true": True, "1": True, False: False, "false": False, "0": False}
-MAX_ROWS = 10_000
 MAX_AUDIENCES = 500
 MAX_SAMPLES = 100
 DEFAULT_PAGE = 25
@@ -57,11 +46,15 @@ STATUSES: Mapping[int, int] = {200: 403, 2: 500}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """Rows to add or to remove."""
+class Upload:
+    """How many rows an upload has, the members among those that are taken, as so many rows, and the unsound ones."""
 
     schema: tuple[str, ...]
-    rows: Sequence[Sequence[Any]]
+    session: Mapping[str, Any]
+    rows: int
+    members: Collection[Member]
+    sound: int
+    unsound: Sequence[Sequence[Any]] = ()
 
 
 class Facebook:
@@ -160,30 +153,38 @@ class Facebook:
 
     def upload(self, call: Call) -> web.Response:
         """Add rows, or remove them where a parameter names that method."""
+        sound = sound_upload(call.body) if self._is_plain(call) else None
+        if sound is not None:
+            audience = self._audience(call)
+            # Rows of an audience of the other kind are refused, which the way by rows does in its words.
+            if (VALUE in sound.schema) == bool(audience.options.get("is_value_based")):
+                return self._take(audience, _upload_in_bulk(sound))
         given = _parameters(call)
         if str(given.get("method", "")).upper() == "DELETE":
             return self.remove(call)
         audience = self._audience(call)
-        payload, session = _payload(given, audience), given.get("session")
-        # The guide requires a session; connectors that send none are reported to work.
-        if not isinstance(session, dict):
-            raise Refusal(meta_error(100, blame="session"))
-        if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
-            raise Refusal(meta_error(100, blame="payload"))
-        admitted = self._sessions.admit(session, audience.account, audience.id, payload.schema, self._around.now())
-        taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
-        sound, unsound = _sorted_out(taken, is_partial=call.is_partial)
-        self._around.take(audience, sound)
+        return self._take(audience, _upload_by_rows(call, given, audience))
+
+    def _is_plain(self, call: Call) -> bool:
+        """Tell whether a call is one whose parameters are those of its body."""
+        is_json = call.request.content_type == "application/json"
+        return self._around.checks_in_bulk(call) and is_json and "method" not in call.query
+
+    def _take(self, audience: Audience, upload: Upload) -> web.Response:
+        """Add an upload's members, if its session lets them in, and answer."""
+        session, schema = upload.session, upload.schema
+        admitted = self._sessions.admit(session, audience.account, audience.id, schema, self._around.now())
+        self._around.take(audience, upload.members, rows=upload.sound)
         audience.options["has_uploads"] = True
         is_last = session["last_batch_flag"] in (True, "true")
-        admitted.take(len(payload.rows), len(unsound), is_last=is_last)
-        return json_answer(_received(audience, str(admitted.id), admitted.received, unsound))
+        admitted.take(upload.rows, len(upload.unsound), is_last=is_last)
+        return json_answer(_received(audience, str(admitted.id), admitted.received, upload.unsound))
 
     def remove(self, call: Call) -> web.Response:
         """Remove rows, which must be the same as when they were added."""
         audience, given = self._audience(call), _parameters(call)
-        payload = _payload(given, audience)
-        sound, unsound = _sorted_out(payload, is_partial=call.is_partial)
+        payload = payload_of(given, audience)
+        sound, unsound = sorted_out(payload, is_partial=call.is_partial)
         audience.members.difference_update(sound)
         session = given.get("session")
         number = session.get("session_id") if isinstance(session, dict) else digits(17)
@@ -237,65 +238,28 @@ def _parameters(call: Call) -> dict[str, Any]:
     return given
 
 
-def _payload(given: Mapping[str, Any], audience: Audience) -> Payload:
-    """Return the rows of a call. Raises Refusal where their shape is wrong."""
-    payload = given.get("payload")
-    if not isinstance(payload, dict):
+def _upload_in_bulk(sound: SoundUpload) -> Upload:
+    return Upload(schema=sound.schema, session=sound.session, rows=sound.rows, members=sound.members, sound=sound.rows)
+
+
+def _upload_by_rows(call: Call, given: Mapping[str, Any], audience: Audience) -> Upload:
+    """Return the upload that a call is, each row looked at. Raises Refusal where it is none."""
+    payload, session = payload_of(given, audience), given.get("session")
+    # The guide requires a session; connectors that send none are reported to work.
+    if not isinstance(session, dict):
+        raise Refusal(meta_error(100, blame="session"))
+    if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
         raise Refusal(meta_error(100, blame="payload"))
-    schema, rows = payload.get("schema"), payload.get("data")
-    if isinstance(schema, str) and schema in SINGLE and isinstance(rows, list):
-        schema, rows = [SINGLE[schema]], [[cell] for cell in rows]
-    if not _is_schema(schema) or not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ROWS:
-        raise Refusal(meta_error(100, blame="payload"))
-    if not all(_is_row(row, len(schema)) for row in rows):
-        raise Refusal(meta_error(100, blame="payload"))
-    if (VALUE in schema) != bool(audience.options.get("is_value_based")):
-        raise Refusal(meta_error(100, blame="payload"))
-    return Payload(schema=tuple(schema), rows=rows)
-
-
-def _is_schema(schema: object) -> TypeGuard[list[str]]:
-    if not isinstance(schema, list) or not schema or not all(isinstance(column, str) for column in schema):
-        return False
-    return len(set(schema)) == len(schema) and (PLAIN | HASHED).issuperset(schema)
-
-
-def _is_row(row: object, length: int) -> bool:
-    if not isinstance(row, list) or len(row) != length:
-        return False
-    return all(isinstance(cell, str | int | float | list) and not isinstance(cell, bool) for cell in row)
-
-
-def _sorted_out(payload: Payload, *, is_partial: bool) -> tuple[list[Member], list[Sequence[Any]]]:
-    """Return the members among rows, and the rows that are none."""
-    identifying = [place for place, column in enumerate(payload.schema) if column != VALUE and column not in OPTIONS]
-    members, unsound = [], []
-    for number, row in enumerate(payload.rows):
-        cells = tuple(str(row[place]) for place in identifying if row[place] != "")
-        is_sound = bool(cells) and all(map(_is_sound, payload.schema, row))
-        if is_sound and not (is_partial and number == 0):
-            members.append(cells)
-        else:
-            unsound.append(row)
-    return members, unsound
-
-
-def _is_sound(column: str, cell: object) -> bool:
-    if cell == "" or column in OPTIONS:
-        return True
-    if column == VALUE:
-        return _is_value(cell)
-    if column in PLAIN:
-        return isinstance(cell, str | int)
-    return isinstance(cell, str) and HASH.fullmatch(cell) is not None
-
-
-def _is_value(cell: object) -> bool:
-    """Tell whether a value is a number from 0; text of one is taken to do."""
-    try:
-        return 0 <= float(str(cell)) < math.inf
-    except ValueError:
-        return False
+    taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
+    members, unsound = sorted_out(taken, is_partial=call.is_partial)
+    return Upload(
+        schema=payload.schema,
+        session=session,
+        rows=len(payload.rows),
+        members=members,
+        sound=len(members),
+        unsound=unsound,
+    )
 
 
 def _received(audience: Audience, session_id: str, received: int, unsound: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -19,3 +19,5 @@ class SandboxOptions:
     """How long a Klaviyo import takes: half of it queued, half of it processing."""
     clock: Callable[[], float] = time.monotonic
     """What limits, sessions, jobs and the listing lag go by."""
+    in_bulk: bool = True
+    """Check and store an upload's rows all at once where all are right; else each by itself, as is done where not."""

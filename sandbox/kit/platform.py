@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -35,12 +35,16 @@ class Surroundings:
         """Return the sandbox's time."""
         return self.options.clock()
 
-    def take(self, audience: Audience, members: Iterable[Member]) -> None:
-        """Add members to an audience, and count them."""
-        for member in members:
-            self.counters.rows += 1
-            self.counters.repeated_rows += member in audience.members
-            audience.members.add(member)
+    def checks_in_bulk(self, call: "Call") -> bool:
+        """Tell whether a call's rows may be checked all at once: a fault may be about some of them."""
+        return self.options.in_bulk and call.fault is None
+
+    def take(self, audience: Audience, members: Collection[Member], *, rows: int) -> None:
+        """Add the members that so many rows are to an audience, and count the rows."""
+        before = len(audience.members)
+        audience.members.update(members)
+        self.counters.rows += rows
+        self.counters.repeated_rows += rows - (len(audience.members) - before)
 
     def listed_until(self) -> float:
         """Return the time up to which audiences must be made to show in look-ups."""

@@ -6,20 +6,27 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import msgspec
 from aiohttp import web
 
 from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.faults import Fault
 from sandbox.kit.platform import Call, LimitReached, Refusal, Route, Surroundings, decode, json_answer, whole
 from sandbox.kit.rate_limits import Limit
-from sandbox.kit.store import Audience, letters
+from sandbox.kit.store import Audience, Member, letters
+from sandbox.klaviyo.bulk import sound_import
 from sandbox.klaviyo.errors import KIND, klaviyo_error
-from sandbox.klaviyo.imports import IDENTIFIERS, Import, Imports, Profile, failures
+from sandbox.klaviyo.imports import Import, Imports
+from sandbox.klaviyo.profiles import (
+    IDENTIFIERS,
+    MAX_PROFILES,
+    Failure,
+    Profile,
+    failures,
+    identifiers_of,
+    is_profile,
+)
 
-MAX_PROFILES = 10_000
 MAX_BODY = 5_000_000
-MAX_PROFILE = 100_000
 LISTS_PAGE = 10
 ERRORS_PAGE = 100
 PROFILES = "/data/attributes/profiles/data"
@@ -30,11 +37,6 @@ LARGE = (Limit(75, 1), Limit(700, 60))
 
 DAILY = Limit(150, 86_400)
 
-TEXTS = frozenset({*IDENTIFIERS, "_kx", "first_name", "last_name", "organization", "locale", "title", "image"})
-OBJECTS = frozenset({"location", "properties"})
-LOCATION = frozenset(
-    {"address1", "address2", "city", "country", "region", "zip", "latitude", "longitude", "timezone", "ip"}
-)
 FIRST_REVISION = "2025-01-15"
 LAST_REVISION = "2026-10-15"
 """Between these any date is taken to be a revision that lives; one lives for two years."""
@@ -62,7 +64,7 @@ class Klaviyo:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._imports = Imports(around.take)
+        self._imports = Imports(around.take, in_bulk=around.options.in_bulk)
 
     def routes(self) -> Sequence[Route]:
         """Return the calls that are played, with or without a slash at the end."""
@@ -132,20 +134,30 @@ class Klaviyo:
         """Begin an import."""
         if len(call.body) > MAX_BODY:
             raise Refusal(klaviyo_error("payload_too_large"))
+        sound = sound_import(call.body) if self._around.checks_in_bulk(call) else None
+        begun = self._import_by_profiles(call) if sound is None else self._begun(sound.relationships, sound.identifiers)
+        self._imports.add(begun)
+        return json_answer({"data": self._shown_import(call, begun)}, 202, kind=KIND)
+
+    def _import_by_profiles(self, call: Call) -> Import:
         data = _resource(call, "profile-bulk-import-job")
         sent = _profiles(data)
         _check_liked(call, sent)
         profiles = call.half_of(sent)
-        begun = Import(
-            lists=self._lists(data),
-            profiles=profiles,
-            total=len(profiles),
-            failures=failures(profiles, is_partial=call.is_partial),
+        failed = failures(profiles, is_partial=call.is_partial)
+        places = {failure.place for failure in failed}
+        taken = [identifiers_of(profile) for place, profile in enumerate(profiles) if place not in places]
+        return self._begun(data.get("relationships", {}), taken, failed)
+
+    def _begun(self, relationships: object, taken: Sequence[Member], failed: Sequence[Failure] = ()) -> Import:
+        return Import(
+            lists=self._lists(relationships),
+            taken=taken,
+            total=len(taken) + len(failed),
+            failures=failed,
             since=self._around.now(),
             seconds=self._around.options.job_seconds,
         )
-        self._imports.add(begun)
-        return json_answer({"data": self._shown_import(call, begun)}, 202, kind=KIND)
 
     def job(self, call: Call) -> web.Response:
         """Show how an import stands."""
@@ -169,10 +181,10 @@ class Klaviyo:
             raise Refusal(klaviyo_error("not_found"))
         return found
 
-    def _lists(self, data: Mapping[str, Any]) -> list[Audience]:
+    def _lists(self, relationships: Any) -> list[Audience]:
         """Return the lists that an import names. Raises Refusal for one that there is not."""
         try:
-            entries = data.get("relationships", {}).get("lists", {}).get("data", [])
+            entries = relationships.get("lists", {}).get("data", [])
             named = [(entry["type"], entry["id"]) for entry in entries]
         except (AttributeError, KeyError, TypeError):
             raise Refusal(klaviyo_error("invalid", pointer="/data/relationships/lists/data")) from None
@@ -292,7 +304,7 @@ def _profiles(data: Mapping[str, Any]) -> list[Profile]:
     entries = holder.get("data") if isinstance(holder, dict) else None
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_PROFILES:
         raise Refusal(klaviyo_error("invalid", pointer=PROFILES))
-    if wrong := [f"{PROFILES}/{place}" for place, entry in enumerate(entries) if not _is_profile(entry)]:
+    if wrong := [f"{PROFILES}/{place}" for place, entry in enumerate(entries) if not is_profile(entry)]:
         raise Refusal(klaviyo_error("invalid", pointers=wrong))
     return [entry["attributes"] for entry in entries]
 
@@ -307,23 +319,6 @@ def _check_liked(call: Call, profiles: Sequence[Profile]) -> None:
     ]
     if disliked:
         raise Refusal(klaviyo_error("invalid", pointers=disliked if call.is_naming else ()))
-
-
-def _is_profile(entry: object) -> bool:
-    """Tell whether a profile has the documented form; unknown attributes are taken to be refused."""
-    attributes = entry.get("attributes") if isinstance(entry, dict) and entry.get("type") == "profile" else None
-    if not isinstance(attributes, dict) or len(msgspec.json.encode(entry)) > MAX_PROFILE:
-        return False
-    return all(
-        (name in TEXTS and isinstance(value, str | None)) or (name in OBJECTS and _is_object(name, value))
-        for name, value in attributes.items()
-    )
-
-
-def _is_object(name: str, value: object) -> bool:
-    if value is None:
-        return True
-    return isinstance(value, dict) and (name != "location" or LOCATION.issuperset(value))
 
 
 def _shown(audience: Audience) -> dict[str, Any]:

@@ -1,48 +1,16 @@
 """Klaviyo's bulk imports, and the profiles that they leave behind."""
 
-import re
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sandbox.kit.store import Audience, Member, letters
+from sandbox.klaviyo.profiles import IDENTIFIERS, NOBODY, Failure
 
-IDENTIFIERS = ("email", "phone_number", "external_id")
-MAX_EXTERNAL_ID = 255
 EXPIRY = timedelta(days=7)
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-_PHONE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
-
 Status = Literal["queued", "processing", "complete"]
-Profile = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A profile that an import could not take: its place, the attribute at fault (none: all), what is wrong."""
-
-    place: int
-    attribute: str
-    detail: str
-    payload: Profile
-
-    def shown(self) -> dict[str, Any]:
-        """Return the error as Klaviyo shows it; it quotes the profile."""
-        pointer = f"/data/attributes/profiles/data/{self.place}/attributes"
-        return {
-            "type": "import-error",
-            "id": str(uuid.uuid4()),
-            "attributes": {
-                "code": "invalid",
-                "title": "Invalid input",
-                "detail": self.detail,
-                "source": {"pointer": f"{pointer}/{self.attribute}" if self.attribute else pointer},
-                "original_payload": self.payload,
-            },
-        }
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -50,7 +18,8 @@ class Import:
     """One bulk import."""
 
     lists: Sequence[Audience]
-    profiles: Sequence[Profile]
+    taken: Sequence[Member]
+    """What identifies each profile that can be imported, empty text for what does not, until the import is complete."""
     total: int
     failures: Sequence[Failure]
     since: float
@@ -82,14 +51,23 @@ class Import:
         return {"type": "profile-bulk-import-job", "id": self.id, "attributes": attributes}
 
 
+class Take(Protocol):
+    """What puts members into a list."""
+
+    def __call__(self, audience: Audience, members: Collection[Member], *, rows: int) -> None:
+        """Add the members that so many profiles are, and count them."""
+
+
 class Imports:
     """All imports, and the account's profiles. Profiles are in their lists once an import is complete."""
 
-    def __init__(self, take: Callable[[Audience, Iterable[Member]], None]) -> None:
+    def __init__(self, take: Take, *, in_bulk: bool) -> None:
         self._take = take
+        self._in_bulk = in_bulk
         self._imports: dict[str, Import] = {}
         self._pending: list[Import] = []
-        self._known: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._known: Sequence[dict[str, Member]] = [{} for _ in IDENTIFIERS]
+        """By each identifier the profile that has it."""
 
     def add(self, begun: Import) -> None:
         """Take an import on."""
@@ -104,67 +82,80 @@ class Imports:
         """Drop imports and profiles."""
         self._imports.clear()
         self._pending.clear()
-        self._known.clear()
+        for known in self._known:
+            known.clear()
 
     def settle(self, now: float, lists: Sequence[Audience]) -> None:
         """Put the profiles of imports that are complete by now into their lists, in the order in which they came."""
         complete = [pending for pending in self._pending if pending.status(now) == "complete"]
         self._pending = [pending for pending in self._pending if pending not in complete]
         for done in complete:
-            failed = {failure.place for failure in done.failures}
-            for place, profile in enumerate(done.profiles):
-                if place not in failed:
-                    self._upsert(profile, done.lists, lists)
-            done.profiles = ()
+            if not (self._in_bulk and self._put(done)):
+                for given in done.taken:
+                    self._upsert(given, done.lists, lists)
+            done.taken = ()
 
-    def _upsert(self, profile: Profile, into: Sequence[Audience], lists: Sequence[Audience]) -> None:
+    def _put(self, done: Import) -> bool:
+        """Put all profiles of an import into its lists at once; tell whether that could be done.
+
+        It can where those that are not held already, just as they are, are new and share no identifier.
+        """
+        new = done.taken
+        if not self._are_new(new):
+            new = [given for given in new if not self._holds(given)]
+            if not self._are_new(new):
+                return False
+        for known, (values, whose) in zip(self._known, _by_identifier(new), strict=True):
+            known.update(zip(values, whose, strict=True))
+        members = [given if all(given) else _member(given) for given in done.taken]
+        for audience in done.lists:
+            self._take(audience, members, rows=len(members))
+        return True
+
+    def _are_new(self, profiles: Sequence[Member]) -> bool:
+        return all(
+            len(set(values)) == len(values) and known.keys().isdisjoint(values)
+            for known, (values, _) in zip(self._known, _by_identifier(profiles), strict=True)
+        )
+
+    def _holds(self, given: Member) -> bool:
+        return all(known.get(value) == given for value, known in zip(given, self._known, strict=True) if value)
+
+    def _upsert(self, given: Member, into: Sequence[Audience], lists: Sequence[Audience]) -> None:
         """Update the profile that has one of these identifiers, or add one.
 
         What happens where identifiers are those of several profiles is not documented: taken to be that the first
         one found is updated, and that the others keep theirs.
         """
-        given = tuple(str(profile.get(name) or "") for name in IDENTIFIERS)
-        keys = list(zip(IDENTIFIERS, given, strict=True))
-        empty = ("",) * len(IDENTIFIERS)
-        old = next((self._known[key] for key in keys if key in self._known), empty)
+        keys = list(zip(given, self._known, strict=True))
+        old = next((known[value] for value, known in keys if value in known), NOBODY)
         merged = tuple(
-            value if value and self._known.get((name, value), old) == old else before
-            for (name, value), before in zip(keys, old, strict=True)
+            value if value and known.get(value, old) == old else before
+            for (value, known), before in zip(keys, old, strict=True)
         )
         if merged != old:
             self._replace(old, merged, lists)
         for audience in into:
-            self._take(audience, [_member(merged)])
+            self._take(audience, [_member(merged)], rows=1)
 
-    def _replace(self, old: tuple[str, ...], merged: tuple[str, ...], lists: Sequence[Audience]) -> None:
-        for key in zip(IDENTIFIERS, old, strict=True):
-            self._known.pop(key, None)
-        self._known.update({(name, value): merged for name, value in zip(IDENTIFIERS, merged, strict=True) if value})
+    def _replace(self, old: Member, merged: Member, lists: Sequence[Audience]) -> None:
+        for value, known in zip(old, self._known, strict=True):
+            known.pop(value, None)
+        for value, known in zip(merged, self._known, strict=True):
+            if value:
+                known[value] = merged
         for audience in lists if any(old) else ():
             if _member(old) in audience.members:
                 audience.members.remove(_member(old))
                 audience.members.add(_member(merged))
 
 
-def failures(profiles: Sequence[Profile], *, is_partial: bool) -> list[Failure]:
-    """Return what an import can't take; the first profile where it is to be partial."""
-    checked = [_failure(place, profile) for place, profile in enumerate(profiles)]
-    if is_partial and checked[0] is None:
-        checked[0] = Failure(0, "email", "The profile could not be imported.", profiles[0])
-    return [failure for failure in checked if failure is not None]
-
-
-def _failure(place: int, profile: Profile) -> Failure | None:
-    email, phone, external_id = (profile.get(name) for name in IDENTIFIERS)
-    if not (email or phone or external_id):
-        return Failure(place, "", "One of email, phone_number and external_id is required.", profile)
-    if email is not None and not _EMAIL.fullmatch(email):
-        return Failure(place, "email", f"Invalid email address: {email}", profile)
-    if phone is not None and not _PHONE.fullmatch(phone):
-        return Failure(place, "phone_number", f"Invalid phone number, expected E.164: {phone}", profile)
-    if external_id is not None and len(external_id) > MAX_EXTERNAL_ID:
-        return Failure(place, "external_id", "The external id is too long.", profile)
-    return None
+def _by_identifier(profiles: Sequence[Member]) -> Iterator[tuple[Sequence[str], Sequence[Member]]]:
+    """Yield for each identifier its values and the profiles that have them."""
+    for place in range(len(IDENTIFIERS)):
+        values = [profile[place] for profile in profiles]
+        whose = profiles if all(values) else [profile for profile in profiles if profile[place]]
+        yield list(filter(None, values)), whose
 
 
 def _member(identifiers: tuple[str, ...]) -> Member:

@@ -1,6 +1,5 @@
 """TikTok's segment API as the sandbox plays it: HTTP 200 for everything, `code` decides."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -10,10 +9,8 @@ from aiohttp import web
 from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.faults import Fault
 from sandbox.kit.platform import (
-    HASH,
     Call,
     LimitReached,
-    Refusal,
     Route,
     Surroundings,
     decode,
@@ -23,14 +20,15 @@ from sandbox.kit.platform import (
 )
 from sandbox.kit.rate_limits import Limit
 from sandbox.kit.store import Audience, Member, digits
+from sandbox.tiktok.bulk import SoundMapping, sound_mapping
+from sandbox.tiktok.errors import refused, tiktok_error
+from sandbox.tiktok.rows import MAX_ROWS, is_filled, is_id, kinds_of
 
 VERSION = "/tiktok/open_api/v1.3"
-MAX_ROWS = 1000
 MAX_BODY = 1_000_000
 MAX_NAME = 70
 MAX_AUDIENCES = 400
 MAX_PAGE = 100
-SCHEMAS = frozenset({"EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256", "IDFA_MD5", "AAID_MD5"})
 BASIC = Limit(10, 1)
 """Queries a second of an app with basic access; taken to count by advertiser and path, as the refusal says."""
 
@@ -41,7 +39,6 @@ FAULTS: Mapping[str, tuple[int, str]] = {
     "not_found": (40007, "Audience does not exist"),
     "invalid": (40002, "Invalid parameter"),
 }
-_MD5 = re.compile(r"[0-9a-f]{32}")
 
 Form = Mapping[str, Any]
 
@@ -58,15 +55,15 @@ class TikTok:
             Route("GET", VERSION + "/dmp/custom_audience/list/", "find", self._checked(self.find)),
             Route("GET", VERSION + "/dmp/custom_audience/get/", "find", self._checked(self.look)),
             Route("POST", VERSION + "/segment/audience/", "create", self._checked(self.change)),
-            Route("POST", VERSION + "/segment/mapping/", "upload", self._checked(self.upload)),
+            Route("POST", VERSION + "/segment/mapping/", "upload", self.upload),
             Route("*", "/tiktok/{tail:.*}", "other", _unknown),
         )
 
     def refusal(self, fault: Fault) -> web.Response:
         """Return what a fault makes TikTok say."""
         if fault.fault == "throttled":
-            return _error(40100, _throttled("1", fault.seconds or 1))
-        return _error(*FAULTS[fault.fault])
+            return tiktok_error(40100, _throttled("1", fault.seconds or 1))
+        return tiktok_error(*FAULTS[fault.fault])
 
     def dress(self, call: Call, answer: web.Response) -> None:
         """Add nothing: TikTok has no headers of its own."""
@@ -81,7 +78,7 @@ class TikTok:
         """List audiences by pages; names can't be filtered. Ids that there are not are left out."""
         page, size = whole(given.get("page", 1)), whole(given.get("page_size", 10))
         if page is None or page < 1 or size is None or not 1 <= size <= MAX_PAGE:
-            raise _refused(40002, "page: Invalid value")
+            raise refused(40002, "page: Invalid value")
         audiences = self._around.store.listed(_account(given), self._around.listed_until())
         if "custom_audience_ids" in given:
             wanted = _ids(given)
@@ -111,42 +108,61 @@ class TikTok:
             return _answer({})
         name = given.get("custom_audience_name")
         if action != "create" or not isinstance(name, str) or not name:
-            raise _refused(40002, "custom_audience_name: Missing data for required field")
+            raise refused(40002, "custom_audience_name: Missing data for required field")
         if len(self._around.store.chosen(None, account)) >= MAX_AUDIENCES:
-            raise _refused(40002, "The number of audiences has reached the limit")
+            raise refused(40002, "The number of audiences has reached the limit")
         kept = name if len(name) <= MAX_NAME else name[: MAX_NAME - 3] + "..."
         return _answer({"audience_id": self._around.store.create(digits(19), kept, account, self._around.now()).id})
 
-    def upload(self, call: Call, given: Form) -> web.Response:
+    def upload(self, call: Call) -> web.Response:
         """Add or delete ids; where one row is wrong none is taken."""
-        schema, rows, accounts = _schema(given), given.get("batch_data"), given.get("advertiser_ids")
-        if not isinstance(accounts, list) or not accounts or not all(map(_is_id, accounts)):
-            raise _refused(40002, "advertiser_ids: Invalid value")
+        _check_token(call)
+        sound = self._sound_mapping(call)
+        given = _body(call) if sound is None else {"advertiser_ids": sound.accounts}
+        self._check_pace(call, given)
+        return self._upload_by_rows(call, given) if sound is None else self._upload_in_bulk(sound)
+
+    def _sound_mapping(self, call: Call) -> SoundMapping | None:
+        is_json = call.request.content_type == "application/json" and len(call.body) <= MAX_BODY
+        return sound_mapping(call.body) if is_json and self._around.checks_in_bulk(call) else None
+
+    def _upload_in_bulk(self, sound: SoundMapping) -> web.Response:
+        audience = self._owned(sound.audience, sound.accounts)
+        if sound.action == "add":
+            self._around.take(audience, sound.members, rows=len(sound.members))
+        else:
+            audience.members.difference_update(sound.members)
+        return _answer({})
+
+    def _upload_by_rows(self, call: Call, given: Form) -> web.Response:
+        schema, rows, accounts = kinds_of(given.get("id_schema")), given.get("batch_data"), given.get("advertiser_ids")
+        if not isinstance(accounts, list) or not accounts or not all(map(is_id, accounts)):
+            raise refused(40002, "advertiser_ids: Invalid value")
         # No maximum is documented; others keep to 1,000 rows.
         if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ROWS:
-            raise _refused(40002, "batch_data: Length must be between 1 and 1000")
+            raise refused(40002, "batch_data: Length must be between 1 and 1000")
         action = given.get("action", "add")
         if action not in ("add", "delete"):
-            raise _refused(40002, "action: Invalid value")
+            raise refused(40002, "action: Invalid value")
         taken = call.half_of(rows)[call.is_partial :]
         placed = [place for row in taken for place in self._row(schema, row, accounts)]
         if any(call.dislikes(cell) for _, member in placed for cell in member):
-            raise _refused(40002, "batch_data: Invalid id")
+            raise refused(40002, "batch_data: Invalid id")
         for audience, member in placed:
             if action == "add":
-                self._around.take(audience, [member])
+                self._around.take(audience, [member], rows=1)
             else:
                 audience.members.discard(member)
-        return _answer({}) if len(taken) == len(rows) else _error(20001, "Partial success")
+        return _answer({}) if len(taken) == len(rows) else tiktok_error(20001, "Partial success")
 
     def _row(self, schema: Sequence[str], row: object, accounts: Sequence[Any]) -> list[tuple[Audience, Member]]:
         """Return the audiences of a row, and the ids that each of them gets."""
         if not isinstance(row, list) or len(row) != len(schema):
-            raise _refused(40002, "batch_data: Not in line with id_schema")
-        cells = [cell for kind, cell in zip(schema, row, strict=True) if _is_filled(kind, cell)]
+            raise refused(40002, "batch_data: Not in line with id_schema")
+        cells = [cell for kind, cell in zip(schema, row, strict=True) if is_filled(kind, cell)]
         # Whether a row without any id is refused is not documented.
         if not cells:
-            raise _refused(40002, "batch_data: Missing id")
+            raise refused(40002, "batch_data: Missing id")
         names = dict.fromkeys(name for cell in cells for name in cell["audience_ids"])
         return [
             (self._owned(name, accounts), tuple(cell["id"] for cell in cells if name in cell["audience_ids"]))
@@ -156,18 +172,14 @@ class TikTok:
     def _owned(self, name: object, accounts: Sequence[Any]) -> Audience:
         found = self._around.store.audiences.get(name) if isinstance(name, str) else None
         if found is None or found.account not in accounts:
-            raise _refused(40007, "Audience does not exist")
+            raise refused(40007, "Audience does not exist")
         return found
 
     def _checked(self, handler: Callable[[Call, Form], web.Response]) -> Callable[[Call], web.Response]:
         """Return the handler behind checks of the token and the pace."""
 
         def answer(call: Call) -> web.Response:
-            token = call.request.headers.get("Access-Token", "")
-            if not token:
-                raise _refused(40104, "Access token is empty")
-            if token != CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]:
-                raise _refused(40105, "Access token is incorrect or has been revoked")
+            _check_token(call)
             given = call.query if call.request.method == "GET" else _body(call)
             self._check_pace(call, given)
             return handler(call, given)
@@ -179,7 +191,15 @@ class TikTok:
         account = accounts[0] if isinstance(accounts, list) and accounts else given.get("advertiser_id")
         key = f"{call.request.path} {account}"
         if self._around.options.limits and self._around.windows.enter(key, (BASIC,)) is not None:
-            raise LimitReached(_error(40100, _throttled(str(account), 1)))
+            raise LimitReached(tiktok_error(40100, _throttled(str(account), 1)))
+
+
+def _check_token(call: Call) -> None:
+    token = call.request.headers.get("Access-Token", "")
+    if not token:
+        raise refused(40104, "Access token is empty")
+    if token != CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]:
+        raise refused(40105, "Access token is incorrect or has been revoked")
 
 
 def _unknown(call: Call) -> web.Response:
@@ -191,52 +211,24 @@ def _unknown(call: Call) -> web.Response:
 def _body(call: Call) -> dict[str, Any]:
     body = decode(call.body)
     if call.request.content_type != "application/json" or not isinstance(body, dict):
-        raise _refused(40002, "Request body is not a valid JSON object")
+        raise refused(40002, "Request body is not a valid JSON object")
     if len(call.body) > MAX_BODY:
-        raise _refused(40002, "Request body is too large")
+        raise refused(40002, "Request body is too large")
     return body
 
 
 def _account(given: Form) -> str:
     account = given.get("advertiser_id")
-    if not _is_id(account):
-        raise _refused(40002, "advertiser_id: Missing data for required field")
+    if not is_id(account):
+        raise refused(40002, "advertiser_id: Missing data for required field")
     return str(account)
-
-
-def _is_id(value: object) -> bool:
-    """Tell whether an id is text of digits: as numbers, ids would lose their last digits."""
-    return isinstance(value, str) and value.isascii() and value.isdecimal()
 
 
 def _ids(given: Form) -> list[str]:
     names = decode(str(given.get("custom_audience_ids", "")).encode())
-    if not isinstance(names, list) or not 1 <= len(names) <= 100 or not all(map(_is_id, names)):
-        raise _refused(40002, "custom_audience_ids: Invalid value")
+    if not isinstance(names, list) or not 1 <= len(names) <= 100 or not all(map(is_id, names)):
+        raise refused(40002, "custom_audience_ids: Invalid value")
     return names
-
-
-def _schema(given: Form) -> list[str]:
-    schema = given.get("id_schema")
-    if not isinstance(schema, list) or not schema or not all(isinstance(kind, str) for kind in schema):
-        raise _refused(40002, "id_schema: Invalid value")
-    kinds = [kind.upper() for kind in schema]
-    if len(set(kinds)) != len(kinds) or not SCHEMAS.issuperset(kinds):
-        raise _refused(40002, "id_schema: Invalid or duplicate value")
-    return kinds
-
-
-def _is_filled(kind: str, cell: object) -> bool:
-    """Tell whether a cell has an id; raises Refusal where it is neither empty nor right."""
-    if cell == {}:
-        return False
-    form = _MD5 if kind.endswith("MD5") else HASH
-    names = cell.get("audience_ids") if isinstance(cell, dict) else None
-    if not isinstance(cell, dict) or not isinstance(names, list) or not names or not all(map(_is_id, names)):
-        raise _refused(40002, "batch_data: Missing audience_ids")
-    if not isinstance(cell.get("id"), str) or not form.fullmatch(cell["id"]):
-        raise _refused(40002, "batch_data: Invalid id")
-    return True
 
 
 def _shown(audience: Audience) -> dict[str, Any]:
@@ -266,11 +258,3 @@ def _throttled(account: str, seconds: float) -> str:
 
 def _answer(data: object) -> web.Response:
     return json_answer({"code": 0, "message": "OK", "request_id": trace(), "data": data})
-
-
-def _error(code: int, words: str) -> web.Response:
-    return json_answer({"code": code, "message": words, "request_id": trace(), "data": {}})
-
-
-def _refused(code: int, words: str) -> Refusal:
-    return Refusal(_error(code, words))
