@@ -1,15 +1,18 @@
 """Print every figure as a ratio within this run; absolute ones are this machine's. Names choose some benchmarks."""
 
+import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from benchmarks.bulkhead import measure_bulkhead
+from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.ingest import measure_ingest
+from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
@@ -18,10 +21,13 @@ from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
+from benchmarks.whole.command import Options, add_options, measure_whole, options_of
 from streams.client.settings import KafkaSettings
 
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "ingest": measure_ingest,
+    "ingest_memory": measure_ingest_memory,
+    "codec": measure_codec,
     "transform": measure_transform,
     "rows": measure_rows,
     "sandbox": measure_sandbox,
@@ -36,19 +42,33 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
 }
 
 
-def main(names: Collection[str]) -> None:
+WHOLE = "whole"
+"""Has a Kafka of its own, whose processor time it tells."""
+
+NAMES = (*BY_THEMSELVES, *ON_KAFKA, WHOLE)
+
+
+def main(arguments: Sequence[str]) -> None:
     """Run the benchmarks that are named, all if none is; those that need a Kafka on the same one."""
-    if unknown := set(names) - {*BY_THEMSELVES, *ON_KAFKA}:
-        sys.exit(
-            f"benchmarks: there is no {', '.join(sorted(unknown))}; there are {', '.join([*BY_THEMSELVES, *ON_KAFKA])}"
-        )
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all if none is named")
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - {*NAMES}:
+        sys.exit(f"benchmarks: there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    chosen = names or {*BY_THEMSELVES, *ON_KAFKA}
+    run(set(given.names or NAMES), options_of(given))
+
+
+def run(chosen: Collection[str], options: Options) -> None:
+    """Run what is chosen; the options are those of `whole`."""
     for name, measure in BY_THEMSELVES.items():
         if name in chosen:
             measure()
-    if chosen & ON_KAFKA.keys():
+    if set(chosen) & ON_KAFKA.keys():
         asyncio.run(_on_kafka(chosen))
+    if WHOLE in chosen:
+        asyncio.run(measure_whole(options))
 
 
 async def _on_kafka(chosen: Collection[str]) -> None:
@@ -59,4 +79,4 @@ async def _on_kafka(chosen: Collection[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(set(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -76,7 +76,7 @@ async def _peaks(kafka: KafkaSettings, records: int) -> Peaks:
         ended = [report.completion for report in running.reports.of(PROVIDER)]
         if sorted(completion.status for completion in ended) != ["delivered"] * records + ["failed"]:
             raise RuntimeError("expected one record to fail, and all others to be delivered")
-        return Peaks(stalled=stalled, drained=_peak(process))
+        return Peaks(stalled=stalled, drained=peak(process))
 
 
 async def _publish(running: Product, records: int) -> None:
@@ -112,17 +112,17 @@ def _user(number: int) -> AudienceUser:
 
 async def _calm_peak(process: int) -> int:
     """Return the peak once it has not grown for a while."""
-    clock, peak = asyncio.get_running_loop().time, 0
+    clock, highest = asyncio.get_running_loop().time, 0
     since = clock()
     async with asyncio.timeout(LIMIT):
         while clock() < since + CALM:
-            if (now := _peak(process)) > peak:
-                peak, since = now, clock()
+            if (now := peak(process)) > highest:
+                highest, since = now, clock()
             await asyncio.sleep(0.1)
-    return peak
+    return highest
 
 
-def _peak(process: int) -> int:
+def peak(process: int) -> int:
     """Return the most memory that a process ever held, in bytes."""
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     found = re.search(r"VmHWM:\s+(\d+) kB", status)

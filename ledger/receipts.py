@@ -19,7 +19,7 @@ from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
 from streams.cluster.topics import TopicNames
-from streams.read.batch_decoding import batch_in, trial_of_batches
+from streams.read.batch_decoding import batch_in, nothing, trial_of_batches
 from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -34,7 +34,7 @@ END_LIMIT = 10.0
 """Seconds to finish what is in hand; it takes milliseconds unless Kafka is away."""
 
 AT_ONCE = 8
-"""Records that are judged at once: decoded, each takes some ten times its bytes."""
+"""Records that are judged at once: one of another writer's schema is decoded, and takes some ten times its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,11 @@ class Receipts:
 def judge(record: Record, framing: Framing) -> BatchReceipt:
     """Return the receipt of a record of the log. Raises RegistryUnavailableError."""
     try:
-        batch = batch_in(record, framing)
+        opened = batch_in(record, framing, nothing)
     except UndecodableError as error:
         return _undecodable(record, str(error))
-    users, place = len(batch.users), (record.origin, _time(record), _source(record))
-    if fault := invalidity(batch):
+    batch, users, place = opened.batch, opened.users, (record.origin, _time(record), _source(record))
+    if fault := invalidity(batch, users):
         return msgspec.structs.replace(receipt_of(bounded(batch), users, *place), verdict="invalid", reason=fault)
     return receipt_of(batch, users, *place)
 

@@ -16,9 +16,11 @@ import msgspec
 from msgspec import Meta
 
 from producer.records import encode, write
+from producer.request.encoded_users import EncodedUsers, encoded_users
 from producer.request.numbers import number_text
-from producer.request.unknown_names import Ignored
-from producer.request.users_json import PayloadError, Users, parse_users
+from producer.request.unknown_names import Ignored, total
+from producer.request.users_json import PayloadError
+from schemas.avro.blocks import UserBlock
 from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
 from schemas.error_words import VOCABULARY
@@ -229,16 +231,16 @@ class AudiencePublisher:
             totalUsers=total_users,
             pullDate=pull_date,
         )
-        given = await asyncio.to_thread(_parsed, users)
-        batch = msgspec.structs.replace(batch, users=given.users, accepted_at=datetime.now(UTC))
-        if fault := invalidity(batch):
+        given = await _encoded(users)
+        batch = msgspec.structs.replace(batch, accepted_at=datetime.now(UTC))
+        if fault := invalidity(batch, given.count):
             raise InvalidBatchError(fault)
-        origins = await self._write(batch)
-        return Published(batch_id=batch.batch_id, origins=origins, ignored=given.ignored, unknown=given.unknown)
+        origins = await self._write(batch, given.blocks)
+        return Published(batch_id=batch.batch_id, origins=origins, ignored=total(given.unknown), unknown=given.unknown)
 
-    async def _write(self, batch: AudienceBatch) -> tuple[Origin, ...]:
+    async def _write(self, batch: AudienceBatch, blocks: Sequence[UserBlock]) -> tuple[Origin, ...]:
         try:
-            parts = await encode(batch, self._framing)
+            parts = await encode(batch, blocks, self._framing)
             return tuple(await write(self._writer, self._topic, parts, self._headers))
         except (KafkaUnreachableError, QueueFullError) as error:
             raise NothingWrittenError(str(error)) from error
@@ -276,12 +278,16 @@ def _session_text(value: float | str | None) -> str | None:
         raise InvalidBatchError(f"sessionId: expected {_EXPECTED['sessionId']}") from None
 
 
-def _parsed(users: Iterable[User] | bytes) -> Users:
+async def _encoded(users: Iterable[User] | bytes) -> EncodedUsers:
     """Parse users as the endpoint does, by way of JSON, so that there is one set of rules."""
     try:
-        return parse_users(users if isinstance(users, bytes) else b"[%b]" % b",".join(_json_objects(users)))
+        return await encoded_users(await asyncio.to_thread(_json, users))
     except PayloadError as error:
         raise InvalidBatchError(str(error)) from None
+
+
+def _json(users: Iterable[User] | bytes) -> bytes:
+    return users if isinstance(users, bytes) else b"[%b]" % b",".join(_json_objects(users))
 
 
 def _json_objects(users: Iterable[User]) -> Iterable[bytes]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from schemas.avro.codec import Part, content_hash, split, user_blocks
+from schemas.avro.blocks import UserBlock
+from schemas.avro.codec import Part, content_hash, split
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, Origin
 from streams.write.writer import Writer
@@ -13,15 +14,11 @@ from streams.write.writer import Writer
 CONTENT_TYPE = {"content-type": b"application/vnd.audience.batch+avro"}
 
 
-async def encode(batch: AudienceBatch, framing: Framing) -> list[Part]:
-    """Encode a batch into records of an allowed size, with its content hash; others get their turn meanwhile.
+async def encode(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Framing) -> list[Part]:
+    """Encode a batch into records of an allowed size, with its content hash; `batch.users` is not looked at.
 
     Raises RegistryUnavailableError.
     """
-    blocks = []
-    for block in user_blocks(batch.users):
-        blocks.append(block)
-        await asyncio.sleep(0)
     hashed = await asyncio.to_thread(content_hash, batch, blocks)
     hashed_batch = msgspec.structs.replace(batch, content_hash=hashed)
     return await asyncio.to_thread(split, hashed_batch, blocks, framing)  # may ask the registry

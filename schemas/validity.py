@@ -20,23 +20,25 @@ from schemas.records import AudienceBatch, Progress, RetryPointer, Span
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def invalidity(batch: AudienceBatch) -> str | None:
+def invalidity(batch: AudienceBatch, users: int | None = None) -> str | None:
     """Return what makes a batch invalid, naming the field but no value; None if it is valid.
 
-    The endpoint never writes an invalid batch; whoever publishes to the topic directly may.
+    `users` says how many it has where it comes without them. The endpoint never writes an invalid batch; whoever
+    publishes to the topic directly may.
     """
-    return next((reason for is_wrong, reason in _faults(batch) if is_wrong), None)
+    faults = _faults(batch, len(batch.users) if users is None else users)
+    return next((reason for is_wrong, reason in faults if is_wrong), None)
 
 
-def _faults(batch: AudienceBatch) -> list[tuple[bool, str]]:
+def _faults(batch: AudienceBatch, users: int) -> list[tuple[bool, str]]:
     return [
         (not is_uuid(batch.batch_id), "batchId: expected a UUID"),
         (not is_name(batch.name), f"name: expected 1 to {MAX_NAME} characters"),
-        (not batch.users, "users: expected at least one"),
-        (len(batch.users) > MAX_USERS, f"users: expected at most {MAX_USERS}"),
+        (not users, "users: expected at least one"),
+        (users > MAX_USERS, f"users: expected at most {MAX_USERS}"),
         (not 1 <= batch.part <= batch.parts, "part: expected 1 to parts"),
         (not is_whole(batch.first_index), "firstIndex: expected 0 to 2^53"),
-        (not is_whole(batch.first_index + len(batch.users)), "firstIndex: expected no user's index above 2^53"),
+        (not is_whole(batch.first_index + users), "firstIndex: expected no user's index above 2^53"),
         (not is_whole(batch.total_batches), "totalBatches: expected 0 to 2^53"),
         (not is_whole(batch.total_users), "totalUsers: expected 0 to 2^53"),
         (not _in_order(batch.sequence, batch.total_batches), "sequence: expected 0 to totalBatches, 2^53 at most"),

@@ -13,6 +13,7 @@ from fastavro.utils import generate_many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.avro.blocks import user_blocks
 from schemas.avro.codec import (
     content_hash,
     decode_account_registration,
@@ -22,7 +23,6 @@ from schemas.avro.codec import (
     encode_audience_batch,
     encode_batch_completion,
     split,
-    user_blocks,
 )
 from schemas.avro.fingerprints import fingerprints
 from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, reader_schema, schema_json

@@ -32,6 +32,7 @@ from world import ALL, World, headers_on, make_batch, make_users, world
 
 from audience import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
 from producer.records import encode
+from schemas.avro.blocks import user_blocks
 from schemas.avro.codec import decode_audience_batch, decode_batch_completion
 from schemas.avro.framing import SINGLE_OBJECT, Framing, schema_json
 from schemas.bounds import MAX_RECORD
@@ -272,7 +273,7 @@ def lists_of_users(draw: st.DrawFn) -> list[AudienceUser]:
 @settings(max_examples=25, deadline=None)
 def test_records_hold_the_same_users_in_order_whatever_their_number_and_size(users: list[AudienceUser]) -> None:
     batch = AudienceBatch(batch_id=str(uuid.uuid4()), name="VIP", users=users)
-    values = [part.value for part in asyncio.run(encode(batch, SINGLE_OBJECT))]
+    values = [part.value for part in asyncio.run(encode(batch, list(user_blocks(users)), SINGLE_OBJECT))]
     parts = [decode_audience_batch(value) for value in values]
     assert all(len(value) < MAX_RECORD for value in values)
     assert [(part.part, part.parts) for part in parts] == [(n + 1, len(parts)) for n in range(len(parts))]

@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from checks.equality import phones, rows
+from checks.equality import codec, phones, rows
 from checks.equality.verdict import Verdict
 
-SUBJECTS: Mapping[str, Callable[[int, int], Verdict]] = {"rows": rows.compare, "phones": phones.compare}
+SUBJECTS: Mapping[str, Callable[[int, int], Verdict]] = {
+    "codec": codec.compare,
+    "rows": rows.compare,
+    "phones": phones.compare,
+}
 CASES = 2_000_000
 """Of all subjects together."""
 

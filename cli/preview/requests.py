@@ -16,7 +16,8 @@ from providers.kit.errors import RejectError
 from providers.kit.http import Answer, Request, Transport
 from providers.kit.provider import AnyProvider, Rejection, Surroundings
 from providers.kit.rows.row_groups import Rows, group_rows
-from schemas.avro.codec import decode_audience_batch, split, user_blocks
+from schemas.avro.blocks import user_blocks
+from schemas.avro.codec import decode_audience_batch, split
 from schemas.records import AudienceBatch
 
 AUDIENCE_ID = "{audience_id}"

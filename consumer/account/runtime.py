@@ -105,12 +105,13 @@ async def opened_runtime(
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
-        warm_up(provider, with_attributes=serving.with_attributes)
         following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
-        directory, states = await side_by_side(
+        tables = side_by_side(
             stack.enter_async_context(following),
             stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing)),
         )
+        warm = asyncio.to_thread(warm_up, provider, with_attributes=serving.with_attributes)
+        (directory, states), _ = await side_by_side(tables, warm)
         breaker = CircuitBreaker(
             probe=_probe(provider),
             announce=announcer.block if serving.is_live else _silence,

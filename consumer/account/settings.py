@@ -9,8 +9,8 @@ FINISHING = 0.7
 
 HIGHEST_PORT = 65_535
 
-DECODED = 4
-"""One in so many bytes in hand is decoded: by default some nine of ingestion's largest records."""
+DECODED = 5
+"""One in so many bytes in hand is decoded: by default some seven of ingestion's largest records."""
 
 
 def _check_address(value: str | None) -> str | None:
@@ -43,7 +43,7 @@ class ConsumerSettings(BaseModel):
     in_flight: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,
         alias="AUDIENCE_IN_HAND",
-        description="Bytes of records that a process holds; a quarter is decoded at a time, to some ten times as much.",
+        description="Bytes of records that a process holds; a fifth is decoded at a time, to some ten times as much.",
     )
     shutdown_timeout: Annotated[float, Field(ge=0)] = Field(
         default=20,

@@ -124,6 +124,8 @@ class Job:
     delivery: str = LIVE
     """`live`, or the id of a replay."""
     batch: AudienceBatch | None = None
+    users: int = 0
+    """How many the record holds; they are not in the batch where the account has no use for them."""
 
     def progress(self, error: PlatformError, outcome: Outcome) -> BatchCompletion:
         """Return the completion that says why the record is tried again, and how far it is."""
@@ -147,7 +149,7 @@ class Job:
             account=self.target.account or None,
             status=status,
             error_code=error_code,
-            counts=Counts(received=len(batch.users) if batch else 0),
+            counts=Counts(received=self.users),
             started_at=self.started_at,
         )
 

@@ -61,16 +61,21 @@ class Handler:
         if record.is_suspect and await self.trial.ends_process(record):
             return told(job.completion("failed", error_code="quarantined"))
         try:
-            batch = await self.decoded(lambda: batch_in(record, self.framing))
+            opened = await self.decoded(lambda: batch_in(record, self.framing, self._is_meant))
         except UndecodableError as error:
             return told(job.completion("failed", error_code="undecodable"), because=str(error))
-        if fault := invalidity(batch):
-            job = dataclasses.replace(job, batch=bounded(batch))
+        batch = opened.batch
+        if fault := invalidity(batch, opened.users):
+            job = dataclasses.replace(job, batch=bounded(batch), users=opened.users)
             return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
-        job = dataclasses.replace(job, batch=batch)
-        if not self.target.is_meant_by(batch.channels):
+        job = dataclasses.replace(job, batch=batch, users=opened.users)
+        if not self._is_meant(batch):
             return told(job.completion("skipped"))
         return job, batch
+
+    def _is_meant(self, head: AudienceBatch) -> bool:
+        """Tell whether a batch is for this account, whose users alone are needed."""
+        return self.target.is_meant_by(head.channels)
 
     async def contained(
         self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]

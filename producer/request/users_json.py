@@ -11,7 +11,7 @@ from producer.request.hints import of_content
 from producer.request.name_likeness import PURCHASE_LIKENESSES, USER_LIKENESSES, meant_member
 from producer.request.numbers import Number, number, number_text
 from producer.request.surrogates import without_halves
-from producer.request.unknown_names import Ignored, NameCounter, total
+from producer.request.unknown_names import Ignored, NameCounter
 from schemas.bounds import MAX_TEXT, MAX_USERS
 from schemas.records import AudienceUser, Purchase, Text
 
@@ -61,33 +61,52 @@ class Users(Struct, frozen=True):
     users: list[AudienceUser]
     unknown: tuple[Ignored, ...] = ()
 
-    @property
-    def ignored(self) -> int:
-        """How often a user or a purchase had a member that we know nothing of."""
-        return total(self.unknown)
-
 
 def parse_users(data: bytes) -> Users:
-    """Parse the part `users`. Raises PayloadError, also where all that users have only resembles what we know.
+    """Parse the part `users`. Raises PayloadError, also where all that users have only resembles what we know."""
+    parser = UsersParser()
+    try:
+        users = parser.take(data)
+        return Users(users, parser.unknown())
+    except UNREADABLE as error:
+        raise PayloadError(explain("users", data, error, _EXPECTED)) from None
 
-    Most uploads fit the types as they are; only one that does not pays for numbers where text is expected, for
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What parsing raises where the JSON is none or not of the expected shape."""
+
+
+class UsersParser:
+    """Parses users from one JSON array or several.
+
+    Most uploads fit the types as they are; only an array that does not pays for numbers where text is expected, for
     halves of surrogate pairs and for members that we do not know.
     """
-    try:
-        strict: list[AudienceUser] = [*_strict.decode(data)]
-        return Users(strict)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _parse_loose(data)
 
+    def __init__(self) -> None:
+        self.count = 0
+        self._unknown = _UnknownMembers()
 
-def _parse_loose(data: bytes) -> Users:
-    data = without_halves(data)
-    try:
+    def take(self, data: bytes) -> list[AudienceUser]:
+        """Return the users of one array. Raises one of UNREADABLE, PayloadError."""
+        try:
+            users: list[AudienceUser] = [*_strict.decode(data)]
+            self._unknown.is_any_known |= b'"' in data  # the name of a member
+        except UNREADABLE:
+            users = self._loose(without_halves(data))
+        self.count += len(users)
+        return users
+
+    def _loose(self, data: bytes) -> list[AudienceUser]:
         loose = _loose.decode(data)
-        users = [_user(user, index) for index, user in enumerate(loose)]
-        return Users(users, _unknown(data) if len(users) <= MAX_USERS else ())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError(explain("users", data, error, _EXPECTED)) from None
+        users = [_user(user, index) for index, user in enumerate(loose, start=self.count)]
+        if self.count + len(users) <= MAX_USERS:
+            self._unknown.add(data, self.count)
+        return users
+
+    def unknown(self) -> tuple[Ignored, ...]:
+        """Return the members that we know nothing of; none of more users than there may be. Raises PayloadError."""
+        return self._unknown.found() if self.count <= MAX_USERS else ()
 
 
 def _user(user: _LooseUser, index: int) -> AudienceUser:
@@ -118,21 +137,29 @@ def _text(value: object, index: int, field: str) -> str | None:
     return value
 
 
-def _unknown(data: bytes) -> tuple[Ignored, ...]:
-    """Return the members that we know nothing of, in memory for one user at a time. Raises PayloadError."""
-    of_users = NameCounter("users", partial(meant_member, likenesses=USER_LIKENESSES))
-    of_purchases = NameCounter("users.purchase", partial(meant_member, likenesses=PURCHASE_LIKENESSES))
-    is_any_known = False
-    for index, raw in enumerate(_each.decode(data)):
-        user = _decoded(raw, index)
-        unknown = [name for name in user if name not in _USER_MEMBERS]
-        is_any_known = is_any_known or len(unknown) < len(user)
-        of_users.add(unknown)
-        of_purchases.add(name for name in user.get("purchase") or () if name not in _PURCHASE_MEMBERS)
-    found = of_users.found()
-    if not is_any_known:
-        _check_unlike(found)
-    return found + of_purchases.found()
+class _UnknownMembers:
+    """Finds the members that we know nothing of, in memory for one user at a time."""
+
+    def __init__(self) -> None:
+        self.is_any_known = False
+        self._of_users = NameCounter("users", partial(meant_member, likenesses=USER_LIKENESSES))
+        self._of_purchases = NameCounter("users.purchase", partial(meant_member, likenesses=PURCHASE_LIKENESSES))
+
+    def add(self, data: bytes, first: int) -> None:
+        """Look at the users of one array; `first` is the index of its first one. Raises PayloadError."""
+        for index, raw in enumerate(_each.decode(data), start=first):
+            user = _decoded(raw, index)
+            unknown = [name for name in user if name not in _USER_MEMBERS]
+            self.is_any_known = self.is_any_known or len(unknown) < len(user)
+            self._of_users.add(unknown)
+            self._of_purchases.add(name for name in user.get("purchase") or () if name not in _PURCHASE_MEMBERS)
+
+    def found(self) -> tuple[Ignored, ...]:
+        """Return what was found. Raises PayloadError where nothing is known, and something resembles what is."""
+        found = self._of_users.found()
+        if not self.is_any_known:
+            _check_unlike(found)
+        return found + self._of_purchases.found()
 
 
 def _decoded(raw: Raw, index: int) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 class DecodingLimiter:
     """Gives bodies their turn to be decoded and encoded, so many bytes at once; alone, any size may.
 
-    Decoded users take several times the bytes of their JSON, so that all bodies that the budget holds must not be
-    decoded together. Turns are given in the order in which they are asked for.
+    Users are there as JSON and as Avro meanwhile, and where they can only be parsed as a whole take several times
+    that, so that all bodies that the budget holds must not be decoded together. Turns are given in the order in which
+    they are asked for.
     """
 
     def __init__(self, limit: int) -> None:

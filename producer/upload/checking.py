@@ -1,10 +1,9 @@
-"""From a form to a batch and what is asked for: everything that can be wrong with an upload by itself."""
+"""From a form to a batch, its users and what is asked for: everything that can be wrong with an upload by itself."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from multidict import MultiMapping
 
@@ -12,13 +11,13 @@ from ledger.view_updater import Following
 from producer.answers import Refused, corrupted, no_room, no_users, refused
 from producer.request.batch_form import BatchForm, parse_batch
 from producer.request.body import Form
+from producer.request.encoded_users import EncodedUsers, encoded_users
 from producer.request.request_form import RequestForm, parse_request, pieces
 from producer.request.unknown_names import Ignored
-from producer.request.users_json import PayloadError, Users, parse_users
+from producer.request.users_json import PayloadError
+from schemas.avro.blocks import UserBlock
 from schemas.records import AudienceBatch
 from schemas.target import Target
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +26,9 @@ class Checked:
 
     request: RequestForm
     batch: AudienceBatch
+    """Without its users."""
+    blocks: Sequence[UserBlock]
+    """Its users."""
     ignored: tuple[Ignored, ...]
 
 
@@ -38,31 +40,31 @@ class Checker:
     max_users: int
     following: Following
 
-    def check(self, form: Form, query: MultiMapping[str]) -> Checked:
+    async def check(self, form: Form, query: MultiMapping[str]) -> Checked:
         """Check a form; where that fails, once more with text of no charset read as ISO-8859-1. Raises Refused."""
         try:
-            checked = self._checked(form, query)
+            checked = await self._checked(form, query)
         except Refused:
             other = form.in_latin_1()
             if other is None:
                 raise
-            checked = self._checked(other, query)
+            checked = await self._checked(other, query)
         self._check_view(checked.request)
         return checked
 
-    def _checked(self, form: Form, query: MultiMapping[str]) -> Checked:
+    async def _checked(self, form: Form, query: MultiMapping[str]) -> Checked:
         """Check in the documented order. Raises Refused."""
-        batch, unknown = _parsed("batch", form, parse_batch)
-        users = _parsed("users", form, parse_users)
-        if not users.users:
+        batch, unknown = _batch(form)
+        users = await _users(form)
+        if not users.count:
             raise no_users()
         request, faults = parse_request(form, batch, query, self.targets)
         if request is None:
             raise refused(400, *faults)
-        if len(users.users) > self.max_users:
+        if users.count > self.max_users:
             raise refused(413, f"users: send at most {self.max_users} in a batch")
         ignored = request.ignored + unknown + users.unknown
-        return Checked(request=request, batch=_record(request, batch, users), ignored=ignored)
+        return Checked(request=request, batch=_record(request, batch), blocks=users.blocks, ignored=ignored)
 
     def _check_view(self, request: RequestForm) -> None:
         """Let only those in whose answer can be told: sent again and again, each would be written. Raises Refused."""
@@ -70,17 +72,32 @@ class Checker:
             raise no_room(f"sync: {self.following.absence}")
 
 
-def _parsed(part: str, form: Form, parse: Callable[[bytes], T]) -> T:
-    """Return a required part as what it holds. Raises Refused."""
+def _batch(form: Form) -> tuple[BatchForm, tuple[Ignored, ...]]:
+    try:
+        return parse_batch(_required("batch", form))
+    except PayloadError as error:
+        raise _wrong("batch", form, error) from None
+
+
+async def _users(form: Form) -> EncodedUsers:
+    try:
+        return await encoded_users(_required("users", form))
+    except PayloadError as error:
+        raise _wrong("users", form, error) from None
+
+
+def _required(part: str, form: Form) -> bytes:
+    """Return what a part holds. Raises Refused."""
     if part not in form.parts:
         raise corrupted(f"{part}: missing{pieces(part, form)}")
-    try:
-        return parse(form.parts[part])
-    except PayloadError as error:
-        raise corrupted(f"{error}{pieces(part, form)}") from None
+    return form.parts[part]
 
 
-def _record(request: RequestForm, batch: BatchForm, users: Users) -> AudienceBatch:
+def _wrong(part: str, form: Form, error: PayloadError) -> Refused:
+    return corrupted(f"{error}{pieces(part, form)}")
+
+
+def _record(request: RequestForm, batch: BatchForm) -> AudienceBatch:
     return AudienceBatch(
         batch_id=str(uuid.uuid4()),
         session_id=batch.session_id,
@@ -93,5 +110,5 @@ def _record(request: RequestForm, batch: BatchForm, users: Users) -> AudienceBat
         disable_prefix=request.disable_prefix,
         channels=request.channels,
         accepted_at=datetime.now(UTC),
-        users=users.users,
+        users=[],
     )

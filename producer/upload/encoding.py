@@ -1,4 +1,4 @@
-"""From a checked upload to the bytes of its records."""
+"""From a checked upload to its records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from schemas.records import AudienceBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """An upload as one or more records; its users are there as bytes only."""
+    """An upload as one or more records."""
 
     request: RequestForm
     ignored: tuple[Ignored, ...]
@@ -40,7 +40,7 @@ class Encoded:
 async def encode(checked: Checked, framing: Framing) -> Encoded:
     """Encode an upload. Raises Refused."""
     try:
-        parts = await records.encode(checked.batch, framing)
+        parts = await records.encode(checked.batch, checked.blocks, framing)
     except RegistryUnavailableError:
         raise no_room("the schema registry can't be reached") from None
     return Encoded(request=checked.request, ignored=checked.ignored, parts=parts)

@@ -43,18 +43,18 @@ class Uploads:
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload through its stages; each hands on a value, and what no later one needs is let go.
 
-        1. Read: judge the head, hold room for the body, ask for it and take it in. 2. Check it. 3. Encode it, all
-        of this in its turn, as decoded users take several times the bytes that they had as JSON. 4. Place it beside
-        what its session had before. 5. Write it, with room for all of it, and note that in the view. 6. Answer once
-        all in-sync replicas have it, or once the platforms are through with it; nothing is held any more meanwhile.
-        Raises Refused.
+        1. Read: judge the head, hold room for the body, ask for it and take it in. 2. Check it; its users are
+        encoded on the way, slice by slice. 3. Make records of it; both in its turn, as users that can only be parsed
+        as a whole take several times the bytes that they had as JSON. 4. Place it beside what its session had before.
+        5. Write it, with room for all of it, and note that in the view. 6. Answer once all in-sync replicas have it,
+        or once the platforms are through with it; nothing is held any more meanwhile. Raises Refused.
         """
         await check_head(request, self.settings)
         with self.budget.hold(request.content_length) as room:
             form = await read_form(request, room, self.settings)
             deadline = asyncio.get_running_loop().time() + self.settings.sync_timeout
             async with self.decoding.turn(form.size):
-                checked = self.checker.check(form, request.query)
+                checked = await self.checker.check(form, request.query)
                 del form
                 encoded = await encode(checked, self.framing)
                 del checked

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -11,6 +12,7 @@ import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
+from schemas.avro.blocks import UserBlock, user_blocks
 from schemas.avro.extent import TooManyUsersError, check_users
 from schemas.avro.framing import (
     SINGLE_OBJECT,
@@ -22,6 +24,7 @@ from schemas.avro.framing import (
     todays_writer,
 )
 from schemas.avro.timestamps import Times, set_times, times_of
+from schemas.avro.users import count_users, decode_users
 from schemas.avro.writer_schemas import Schema, WriterSchema
 from schemas.bounds import MAX_RECORD, MAX_USERS
 from schemas.records import (
@@ -29,15 +32,11 @@ from schemas.records import (
     AccountRegistration,
     AccountState,
     AudienceBatch,
-    AudienceUser,
     BatchCompletion,
     BatchReceipt,
     DirectoryEntry,
     RetryPointer,
 )
-
-USERS_PER_BLOCK = 500
-"""Users that are encoded in one go: some 3 ms, so that others get their turn in between."""
 
 _NATIVE = (bytes, date, datetime)
 
@@ -59,15 +58,7 @@ Record = TypeVar(
 )
 
 
-class UserBlock(msgspec.Struct, frozen=True):
-    """Users as Avro array items, without count or end."""
-
-    count: int
-    items: bytes
-
-    def framed(self) -> bytes:
-        """Return the block with its negative count and its size in bytes, so that a reader can skip it."""
-        return _long(-self.count) + _long(len(self.items)) + self.items
+Read = TypeVar("Read")
 
 
 def encode_audience_batch(batch: AudienceBatch, framing: Framing = SINGLE_OBJECT) -> bytes:
@@ -77,7 +68,22 @@ def encode_audience_batch(batch: AudienceBatch, framing: Framing = SINGLE_OBJECT
 
 def decode_audience_batch(value: bytes, framing: Framing = SINGLE_OBJECT) -> AudienceBatch:
     """Decode a batch. Raises UndecodableError, RegistryUnavailableError."""
-    return _decode(AudienceBatch, value, framing)
+    return open_audience_batch(value, framing, lambda _: True).batch
+
+
+class OpenedBatch(msgspec.Struct, frozen=True):
+    """A batch, perhaps without its users, and how many those are."""
+
+    batch: AudienceBatch
+    users: int
+
+
+def open_audience_batch(value: bytes, framing: Framing, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
+    """Decode a batch, its users only if it is wanted by what else it says; else they are gone through and counted.
+
+    Either way it is undecodable by the same bytes. Raises UndecodableError, RegistryUnavailableError.
+    """
+    return _opened("AudienceBatch", value, framing, lambda writer, body: _read_batch(writer, body, is_wanted))
 
 
 def encode_batch_completion(completion: BatchCompletion, framing: Framing = SINGLE_OBJECT) -> bytes:
@@ -148,32 +154,6 @@ def encode_retry_pointer(pointer: RetryPointer, framing: Framing = SINGLE_OBJECT
 def decode_retry_pointer(value: bytes, framing: Framing = SINGLE_OBJECT) -> RetryPointer:
     """Decode a pointer. Raises UndecodableError, RegistryUnavailableError."""
     return _decode(RetryPointer, value, framing)
-
-
-def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_RECORD // 8) -> Iterator[UserBlock]:
-    """Encode users block by block; a block is larger than `max_size` only if one user is.
-
-    Pause between blocks to let others work: each takes a few milliseconds.
-    """
-    for start in range(0, len(users), USERS_PER_BLOCK):
-        yield from _halved(users[start : start + USERS_PER_BLOCK], max_size)
-
-
-def _halved(users: Sequence[AudienceUser], max_size: int) -> Iterator[UserBlock]:
-    items = _items(users)
-    if len(items) <= max_size or len(users) == 1:
-        yield UserBlock(len(users), items)
-        return
-    middle = len(users) // 2
-    yield from _halved(users[:middle], max_size)
-    yield from _halved(users[middle:], max_size)
-
-
-def _items(users: Sequence[AudienceUser]) -> bytes:
-    buffer = io.BytesIO()
-    schemaless_writer(buffer, _users_schema(), msgspec.to_builtins(users))
-    written = buffer.getbuffer()
-    return bytes(written[len(_long(len(users))) : -1])  # without the count before and the end mark after
 
 
 def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
@@ -256,11 +236,13 @@ def _encode(record: Small, framing: Framing) -> bytes:
 
 
 def _decode(kind: type[Record], value: bytes, framing: Framing) -> Record:
-    """Decode a value, bounded by the bytes that it takes; whatever goes wrong is the value's fault."""
-    name = kind.__name__
+    return _opened(kind.__name__, value, framing, lambda writer, body: _read(kind, writer, body))
+
+
+def _opened(name: str, value: bytes, framing: Framing, read: Callable[[WriterSchema, memoryview], Read]) -> Read:
+    """Read a value, bounded by the bytes that it takes; whatever goes wrong is the value's fault."""
     try:
-        written_by, body = framing.open(name, value)
-        return _read(kind, written_by, body)
+        return read(*framing.open(name, value))
     except (UndecodableError, RegistryUnavailableError):
         raise
     except TooManyUsersError:
@@ -269,15 +251,41 @@ def _decode(kind: type[Record], value: bytes, framing: Framing) -> Record:
         raise UndecodableError(f"the bytes are no {name}") from error
 
 
+def _read_batch(written_by: WriterSchema, body: memoryview, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
+    """Read a batch by code for today's schema; what that does not take, and other schemas, in the general way."""
+    if written_by is todays_writer("AudienceBatch"):
+        with suppress(Exception):  # it is wrong or unusual: see schemas.avro.users
+            return _read_todays_batch(bytes(body), is_wanted)
+    check_users(written_by, body)
+    batch = _read(AudienceBatch, written_by, body)
+    users = len(batch.users)
+    return OpenedBatch(batch if is_wanted(batch) else msgspec.structs.replace(batch, users=[]), users)
+
+
+def _read_todays_batch(body: bytes, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
+    buffer = io.BytesIO(body)
+    head = _converted(AudienceBatch, {**_decoded(buffer, _headless_writer()), "users": []})
+    if not is_wanted(head):
+        return OpenedBatch(head, count_users(body, buffer.tell()))
+    users = decode_users(body, buffer.tell())
+    return OpenedBatch(msgspec.structs.replace(head, users=users), len(users))
+
+
 def _read(kind: type[Record], written_by: WriterSchema, body: memoryview) -> Record:
     name, buffer = kind.__name__, io.BytesIO(body)
-    if kind is AudienceBatch:
-        check_users(written_by, body)
     todays = todays_writer(name)
-    decoded = schemaless_reader(buffer, written_by.parsed, None if written_by is todays else todays.parsed)
+    decoded = _decoded(buffer, written_by.parsed, None if written_by is todays else todays.parsed)
     if buffer.read(1):
         raise UndecodableError(f"bytes are left after the {name}")
-    set_times(cast(dict[str, Any], decoded), _times(name))
+    return _converted(kind, decoded)
+
+
+def _decoded(buffer: io.BytesIO, writer: Schema, reader: Schema | None = None) -> dict[str, Any]:
+    return cast(dict[str, Any], schemaless_reader(buffer, writer, reader))
+
+
+def _converted(kind: type[Record], decoded: dict[str, Any]) -> Record:
+    set_times(decoded, _times(kind.__name__))
     return msgspec.convert(decoded, kind, builtin_types=_NATIVE)
 
 
@@ -298,9 +306,10 @@ def _headless_schema() -> Schema:
 
 
 @cache
-def _users_schema() -> Schema:
-    schema: Schema = reader_schema("AudienceBatch")["fields"][-1]["type"]
-    return _parsed(schema)
+def _headless_writer() -> Schema:
+    """AudienceBatch without its users, as it is read: times are numbers."""
+    whole = todays_writer("AudienceBatch").plain
+    return _parsed(whole | {"fields": whole["fields"][:-1]})
 
 
 @cache
@@ -312,14 +321,3 @@ def _content_options_schema() -> Schema:
 
 def _parsed(schema: Schema) -> Schema:
     return cast(Schema, parse_schema(schema, _force=True))
-
-
-def _long(number: int) -> bytes:
-    """Encode an Avro long: zigzag, then seven bits a byte, lowest first."""
-    rest = (number << 1) ^ (number >> 63)
-    encoded = bytearray()
-    while rest > 0x7F:
-        encoded.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    encoded.append(rest)
-    return bytes(encoded)

@@ -74,11 +74,12 @@ def _schemas_by_header(record: str) -> dict[bytes, WriterSchema]:
 
 @lru_cache(maxsize=256)
 def _registered(record: str, text: str) -> WriterSchema | str:
-    """Return the schema of a registry, or what is wrong with it: many records may name the same wrong one."""
+    """Return the schema of a registry, today's if it is the same, or what is wrong: many may name a wrong one."""
     try:
-        return read_schema(record, text)
+        found, todays = read_schema(record, text), read_schema(record, schema_json(record))
     except UnreadableSchemaError as error:
         return str(error)
+    return todays_writer(record) if found.plain == todays.plain else found
 
 
 def is_framed(value: bytes) -> bool:

@@ -1,8 +1,9 @@
 """The batch that a record of the log holds."""
 
+from collections.abc import Callable
 from functools import partial
 
-from schemas.avro.codec import decode_audience_batch
+from schemas.avro.codec import OpenedBatch, open_audience_batch
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch
 from schemas.validity import invalidity
@@ -13,12 +14,28 @@ ID_IN_HEADER = "__value_schema_id"
 """Where serializers of Confluent's clients may put the schema's id, and then leave the value without any mark."""
 
 
-def batch_in(record: Record, framing: Framing) -> AudienceBatch:
-    """Return the batch in a record. Raises UndecodableError, which says why there is none; RegistryUnavailableError."""
+def anything(head: AudienceBatch) -> bool:
+    """Want the users of any batch."""
+    del head
+    return True
+
+
+def nothing(head: AudienceBatch) -> bool:
+    """Want the users of no batch."""
+    del head
+    return False
+
+
+def batch_in(record: Record, framing: Framing, is_wanted: Callable[[AudienceBatch], bool] = anything) -> OpenedBatch:
+    """Return the batch in a record, with its users if it is wanted by what else it says.
+
+    Users are gone through to their end either way, so that whoever reads a record says the same of it. Raises
+    UndecodableError, which says why there is no batch; RegistryUnavailableError.
+    """
     if record.error is not None:
         raise UndecodableError(f"the client can't read it ({record.error})")
     try:
-        return decode_audience_batch(record.value, framing)
+        return open_audience_batch(record.value, framing, is_wanted)
     except UndecodableError as error:
         if ID_IN_HEADER in record.headers:
             raise UndecodableError("schema id in a header; it is read before the value only") from error
@@ -31,4 +48,4 @@ def trial_of_batches(framing: Framing) -> Trial:
 
 
 def _judged(record: Record, framing: Framing) -> str | None:
-    return invalidity(batch_in(record, framing))
+    return invalidity(batch_in(record, framing).batch)

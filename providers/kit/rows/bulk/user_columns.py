@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-
-import msgspec
+from operator import attrgetter
 
 from providers.kit.rows.bulk.turn import endless
 from providers.kit.rows.columns import FIELDS
@@ -16,7 +15,8 @@ from schemas.repairs.users import settled
 Cells = Sequence[str | None]
 """A cell for each user: empty where there is nothing, None where the user is to go the general way."""
 
-_VALUES = {field: AudienceUser.__struct_fields__.index(attribute) for field, attribute in FIELDS.items()}
+_VALUES = {field: place for place, field in enumerate(FIELDS)}
+_values_of = attrgetter(*FIELDS.values())  # by name: the fields of a subclass may stand in another order
 
 _USUAL: dict[str, Callable[[Sequence[str]], Sequence[bytes]]] = {
     "email": ordinary_addresses,
@@ -61,7 +61,7 @@ def by_column(users: Sequence[AudienceUser], is_over: Callable[[], bool], *, as_
 
     Where users are needed as they are, whom repairs change in any way is to go the general way.
     """
-    values = list(zip(*map(msgspec.structs.astuple, users), strict=True))
+    values = list(zip(*map(_values_of, users), strict=True))
     given = {field: _without_none(values[place]) for field, place in _VALUES.items() if field != "purchase"}
     usual = {field: tell(given[field]) for field, tell in _USUAL.items()}
     columns = UserColumns(users, given, usual, values[_VALUES["purchase"]], set(), is_over)

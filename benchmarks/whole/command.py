@@ -1,0 +1,95 @@
+"""`python -m benchmarks whole`: runs of this checkout, and of another one beside it."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.whole.people import MOST
+from benchmarks.whole.report import flatness, report
+from benchmarks.whole.run import WARM_UP, Load, Measured, Surroundings, measure
+from benchmarks.whole.trees import Tree, sink
+from streams.client.settings import KafkaSettings
+from streams.local.broker import LocalBroker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to run: numbers of users one after the other, each in pairs of runs."""
+
+    users: Sequence[int] = (1_000_000,)
+    is_untidy: bool = False
+    before: Path | None = None
+    pairs: int = 1
+    watch: bool = False
+
+
+DEFAULTS = Options()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let these options be given."""
+    group = parser.add_argument_group("whole")
+    group.add_argument("--users", type=_numbers, default=DEFAULTS.users, help="users of a run; several by commas")
+    group.add_argument("--untidy", action="store_true", help="as people write them, with national phone numbers")
+    group.add_argument("--before", type=Path, help="another checkout, with a .venv, to run beside this one")
+    group.add_argument("--pairs", type=_number, default=DEFAULTS.pairs, help="runs of each, in turn")
+    group.add_argument("--held", action="store_true", help="note how long event loops are held, which costs some CPU")
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """Return what was given."""
+    return Options(users=given.users, is_untidy=given.untidy, before=given.before, pairs=given.pairs, watch=given.held)
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("expected a number from 1")
+    return value
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    values = tuple(map(_number, text.replace("_", "").split(",")))
+    if max(values) > MOST - WARM_UP:
+        raise argparse.ArgumentTypeError(f"expected at most {MOST - WARM_UP:,}")
+    return values
+
+
+async def measure_whole(options: Options) -> None:
+    """Run all loads against one Kafka and one sink, and print what came of each; exit 1 where a row is missing."""
+    trees = [Tree.here(), *([Tree.before(options.before)] if options.before else [])]
+    with tempfile.TemporaryDirectory() as data:
+        broker = LocalBroker(data=Path(data), port=0)
+        async with broker, sink() as (url, process), aiohttp.ClientSession() as session:
+            kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+            around = Surroundings(kafka, broker.guard or 0, url, process, session)
+            await _loads(options, trees, around)
+
+
+async def _loads(options: Options, trees: Sequence[Tree], around: Surroundings) -> None:
+    by_users: dict[int, Sequence[Measured]] = {}
+    is_right = True
+    for users in options.users:
+        load = Load(users=users, is_untidy=options.is_untidy, watch=options.watch)
+        runs = await _pairs(load, trees, options.pairs, around)
+        print("\n".join(report(load, runs)), flush=True)  # noqa: T201 -- the output
+        by_users[users] = runs["now"]
+        is_right &= all(measured.is_right for several in runs.values() for measured in several)
+    if len(by_users) > 1:
+        print(flatness(by_users))  # noqa: T201 -- the output
+    if not is_right:
+        sys.exit("whole: what the sink counted is not what was uploaded")
+
+
+async def _pairs(load: Load, trees: Sequence[Tree], pairs: int, around: Surroundings) -> dict[str, list[Measured]]:
+    """Run the trees in turn, another one first each time, so that a change of the machine's speed meets each."""
+    runs: dict[str, list[Measured]] = {tree.label: [] for tree in trees}
+    for number in range(pairs):
+        for tree in trees if number % 2 == 0 else reversed(trees):
+            runs[tree.label].append(await measure(tree, load, around))
+    return runs
