@@ -11,9 +11,20 @@ from providers.kit.errors import (
     platform_error,
 )
 from providers.kit.http import Answer, Request, Transport
+from providers.kit.limits import Limits
 from providers.kit.private_addresses import is_literal, is_public
-from providers.kit.provider import PREFIX, REAL, AnyProvider, Limits, NamedRowsError, Provider, Sent, Surroundings
+from providers.kit.provider import (
+    PREFIX,
+    REAL,
+    AnyProvider,
+    NamedRowsError,
+    Provider,
+    Removed,
+    Sent,
+    Surroundings,
+)
 from providers.kit.rate_limiter import Pause, Rate
+from providers.kit.removal import Removal
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known, of_one_kind
 from providers.kit.rows.columns import (
@@ -94,6 +105,8 @@ __all__ = [
     "Rate",
     "RejectError",
     "Rejection",
+    "Removal",
+    "Removed",
     "Request",
     "RetryError",
     "RowTemplate",

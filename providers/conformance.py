@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from providers.installed import installed, open_account, open_session
-from providers.kit.errors import PlatformError, RetryError, StopError, platform_error
+from providers.kit.errors import PlatformError, RejectError, RetryError, StopError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.provider import PREFIX, AnyProvider, Rejection, Surroundings
+from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Removed, Surroundings
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import group_rows, make_rows
+from providers.kit.rows.row_groups import group_rows, make_removal_rows, make_rows
 from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.bounds import MAX_TEXT
 from schemas.error_words import VOCABULARY
@@ -98,6 +98,25 @@ class _Answering:
         return self.answer
 
 
+class _PreviewEndedError(Exception):
+    """A preview goes no further."""
+
+
+@dataclass(slots=True)
+class _Previewing:
+    """A transport that goes on after look-ups, with placeholders."""
+
+    kind: type[AnyProvider]
+    requests: list[Request] = field(default_factory=list)
+
+    async def send(self, request: Request) -> Answer:
+        self.requests.append(request)
+        answer = self.kind.placeholder_answer(request)
+        if answer is None:
+            raise _PreviewEndedError
+        return answer
+
+
 async def _no_sleep(seconds: float) -> None:
     assert 0 <= seconds < 100_000
 
@@ -145,6 +164,19 @@ class ProviderConformance:
         assert provider.limits.body >= (provider.limits.row or 1)
         assert set(self.kind.codes.values()) <= VOCABULARY.keys()
         assert "upload" in self.kind.rates
+
+    async def test_it_declares_whether_people_can_be_removed_and_says_so_where_they_cannot(self) -> None:
+        self.kind.check_declaration()
+        provider, transport = self.made()
+        if self.kind.removal is not None:
+            assert provider.removal_limits.rows >= 1
+            assert provider.removal_limits.body >= (provider.removal_limits.row or 1)
+            return
+        with pytest.raises(RejectError, match="cannot_remove"):
+            await provider.remove("1", [msgspec.Raw(b"{}")])
+        with pytest.raises(RejectError, match="cannot_remove"):
+            provider.removal_row(AudienceUser(email="person@example.com"))
+        assert not transport.requests
 
     def test_its_account_id_is_no_secret(self) -> None:
         provider, _ = self.made()
@@ -194,6 +226,45 @@ class ProviderConformance:
             assert told.field in FIELDS
             assert VOCABULARY[told.reason].scope == "row"
 
+    @hypothesis_settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
+    @given(USERS)
+    @example(AudienceUser(email="person@example.com", purchase=Purchase(currency="USD", profit=5.0, total_7_days=5.0)))
+    def test_a_removal_s_row_says_who_somebody_is_and_nothing_of_what_was_bought(self, user: AudienceUser) -> None:
+        if self.kind.removal is None:
+            return
+        provider, transport = self.made()
+        row = provider.removal_row(user)
+        others = [user, msgspec.structs.replace(user, purchase=Purchase(currency="JPY", profit=9.5, total_7_days=9.5))]
+        assert [msgspec.json.encode(provider.removal_row(other)) for other in others] == [msgspec.json.encode(row)] * 2
+        assert not transport.requests
+        if isinstance(row, Rejection):
+            assert row.field in FIELDS
+            assert VOCABULARY[row.reason].scope == "row"
+        else:
+            encoded = msgspec.json.encode(row)
+            assert EMPTY_HASH.encode() not in encoded
+            assert list(provider.removal_identifiers(msgspec.json.decode(encoded)))
+
+    def test_names_and_places_alone_identify_nobody_who_is_to_leave(self) -> None:
+        if self.kind.removal is None:
+            return
+        provider, _ = self.made()
+        placed = AudienceUser(first_name="Ada", last_name="Lovelace", country="US", postal_code="94107")
+        assert isinstance(provider.removal_row(placed), Rejection)
+        assert isinstance(provider.removal_row(AudienceUser()), Rejection)
+        assert not isinstance(provider.removal_row(full_user(1)), Rejection)
+
+    async def test_a_preview_of_a_removal_reaches_the_call_that_removes(self) -> None:
+        if self.kind.removal is None:
+            return
+        previewing = _Previewing(self.kind)
+        provider = self.kind(self.made_up_settings(), previewing, REAL)
+        with contextlib.suppress(_PreviewEndedError):
+            await provider.remove(
+                "{audience_id}", [msgspec.Raw(msgspec.json.encode(provider.removal_row(full_user(1))))]
+            )
+        assert previewing.requests[-1].operation == "remove"
+
     def test_a_user_without_anything_makes_no_row(self) -> None:
         provider, _ = self.made()
         assert isinstance(provider.row(AudienceUser()), Rejection)
@@ -204,15 +275,22 @@ class ProviderConformance:
         row = msgspec.json.encode(provider.row(AudienceUser(email=GIVEN_HASH.upper(), edge_tag_id="edge-1")))
         for spelling in (GIVEN_HASH, GIVEN_HASH.upper()):
             assert hashlib.sha256(spelling.encode()).hexdigest().encode() not in row
+        if self.kind.removal is not None:
+            leaving = msgspec.json.encode(provider.removal_row(AudienceUser(email=GIVEN_HASH.upper(), edge_tag_id="1")))
+            assert hashlib.sha256(GIVEN_HASH.encode()).hexdigest().encode() not in leaving
 
     def calls(self, provider: AnyProvider) -> Sequence[Callable[[], Awaitable[object]]]:
         """Return the calls of the platform, one after the other."""
         rows = [msgspec.Raw(msgspec.json.encode(provider.row(AudienceUser(email="person@example.com"))))]
-        return (
+        calls: list[Callable[[], Awaitable[object]]] = [
             lambda: provider.find_audience("blotout_VIP"),
             lambda: provider.create_audience("blotout_VIP", "custom"),
             lambda: provider.send("1", rows),
-        )
+        ]
+        if self.kind.removal is None:
+            return calls
+        leaving = [msgspec.Raw(msgspec.json.encode(provider.removal_row(AudienceUser(email="person@example.com"))))]
+        return [*calls, lambda: provider.remove("1", leaving)]
 
     async def test_whatever_the_platform_answers_ends_well_or_in_a_platform_error_that_quotes_nothing(self) -> None:
         errors: list[PlatformError] = []
@@ -311,11 +389,56 @@ class LiveConformance(ProviderConformance):
             assert not sent.rejected
             assert len(await stage.members(name)) == len(group.rows)
 
+    async def test_removed_people_are_gone_others_stay_and_who_was_not_there_is_no_error(self) -> None:
+        if self.kind.removal is None:
+            return
+        staying = [full_user(number) for number in range(max(2, self.kind.removal.keeps))]
+        leaving = [full_user(number) for number in range(len(staying), len(staying) + 3)]
+        async with self.stage() as stage, self.opened(stage.settings) as provider:
+            name = provider.platform_name("VIP", disable_prefix=False)
+            audience_id = await provider.find_audience(name) or await provider.create_audience(name, "custom")
+            await self._added(provider, audience_id, staying)
+            before = await stage.members(name)
+            await self._added(provider, audience_id, leaving)
+            assert len(await stage.members(name)) == len(before) + 3
+            for left in (3, 0):
+                (removed,) = await self._removed(provider, audience_id, leaving)
+                assert not removed.rejected
+                assert not removed.unplaced
+                assert removed.removed in (None, left)
+                assert sorted(await stage.members(name)) == sorted(before)
+
+    async def test_as_many_people_as_its_limits_allow_leave_in_one_call(self) -> None:
+        if self.kind.removal is None:
+            return
+        async with self.stage() as stage, self.opened(stage.settings) as provider:
+            name = provider.platform_name("VIP", disable_prefix=False)
+            audience_id = await provider.find_audience(name) or await provider.create_audience(name, "custom")
+            users = [full_user(number) for number in range(self.kind.removal.keeps + provider.removal_limits.rows)]
+            await self._added(provider, audience_id, users)
+            first, *_ = await self._removed(provider, audience_id, users[self.kind.removal.keeps :])
+            assert not first.rejected
+            assert len(await stage.members(name)) == self.kind.removal.keeps
+
+    async def _added(self, provider: AnyProvider, audience_id: str, users: Sequence[AudienceUser]) -> None:
+        *_, made = make_rows(provider, enumerate(users))
+        for group in group_rows(made, provider.limits):
+            await provider.send(audience_id, group.rows)
+
+    async def _removed(
+        self, provider: AnyProvider, audience_id: str, users: Sequence[AudienceUser]
+    ) -> Sequence[Removed]:
+        *_, made = make_removal_rows(provider, enumerate(users))
+        return [await provider.remove(audience_id, group.rows) for group in group_rows(made, provider.removal_limits)]
+
     async def test_an_account_that_is_not_let_in_stops(self) -> None:
         async with self.stage() as stage, self.opened({**stage.settings, **stage.refused}) as provider:
-            rows = [msgspec.Raw(msgspec.json.encode(provider.row(AudienceUser(email="a@example.com"))))]
+            user = AudienceUser(email="a@example.com")
             with pytest.raises(StopError):
-                await provider.send("1", rows)
+                await provider.send("1", [msgspec.Raw(msgspec.json.encode(provider.row(user)))])
+            if self.kind.removal is not None:
+                with pytest.raises(StopError):
+                    await provider.remove("1", [msgspec.Raw(msgspec.json.encode(provider.removal_row(user)))])
 
 
 def full_user(number: int) -> AudienceUser:

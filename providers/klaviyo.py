@@ -1,20 +1,23 @@
-"""Klaviyo: lists filled by bulk profile imports."""
+"""Klaviyo: lists filled by bulk profile imports, and left by profile ids that are looked up."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr
 
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.provider import Limits, NamedRowsError, Provider, Sent
+from providers.kit.limits import Limits
+from providers.kit.provider import NamedRowsError, Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
+from providers.kit.removal import Removal
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body, of_one_kind
 from providers.kit.rows.columns import Column, Hashed, RowTemplate, members, places_of
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import TRIM, VALID_PHONE, Rule, at_most
@@ -73,6 +76,18 @@ PROFILE = {
 FIELDS: Mapping[str, str] = {path: column.field for path, column in places_of(PROFILE) if column.field}
 """Our names of a profile's attributes, by the members that lead there."""
 
+OF_LISTS = ("email", "phone_number")
+"""What a list's profiles can be looked up by; `external_id` is none of it, so that all the account's are asked."""
+
+MOST_IDS = 1000
+"""Profiles that one call takes out of a list."""
+
+FILTER = 6000
+"""Characters of a filter as a URL has them: no limit is documented, 8 KB of a URL are usual."""
+
+OF_AUDIENCES = frozenset({"upload", "lookup", "remove"})
+"""Operations that name a list by an id of ours."""
+
 OPT_OUT = "X-Klaviyo-Revision-Fall-Forward-Opt-Out"
 """With it a retired revision is refused with 410; else Klaviyo answers by the next one (its versioning policy)."""
 
@@ -105,6 +120,9 @@ class KlaviyoSettings(AccountSettings):
     )
     revision: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] = Field(
         default="2026-10-15", description="Revision of the API."
+    )
+    lookup_values: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=100, description="Identifiers of one look-up of profiles; no limit is documented."
     )
     opt_in_process: Literal["single_opt_in", "double_opt_in"] | None = Field(
         default=None, description="Opt-in of new lists; unset: the account's default."
@@ -145,6 +163,8 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         "create": (Rate(10, 1), Rate(150, 60), Rate(150, 86_400)),
         "upload": _UPLOADS,
         "job": _UPLOADS,
+        "lookup": (Rate(75, 1), Rate(750, 60)),
+        "remove": (Rate(10, 1), Rate(150, 60)),
     }
 
     codes = CODES
@@ -153,6 +173,17 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         usable=[[EMAIL], [PHONE], [EXTERNAL_ID]],
         rejects=[EMAIL, PHONE, EXTERNAL_ID],
         source="Klaviyo, [Bulk import profiles](https://developers.klaviyo.com/en/reference/bulk_import_profiles)",
+    )
+    removal = Removal(
+        says="a look-up of their profiles, then `DELETE /api/lists/<list id>/relationships/profiles`",
+        source="Klaviyo, [Remove profiles from list](https://developers.klaviyo.com/en/reference/remove_profiles_from_list)",
+        template=RowTemplate(
+            row=members(EMAIL, PHONE, EXTERNAL_ID),
+            usable=[[EMAIL], [PHONE], [EXTERNAL_ID]],
+            rejects=[EMAIL, PHONE, EXTERNAL_ID],
+            source="Klaviyo, [Get profiles for list](https://developers.klaviyo.com/en/reference/get_profiles_for_list)",
+        ),
+        limits=Limits(rows=MOST_IDS, body=1_000_000),
     )
     body = Body(
         shape={
@@ -172,8 +203,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
 
     async def find_audience(self, platform_name: str) -> str | None:
         """Ask for lists of this name; of several take the first by id."""
-        escaped = platform_name.replace("\\", "\\\\").replace('"', '\\"')
-        query = {"filter": f'equals(name,"{escaped}")', "page[size]": "10"}
+        query = {"filter": f"equals(name,{_quoted(platform_name)})", "page[size]": "10"}
         entries = [entry async for entry in self._entries("find", "/api/lists", query)]
         return min((entry.id for entry in entries if entry.attributes.get("name") == platform_name), default=None)
 
@@ -193,6 +223,41 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         ).data.id
         failed = min(await self._wait_for(job), len(rows))
         return await self._outcome(job, failed, len(rows)) if failed > 0 else Sent(request_ids=[job])
+
+    async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
+        """Look up whose identifiers these are, then take their profiles out of the list; consent stays as it is.
+
+        An external id is looked up in the whole account, so who is known by that alone may be in the list or not. A
+        profile is never unsubscribed: who is not in the list would be so everywhere (Klaviyo's own warning).
+        """
+        in_list = [await self._known_by(name, rows, f"/api/lists/{audience_id}/profiles") for name in OF_LISTS]
+        in_account = await self._known_by(EXTERNAL_ID.name, rows, "/api/profiles")
+        members_of_it = dict.fromkeys(profile for found in in_list for profile in found)
+        ids = iter({**members_of_it, **in_account})
+        while some := list(islice(ids, MOST_IDS)):
+            await self._take_out(audience_id, some)
+        return Removed(removed=len(members_of_it) if in_account.keys() <= members_of_it.keys() else None)
+
+    async def _known_by(self, name: str, rows: Sequence[msgspec.Raw], path: str) -> dict[str, None]:
+        """Return the ids of the profiles that have one of the rows' identifiers of a kind, each once."""
+        values = [msgspec.json.decode(value, type=str) for _, value in of_one_kind(rows, name)]
+        found: dict[str, None] = {}
+        for text in _filters(name, values, self.settings.lookup_values):
+            query = {"filter": text, "fields[profile]": "created", "page[size]": "100"}
+            found |= dict.fromkeys([entry.id async for entry in self._entries("lookup", path, query)])
+        return found
+
+    async def _take_out(self, audience_id: str, ids: Sequence[str]) -> None:
+        body = {"data": [{"type": "profile", "id": profile} for profile in ids]}
+        answer = await self._ask("remove", "DELETE", f"/api/lists/{audience_id}/relationships/profiles", body=body)
+        if answer.status != 204:
+            raise answer.unexpected()
+
+    @classmethod
+    def placeholder_answer(cls, request: Request) -> Answer | None:
+        """Return a profile as a look-up would, with a placeholder for its id."""
+        found = b'{"data":[{"type":"profile","id":"{profile_id}"}]}'
+        return Answer(status=200, headers={}, body=found) if request.operation == "lookup" else None
 
     async def _wait_for(self, job: str) -> int:
         """Look until the job has ended; no slot is held between looks. Return how many profiles it refused."""
@@ -265,6 +330,17 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         query: Mapping[str, str] | None = None,
         body: object = None,
     ) -> T:
+        return (await self._ask(operation, method, path, query=query, body=body)).read(kind)
+
+    async def _ask(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> Answer:
         headers = {
             "Authorization": f"Klaviyo-API-Key {self.settings.api_key.get_secret_value()}",
             "revision": self.settings.revision,
@@ -284,7 +360,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         answer = await self.transport.send(request)
         if answer.status >= 400:
             raise refusal(answer, operation)
-        return answer.read(kind)
+        return answer
 
     @classmethod
     def pause_after(cls, answer: Answer) -> Pause | None:
@@ -297,6 +373,27 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         if answer.seconds("RateLimit-Remaining") == 0:
             return Pause(answer.seconds("RateLimit-Reset") or 0.0, is_account_wide=False)
         return None
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a filter has it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _filters(name: str, values: Iterable[str], most: int) -> Iterator[str]:
+    """Yield filters that together ask for each value once, each for at most so many and no longer than a URL may be."""
+    some: list[str] = []
+    length = 0
+    for value in map(_quoted, dict.fromkeys(values)):
+        cost = len(quote(value, safe="")) + len("%2C")
+        if some and (len(some) == most or length + cost > FILTER):
+            yield f"any({name},[{','.join(some)}])"
+            some, length = [], 0
+        some.append(value)
+        length += cost
+    if some:
+        yield f"any({name},[{','.join(some)}])"
 
 
 def refusal(answer: Answer, operation: str) -> PlatformError:
@@ -323,7 +420,7 @@ def _word(answer: Answer, operation: str) -> str:
         return "gateway_error"
     if word == "platform_error" and not answer.body.lstrip().startswith(b"{"):
         return "gateway_error"
-    if word == "audience_gone" and operation != "upload":
+    if word == "audience_gone" and operation not in OF_AUDIENCES:
         return "unexpected_answer"
     return word
 

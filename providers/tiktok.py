@@ -9,8 +9,10 @@ from pydantic import Field, SecretStr
 
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Request, Transport
-from providers.kit.provider import REAL, Limits, Provider, Sent, Surroundings
+from providers.kit.limits import Limits
+from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
 from providers.kit.rate_limiter import Rate
+from providers.kit.removal import Removal
 from providers.kit.rows import rules
 from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate
@@ -149,7 +151,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
     settings_type = TikTokSettings
     limits = Limits(rows=1000, body=BODY)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = dict.fromkeys(
-        ("find", "create", "upload"), (Rate(10, 1), Rate(600, 60))
+        ("find", "create", "upload", "remove"), (Rate(10, 1), Rate(600, 60))
     )
     codes = CODES
     template = RowTemplate(
@@ -158,10 +160,13 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         rejects=[EMAIL, PHONE],
         source="TikTok, API reference of `/segment/mapping/`",
     )
+    removal = Removal(
+        says="`POST /segment/mapping/` with `action: delete`", source="TikTok, API reference of `/segment/mapping/`"
+    )
     body = Body(
         shape={
             "advertiser_ids": [Known("advertiser_id")],
-            "action": "add",
+            "action": Known("action"),
             "id_schema": NAMES,
             "batch_data": ROWS,
         },
@@ -211,11 +216,20 @@ class TikTok(Provider[TikTokSettings, list[str]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Map rows to the audience. TikTok answers for the call as a whole, never for a row."""
-        names, advertiser_id = self.maker.names, self.settings.advertiser_id
-        body = self.body.filled(rows, names=names, advertiser_id=advertiser_id, audience_id=audience_id)
-        envelope = await self._call("upload", "POST", "/segment/mapping/", body=body)
+        return Sent(request_ids=await self._map("upload", "add", audience_id, rows, self.maker.names))
+
+    async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
+        """End the mapping of rows to the audience: of each id by itself, so an id that a row lacks stays in it."""
+        return Removed(request_ids=await self._map("remove", "delete", audience_id, rows, self.removal_maker.names))
+
+    async def _map(
+        self, operation: str, action: str, audience_id: str, rows: Sequence[msgspec.Raw], names: Sequence[str]
+    ) -> Sequence[str]:
+        known = {"names": names, "advertiser_id": self.settings.advertiser_id, "audience_id": audience_id}
+        body = self.body.filled(rows, action=action, **known)
+        envelope = await self._call(operation, "POST", "/segment/mapping/", body=body)
         request_id = envelope.get("request_id")
-        return Sent(request_ids=[request_id] if isinstance(request_id, str) else [])
+        return [request_id] if isinstance(request_id, str) else []
 
     async def _data(
         self,
@@ -269,7 +283,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         word = CODES.get(code, "platform_error")
         if code == "40002" and any(words in message for words in PROCESSING):
             word = "busy"
-        if word == "audience_gone" and operation != "upload":
+        if word == "audience_gone" and operation not in ("upload", "remove"):
             word = "request_refused"
         request_id = envelope.get("request_id")
         return platform_error(

@@ -12,9 +12,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from providers.kit.errors import platform_error
 from providers.kit.http import Request, Transport
+from providers.kit.limits import Limits
 from providers.kit.private_addresses import is_literal, is_public
-from providers.kit.provider import REAL, Limits, Provider, Sent, Surroundings
+from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
 from providers.kit.rate_limiter import Rate
+from providers.kit.removal import Removal
 from providers.kit.rows import rules
 from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
 from providers.kit.rows.columns import Column, RowTemplate, members
@@ -43,6 +45,9 @@ OTHERS = [
     for name in ("firstName", "lastName", "country", "postalCode")
 ]
 PURCHASE = Column("purchase", "purchase", is_identifier=False, is_attribute=True)
+REMOVED = "audience.users.removed"
+"""The event of a removal, in the form that Standard Webhooks recommends."""
+
 WHSEC = "whsec_"
 
 
@@ -94,7 +99,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     name: ClassVar[str] = "webhook"
     settings_type = WebhookSettings
     limits = Limits(rows=500, body=BODY)
-    rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": ()}
+    rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": (), "remove": ()}
     codes = CODES
     template = RowTemplate(
         row=members(EDGE_TAG_ID, EMAIL, PHONE, *OTHERS, PURCHASE),
@@ -102,7 +107,13 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
         rejects=[EMAIL, PHONE],
         source="ours; calls are signed by [Standard Webhooks](https://www.standardwebhooks.com)",
     )
+    removal = Removal(
+        says=f"an event of its own, `type: {REMOVED}`, with the users in `removed`",
+        source="ours; an addition has no `type` and its users in `users`",
+    )
     body = Body(shape={"audience": AUDIENCE_ID, "users": ROWS})
+    removal_body = Body(shape={"type": REMOVED, "audience": AUDIENCE_ID, "removed": ROWS})
+    """Its users stand elsewhere than an addition's, lest a receiver that knows no removals add them."""
 
     def __init__(self, settings: WebhookSettings, transport: Transport, around: Surroundings = REAL) -> None:
         super().__init__(settings, transport, around)
@@ -124,7 +135,17 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Post users; `webhook-id` is the same for the same users, so that a receiver can tell a repeated call."""
-        body = msgspec.json.encode(self.body.filled(rows, audience_id=audience_id))
+        return Sent(request_ids=[await self._post("upload", self.body.filled(rows, audience_id=audience_id))])
+
+    async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
+        """Post who is to leave, as an event of its own."""
+        return Removed(
+            request_ids=[await self._post("remove", self.removal_body.filled(rows, audience_id=audience_id))]
+        )
+
+    async def _post(self, operation: str, content: object) -> str:
+        """Post a body with its signature and return the call's id."""
+        body = msgspec.json.encode(content)
         call_id = f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
         moment = str(int(self.around.now().timestamp()))
         headers = {
@@ -134,11 +155,11 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
             "webhook-signature": signature(self.settings.secret.get_secret_value(), call_id, moment, body),
         }
         request = Request(
-            operation="upload", method="POST", path="", headers=headers, body=body, secrets=("webhook-signature",)
+            operation=operation, method="POST", path="", headers=headers, body=body, secrets=("webhook-signature",)
         )
         answer = await self.transport.send(request)
         if 200 <= answer.status < 300:
-            return Sent(request_ids=[call_id])
+            return call_id
         word = CODES.get(str(answer.status), "platform_error" if answer.status >= 500 else "unexpected_answer")
         word = "gateway_error" if "cf-mitigated" in answer.headers else word
         raise platform_error(

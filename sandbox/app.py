@@ -16,6 +16,7 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -91,16 +92,18 @@ class _Stage:
         """Return the handler of a route."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            with self._control.counters[self._name].counting(route.operation):
-                return await self._play(request, route)
+            with self._control.counters[self._name].counting():
+                return await self._play(await _read(request), route)
 
         return answer
 
-    async def _play(self, request: web.Request, route: Route) -> web.StreamResponse:
-        fault = self._control.take(self._name, route.operation)
+    async def _play(self, read: Call, route: Route) -> web.StreamResponse:
+        operation, request = route.operation_of(read), read.request
+        self._control.counters[self._name].by_operation[operation] += 1
+        fault = self._control.take(self._name, operation)
+        call = replace(read, fault=fault)
         kind = fault.fault if fault else ""
         seconds = fault.seconds if fault else None
-        call = await _read(request, fault)
         await asyncio.sleep(self._options.latency)
         if kind == "drop":
             return _dropped(request)
@@ -130,10 +133,10 @@ class _Stage:
         return answer
 
 
-async def _read(request: web.Request, fault: Fault | None) -> Call:
+async def _read(request: web.Request) -> Call:
     """Read the body whole, so that even a refused upload does not end in a broken connection."""
     if request.content_type not in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        return Call(request=request, body=await request.read(), form={}, fault=fault)
+        return Call(request=request, body=await request.read(), form={})
     form: dict[str, str] = {}
     try:
         for name, value in (await request.post()).items():
@@ -144,7 +147,7 @@ async def _read(request: web.Request, fault: Fault | None) -> Call:
                 value.file.close()
     except ValueError:
         form = {}
-    return Call(request=request, body=b"", form=form, fault=fault)
+    return Call(request=request, body=b"", form=form)
 
 
 def _dropped(request: web.Request) -> web.Response:

@@ -99,6 +99,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     "name_taken": Meaning(
         "reject", "audience", "The name belongs to an audience of the other type.", "Use another name, or that type."
     ),
+    "removal_refused": Meaning(
+        "reject",
+        "audience",
+        "The platform takes nobody out of this audience, for its size or state.",
+        "See the audience there; who must leave at any price leaves by its deletion there.",
+    ),
     # One record of the log.
     "undecodable": Meaning("reject", "record", "The record is not Avro of a known schema.", "Correct the publisher."),
     "quarantined": Meaning(
@@ -115,6 +121,9 @@ VOCABULARY: Mapping[str, Meaning] = {
         "See to the publisher: it must commit or abort; Kafka aborts after its transaction.timeout.ms.",
     ),
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
+    "cannot_remove": Meaning(
+        "reject", "record", "We can't take people out of audiences of this platform.", "Take them out there."
+    ),
     # Rows that a call held.
     "request_refused": Meaning(
         "reject", "row", "The platform refuses rows; if it does not say which, smaller calls find out.", "Correct them."

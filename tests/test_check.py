@@ -132,7 +132,7 @@ async def test_a_provider_of_another_package_is_there_once_it_is_installed(tmp_p
 
 async def test_the_example_of_how_to_add_a_provider_passes_the_suite_from_another_package(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "adding-a-provider.md").read_text()
-    module, suite = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    module, _who_leaves, suite = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (project,) = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL))
     environment = outside(tmp_path, *next(iter(project["project"]["entry-points"]["audience.providers"].items())))
     assert project["tool"]["setuptools"]["py-modules"] == ["audience_acme"]

@@ -68,6 +68,11 @@ class TestKlaviyo(LiveConformance):
         return sandboxed("klaviyo", api_key="wrong")
 
 
+def identifiers(user: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return by what a receiver knows somebody."""
+    return {(name, user[name]) for name in ("edgeTagId", "email", "phone") if name in user}
+
+
 class Receiver:
     """A receiver of webhooks as its owner would write it from the Standard Webhooks specification."""
 
@@ -88,8 +93,14 @@ class Receiver:
         if headers["webhook-id"] not in self._seen:
             self._seen.add(headers["webhook-id"])
             given = json.loads(body)
-            users = {json.dumps(user, sort_keys=True) for user in given["users"]}
-            self.held.setdefault(given["audience"], set()).update(users)
+            held = self.held.setdefault(given["audience"], set())
+            if given.get("type") == "audience.users.removed":
+                named = {one for user in given["removed"] for one in identifiers(user)}
+                self.held[given["audience"]] = {
+                    user for user in held if named.isdisjoint(identifiers(json.loads(user)))
+                }
+            else:
+                held.update(json.dumps(user, sort_keys=True) for user in given["users"])
         return web.Response(status=204)
 
 

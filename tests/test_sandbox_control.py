@@ -184,7 +184,7 @@ async def test_calls_are_counted_by_platform_and_operation_but_not_those_to_the_
         "inFlight": 0,
         "highestInFlight": 1,
         "refusedByLimits": 0,
-        "byOperation": {"find": 1, "create": 1, "upload": 1, "job": 1, "other": 1},
+        "byOperation": {"find": 1, "create": 1, "upload": 1, "job": 1, "lookup": 0, "remove": 0, "other": 1},
         "rows": 2,
         "repeatedRows": 0,
     }

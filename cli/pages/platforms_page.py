@@ -1,4 +1,4 @@
-"""`audience platforms`: what each platform gets of a user, as a page made of the providers' declarations."""
+"""`audience platforms`: what each platform gets of a user, and how users leave, as the providers' declarations say."""
 
 import sys
 from argparse import Namespace
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cli.command import Command
 from cli.settings.environment import Environment
 from providers.installed import installed
+from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
 from providers.kit.rows.rules import Rule, When
@@ -24,6 +25,9 @@ What spreadsheets, exports and people did to a value is undone before any of the
 [values.md](values.md). The rules of a column come in this order; where they leave nothing of a value, the user goes
 without it, and that is counted. A value that is a SHA-256 already is never hashed again: where it says `kept`, it goes
 in lower case, where it says `refused`, it does not go, where it says `as text`, it is a text like any other.
+
+Who is taken out of an audience is named by what alone says who somebody is, made by the same rules. Names, countries
+and postal codes alone identify nobody, and nothing is told of what was bought.
 """
 GIVEN_HASH = {"kept": "kept", "refused": "refused", "text": "as text"}
 
@@ -35,14 +39,16 @@ def platforms_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
 
 def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     yield from (f"## {name}", "", " ".join((kind.__doc__ or "").split()), "")
+    yield from _addition(name, kind)
+    yield from (*_removal(name, kind), "")
+
+
+def _addition(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     if kind.template is None or not kind.is_declared():
         yield from ("Its rows are made by code, so nothing can be told here: see its package.", "")
         return
-    sources = list(dict.fromkeys(column.source or kind.template.source for _, column in kind.template.places))
-    yield from _table(name, kind.template, sources)
-    yield ""
-    yield from (f"{number}. {source}" for number, source in enumerate(sources, start=1))
-    yield ""
+    sources = _sources(kind.template)
+    yield from (*_table(name, kind.template, sources), "", *_numbered(sources), "")
     yield f"A user makes a row with {_usable(kind.template)}."
     if attributes := [f"`{column.name}`" for _, column in kind.template.places if column.is_attribute]:
         yield f"Replays leave out {_listed(attributes)}, unless `--with-attributes`."
@@ -50,6 +56,40 @@ def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     yield f"It never gets {_listed(never)}." if never else "It gets every field."
     yield _limits(name, kind)
     yield ""
+
+
+def _sources(template: RowTemplate) -> Sequence[str]:
+    return list(dict.fromkeys(column.source or template.source for _, column in template.places))
+
+
+def _numbered(sources: Sequence[str]) -> Iterator[str]:
+    yield from (f"{number}. {source}" for number, source in enumerate(sources, start=1))
+
+
+def _removal(name: str, kind: type[AnyProvider]) -> Iterator[str]:
+    """Yield how people leave, whom a removal names, and what differs from an addition."""
+    removal = kind.removal
+    if removal is None:
+        yield "People can't be taken out of its audiences: `cannot_remove`."
+        return
+    yield f"People leave by {removal.says} ({removal.source})."
+    template = kind.removal_template()
+    if template is None:
+        yield "The rows of a removal are made by code."
+        return
+    yield f"A removal names them by {_usable(template)}; it has nothing else of them."
+    if removal.limits is not None:
+        yield f"A call of a removal holds {_most(removal.limits)}."
+    if removal.keeps:
+        yield f"An audience must keep {removal.keeps:,} members."
+    known = {column for _, column in kind.template.places} if kind.template else set()
+    if any(column not in known for _, column in template.places):
+        sources = _sources(template)
+        yield from ("", *_table(name, template, sources), "", *_numbered(sources))
+
+
+def _most(limits: Limits) -> str:
+    return f"{limits.rows:,} users and {limits.body:,} bytes of them at most"
 
 
 def _limits(name: str, kind: type[AnyProvider]) -> str:
@@ -135,7 +175,7 @@ PLATFORMS = Command(
     name="platforms",
     text=(
         "Print what each platform gets of a user. A page in Markdown: for each field whether it goes, plain or hashed, "
-        "by which rules and whose, and what a platform never gets. It is docs/platforms.md."
+        "by which rules and whose, what a platform never gets, and how people leave. It is docs/platforms.md."
     ),
     run=print_platforms,
 )

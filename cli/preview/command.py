@@ -9,6 +9,7 @@ from cli.arguments import add_accounts_argument, count
 from cli.command import Command
 from cli.preview.explanation import explain
 from cli.preview.requests import preview
+from cli.preview.verbs import VERBS
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
 from cli.users_file import add_audience_arguments, read_users
@@ -29,6 +30,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_audience_arguments(parser)
     add_accounts_argument(parser)
     parser.add_argument(
+        "--mode", choices=list(VERBS), default="add", help="what becomes of the users: add, the default, or remove"
+    )
+    parser.add_argument(
         "--explain",
         nargs="?",
         const=0,
@@ -48,9 +52,9 @@ async def print_preview(options: argparse.Namespace, environment: Environment) -
         raise PayloadError(f"users: expected at most {config.server.max_users}")
     batch = _batch(options, parsed)
     if options.explain is not None:
-        sys.stdout.writelines(explain(accounts, batch.users, options.explain))
+        sys.stdout.writelines(explain(accounts, batch.users, options.explain, VERBS[options.mode]))
         return
-    await preview(batch, accounts, sys.stdout.buffer.write, parsed.unknown)
+    await preview(batch, accounts, sys.stdout.buffer.write, parsed.unknown, VERBS[options.mode])
     sys.stdout.flush()
 
 
@@ -70,10 +74,11 @@ def _batch(options: argparse.Namespace, parsed: Users) -> AudienceBatch:
 PREVIEW = Command(
     name="preview",
     text=(
-        "Show the requests that an upload would become. Prints one JSON object for each, secrets hidden, and a last "
-        "one that sums up who is usable and who is not, and why. Sends nothing; needs no credentials, no Kafka and "
-        "no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok and klaviyo. With --explain "
-        "it shows instead how each column of one user's row comes about, step by step, values masked."
+        "Show the requests that an upload would become, or with --mode remove a removal. Prints one JSON object for "
+        "each, secrets hidden, and a last one that sums up who is usable and who is not, and why. Sends nothing; needs "
+        "no credentials, no Kafka and no network. Without --provider and AUDIENCE_PROVIDERS it shows facebook, tiktok "
+        "and klaviyo. With --explain it shows instead how each column of one user's row comes about, step by step, "
+        "values masked."
     ),
     run=print_preview,
     add_arguments=_add_arguments,

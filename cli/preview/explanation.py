@@ -4,17 +4,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from cli.preview.requests import made_up_provider
+from cli.preview.verbs import VERBS, Verb
 from cli.printing.masking import DOTS, mask
 from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError
+from providers.kit.errors import RejectError
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.traces import Explained, Trace, explained
+from providers.kit.rows.traces import Explained, Trace
+from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|[A-Za-z0-9+/]{43}=")
 
 
-def explain(accounts: Iterable[Account], users: Sequence[AudienceUser], index: int) -> Iterator[str]:
+def explain(
+    accounts: Iterable[Account], users: Sequence[AudienceUser], index: int, verb: Verb = VERBS["add"]
+) -> Iterator[str]:
     """Yield lines: for each account whether the user at this index makes a row, and each column's way.
 
     A value shows its first character, also one that looks like a hash; the hash that is sent is shown as previews show
@@ -24,9 +29,13 @@ def explain(accounts: Iterable[Account], users: Sequence[AudienceUser], index: i
         raise PayloadError(f"users: there is no user {index}; the last one is {len(users) - 1}")
     for account in accounts:
         provider = made_up_provider(account)
-        found = explained(provider, users[index])
+        try:
+            found = verb.explained(provider, users[index])
+        except RejectError as error:
+            yield f"{account.target}: {error.code}: {VOCABULARY[error.code].meaning}\n"
+            continue
         yield f"{account.target}: user {index} {_verdict(found)}\n"
-        if not provider.is_declared():
+        if found.is_by_hand:
             yield "  its rows are made by code; there are no columns to tell of\n"
         width = max((len(trace.column) for trace in found.traces), default=0)
         yield from (f"  {trace.column:{width}}  {_way(trace)}\n" for trace in found.traces)

@@ -1,19 +1,21 @@
-"""`audience preview`: the requests that an upload would become, without sending any."""
+"""`audience preview`: the requests that an upload or a removal would become, without sending any."""
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 from yarl import URL
 
+from cli.preview.verbs import VERBS, Verb
 from consumer.account.runtime import Account
 from producer.request.unknown_names import Ignored
+from providers.kit.errors import RejectError
 from providers.kit.http import Answer, Request, Transport
 from providers.kit.provider import AnyProvider, Rejection, Surroundings
-from providers.kit.rows.row_groups import Rows, group_rows, make_rows
+from providers.kit.rows.row_groups import Rows, group_rows
 from schemas.avro.blocks import user_blocks
 from schemas.avro.codec import decode_audience_batch, split
 from schemas.records import AudienceBatch
@@ -29,15 +31,24 @@ class _Shown(Exception):  # noqa: N818 -- the end of a call that is only shown, 
     """The request was noted instead of sent; what would come after an answer is not known."""
 
 
+def _no_answer(request: Request) -> Answer | None:
+    del request
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Recorder:
-    """A transport that notes requests and answers none."""
+    """A transport that notes requests, and answers none but those for which a placeholder is known."""
 
+    answer_to: Callable[[Request], Answer | None] = _no_answer
     requests: list[Request] = field(default_factory=list)
 
     async def send(self, request: Request) -> Answer:
         self.requests.append(request)
-        raise _Shown
+        answer = self.answer_to(request)
+        if answer is None:
+            raise _Shown
+        return answer
 
 
 @dataclass(slots=True)
@@ -51,7 +62,7 @@ class Summary:
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def add(self, provider: AnyProvider, received: int, made: Rows) -> None:
+    def add(self, received: int, made: Rows, identifiers: Callable[[object], Iterable[str]]) -> None:
         """Count the rows of one record."""
         self.users += received
         self.usable += len(made.rows)
@@ -59,7 +70,7 @@ class Summary:
         self.repaired += made.repaired
         self.dropped += made.dropped
         for row in made.rows:
-            self.identifiers.update(provider.identifiers(msgspec.json.decode(row)))
+            self.identifiers.update(identifiers(msgspec.json.decode(row)))
 
 
 def _rejected(index: int, rejection: Rejection) -> dict[str, object]:
@@ -71,22 +82,27 @@ async def preview(
     accounts: Sequence[Account],
     write: Callable[[bytes], object],
     ignored: Sequence[Ignored] = (),
+    verb: Verb = VERBS["add"],
 ) -> None:
     """Write a line for each request that a batch would become, and one with a summary of all accounts.
 
-    The last line also has the members of users that were ignored.
+    The last line also has the members of users that were ignored; of an account that cannot remove it has that alone.
 
     The batch is split into records as the endpoint does, and each becomes rows, groups and calls as in a consumer.
     The same input gives the same lines: time stands still, and chance begins anew for each account.
     """
     records = [decode_audience_batch(part.value) for part in split(batch, list(user_blocks(batch.users)))]
-    summaries: dict[str, Summary] = {}
+    summaries: dict[str, Summary | dict[str, str]] = {}
     for account in accounts:
-        recorder, summary = _Recorder(), Summary()
+        recorder, summary = _Recorder(account.kind.placeholder_answer), Summary()
         provider = made_up_provider(account, recorder)
-        async for request in _requests(provider, records, recorder, summary):
-            write(_line(account, request))
-        summaries[str(account.target)] = summary
+        try:
+            async for request in _requests(provider, records, recorder, summary, verb):
+                write(_line(account, request))
+        except RejectError as error:
+            summaries[str(account.target)] = {"error": error.code}
+        else:
+            summaries[str(account.target)] = summary
     write(msgspec.json.encode({"summary": summaries, "ignored": ignored}) + b"\n")
 
 
@@ -105,29 +121,31 @@ def _surroundings() -> Surroundings:
 
 
 async def _requests(
-    provider: AnyProvider, records: Sequence[AudienceBatch], recorder: _Recorder, summary: Summary
+    provider: AnyProvider, records: Sequence[AudienceBatch], recorder: _Recorder, summary: Summary, verb: Verb
 ) -> AsyncIterator[Request]:
+    """Yield the requests of all records. Raises RejectError(`cannot_remove`) before the first one."""
     audience_id = ""
     for record in records:
-        made = _rows(provider, record)
-        summary.add(provider, len(record.users), made)
-        name = provider.platform_name(record.name, disable_prefix=record.disable_prefix)
+        made = Rows()
+        for grown in verb.rows(provider, enumerate(record.users, start=record.first_index)):
+            made = grown
+        summary.add(len(record.users), made, lambda row: verb.identifiers(provider, row))
         if made.rows and not audience_id:
-            found = await _shown(provider.find_audience(name))
-            made_id = found or await _shown(provider.create_audience(name, record.type))
-            audience_id = made_id or AUDIENCE_ID
-        for group in group_rows(made, provider.limits):
-            await _shown(provider.send(audience_id, group.rows))
+            audience_id = await _audience(provider, record, verb)
+        for group in group_rows(made, verb.limits(provider)):
+            await _shown(verb.call(provider, audience_id, group.rows))
             for request in recorder.requests:
                 yield request
             recorder.requests.clear()
 
 
-def _rows(provider: AnyProvider, record: AudienceBatch) -> Rows:
-    made = Rows()
-    for grown in make_rows(provider, enumerate(record.users, start=record.first_index)):
-        made = grown
-    return made
+async def _audience(provider: AnyProvider, record: AudienceBatch, verb: Verb) -> str:
+    """Look the audience up, and create it if that is what is done; return its id, or what stands for it."""
+    name = provider.platform_name(record.name, disable_prefix=record.disable_prefix)
+    found = await _shown(provider.find_audience(name))
+    if found is None and verb.creates:
+        found = await _shown(provider.create_audience(name, record.type))
+    return found or AUDIENCE_ID
 
 
 async def _shown(call: Awaitable[object]) -> str | None:

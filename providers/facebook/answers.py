@@ -1,12 +1,15 @@
-"""What Meta's answers mean: its error codes in our words, and its usage headers."""
+"""What Meta's answers mean: its error codes in our words, the rows that it refuses, its usage headers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Answer
 from providers.kit.rate_limiter import Pause
+from providers.kit.rows.columns import Column
+from providers.kit.rows.rejection_reasons import Rejection
 
 LATE = 300.0
 """Seconds to wait where Meta's pages say no more than to come back later; of a replacement they say some minutes."""
@@ -56,6 +59,13 @@ CODES: Mapping[str, str] = {
     "1487301": "audience_gone",
     "1487366": "audience_gone",
 }
+ON_REMOVAL: Mapping[str, str] = {"audience_refused": "removal_refused"}
+"""Words that are others where people were to leave. 100/1713230 is an audience of operation status 471, flagged for its
+integrity, which takes nobody in and lets nobody out (custom audience reference)."""
+
+OF_AUDIENCES = frozenset({"upload", "remove"})
+"""Operations that name an audience by an id of ours."""
+
 WAITS: Mapping[str, float] = {"busy": LATE, "restricted": LATE}
 TOO_MUCH = "reduce the amount of data"
 """Words of code 1 by which alone a call that asks for or brings too much is told from a failure of Meta."""
@@ -68,6 +78,19 @@ PERCENTAGES = frozenset({"call_count", "total_cputime", "total_time", "acc_id_ut
 EASE_FROM = 80.0
 """Percent of a limit from which on calls are spread: none at 80, then more and more, up to MAX_EASE at 100."""
 MAX_EASE = 30.0
+
+
+class Received(msgspec.Struct):
+    """What Meta says of the rows of a call."""
+
+    session_id: str | None = None
+    num_invalid_entries: int = 0
+    invalid_entry_samples: Any = None
+
+    @property
+    def request_ids(self) -> Sequence[str]:
+        """The session that they came in."""
+        return [self.session_id] if self.session_id else []
 
 
 def refusal(answer: Answer, error: object, operation: str) -> PlatformError:
@@ -94,9 +117,9 @@ def _word(code: int, platform_code: str, message: str, operation: str) -> str:
     word = CODES.get(platform_code) or CODES.get(str(code), "platform_error")
     if code == 1 and TOO_MUCH in message:
         return "too_much_data"
-    if word == "audience_gone" and operation != "upload":
+    if word == "audience_gone" and operation not in OF_AUDIENCES:
         return "account_not_found"
-    return word
+    return ON_REMOVAL.get(word, word) if operation == "remove" else word
 
 
 def pause_by_usage(headers: Mapping[str, str]) -> Pause | None:
@@ -135,3 +158,46 @@ def _numbers(usage: object) -> Iterator[tuple[str, float]]:
     if isinstance(usage, dict | list):
         for inner in usage.values() if isinstance(usage, dict) else usage:
             yield from _numbers(inner)
+
+
+def refused_rows(
+    received: Received, rows: Sequence[msgspec.Raw], columns: Sequence[Column]
+) -> tuple[Mapping[int, Rejection], Mapping[Rejection, int]]:
+    """Return the rows that Meta calls invalid and shows, and how many more there are."""
+    invalid = max(0, min(received.num_invalid_entries, len(rows)))
+    placed = placed_samples(received.invalid_entry_samples, rows, invalid, columns) if invalid else {}
+    missing = invalid - len(placed)
+    return placed, {Rejection(None, "refused_by_platform"): missing} if missing else {}
+
+
+def placed_samples(
+    samples: object, rows: Sequence[msgspec.Raw], most: int, columns: Sequence[Column]
+) -> dict[int, Rejection]:
+    """Return which rows Meta's samples of invalid entries are, at most so many, and the field at fault.
+
+    Samples are up to 100 offending entries, as members or elements; whether an entry is shown as its whole row or
+    as the one value is not documented, so both are looked for, the one value in columns by which somebody is known.
+    """
+    entries = [entry if isinstance(entry, str) else msgspec.json.encode(entry).decode() for entry in _listed(samples)]
+    wanted = {_cells(entry) for entry in entries}
+    fields = [column.field if column.is_identifier else None for column in columns]
+    found: dict[int, Rejection] = {}
+    for position, raw in enumerate(rows):
+        row = _cells(bytes(raw).decode())
+        faulty = [field for field, cell in zip(fields, row, strict=False) if field and cell and (cell,) in wanted]
+        if len(found) < most and (faulty or row in wanted):
+            found[position] = Rejection(faulty[0] if faulty else None, "refused_by_platform")
+    return found
+
+
+def _listed(samples: object) -> Iterable[object]:
+    return samples if isinstance(samples, dict | list) else ()
+
+
+def _cells(entry: str) -> tuple[str, ...]:
+    """Return an entry's cells as text: those of a JSON array, else the entry itself."""
+    try:
+        decoded = msgspec.json.decode(entry)
+    except msgspec.DecodeError:
+        return (entry,)
+    return tuple(map(str, decoded)) if isinstance(decoded, list) else (entry,)

@@ -3,17 +3,19 @@
 import hashlib
 import hmac
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from providers.facebook.answers import CODES, VERSION_WARNING, pause_by_usage, refusal
+from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_by_usage, refusal, refused_rows
 from providers.kit.errors import TooMuchError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.provider import Limits, Provider, Sent
+from providers.kit.limits import Limits
+from providers.kit.provider import Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
+from providers.kit.removal import Removal
 from providers.kit.rows import rules
 from providers.kit.rows.bodies import NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate
@@ -127,19 +129,13 @@ class _Made(msgspec.Struct):
     id: str
 
 
-class _Received(msgspec.Struct):
-    session_id: str | None = None
-    num_invalid_entries: int = 0
-    invalid_entry_samples: Any = None
-
-
 class Facebook(Provider[FacebookSettings, list[Cell]]):
     """An ad account. Meta says at once how many entries are malformed, with samples, and never whom it knows."""
 
     name: ClassVar[str] = "facebook"
     settings_type = FacebookSettings
     limits = Limits(rows=10_000, body=8_000_000)
-    rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"find": (), "create": (), "upload": ()}
+    rates: ClassVar[Mapping[str, Sequence[Rate]]] = dict.fromkeys(("find", "create", "upload", "remove"), ())
     codes = CODES
     template = RowTemplate(
         row=Cells(EXTERN_ID, EMAIL, PHONE, FN, LN, COUNTRY, ZIP, VALUE),
@@ -147,6 +143,7 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
         rejects=[EMAIL, PHONE],
         source=META,
     )
+    removal = Removal(says="`DELETE /<audience id>/users`, in a session as an upload's", source=META)
     body = Body(shape={"payload": {"schema": NAMES, "data": ROWS}, "session": Known("session")})
     """A call is a session of its own."""
 
@@ -198,23 +195,28 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Add rows in a session of their own, which satisfies every rule of sessions whatever the order."""
+        received = await self._in_session("upload", "POST", audience_id, rows, self.maker.columns)
+        rejected, unplaced = refused_rows(received, rows, self.maker.columns)
+        return Sent(rejected=rejected, unplaced=unplaced, request_ids=received.request_ids)
+
+    async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
+        """Take people out, in a session of their own; Meta says which rows are malformed, never who was in it."""
+        received = await self._in_session("remove", "DELETE", audience_id, rows, self.removal_maker.columns)
+        rejected, unplaced = refused_rows(received, rows, self.removal_maker.columns)
+        return Removed(rejected=rejected, unplaced=unplaced, request_ids=received.request_ids)
+
+    async def _in_session(
+        self, operation: str, method: str, audience_id: str, rows: Sequence[msgspec.Raw], columns: Sequence[Column]
+    ) -> Received:
         session = {
             "session_id": self.around.randbits(SESSION_BITS) or 1,
             "batch_seq": 1,
             "last_batch_flag": True,
             "estimated_num_total": len(rows),
         }
-        body = self.body.filled(rows, names=self.maker.names, session=session)
+        body = self.body.filled(rows, names=[column.name for column in columns], session=session)
         path = f"/{self.settings.api_version}/{audience_id}/users"
-        answer = await self._call("upload", "POST", path, _Received, body=body)
-        invalid = max(0, min(answer.num_invalid_entries, len(rows)))
-        rejected = placed_samples(answer.invalid_entry_samples, rows, invalid) if invalid else {}
-        missing = invalid - len(rejected)
-        return Sent(
-            rejected=rejected,
-            unplaced={Rejection(None, "refused_by_platform"): missing} if missing else {},
-            request_ids=[answer.session_id] if answer.session_id else [],
-        )
+        return await self._call(operation, method, path, Received, body=body)
 
     @property
     def _account(self) -> str:
@@ -266,34 +268,3 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
 
 def _by_number(text: str) -> tuple[int, str]:
     return (int(text) if text.isdecimal() else 0, text)
-
-
-def placed_samples(samples: object, rows: Sequence[msgspec.Raw], most: int) -> dict[int, Rejection]:
-    """Return which rows Meta's samples of invalid entries are, at most so many, and the field at fault.
-
-    Samples are up to 100 offending entries, as members or elements; whether an entry is shown as its whole row or
-    as the one value is not documented, so both are looked for.
-    """
-    entries = [entry if isinstance(entry, str) else msgspec.json.encode(entry).decode() for entry in _listed(samples)]
-    wanted = {_cells(entry) for entry in entries}
-    found: dict[int, Rejection] = {}
-    for position, raw in enumerate(rows):
-        row = _cells(bytes(raw).decode())
-        columns = [column for column, cell in zip(FIELDS, row, strict=False) if cell and (cell,) in wanted]
-        if len(found) < most and (columns or row in wanted):
-            field = FIELDS[columns[0]] if columns else None
-            found[position] = Rejection(field, "refused_by_platform")
-    return found
-
-
-def _listed(samples: object) -> Iterable[object]:
-    return samples if isinstance(samples, dict | list) else ()
-
-
-def _cells(entry: str) -> tuple[str, ...]:
-    """Return an entry's cells as text: those of a JSON array, else the entry itself."""
-    try:
-        decoded = msgspec.json.decode(entry)
-    except msgspec.DecodeError:
-        return (entry,)
-    return tuple(map(str, decoded)) if isinstance(decoded, list) else (entry,)

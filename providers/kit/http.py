@@ -96,6 +96,24 @@ class Transport(Protocol):
         """
 
 
+RESENT = frozenset({"PUT", "DELETE"})
+"""Methods of changes that the HTTP library sends once more by itself where the connection ends."""
+
+
+class CallEndedError(aiohttp.ClientConnectionError):
+    """The connection ended under a call, which is not sent again without us."""
+
+
+async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Let a call be sent once: whether it may go again is for who knows what came in between, and is asked there."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise CallEndedError from error
+
+
 class HttpTransport:
     """Carries the requests of one account over a shared session."""
 
@@ -153,6 +171,7 @@ class HttpTransport:
             data=None if request.body is None else io.BytesIO(request.body),  # in pieces, so that others get a turn
             timeout=self._timeout,
             allow_redirects=False,
+            middlewares=(once,) if request.method in RESENT else (),
         ) as response:
             body = await response.read()
             return Answer(status=response.status, headers=response.headers, body=body)

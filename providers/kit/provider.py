@@ -1,4 +1,4 @@
-"""What a platform is to the runner: settings, limits, rows as a declaration, three calls."""
+"""What a platform is to the runner: settings, limits, rows as a declaration, its calls."""
 
 import asyncio
 import secrets
@@ -11,11 +11,14 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
-from providers.kit.errors import RejectError
-from providers.kit.http import Answer, Transport
+from providers.kit.errors import RejectError, platform_error
+from providers.kit.http import Answer, Request, Transport
+from providers.kit.limits import Limits
 from providers.kit.rate_limiter import Pause, Rate
+from providers.kit.removal import Removal
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
+from providers.kit.rows.identifying import identifying
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.settings import AccountSettings
@@ -29,6 +32,8 @@ __all__ = [
     "NamedRowsError",
     "Provider",
     "Rejection",
+    "Removal",
+    "Removed",
     "Sent",
     "Surroundings",
 ]
@@ -37,17 +42,6 @@ PREFIX = "blotout_"
 
 SettingsT = TypeVar("SettingsT", bound=AccountSettings)
 RowT = TypeVar("RowT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What fits in one upload call, by the platform's documentation."""
-
-    rows: int
-    body: int
-    """Bytes of the rows as JSON, the commas between them included; leave room for what surrounds them."""
-    row: int | None = None
-    """Bytes of a single row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +56,17 @@ class Sent:
     unplaced: Mapping[Rejection, int] = field(default_factory=dict)
     matched: int | None = None
     request_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed(Sent):
+    """What the platform did with the rows of a removal.
+
+    It took every row but those in `rejected` and `unplaced`, whether or not their people were in the audience.
+    `removed` is how many people left, None where the platform does not say; 0 is a success, as nobody was in it.
+    """
+
+    removed: int | None = None
 
 
 class NamedRowsError(RejectError):
@@ -103,7 +108,9 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     The runner owns time, retries, slots, pace, splitting and completions. It makes rows by `template`, or where there
     is none, calls `row` for each user; it calls `find_audience` and, if that finds none, `create_audience` once per
-    audience, and `send` for each group of rows that keeps the limits; calls of one account run at the same time.
+    audience, and `send` for each group of rows that keeps the limits; calls of one account run at the same time. A
+    removal goes by `removal`: its rows are made by `removal_template` or `removal_row`, `find_audience` is called and
+    never `create_audience`, and `remove` for each group of rows.
     """
 
     name: ClassVar[str]
@@ -115,15 +122,20 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     """The platform's documented error codes in words of our vocabulary."""
     template: ClassVar[RowTemplate | None] = None
     """How rows are made; without it `row` and `identifiers` are written by hand."""
+    removal: ClassVar[Removal | None] = None
+    """How people leave an audience; without it the platform `cannot_remove`."""
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise DeclarationError where the template can't hold beside the settings and what is written by hand."""
-        if cls.template is None:
-            return
-        check_settings(cls.template, cls.settings_type)
-        if not cls.is_declared() and cls.bare_row is Provider.bare_row:
-            check_without_attributes(cls.template)
+        """Raise DeclarationError where a template can't hold beside the settings and what is written by hand."""
+        if cls.template is not None:
+            check_settings(cls.template, cls.settings_type)
+            if not cls.is_declared() and cls.bare_row is Provider.bare_row:
+                check_without_attributes(cls.template)
+        if template := cls.removal_template():
+            check_settings(template, cls.settings_type)
+        if len({cls.removal is not None, "remove" in cls.rates, cls.remove is not Provider.remove}) > 1:
+            raise DeclarationError("declare `removal`, write `remove` and give it a rate, or none of them")
 
     def __init__(self, settings: SettingsT, transport: Transport, around: Surroundings = REAL) -> None:
         self.settings = settings
@@ -160,6 +172,38 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """The same of bare rows."""
         return RowMaker(self._template, self.settings, with_attributes=False)
 
+    @classmethod
+    def removes_by_hand(cls) -> bool:
+        """Tell whether the rows of a removal are made by hand."""
+        return cls.removal is not None and cls.removal_row is not Provider.removal_row
+
+    @classmethod
+    def removal_template(cls) -> RowTemplate | None:
+        """Return how the rows of a removal are made, None where they are made by hand, or there are none.
+
+        Raises DeclarationError where they are to be those of an addition that are made by hand.
+        """
+        if cls.removal is None or cls.removes_by_hand():
+            return None
+        if cls.removal.template is not None:
+            return cls.removal.template
+        if cls.template is None or not cls.is_declared():
+            raise DeclarationError("removal: `row` is by hand, so give it a template, or write `removal_row`")
+        return identifying(cls.template)
+
+    @cached_property
+    def removal_maker(self) -> RowMaker:
+        """The template of a removal's rows, compiled for this account. Raises RejectError(`cannot_remove`)."""
+        template = self.removal_template()
+        if template is None:
+            raise platform_error("cannot_remove")
+        return RowMaker(template, self.settings)
+
+    @property
+    def removal_limits(self) -> Limits:
+        """What one call of a removal holds."""
+        return (self.removal and self.removal.limits) or self.limits
+
     @property
     def _template(self) -> RowTemplate:
         if self.template is None:
@@ -194,6 +238,18 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """Return the platform's names of the identifiers that a row has."""
         return self.maker.identifiers(row)
 
+    def removal_row(self, user: AudienceUser) -> object:
+        """Turn a user into a row of a removal, or return the Rejection that says why it makes none.
+
+        Pure as `row` is. It has what identifies somebody and nothing else; a name, a country or a postal code alone
+        identifies nobody. Raises RejectError(`cannot_remove`) where the platform takes nobody out.
+        """
+        return self.removal_maker.make(user)[0]
+
+    def removal_identifiers(self, row: Any) -> Iterable[str]:
+        """Return the platform's names of the identifiers that a row of a removal has."""
+        return self.identifiers(row) if self.removes_by_hand() else self.removal_maker.identifiers(row)
+
     @abstractmethod
     async def find_audience(self, platform_name: str) -> str | None:
         """Return the id of the audience that bears exactly this name, None if there is none.
@@ -212,6 +268,26 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         Returns when the platform has accepted them for good. Repeating a call leaves the same members.
         Raises PlatformError; NamedRowsError where it took nothing and says for which rows.
         """
+
+    async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
+        """Take people out of the audience by rows of a removal, each already JSON, and say what the platform did.
+
+        Returns when the platform has accepted them for good. Nobody of them in the audience is no error, and a repeated
+        call does no harm. It makes no audience: where that is gone, it raises AudienceGoneError. Raises PlatformError,
+        NamedRowsError as `send` does; RejectError(`cannot_remove`) where the platform takes nobody out,
+        `removal_refused` where it takes nobody out of this audience.
+        """
+        del audience_id, rows
+        raise platform_error("cannot_remove")
+
+    @classmethod
+    def placeholder_answer(cls, request: Request) -> Answer | None:
+        """Return what a preview goes on with as the answer to a look-up, made of placeholders; None: it ends there.
+
+        Only for a removal that looks people up first, so that a preview also shows what follows.
+        """
+        del request
+        return None
 
     @classmethod
     def pause_after(cls, answer: Answer) -> Pause | None:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from sandbox.facebook.bulk import SoundUpload, sound_upload
 from sandbox.facebook.errors import meta_error
-from sandbox.facebook.rows import VALUE, Payload, payload_of, sorted_out
-from sandbox.facebook.sessions import Sessions
+from sandbox.facebook.rows import VALUE, Payload, leavers, payload_of, sorted_out, sorted_rows
+from sandbox.facebook.sessions import Sessions, numbers_of
 from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.faults import Fault
 from sandbox.kit.platform import Call, Refusal, Route, Surroundings, decode, json_answer, trace, whole
@@ -41,6 +41,7 @@ FAULTS: Mapping[str, tuple[int, int | None]] = {
     "server_error": (2, None),
     "not_found": (100, 33),
     "invalid": (100, None),
+    "blocked": (100, 1713230),
 }
 STATUSES: Mapping[int, int] = {200: 403, 2: 500}
 
@@ -75,8 +76,8 @@ class Facebook:
             Route("POST", account, "create", checked(self.create)),
             Route("GET", audience, "find", checked(self.look)),
             Route("DELETE", audience, "other", checked(self.delete)),
-            Route("POST", audience + "/users", "upload", checked(self.upload)),
-            Route("DELETE", audience + "/users", "upload", checked(self.remove)),
+            Route("POST", audience + "/users", "upload", checked(self.upload), _is_removal),
+            Route("DELETE", audience + "/users", "remove", checked(self.remove)),
             Route("GET", audience + "/sessions", "job", checked(self.sessions)),
             Route("*", "/facebook/{tail:.*}", "other", _unknown),
         )
@@ -160,7 +161,7 @@ class Facebook:
             if (VALUE in sound.schema) == bool(audience.options.get("is_value_based")):
                 return self._take(audience, _upload_in_bulk(sound))
         given = _parameters(call)
-        if str(given.get("method", "")).upper() == "DELETE":
+        if _is_removal(call):
             return self.remove(call)
         audience = self._audience(call)
         return self._take(audience, _upload_by_rows(call, given, audience))
@@ -181,13 +182,19 @@ class Facebook:
         return json_answer(_received(audience, str(admitted.id), admitted.received, upload.unsound))
 
     def remove(self, call: Call) -> web.Response:
-        """Remove rows, which must be the same as when they were added."""
+        """Remove the people that rows name; nobody of them in the audience is no error.
+
+        A session may come along; that it keeps an upload's rules is not documented, so only its form is looked at.
+        """
         audience, given = self._audience(call), _parameters(call)
-        payload = payload_of(given, audience)
-        sound, unsound = sorted_out(payload, is_partial=call.is_partial)
-        audience.members.difference_update(sound)
-        session = given.get("session")
-        number = session.get("session_id") if isinstance(session, dict) else digits(17)
+        payload, session = payload_of(given, audience, is_removal=True), given.get("session", {})
+        if not isinstance(session, dict):
+            raise Refusal(meta_error(100, blame="session"))
+        number = numbers_of(session)[0] if session else digits(17)
+        _check_liked(call, payload)
+        taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
+        sound, unsound = sorted_rows(taken, is_partial=call.is_partial)
+        audience.members -= leavers(audience.members, taken, sound)
         return json_answer(_received(audience, str(number), len(payload.rows), unsound))
 
     def sessions(self, call: Call) -> web.Response:
@@ -215,6 +222,14 @@ class Facebook:
             return handler(call)
 
         return answer
+
+
+def _is_removal(call: Call) -> bool:
+    """Tell whether a parameter names the method that removes."""
+    given = call.query.get("method") or call.form.get("method")
+    if given is None and b'"method"' in call.body:
+        given = _parameters(call).get("method")
+    return str(given).upper() == "DELETE"
 
 
 def _number(version: str) -> int:
@@ -248,8 +263,7 @@ def _upload_by_rows(call: Call, given: Mapping[str, Any], audience: Audience) ->
     # The guide requires a session; connectors that send none are reported to work.
     if not isinstance(session, dict):
         raise Refusal(meta_error(100, blame="session"))
-    if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
-        raise Refusal(meta_error(100, blame="payload"))
+    _check_liked(call, payload)
     taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
     members, unsound = sorted_out(taken, is_partial=call.is_partial)
     return Upload(
@@ -260,6 +274,11 @@ def _upload_by_rows(call: Call, given: Mapping[str, Any], audience: Audience) ->
         sound=len(members),
         unsound=unsound,
     )
+
+
+def _check_liked(call: Call, payload: Payload) -> None:
+    if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
+        raise Refusal(meta_error(100, blame="payload"))
 
 
 def _received(audience: Audience, session_id: str, received: int, unsound: Sequence[Sequence[Any]]) -> dict[str, Any]:

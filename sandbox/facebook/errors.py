@@ -13,6 +13,7 @@ MESSAGES: Mapping[tuple[int, int | None], str] = {
     (100, None): "(#100) Invalid parameter",
     (100, 33): "Unsupported request. The object does not exist or cannot be loaded due to missing permissions.",
     (100, 1713098): "(#100) The custom audience cannot be created",
+    (100, 1713230): "(#100) The upload to this custom audience is blocked",
     (190, None): "Invalid OAuth access token - Cannot parse access token",
     (190, 463): "Error validating access token: Session has expired.",
     (200, 1870090): "(#200) The Custom Audience Terms have not been accepted.",

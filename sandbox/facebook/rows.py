@@ -1,7 +1,7 @@
 """Rows of Meta's uploads: what their schema may be, and what is sound in them, one by one."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -21,6 +21,9 @@ SINGLE: Mapping[str, str] = {
 }
 """Schemas that go as one text with data of one dimension, and the column that each stands for."""
 
+KEYS = frozenset({"EXTERN_ID", "MADID", "APPUID", "PAGEUID", "EMAIL", "PHONE"})
+"""Columns of which each alone says who somebody is."""
+
 MAX_ROWS = 10_000
 
 
@@ -32,8 +35,12 @@ class Payload:
     rows: Sequence[Sequence[Any]]
 
 
-def payload_of(given: Mapping[str, Any], audience: Audience) -> Payload:
-    """Return the rows of a call. Raises Refusal where their shape is wrong."""
+def payload_of(given: Mapping[str, Any], audience: Audience, *, is_removal: bool = False) -> Payload:
+    """Return the rows of a call. Raises Refusal where their shape is wrong.
+
+    An audience with values wants them of whom it gets. Whether also of whom it loses is not documented: taken to do
+    without.
+    """
     payload = given.get("payload")
     if not isinstance(payload, dict):
         raise Refusal(meta_error(100, blame="payload"))
@@ -44,7 +51,8 @@ def payload_of(given: Mapping[str, Any], audience: Audience) -> Payload:
         raise Refusal(meta_error(100, blame="payload"))
     if not all(_is_row(row, len(schema)) for row in rows):
         raise Refusal(meta_error(100, blame="payload"))
-    if (VALUE in schema) != bool(audience.options.get("is_value_based")):
+    is_without = is_removal and VALUE not in schema
+    if (VALUE in schema) != bool(audience.options.get("is_value_based")) and not is_without:
         raise Refusal(meta_error(100, blame="payload"))
     return Payload(schema=tuple(schema), rows=rows)
 
@@ -64,16 +72,40 @@ def _is_row(row: object, length: int) -> bool:
 
 def sorted_out(payload: Payload, *, is_partial: bool) -> tuple[list[Member], list[Sequence[Any]]]:
     """Return the members among rows, and the rows that are none."""
-    identifying = [place for place, column in enumerate(payload.schema) if column != VALUE and column not in OPTIONS]
-    members, unsound = [], []
+    sound, unsound = sorted_rows(payload, is_partial=is_partial)
+    identifying = _identifying(payload)
+    return [_cells(row, identifying) for row in sound], unsound
+
+
+def sorted_rows(payload: Payload, *, is_partial: bool) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
+    """Return the rows that are members, and those that are none."""
+    identifying = _identifying(payload)
+    sound: list[Sequence[Any]] = []
+    unsound: list[Sequence[Any]] = []
     for number, row in enumerate(payload.rows):
-        cells = tuple(str(row[place]) for place in identifying if row[place] != "")
-        is_sound = bool(cells) and all(map(_is_sound, payload.schema, row))
-        if is_sound and not (is_partial and number == 0):
-            members.append(cells)
-        else:
-            unsound.append(row)
-    return members, unsound
+        is_sound = bool(_cells(row, identifying)) and all(map(_is_sound, payload.schema, row))
+        (sound if is_sound and not (is_partial and number == 0) else unsound).append(row)
+    return sound, unsound
+
+
+def leavers(held: Set[Member], payload: Payload, rows: Sequence[Sequence[Any]]) -> set[Member]:
+    """Return the members that rows of a removal name: by any cell that alone is a person's, or by the same row.
+
+    Meta's members are people, so one identifier of several is enough; names and places are taken never to be.
+    """
+    keyed = [place for place, column in enumerate(payload.schema) if column in KEYS]
+    keys = {str(row[place]) for row in rows for place in keyed if row[place] != ""}
+    identifying = _identifying(payload)
+    same = {_cells(row, identifying) for row in rows}
+    return {member for member in held if member in same or not keys.isdisjoint(member)}
+
+
+def _identifying(payload: Payload) -> list[int]:
+    return [place for place, column in enumerate(payload.schema) if column != VALUE and column not in OPTIONS]
+
+
+def _cells(row: Sequence[Any], places: Sequence[int]) -> Member:
+    return tuple(str(row[place]) for place in places if row[place] != "")
 
 
 def _is_sound(column: str, cell: object) -> bool:

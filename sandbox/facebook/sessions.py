@@ -76,7 +76,7 @@ class Sessions:
         Which code a repeated or a skipped number gets on /users is not documented: taken to be that of a
         missing first batch while there is no session, else that of a wrong parameter.
         """
-        number, batch = _numbers(given)
+        number, batch = numbers_of(given)
         session = self._sessions.get((account, number))
         if session is None:
             if batch != 1:
@@ -90,8 +90,8 @@ class Sessions:
         return session
 
 
-def _numbers(given: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the session's id and the batch's number."""
+def numbers_of(given: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the session's id and the batch's number. Raises Refusal where they are none."""
     number, batch = whole(given.get("session_id")), whole(given.get("batch_seq"))
     total = whole(given.get("estimated_num_total", 0))
     is_flag = given.get("last_batch_flag") in (True, False, "true", "false")

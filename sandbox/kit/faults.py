@@ -11,11 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
-OPERATIONS = ("find", "create", "upload", "job")
-REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid")
+OPERATIONS = ("find", "create", "upload", "job", "lookup", "remove")
+REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid", "blocked")
 FAULTS = (*REFUSALS, "html", "partial", "half", "dislikes", "stall", "slow", "drop", "drop_after", "custom")
 
-OF_UPLOADS = ("partial", "half", "dislikes")
+OF_ROWS = ("partial", "half", "dislikes", "blocked")
+"""Faults of calls that hold users: uploads and removals."""
+
+HOLDING_ROWS = ("upload", "remove")
+OF_PLATFORMS = {"blocked": ("facebook",)}
+"""Faults that only some platforms have words for."""
+
+WITHOUT_ROWS = ("partial", "dislikes")
+"""Faults that are about single rows, which Klaviyo's removal has none of: it has ids."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -34,6 +42,8 @@ class Fault(
     rows is taken, a single row whole; then TikTok says that some were taken, of the others the connection ends.
     dislikes: an upload that holds a row with one of `values`, as they are sent, is refused whole, as the platform does
     for what is wrong with a row; Klaviyo names these rows, unless `names` is false.
+    blocked: Meta has flagged the audience (operation status 471) and refuses what would change its members.
+    What is said of uploads holds for removals, too, of Klaviyo's only `half`, as those hold ids.
     stall: no answer for `seconds` (an hour), then the call is handled. slow: handled at once, answered after
     `seconds` (one). drop: the connection ends, nothing is done. drop_after: all is done, then the connection ends.
     custom: `status` (500), `headers` and `body` as given.
@@ -61,8 +71,10 @@ class Fault(
         _check_choice("fault", self.fault, FAULTS)
         if self.operation is not None:
             _check_choice("operation", self.operation, OPERATIONS)
-        if self.fault in OF_UPLOADS and self.operation not in (None, "upload"):
-            raise ValueError(f"operation: only an upload can be {self.fault}")
+        if self.provider not in OF_PLATFORMS.get(self.fault, PROVIDERS):
+            raise ValueError(f"fault: only {', '.join(OF_PLATFORMS[self.fault])} can be {self.fault}")
+        if self.operation is not None and not self.is_for(self.provider, self.operation):
+            raise ValueError(f"operation: only an upload or a removal with rows can be {self.fault}")
         if self.values and self.fault != "dislikes":
             raise ValueError("values: only of a fault that dislikes them")
         if any(set(name + value) & set("\r\n\0") for name, value in self.headers.items()):
@@ -81,7 +93,9 @@ class Fault(
 
     def is_for(self, provider: str, operation: str) -> bool:
         """Tell whether a call of this operation meets the fault."""
-        if self.fault in OF_UPLOADS and operation != "upload":
+        if self.fault in OF_ROWS and operation not in HOLDING_ROWS:
+            return False
+        if (provider, operation) == ("klaviyo", "remove") and self.fault in WITHOUT_ROWS:
             return False
         return self.provider == provider and self.operation in (None, operation)
 
@@ -106,10 +120,9 @@ class Counters:
     repeated_rows: int = 0
 
     @contextmanager
-    def counting(self, operation: str) -> Iterator[None]:
+    def counting(self) -> Iterator[None]:
         """Count a call, and as in flight while the block is entered."""
         self.calls += 1
-        self.by_operation[operation] += 1
         self.in_flight += 1
         self.highest_in_flight = max(self.highest_in_flight, self.in_flight)
         try:

@@ -58,7 +58,7 @@ class Call:
     request: web.Request
     body: bytes
     form: Mapping[str, str]
-    fault: Fault | None
+    fault: Fault | None = None
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -90,14 +90,24 @@ class Call:
         return rows[: (len(rows) + 1) // 2] if is_half else rows
 
 
+def _never(call: Call) -> bool:
+    del call
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call of a platform's API and the operation that it counts as."""
+    """One call of a platform's API and the operation that it counts as, unless the call itself says that it removes."""
 
     method: str
     path: str
     operation: str
     handler: Callable[[Call], web.Response]
+    is_removal: Callable[[Call], bool] = _never
+
+    def operation_of(self, call: Call) -> str:
+        """Return the operation of a call."""
+        return "remove" if self.is_removal(call) else self.operation
 
 
 class StandIn(Protocol):

@@ -1,4 +1,4 @@
-"""Klaviyo's lists and bulk imports as the sandbox plays them."""
+"""Klaviyo's lists, profiles and bulk imports as the sandbox plays them."""
 
 import base64
 import math
@@ -15,10 +15,12 @@ from sandbox.kit.rate_limits import Limit
 from sandbox.kit.store import Audience, Member, letters
 from sandbox.klaviyo.bulk import sound_import
 from sandbox.klaviyo.errors import KIND, klaviyo_error
-from sandbox.klaviyo.imports import Import, Imports
+from sandbox.klaviyo.imports import Import, Imports, member_of
 from sandbox.klaviyo.profiles import (
     IDENTIFIERS,
     MAX_PROFILES,
+    OBJECTS,
+    TEXTS,
     Failure,
     Profile,
     failures,
@@ -29,10 +31,16 @@ from sandbox.klaviyo.profiles import (
 MAX_BODY = 5_000_000
 LISTS_PAGE = 10
 ERRORS_PAGE = 100
+PROFILES_PAGE = (20, 100)
+"""Profiles of a page, and at most."""
+
 PROFILES = "/data/attributes/profiles/data"
+MAX_IDS = 1000
+FIELDS = TEXTS | OBJECTS | {"created", "updated", "last_event_date", "anonymous_id"}
 
 MEDIUM = (Limit(10, 1), Limit(150, 60))
 LARGE = (Limit(75, 1), Limit(700, 60))
+LOOKUP = (Limit(75, 1), Limit(750, 60))
 """The last limit of each is the steady one, which headers tell of; by endpoint. A list's creation has one by day."""
 
 DAILY = Limit(150, 86_400)
@@ -51,9 +59,12 @@ FAULTS: Mapping[str, str] = {
     "not_found": "not_found",
     "invalid": "invalid",
 }
+"""What each fault says; `blocked` is Meta's alone."""
+
 _TEXT = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
-_EQUALS = re.compile(rf"equals\((name|id),\s*({_TEXT})\)", re.DOTALL)
-_ANY = re.compile(rf"any\((name|id),\s*\[\s*((?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)\s*\]\)", re.DOTALL)
+_EQUALS = re.compile(rf"equals\((\w+),\s*({_TEXT})\)", re.DOTALL)
+_ANY = re.compile(rf"any\((\w+),\s*\[\s*((?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)\s*\]\)", re.DOTALL)
+_PROFILE_ID = re.compile(r"[0-9A-Z]{26}")
 _REVISION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.pre)?")
 
 Listed = TypeVar("Listed")
@@ -68,13 +79,17 @@ class Klaviyo:
 
     def routes(self) -> Sequence[Route]:
         """Return the calls that are played, with or without a slash at the end."""
-        job = "/profile-bulk-import-jobs/{job}"
+        job, profiles = "/profile-bulk-import-jobs/{job}", "/lists/{list}/profiles"
+        relationship = "/lists/{list}/relationships/profiles"
         calls = (
             ("GET", "/lists", "find", self._checked(self.find, LARGE)),
             ("POST", "/lists", "create", self._checked(self.create, MEDIUM, DAILY)),
             ("POST", "/profile-bulk-import-jobs", "upload", self._checked(self.upload, MEDIUM)),
             ("GET", job, "job", self._checked(self.job, MEDIUM)),
             ("GET", job + "/import-errors", "job", self._checked(self.errors, MEDIUM)),
+            ("GET", profiles, "lookup", self._checked(self.profiles_of_list, LOOKUP)),
+            ("GET", "/profiles", "lookup", self._checked(self.profiles, LOOKUP)),
+            ("DELETE", relationship, "remove", self._checked(self.remove, MEDIUM)),
         )
         slashed = [
             Route(method, f"/klaviyo/api{path}{slash}", operation, handler)
@@ -92,7 +107,7 @@ class Klaviyo:
         if answer.status == 429:
             return
         endpoint = _endpoint(call)
-        limit = LARGE[-1] if endpoint == "GET /klaviyo/api/lists" else MEDIUM[-1]
+        limit = _steady(endpoint)
         windows = self._around.windows
         answer.headers["RateLimit-Limit"] = str(limit.calls)
         answer.headers["RateLimit-Remaining"] = str(limit.calls - windows.used(endpoint, limit))
@@ -111,7 +126,7 @@ class Klaviyo:
         """Show lists, all or those of some names or ids, by pages."""
         _check_parameters(call, {"filter", "sort", "fields[list]", "page[size]", "page[cursor]"})
         listed = self._around.store.listed("", self._around.listed_until())
-        field, wanted = _filter(call.query.get("filter"))
+        field, wanted = _filter(call.query.get("filter"), ("name", "id"))
         found = [audience for audience in listed if field is None or getattr(audience, field) in wanted]
         page, links = _paged(call, found, default=LISTS_PAGE, maximum=LISTS_PAGE)
         return json_answer({"data": [_shown(audience) for audience in page], "links": links}, kind=KIND)
@@ -171,6 +186,49 @@ class Klaviyo:
         page, links = _paged(call, failed, default=20, maximum=ERRORS_PAGE)
         return json_answer({"data": [failure.shown() for failure in page], "links": links}, kind=KIND)
 
+    def profiles_of_list(self, call: Call) -> web.Response:
+        """Show the profiles of a list, all or those with some values, by pages; external ids are not asked for here."""
+        audience = self._list(call)
+        return self._profiles_page(call, ("email", "phone_number"), lambda one: member_of(one) in audience.members)
+
+    def profiles(self, call: Call) -> web.Response:
+        """Show the account's profiles, all or those with some values, by pages."""
+        return self._profiles_page(call, ("id", *IDENTIFIERS), lambda _: True)
+
+    def _profiles_page(self, call: Call, fields: Sequence[str], holds: Callable[[Member], bool]) -> web.Response:
+        _check_parameters(call, {"filter", "sort", "fields[profile]", "page[size]", "page[cursor]"})
+        shown = call.query.get("fields[profile]", ",".join(IDENTIFIERS)).split(",")
+        if not FIELDS.issuperset(shown):
+            raise Refusal(klaviyo_error("invalid", parameter="fields[profile]"))
+        field, wanted = _filter(call.query.get("filter"), fields)
+        known = self._imports.profiles() if field is None else self._imports.known_by(field, wanted)
+        page, links = _paged(call, list(filter(holds, known)), default=PROFILES_PAGE[0], maximum=PROFILES_PAGE[1])
+        return json_answer({"data": [self._shown_profile(one, shown) for one in page], "links": links}, kind=KIND)
+
+    def _shown_profile(self, profile: Member, fields: Sequence[str]) -> dict[str, Any]:
+        """Return a profile as Klaviyo shows it; what else it has than its identifiers is not kept."""
+        kept = {name: value or None for name, value in zip(IDENTIFIERS, profile, strict=True)}
+        attributes = {name: kept.get(name) for name in fields}
+        return {"type": "profile", "id": self._imports.id_of(profile), "attributes": attributes}
+
+    def remove(self, call: Call) -> web.Response:
+        """Take profiles out of a list by their ids; they live on, and who is not in it is no error."""
+        audience, body = self._list(call), decode(call.body)
+        entries = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_IDS:
+            raise Refusal(klaviyo_error("invalid", pointer="/data"))
+        if wrong := [f"/data/{place}" for place, entry in enumerate(entries) if not _is_profile_id(entry)]:
+            raise Refusal(klaviyo_error("invalid", pointers=wrong))
+        named = self._imports.known_by("id", [entry["id"] for entry in call.half_of(entries)])
+        audience.members.difference_update(map(member_of, named))
+        return web.Response(status=204)
+
+    def _list(self, call: Call) -> Audience:
+        found = self._around.store.audiences.get(call.path["list"])
+        if found is None:
+            raise Refusal(klaviyo_error("not_found"))
+        return found
+
     def _shown_import(self, call: Call, shown: Import) -> dict[str, Any]:
         link = call.request.url.with_path(f"/klaviyo/api/profile-bulk-import-jobs/{shown.id}").with_query(None)
         return {**shown.shown(self._around.now()), "links": {"self": str(link)}}
@@ -218,7 +276,23 @@ def _unknown(call: Call) -> web.Response:
 def _endpoint(call: Call) -> str:
     """Return what limits count by: method and path, ids left out."""
     path = call.request.path.rstrip("/")
-    return f"{call.request.method} {path.replace(call.path['job'], '') if 'job' in call.path else path}"
+    for name in {"job", "list"} & call.path.keys():
+        path = path.replace(f"/{call.path[name]}", "/")
+    return f"{call.request.method} {path}"
+
+
+def _steady(endpoint: str) -> Limit:
+    """Return the limit by the minute."""
+    if endpoint == "GET /klaviyo/api/lists":
+        return LARGE[-1]
+    return LOOKUP[-1] if endpoint.startswith("GET") and endpoint.endswith("/profiles") else MEDIUM[-1]
+
+
+def _is_profile_id(entry: object) -> bool:
+    """Tell whether an entry names a profile by its id: an e-mail address is none, and nothing else may stand there."""
+    if not isinstance(entry, dict) or entry.keys() != {"type", "id"} or entry["type"] != "profile":
+        return False
+    return isinstance(entry["id"], str) and _PROFILE_ID.fullmatch(entry["id"]) is not None
 
 
 def _check_headers(call: Call) -> None:
@@ -234,7 +308,7 @@ def _check_headers(call: Call) -> None:
         if headers.get(OPT_OUT) == "1":
             raise Refusal(klaviyo_error("revision_retired"))
         raise Refusal(klaviyo_error("invalid", parameter="revision"))
-    if call.request.method == "POST" and call.request.content_type not in (KIND, "application/json"):
+    if call.request.method in ("POST", "DELETE") and call.request.content_type not in (KIND, "application/json"):
         raise Refusal(klaviyo_error("unsupported_media_type"))
 
 
@@ -243,12 +317,12 @@ def _check_parameters(call: Call, known: set[str]) -> None:
         raise Refusal(klaviyo_error("invalid", parameter=unknown))
 
 
-def _filter(text: str | None) -> tuple[str | None, list[str]]:
-    """Return the field that a filter is about and the values wanted. Raises Refusal where it is none."""
+def _filter(text: str | None, fields: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return which of these fields a filter is about, and the values wanted. Raises Refusal where it is none."""
     if text is None:
         return None, []
     found = _EQUALS.fullmatch(text) or _ANY.fullmatch(text)
-    if found is None:
+    if found is None or found[1] not in fields:
         raise Refusal(klaviyo_error("invalid", parameter="filter"))
     return found[1], [re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL) for value in _texts(found[2])]
 

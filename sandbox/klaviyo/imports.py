@@ -1,6 +1,6 @@
 """Klaviyo's bulk imports, and the profiles that they leave behind."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -68,6 +68,9 @@ class Imports:
         self._pending: list[Import] = []
         self._known: Sequence[dict[str, Member]] = [{} for _ in IDENTIFIERS]
         """By each identifier the profile that has it."""
+        self._ids: dict[Member, str] = {}
+        self._by_id: dict[str, Member] = {}
+        """Ids of profiles that were asked for, and back."""
 
     def add(self, begun: Import) -> None:
         """Take an import on."""
@@ -82,8 +85,26 @@ class Imports:
         """Drop imports and profiles."""
         self._imports.clear()
         self._pending.clear()
+        self._ids.clear()
+        self._by_id.clear()
         for known in self._known:
             known.clear()
+
+    def id_of(self, profile: Member) -> str:
+        """Return a profile's id, which stays its own whatever is imported."""
+        if profile not in self._ids:
+            self._ids[profile] = letters(26).upper()
+            self._by_id[self._ids[profile]] = profile
+        return self._ids[profile]
+
+    def known_by(self, field: str, values: Iterable[str]) -> list[Member]:
+        """Return the profiles that have one of these values, each once."""
+        known = self._by_id if field == "id" else self._known[IDENTIFIERS.index(field)]
+        return list(dict.fromkeys(known[value] for value in values if value in known))
+
+    def profiles(self) -> list[Member]:
+        """Return all profiles, in the order of their identifiers."""
+        return sorted({profile for known in self._known for profile in known.values()})
 
     def settle(self, now: float, lists: Sequence[Audience]) -> None:
         """Put the profiles of imports that are complete by now into their lists, in the order in which they came."""
@@ -107,7 +128,7 @@ class Imports:
                 return False
         for known, (values, whose) in zip(self._known, _by_identifier(new), strict=True):
             known.update(zip(values, whose, strict=True))
-        members = [given if all(given) else _member(given) for given in done.taken]
+        members = [given if all(given) else member_of(given) for given in done.taken]
         for audience in done.lists:
             self._take(audience, members, rows=len(members))
         return True
@@ -136,18 +157,21 @@ class Imports:
         if merged != old:
             self._replace(old, merged, lists)
         for audience in into:
-            self._take(audience, [_member(merged)], rows=1)
+            self._take(audience, [member_of(merged)], rows=1)
 
     def _replace(self, old: Member, merged: Member, lists: Sequence[Audience]) -> None:
+        if old in self._ids:
+            self._ids[merged] = self._ids.pop(old)
+            self._by_id[self._ids[merged]] = merged
         for value, known in zip(old, self._known, strict=True):
             known.pop(value, None)
         for value, known in zip(merged, self._known, strict=True):
             if value:
                 known[value] = merged
         for audience in lists if any(old) else ():
-            if _member(old) in audience.members:
-                audience.members.remove(_member(old))
-                audience.members.add(_member(merged))
+            if member_of(old) in audience.members:
+                audience.members.remove(member_of(old))
+                audience.members.add(member_of(merged))
 
 
 def _by_identifier(profiles: Sequence[Member]) -> Iterator[tuple[Sequence[str], Sequence[Member]]]:
@@ -158,7 +182,8 @@ def _by_identifier(profiles: Sequence[Member]) -> Iterator[tuple[Sequence[str], 
         yield list(filter(None, values)), whose
 
 
-def _member(identifiers: tuple[str, ...]) -> Member:
+def member_of(identifiers: Member) -> Member:
+    """Return how a list holds a profile: by what it has."""
     return tuple(value for value in identifiers if value)
 
 

@@ -1,7 +1,9 @@
 """TikTok's segment API as the sandbox plays it: HTTP 200 for everything, `code` decides."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from aiohttp import web
@@ -42,6 +44,8 @@ FAULTS: Mapping[str, tuple[int, str]] = {
 
 Form = Mapping[str, Any]
 
+_DELETES = re.compile(rb'"action"\s*:\s*"delete"')
+
 
 class TikTok:
     """Handlers of the calls."""
@@ -55,7 +59,7 @@ class TikTok:
             Route("GET", VERSION + "/dmp/custom_audience/list/", "find", self._checked(self.find)),
             Route("GET", VERSION + "/dmp/custom_audience/get/", "find", self._checked(self.look)),
             Route("POST", VERSION + "/segment/audience/", "create", self._checked(self.change)),
-            Route("POST", VERSION + "/segment/mapping/", "upload", self.upload),
+            Route("POST", VERSION + "/segment/mapping/", "upload", self.upload, _is_removal),
             Route("*", "/tiktok/{tail:.*}", "other", _unknown),
         )
 
@@ -131,7 +135,7 @@ class TikTok:
         if sound.action == "add":
             self._around.take(audience, sound.members, rows=len(sound.members))
         else:
-            audience.members.difference_update(sound.members)
+            _end(audience, chain.from_iterable(sound.members))
         return _answer({})
 
     def _upload_by_rows(self, call: Call, given: Form) -> web.Response:
@@ -148,11 +152,13 @@ class TikTok:
         placed = [place for row in taken for place in self._row(schema, row, accounts)]
         if any(call.dislikes(cell) for _, member in placed for cell in member):
             raise refused(40002, "batch_data: Invalid id")
-        for audience, member in placed:
-            if action == "add":
+        if action == "add":
+            for audience, member in placed:
                 self._around.take(audience, [member], rows=1)
-            else:
-                audience.members.discard(member)
+        else:
+            for name in {audience.id for audience, _ in placed}:
+                ids = (one for audience, member in placed if audience.id == name for one in member)
+                _end(self._around.store.audiences[name], ids)
         return _answer({}) if len(taken) == len(rows) else tiktok_error(20001, "Partial success")
 
     def _row(self, schema: Sequence[str], row: object, accounts: Sequence[Any]) -> list[tuple[Audience, Member]]:
@@ -192,6 +198,20 @@ class TikTok:
         key = f"{call.request.path} {account}"
         if self._around.options.limits and self._around.windows.enter(key, (BASIC,)) is not None:
             raise LimitReached(tiktok_error(40100, _throttled(str(account), 1)))
+
+
+def _is_removal(call: Call) -> bool:
+    """Tell whether a mapping is one that ends."""
+    return _DELETES.search(call.body) is not None
+
+
+def _end(audience: Audience, ids: Iterable[str]) -> None:
+    """End the mapping of ids: each is mapped by itself, so of a row those stay that are not named; unknown are none."""
+    gone = set(ids)
+    for member in [member for member in audience.members if not gone.isdisjoint(member)]:
+        audience.members.remove(member)
+        if left := tuple(one for one in member if one not in gone):
+            audience.members.add(left)
 
 
 def _check_token(call: Call) -> None:

@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import msgspec
 import structlog
@@ -80,20 +81,53 @@ def make_rows(
 ) -> Iterator[Rows]:
     """Turn users into rows; yields the same growing Rows after each turn, for others to have theirs.
 
-    1. What users' numbers need is compiled. 2. Rows are made at once, of fewer users where that takes long. 3. Those
-    that need a second look are made one by one.
     Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
     row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
     """
-    making = _Making(row_function(provider, with_attributes=with_attributes), provider.limits.row, with_attributes)
-    make_many = bulk_function(provider, with_attributes=with_attributes)
+    making = _Making(
+        make=row_function(provider, with_attributes=with_attributes),
+        make_many=bulk_function(provider, with_attributes=with_attributes),
+        most=provider.limits.row,
+        lost=None if with_attributes else IDENTIFIERS,
+    )
+    return _in_turns(provider, making, users, clock)
+
+
+def make_removal_rows(
+    provider: AnyProvider,
+    users: Iterable[tuple[int, AudienceUser]],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Rows]:
+    """Turn users into rows of a removal, as `make_rows` does into those of an addition; only what they have is told of.
+
+    Raises RejectError(`cannot_remove`) where the platform takes nobody out.
+    """
+    most = provider.removal_limits.row
+    if provider.removes_by_hand():
+        making = _Making(make=_by_hand(provider.removal_row), make_many=no_rows, most=most, seen=IDENTIFIERS)
+        return _in_turns(provider, making, users, clock)
+    maker = provider.removal_maker
+    seen = {field for column in maker.columns for field in column.fields}
+    making = _Making(make=maker.make, make_many=maker.make_many, most=most, seen=seen)
+    return _in_turns(provider, making, users, clock)
+
+
+def _in_turns(
+    provider: AnyProvider, making: "_Making", users: Iterable[tuple[int, AudienceUser]], clock: Callable[[], float]
+) -> Iterator[Rows]:
+    """Yield growing rows.
+
+    1. What users' numbers need is compiled. 2. Rows are made at once, of fewer users where that takes long. 3. Those
+    that need a second look are made one by one.
+    """
     turn, numbered, count = Turn(clock), iter(users), FEW
     while some := list(islice(numbered, count)):
         alone = [user for _, user in some]
         for _ in prepared(alone, provider.settings.default_region):
             yield making.made
             turn.begin()
-        ordinary = make_many(alone, turn.is_over)
+        ordinary = making.make_many(alone, turn.is_over)
         count = max(FEW, count // 2) if turn.is_over() else min(MANY, 2 * count)
         for _ in making.add_all(some, ordinary, turn):
             yield making.made
@@ -116,13 +150,23 @@ def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[A
     """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
     if _is_by_template(provider):
         return provider.maker.make if with_attributes else provider.bare_maker.make
-    row_of = provider.row if with_attributes else provider.bare_row
+    return _by_hand(provider.row if with_attributes else provider.bare_row, provider.left_out)
 
-    def by_hand(user: AudienceUser) -> Made:
+
+def _nothing_lost(user: AudienceUser, row: object) -> Iterable[Rejection]:
+    del user, row
+    return ()
+
+
+def _by_hand(
+    row_of: Callable[[AudienceUser], object],
+    left_out: Callable[[AudienceUser, Any], Iterable[Rejection]] = _nothing_lost,
+) -> Callable[[AudienceUser], Made]:
+    def make(user: AudienceUser) -> Made:
         row = row_of(user)
-        return row, () if isinstance(row, Rejection) else list(provider.left_out(user, row))
+        return row, () if isinstance(row, Rejection) else list(left_out(user, row))
 
-    return by_hand
+    return make
 
 
 def bulk_function(provider: AnyProvider, *, with_attributes: bool) -> MakeMany:
@@ -138,15 +182,21 @@ def _is_by_template(provider: AnyProvider) -> bool:
     return own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Making:
     """Rows in the making, and where row functions raised."""
 
     make: Callable[[AudienceUser], Made]
+    make_many: MakeMany
     most: int | None
     """Bytes of one row."""
 
-    with_attributes: bool
+    lost: Container[str] | None = None
+    """Fields that are told of where rows lack them; None: all, as what is left out on purpose is not lost."""
+
+    seen: Container[str] | None = None
+    """Fields that rows are made of, whose repairs are told; None: all."""
+
     made: Rows = field(default_factory=Rows)
     bugs: Counter[str] = field(default_factory=Counter)
 
@@ -185,11 +235,15 @@ class _Making:
 
     def _count(self, repaired: Repaired, left_out: Iterable[Rejection]) -> None:
         """Count what was repaired and what a row lacks; a bare one lacks attributes on purpose."""
-        lacking = [one for one in left_out if self.with_attributes or one.field in IDENTIFIERS]
+        lacking = [one for one in left_out if self.lost is None or one.field in self.lost]
         lost = tuple(f"{one.field}: " for one in lacking)
-        self.made.repaired.update(kind for kind in repaired.repaired if not kind.startswith(lost))
-        dropped = (Rejection(*fault) for fault in repaired.dropped)
+        kinds = (kind for kind in repaired.repaired if self._is_seen(kind.partition(":")[0]))
+        self.made.repaired.update(kind for kind in kinds if not kind.startswith(lost))
+        dropped = (Rejection(*fault) for fault in repaired.dropped if self._is_seen(fault[0]))
         self.made.dropped.update(map(reason_of, (*lacking, *dropped)))
+
+    def _is_seen(self, field: str) -> bool:
+        return self.seen is None or field in self.seen
 
 
 def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:

@@ -6,8 +6,9 @@ from operator import attrgetter
 
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows.columns import FIELDS, PURCHASE, Column
+from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import sha256_hex
-from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.row_groups import Rows, make_removal_rows, make_rows
 from providers.kit.rows.shapes import NOTHING
 from providers.kit.rows.steps import fault_of, form_of_hash, hash_in, walk
 from schemas.countries import alpha_2
@@ -45,17 +46,29 @@ class Explained:
 
     rejection: Rejection | None
     traces: tuple[Trace, ...]
+    is_by_hand: bool
+    """Whether code makes the row, of which there is nothing to tell."""
 
 
 def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
     """Return how each column of a user's row comes about; of rows by hand only whether there is one."""
     *_, made = make_rows(provider, [(0, user)])
+    return _explained(provider, user, made, provider.maker if provider.is_declared() else None)
+
+
+def explained_removal(provider: AnyProvider, user: AudienceUser) -> Explained:
+    """Return the same of a user who is to leave. Raises RejectError(`cannot_remove`)."""
+    *_, made = make_removal_rows(provider, [(0, user)])
+    return _explained(provider, user, made, None if provider.removes_by_hand() else provider.removal_maker)
+
+
+def _explained(provider: AnyProvider, user: AudienceUser, made: Rows, maker: RowMaker | None) -> Explained:
     rejection = made.rejected[0][1] if made.rejected else None
-    if not provider.is_declared():
-        return Explained(rejection, ())
+    if maker is None:
+        return Explained(rejection, (), is_by_hand=True)
     repaired = repair(user)
-    traces = {column: _trace(provider, column, user, repaired) for column in provider.maker.columns}
-    return Explained(rejection, tuple(_whole(provider, traces)))
+    traces = {column: _trace(provider, column, user, repaired) for column in maker.columns}
+    return Explained(rejection, tuple(_whole(maker, traces)), is_by_hand=False)
 
 
 def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: Repaired) -> Trace:
@@ -121,9 +134,9 @@ def _text_steps(provider: AnyProvider, column: Column, text: str, country: str |
         yield Step(FORMS[column.form], form_of_hash(sha256_hex(left), column.form), is_hash=True)
 
 
-def _whole(provider: AnyProvider, traces: dict[Column, Trace]) -> Iterator[Trace]:
+def _whole(maker: RowMaker, traces: dict[Column, Trace]) -> Iterator[Trace]:
     """Yield traces, where a column goes only together with others, with what it lacks."""
-    wholes = list(provider.maker.template.wholes)
+    wholes = list(maker.template.wholes)
     for column, trace in traces.items():
         others = [one for whole in wholes if column in whole for one in whole if one is not column]
         lacking = [f"`{one.name}`" for one in others if one not in traces or _is_nothing(traces[one].left)]
