@@ -21,7 +21,7 @@ from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
-from benchmarks.whole.command import Options, add_options, measure_whole, options_of
+from benchmarks.whole.command import DEFAULTS, Options, add_options, measure_whole, options_of, trees_of
 from streams.client.settings import KafkaSettings
 
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
@@ -56,8 +56,15 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - {*NAMES}:
         sys.exit(f"benchmarks: there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    chosen, options = set(given.names or NAMES), options_of(given)
+    if WHOLE not in chosen and options != DEFAULTS:
+        parser.error(f"these options are of {WHOLE}, which is not among the names")
+    try:
+        trees_of(options)
+    except FileNotFoundError as error:
+        parser.error(f"argument --before: {error}")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    run(set(given.names or NAMES), options_of(given))
+    run(chosen, options)
 
 
 def run(chosen: Collection[str], options: Options) -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -18,14 +19,14 @@ from providers.kit.provider import Provider
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
 from providers.kit.rows.bulk.user_columns import Remembered
-from providers.kit.rows.columns import Cells, Column, RowTemplate, Together, members
+from providers.kit.rows.columns import Cells, Column, Form, RowTemplate, Together, members
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.numbering_plans import ordinary_numbers, without_trunk
 from providers.kit.rows.phone_metadata import plain_form
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.row_groups import make_rows
-from providers.kit.rows.rules import Rule
+from providers.kit.rows.rules import Rule, Step
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser, Purchase
 from schemas.repairs import emails
@@ -177,6 +178,33 @@ def test_a_function_of_a_provider_s_sees_no_user_who_is_to_be_repaired() -> None
     found = maker.make_many([*odd, AudienceUser(email=" A@Example.com")])
     assert [row and bytes(row) for row in found] == [None] * len(odd) + [b'{"seen":"x"}']
     assert seen == [AudienceUser(email=" A@Example.com")]
+
+
+def shouting(settings: AccountSettings) -> Step:
+    """Return a step of another package's."""
+    del settings
+    return lambda text, country: f"{text.upper()}!{country}"
+
+
+@pytest.mark.parametrize("form", ["plain", "sha256", "sha256_base64"])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    ("field", "ours"),
+    [
+        ("email", (rules.EMAIL, rules.GMAIL)),
+        ("phone", (rules.PHONE, rules.NO_PLUS)),
+        ("edgeTagId", (rules.TRIM, rules.at_most(1024))),
+    ],
+)
+def test_a_rule_that_an_author_makes_of_one_of_ours_is_known_by_its_own_step_only(
+    field: str, ours: tuple[Rule, ...], place: int, form: Form
+) -> None:
+    of_them = [replace(rule, make=shouting) if index == place else rule for index, rule in enumerate(ours)]
+    column = Column("it", field, tuple(of_them), form)
+    maker = RowMaker(RowTemplate(row=members(column), usable=[[column]], rejects=[], source="made up"), Settings())
+    users = [AudienceUser(edge_tag_id="e1", email="a@example.com", phone="+14155550100", country="us")] * 3
+    made = [msgspec.json.encode(maker.make(user)[0]) for user in users]
+    assert [bytes(row or b"") or alone for row, alone in zip(maker.make_many(users), made, strict=True)] == made
 
 
 def test_who_fails_is_rejected_as_a_bug_and_nobody_else() -> None:

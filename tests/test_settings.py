@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 from structlog.testing import capture_logs
 from test_cli import REAL_LOOKING, audience
 
 from cli.demo.command import demo_environment
+from cli.settings.config import CommonSettings, ConfigError, account
 from cli.settings.env_file import EnvFileError, read_env_file
 from cli.settings.environment import Environment
 from cli.settings.startup_check import checked_environment
 from cli.settings.unknown_settings import MisnamedSettingError, check_names, unknown_settings, unused_credentials
+from providers.kit.settings import AccountSettings
 from schemas.target import Target
 from streams.client.librdkafka_properties import KNOWN_PROPERTIES
 from streams.client.settings import is_kafka_variable
@@ -213,3 +216,34 @@ async def test_a_file_that_is_chosen_must_be_there_and_the_usual_one_need_not(tm
         assert errors.startswith(f"audience config: {chosen}: ")
         assert errors.count("\n") == 1
     assert (await audience(tmp_path, "config", AUDIENCE_ENV_FILE=""))[0] == 0
+
+
+@pytest.mark.parametrize("given", ["VALUE_FROM", "VALUE_CURRENCY"])
+@pytest.mark.parametrize(
+    "command", [["check"], ["preview", "users.json", "--name", "VIP", "--provider", "facebook/eu"]]
+)
+async def test_settings_of_an_account_that_go_together_only_are_told_by_their_variables(
+    given: str, command: Sequence[str], tmp_path: Path
+) -> None:
+    (tmp_path / "users.json").write_text('[{"email": "ada@example.com"}]')
+    values = {"FACEBOOK_EU_ACCESS_TOKEN": "t", "FACEBOOK_EU_AD_ACCOUNT_ID": "1", "AUDIENCE_PROVIDERS": "facebook/eu"}
+    value = {"VALUE_FROM": "profit", "VALUE_CURRENCY": "EUR"}[given]
+    code, output, errors = await audience(tmp_path, *command, **values, **{f"FACEBOOK_EU_{given}": value})
+    assert code
+    assert "FACEBOOK_EU_VALUE_FROM and FACEBOOK_EU_VALUE_CURRENCY: set both or none" in output + errors
+    assert "Traceback" not in errors
+
+
+class Odd:
+    """A provider whose settings refuse whatever they are given, without a word of a field."""
+
+    class settings_type(AccountSettings):  # noqa: N801 -- what providers call it
+        @model_validator(mode="after")
+        def _check_day(self) -> "Odd.settings_type":
+            raise ValueError("only on Mondays")
+
+
+def test_what_an_account_s_settings_say_of_no_field_is_told_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.settings.config.installed", lambda: {"odd": Odd})
+    with pytest.raises(ConfigError, match=r"^odd: only on Mondays$"):
+        account(Target("odd"), environment({"ODD_BASE_URL": "https://example.com"}), CommonSettings())

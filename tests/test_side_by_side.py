@@ -57,3 +57,13 @@ async def test_a_start_that_is_cancelled_closes_both() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert sorted(told) == ["one begins", "one is closed", "other begins", "other is closed"]
+
+
+async def test_an_error_keeps_what_caused_it() -> None:
+    async def fail_for(cause: Exception) -> None:
+        raise KafkaUnreachableError from cause
+
+    cause = OSError()
+    with pytest.raises(KafkaUnreachableError) as raised:
+        await side_by_side(fail_for(cause), asyncio.sleep(0))
+    assert raised.value.__cause__ is cause

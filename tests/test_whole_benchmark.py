@@ -225,6 +225,33 @@ def test_a_benchmark_that_there_is_not_is_told() -> None:
         main(["hole"])
 
 
+@pytest.mark.parametrize("option", ["--users", "--pairs"])
+def test_what_is_no_number_is_told_in_words_of_the_command(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parsed(option, "many")
+    assert f"argument {option}: expected a number from 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["whole"], []])
+def test_a_checkout_that_can_t_run_is_told_before_anything_is_measured(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*names, "--before", str(tmp_path)])
+    told = capsys.readouterr()
+    assert not told.out
+    assert f"--before: {tmp_path}/.venv/bin/python is missing" in told.err
+
+
+@pytest.mark.parametrize("options", [["--untidy"], ["--users", "5"], ["--before", "there"]])
+def test_options_of_the_whole_are_not_ignored_beside_other_names(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["codec", *options])
+    assert "these options are of whole, which is not among the names" in capsys.readouterr().err
+
+
 def test_what_holds_an_event_loop_is_noted_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import asyncio, time\n"

@@ -47,7 +47,10 @@ def options_of(given: argparse.Namespace) -> Options:
 
 
 def _number(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
         raise argparse.ArgumentTypeError("expected a number from 1")
     return value
@@ -60,9 +63,14 @@ def _numbers(text: str) -> tuple[int, ...]:
     return values
 
 
+def trees_of(options: Options) -> Sequence[Tree]:
+    """Return this checkout and the other one, if any. Raises FileNotFoundError where that can't run."""
+    return [Tree.here(), *([Tree.before(options.before)] if options.before else [])]
+
+
 async def measure_whole(options: Options) -> None:
     """Run all loads against one Kafka and one sink, and print what came of each; exit 1 where a row is missing."""
-    trees = [Tree.here(), *([Tree.before(options.before)] if options.before else [])]
+    trees = trees_of(options)
     with tempfile.TemporaryDirectory() as data:
         broker = LocalBroker(data=Path(data), port=0)
         async with broker, sink() as (url, process), aiohttp.ClientSession() as session:

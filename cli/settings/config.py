@@ -215,8 +215,15 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     try:
         return Account(target=target, kind=kind, settings=kind.settings_type.model_validate(values))
     except ValidationError as error:
-        told = (line.partition(": ") for line in _told(error))
-        raise ConfigError("\n".join(f"{names[field][0]}: {text}" for field, _, text in told)) from None
+        raise ConfigError("\n".join(_by_variable(line, names, target) for line in _told(error))) from None
+
+
+def _by_variable(line: str, names: Mapping[str, Sequence[str]], target: Target) -> str:
+    """Return what is wrong with the variables that hold the fields which a line begins with, of the account if none."""
+    fields, _, text = line.partition(": ")
+    if not any(field in names for field in fields.split()):
+        return f"{target}: {line}"
+    return f"{' '.join(names[field][0] if field in names else field for field in fields.split())}: {text}"
 
 
 def _examples(kind: type[AccountSettings]) -> dict[str, str]:

@@ -14,5 +14,6 @@ async def side_by_side(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any
         async with asyncio.TaskGroup() as group:
             tasks = group.create_task(first), group.create_task(second)
     except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        error = failed.exceptions[0]
+        raise error from error.__cause__
     return tasks[0].result(), tasks[1].result()

@@ -56,6 +56,15 @@ class Rule:
     An address is in it trimmed and in lower case, an id and a number in E.164 as they are (`user_columns`).
     """
 
+    told_of: Callable[[AccountSettings], Step] | None = field(default=None, repr=False)
+    """The `make` of which the four above are told: of a rule with another one, made of ours, they say nothing."""
+
+    def __post_init__(self) -> None:
+        """Forget what is told of another step."""
+        if self.make is not self.told_of:
+            for name, nothing in (("change", None), ("drops", b""), ("keeps", frozenset()), ("settles", frozenset())):
+                object.__setattr__(self, name, nothing)
+
     def only(self, setting: str, value: object = None) -> "Rule":
         """Return the same rule for accounts of which a setting is set, or has this value."""
         return replace(self, when=When(setting=setting, value=value))
@@ -75,14 +84,19 @@ def _of_text(
         del country
         return change(text)
 
+    def make(settings: AccountSettings) -> Step:
+        del settings
+        return step
+
     return Rule(
         says=says,
         fault=fault,
-        make=lambda _: step,
+        make=make,
         by_country=False,
         change=change,
         keeps=frozenset({*keeps, *settles}),
         settles=frozenset(settles),
+        told_of=make,
     )
 
 
@@ -108,6 +122,7 @@ PHONE = Rule(
     make=_phone_step,
     keeps=frozenset({"phone"}),
     settles=frozenset({"phone"}),
+    told_of=_phone_step,
 )
 VALID_PHONE = _of_text(
     "only numbers that a numbering plan has", lambda text: text if is_valid_phone(text) else None, "not_a_phone"
