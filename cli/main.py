@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         environment = checked_environment(options, os.environ)
         limit = load(environment).consumer.shutdown_timeout if options.is_service else None
-        _settle_memory()
+        gc.freeze()  # what was imported stays: to look through all of it for cycles takes 50 ms each time
         asyncio.run(run(options.run(options, environment), limit))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,15 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"audience {options.command}: {_told(first, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
-
-
-def _settle_memory() -> None:
-    """Look through what was imported for cycles no more, and through all of what is in hand a tenth as often.
-
-    Either holds an event loop up, by 50 ms and by some 8; what a record leaves is found while it is young.
-    """
-    gc.freeze()
-    gc.set_threshold(700, 10, 100)
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

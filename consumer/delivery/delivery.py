@@ -1,7 +1,8 @@
 """Bring the users of one record to one platform account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from consumer.delivery.audiences import Audiences
@@ -53,13 +54,14 @@ class Delivery:
         Return what happened to each; the platform's errors are in there. Users that an earlier try settled by its
         `history` are counted and not sent again.
 
-        1. Make rows, and wait until there is room for them; unusable users are rejected. 2. Find or create the
-        audience. 3. Send all groups of rows at once, as slots and pace allow; look for rows that the platform refuses.
+        1. Make rows, and wait until there is room for them; unusable users are rejected. The users are taken out of
+        the batch, as nobody needs them beside their rows. 2. Find or create the audience. 3. Send all groups of rows at
+        once, as slots and pace allow; look for rows that the platform refuses.
         `notice` is awaited when a call is to be tried again. Before each call `is_wanted` is asked whether the record
         is still ours; the outcome of one that is not says so.
         """
         numbered = enumerate(batch.users, start=batch.first_index)
-        chosen = [(index, user) for index, user in numbered if only is None or index in only]
+        chosen = deque((index, user) for index, user in numbered if only is None or index in only)
         outcome = Outcome(
             received=len(chosen),
             span=Span(first=batch.first_index, count=len(batch.users)),
@@ -77,7 +79,8 @@ class Delivery:
             history=history,
             is_wanted=is_wanted,
         )
-        async with self.in_flight.held(self._rows(chosen, history.progress)) as made:
+        batch.users.clear()
+        async with self.in_flight.held(self._rows(_taken_out(chosen), history.progress)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)
@@ -87,7 +90,7 @@ class Delivery:
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
         return outcome
 
-    def _rows(self, users: Sequence[tuple[int, AudienceUser]], progress: Progress | None) -> Iterator[Rows]:
+    def _rows(self, users: Iterable[tuple[int, AudienceUser]], progress: Progress | None) -> Iterator[Rows]:
         """Make rows in turns, the last of which has those of users that no earlier try settled."""
         made = Rows()
         for made in make_rows(self.provider, users, with_attributes=self.with_attributes):
@@ -98,20 +101,35 @@ class Delivery:
         self, batch: AudienceBatch, name: str, made: Rows, attempts: Attempts, outcome: Outcome
     ) -> None:
         """Send rows, and see to what is left of searches at the end: 1. all at once, 2. their ends together."""
-        groups = list(group_rows(made, self.provider.limits))
+        groups = _out_of_sight(group_rows(made, self.provider.limits))
+        made.rows.clear()
+        made.indexes.clear()
         progress = attempts.history.progress
         sending = Sending(
             call=_Calling(self, batch, name, attempts, outcome),
             outcome=outcome,
             attempts=attempts,
             calls=Calls(max(0, self.search_calls - len(groups))),
-            is_whole=outcome.received == len(batch.users),
+            is_whole=outcome.received == outcome.span.count,
             step=progress.step if progress else 0,
         )
         async with asyncio.TaskGroup() as tasks:
             for group in groups:
                 tasks.create_task(sending.send(group))
         sending.conclude()
+
+
+def _taken_out(users: deque[tuple[int, AudienceUser]]) -> Iterator[tuple[int, AudienceUser]]:
+    while users:
+        yield users.popleft()
+
+
+def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:
+    """Return groups in tuples, of which the collector of cycles forgets those that hold bytes or numbers alone.
+
+    It goes through lists of tens of thousands again and again, and holds the event loop up meanwhile.
+    """
+    return [RowGroup(tuple(group.rows), tuple(group.indexes)) for group in groups]
 
 
 def _still_open(made: Rows, progress: Progress | None) -> Rows:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from consumer.delivery.in_flight_limiter import InFlightLimiter
 from providers.kit.rows.row_groups import Rows
 
-MOST = 12 * 1024 * 1024
-"""Bytes of rows and bodies that an account holds in a process, some six large records."""
+MOST = 32 * 1024 * 1024
+"""Bytes of rows and bodies that an account holds in a process, four of the largest records at least."""
 
 COPIES = 2
 """Times that a row is held: by itself, as the platform may refuse its call, and in the body of the call."""

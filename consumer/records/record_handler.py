@@ -115,7 +115,7 @@ class Handler:
                 raise
             log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
             return Outcome(
-                received=len(batch.users), platform=PlatformOutcome.after(history.progress), error=RejectError("bug")
+                received=job.users, platform=PlatformOutcome.after(history.progress), error=RejectError("bug")
             )
 
     async def report(self, completion: BatchCompletion) -> None:
