@@ -44,13 +44,13 @@ class Rule:
     change: Callable[[str], str | None] | None = field(default=None, repr=False)
     """What it makes of a text, where that is all there is to know."""
 
-    drops: bytes = b""
+    drops: bytes = field(default=b"", repr=False)
     """The sign that is all it takes from a number in E.164, where that is so."""
 
-    keeps: frozenset[str] = frozenset()
+    keeps: frozenset[str] = field(default=frozenset(), repr=False)
     """Fields of which it changes an ordinary value in its form at most: case and blanks around it."""
 
-    settles: frozenset[str] = frozenset()
+    settles: frozenset[str] = field(default=frozenset(), repr=False)
     """Those of which it leaves an ordinary value in its usual form.
 
     An address is in it trimmed and in lower case, an id and a number in E.164 as they are (`user_columns`).
