@@ -100,14 +100,15 @@ class Tail:
         """Return what stood on the topic on entering, and what came right behind; `batches` yields the rest.
 
         To be called first, of a tail `from_beginning` and `with_ends`, for small topics. Raises ReaderFailedError, and
-        KafkaUnreachableError where it takes more than `timeout` seconds.
+        KafkaUnreachableError where nothing comes for `timeout` seconds.
         """
         found: list[Record] = []
         left = dict(self.ends)
         try:
-            async with asyncio.timeout(timeout), aclosing(self.batches()) as batches:
+            async with asyncio.timeout(timeout) as limit, aclosing(self.batches()) as batches:
                 while left:
                     found += (records := await anext(batches))
+                    limit.reschedule(asyncio.get_running_loop().time() + timeout)
                     for record in records:
                         if record.origin.offset + 1 >= left.get(record.origin.partition, record.origin.offset + 2):
                             del left[record.origin.partition]
