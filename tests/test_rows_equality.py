@@ -38,13 +38,13 @@ SEED = int(os.environ.get("SEED", "20261128"))
 
 def test_rows_made_at_once_are_those_made_one_by_one() -> None:
     """Each provider with each of its settings: rows, indexes, rejections, what was repaired and dropped."""
-    verdict = rows.compare(SEED, 20_000)
+    verdict = rows.compare(SEED, 30_000)
     assert verdict.differences == []
     assert verdict.fast > verdict.cases / 3
 
 
 def test_numbers_are_read_and_judged_as_the_library_does() -> None:
-    verdict = phones.compare(SEED, 20_000)
+    verdict = phones.compare(SEED, 30_000)
     assert verdict.differences == []
     assert verdict.fast > verdict.cases / 8
 
