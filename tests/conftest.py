@@ -1,15 +1,18 @@
 """A real Kafka for all tests: the cluster that is named, else a container, else a local one."""
 
+import contextlib
 import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from hypothesis import settings as hypothesis_settings
 
 from streams.client.settings import KafkaSettings
@@ -70,9 +73,24 @@ async def _in_container() -> AsyncIterator[KafkaSettings]:
 
 
 @pytest.fixture
-def topic_prefix() -> str:
-    """A prefix of topics and groups that no other test has."""
-    return f"test-{secrets.token_hex(6)}"
+def topic_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A prefix of topics and groups that no other test has; its topics are deleted in the end.
+
+    A broker that keeps the partitions of all tests, some ten thousand, stalls for seconds and counts as dead.
+    """
+    prefix = f"test-{secrets.token_hex(6)}"
+    kafka = request.getfixturevalue("kafka") if "kafka" in request.fixturenames else None
+    yield prefix
+    if kafka is not None:
+        with contextlib.suppress(KafkaException):
+            _delete_topics(kafka, prefix)
+
+
+def _delete_topics(kafka: KafkaSettings, prefix: str) -> None:
+    admin = AdminClient(kafka.client())
+    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
+    for deleted in (admin.delete_topics(names, request_timeout=10) if names else {}).values():
+        deleted.exception(20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import msgspec
+
 from consumer.account.runtime import Account, Deployment, Serving, opened_runtime, running
 from consumer.account.service import SPARE
 from consumer.account.settings import ConsumerSettings
@@ -220,7 +222,8 @@ class Replayer:
         time, history = self.handler.time, FRESH
         begun, excused = time.clock(), 0.0
         while True:
-            outcome = await self.handler.deliver(job, batch, lambda: True, history, wish.only)
+            again = msgspec.structs.replace(batch, users=[*batch.users])  # which are taken out when they are delivered
+            outcome = await self.handler.deliver(job, again, lambda: True, history, wish.only)
             postponed = outcome.postponed
             if postponed is None or not postponed.is_search:
                 return outcome
