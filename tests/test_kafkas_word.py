@@ -173,6 +173,9 @@ async def test_a_publisher_is_told_in_kafka_s_word_what_it_may_not_do_and_publis
             assert (code, "Traceback" in errors) == (1, False)
             assert "audience publish: kafka_not_allowed: " in errors
             await allow(guarded, found.names.batches)
+            await until_in_force(
+                AdminClient(guarded.client()), found.names.batches, AclOperation.WRITE, is_allowed=True
+            )
             again = await publisher.publish([{"email": "ada@example.com"}], name="VIP", batch_id=refused.value.batch_id)
             assert again.batch_id == refused.value.batch_id
 
