@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from benchmarks.clean_users import clean_user
 from benchmarks.pairs import compare
 from checks.equality.general_codec import decode_batch
 from schemas.avro.codec import decode_audience_batch, encode_audience_batch, open_audience_batch
 from schemas.avro.framing import SINGLE_OBJECT
-from schemas.records import AudienceBatch, AudienceUser, Purchase
+from schemas.records import AudienceBatch, AudienceUser
 from streams.read.batch_decoding import nothing
 
 USERS = 5_000
@@ -21,25 +22,12 @@ SINGLES = 500
 def make_users(number: int) -> Mapping[str, Sequence[AudienceUser]]:
     """Return made-up users by what they have: all fields in ASCII, letters of other scripts, or hashes."""
     return {
-        "clean": [_clean(n) for n in range(number)],
+        "clean": [clean_user(n) for n in range(number)],
         "names with umlauts": [
             AudienceUser(email=f"p{n}@example.com", first_name="J\u00fcrgen") for n in range(number)
         ],
         "hashes": [AudienceUser(email=_digest(n), phone=_digest(-n), country="DE") for n in range(number)],
     }
-
-
-def _clean(number: int) -> AudienceUser:
-    return AudienceUser(
-        edge_tag_id=f"edge-{number}",
-        email=f"person{number}@example.com",
-        phone=f"+1415{5550000 + number}",
-        first_name="Ada",
-        last_name="Lovelace",
-        country="US",
-        postal_code="94107",
-        purchase=Purchase(currency="USD", profit=number / 4, total_7_days=1.0),
-    )
 
 
 def _digest(number: int) -> str:

@@ -14,12 +14,12 @@ import aiohttp
 import msgspec
 
 import sandbox
+from benchmarks.clean_users import clean_user
 from providers.installed import installed
 from providers.kit.http import Answer, Request
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.row_groups import make_rows
 from providers.kit.settings import account_values
-from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 
 NAMES = ("facebook", "tiktok", "klaviyo")
@@ -97,7 +97,7 @@ async def _upload(session: aiohttp.ClientSession, server: _Server, name: str, nu
     calls = _Calls(session, f"{server.url}/{name}")
     provider = _provider(name, server.url, calls)
     audience = await provider.create_audience(f"Round {number}", "custom")
-    *_, made = make_rows(provider, enumerate(_people(number * USERS)))
+    *_, made = make_rows(provider, enumerate(map(clean_user, range(number * USERS, (number + 1) * USERS))))
     began = server.usage()
     for rows in _by_call(made.rows, provider.limits.rows):
         await provider.send(audience, rows)
@@ -108,20 +108,6 @@ async def _upload(session: aiohttp.ClientSession, server: _Server, name: str, nu
     carried = server.usage()
     server.costs.setdefault(name, []).append((uploaded.cpu - began.cpu) * 1e6 / USERS)
     server.costs.setdefault(f"{name} HTTP", []).append((carried.cpu - uploaded.cpu) * 1e6 / USERS)
-
-
-def _people(first: int) -> Iterator[AudienceUser]:
-    for number in range(first, first + USERS):
-        yield AudienceUser(
-            edge_tag_id=f"edge-{number}",
-            email=f"person{number}@example.com",
-            phone=f"+1415{5550000 + number}",
-            first_name="Ada",
-            last_name="Lovelace",
-            country="US",
-            postal_code="94107",
-            purchase=Purchase(currency="USD", profit=number / 4),
-        )
 
 
 def _provider(name: str, url: str, calls: _Calls) -> AnyProvider:
