@@ -286,6 +286,17 @@ def test_a_process_that_is_stopped_before_it_asks_sends_nothing() -> None:
     assert [world.calls, first.tasks] == [[], []]
 
 
+def test_a_record_that_was_lost_between_two_calls_is_not_sent_again() -> None:
+    world, first, second = begun(("add", (ADA,)))
+    for _ in range(2):
+        step(world, first)
+    world.lose(first)
+    world.take_over(second)
+    world.fate = lambda most: most - 3 if most > 2 else 0  # throttled, and tried again at once
+    world.step(first, first.tasks[0])
+    assert [world.calls, first.tasks] == [[], []]
+
+
 def test_while_a_removal_is_postponed_nothing_that_is_later_is_sent() -> None:
     world, first, second = begun(("remove", (ADA,)), ("add", (ADA,)), ("remove", (ADA,)), ("add", (ALAN,)))
     world.step(first, first.tasks[0])

@@ -198,6 +198,13 @@ def test_noting_the_same_again_changes_nothing(memory: RemovalMemory) -> None:
     assert memory.superseded(at(9), "remove", [(ADA,)]) == {0: {ADA: Later(partition=0, offset=11)}}
 
 
+def test_an_addition_before_a_removal_is_none_after_it_when_it_is_noted_again(memory: RemovalMemory) -> None:
+    memory.note(at(5), "remove", [ADA])
+    memory.note(at(3), "add", [ADA])
+    assert memory.superseded(at(5), "remove", [(ADA,)]) == {}
+    assert memory.owed(at(3), "add", [ADA]) == {Later(partition=0, offset=5): [ADA]}
+
+
 def test_what_a_call_may_have_undone_is_owed(memory: RemovalMemory) -> None:
     memory.note(at(5), "remove", [ADA, ALAN])
     memory.note(at(7), "add", [ALAN])
