@@ -11,6 +11,7 @@ from schemas.bounds import MAX_TEXT, Int
 AudienceType = Literal["custom", "primary"]
 Verdict = Literal["valid", "invalid", "undecodable"]
 Status = Literal["retrying", "delivered", "partial", "failed", "skipped"]
+Mode = Literal["add", "remove"]
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
@@ -42,7 +43,10 @@ class AudienceUser(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 
 class AudienceBatch(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A batch of users for one audience; one part of a request."""
+    """A batch of users for one audience; one part of a request.
+
+    Its mode is no field of a schema: who is to be taken out stands in an AudienceRemoval, of the same fields.
+    """
 
     batch_id: str
     content_hash: bytes | None = None
@@ -60,6 +64,7 @@ class AudienceBatch(Struct, frozen=True, kw_only=True, rename="camel"):
     channels: list[str] | None = None
     accepted_at: datetime | None = None
     users: list[AudienceUser]
+    mode: Mode = "add"
 
     @property
     def key(self) -> str:
@@ -99,13 +104,19 @@ def is_of_log(named: str | None, log_id: str | None) -> bool:
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """Users of a record; `matched` is None where the platform does not say, `open` who is neither in nor out yet."""
+    """Users of a record; `matched` and `removed` are None where the platform does not say.
+
+    `open` are those who are neither in nor out yet, `superseded` those about whom a later record decides.
+    """
 
     received: int = 0
     accepted: int = 0
     rejected: int = 0
     matched: int | None = None
     open: int = 0
+    removed: int | None = None
+    superseded: int = 0
+    other_identifiers_unknown: int = field(default=0, name="otherIdentifiersUnknown")
 
 
 class RejectedUser(Struct, frozen=True, kw_only=True):
@@ -143,6 +154,8 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     log_id: str | None = None
+    mode: Mode = "add"
+    waits_for: int | None = None
 
     @property
     def key(self) -> str:
@@ -172,6 +185,8 @@ class BatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
     verdict: Verdict
     reason: str | None = None
     log_id: str | None = None
+    mode: Mode = "add"
+    is_home: bool | None = None
 
     @property
     def key(self) -> str:
@@ -262,6 +277,61 @@ class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):
     waited: int = 0
     progress: Progress | None = None
     log_id: str | None = None
+    mode: Mode = "add"
+    may_take_effect_until: datetime | None = None
+    waits_for: int | None = None
+
+
+class OpenRemoval(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A removal that an account tries again later, for which later records of its audience wait."""
+
+    provider: str
+    account: str | None = None
+    origin: Origin
+    log_id: str | None = None
+    audience: str
+    written_at: datetime
+
+
+class PlatformJob(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A job that a platform has taken and not ended: its effect is still to come."""
+
+    provider: str
+    account: str | None = None
+    job_id: str
+    audience: str
+    origin: Origin
+    log_id: str | None = None
+    started_at: datetime
+
+
+class RemovedAudience(Struct, frozen=True, kw_only=True, rename="camel"):
+    """That people were removed from an audience, named as the platform names it, from an offset of a partition on."""
+
+    provider: str
+    account: str | None = None
+    audience: str
+    partition: Int
+    first_offset: int
+    log_id: str | None = None
+    key_id: str
+    written_at: datetime
+
+
+class RemovalReader(Struct, frozen=True, kw_only=True, rename="camel"):
+    """That a reader of the log, an account or the ledger, knows removals."""
+
+    reader: str
+    written_at: datetime
+
+
+class LogCreation(Struct, frozen=True, kw_only=True, rename="camel"):
+    """With how many partitions the log was first seen."""
+
+    topic: str
+    log_id: str | None = None
+    partitions: Int
+    written_at: datetime
 
 
 class AccountRegistration(Struct, frozen=True, kw_only=True, rename="camel"):

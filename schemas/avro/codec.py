@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import cache
@@ -35,15 +35,35 @@ from schemas.records import (
     BatchCompletion,
     BatchReceipt,
     DirectoryEntry,
+    LogCreation,
+    Mode,
+    OpenRemoval,
+    PlatformJob,
+    RemovalReader,
+    RemovedAudience,
     RetryPointer,
 )
 
 _NATIVE = (bytes, date, datetime)
 
 Small = (
-    AccountLoss | BatchCompletion | BatchReceipt | AccountRegistration | AccountState | DirectoryEntry | RetryPointer
+    AccountLoss
+    | AccountRegistration
+    | AccountState
+    | BatchCompletion
+    | BatchReceipt
+    | DirectoryEntry
+    | LogCreation
+    | OpenRemoval
+    | PlatformJob
+    | RemovalReader
+    | RemovedAudience
+    | RetryPointer
 )
 """Records that are encoded in one go."""
+
+BATCHES: Mapping[Mode, str] = {"add": "AudienceBatch", "remove": "AudienceRemoval"}
+"""The records of the log, by what they do with their users."""
 
 Record = TypeVar(
     "Record",
@@ -54,6 +74,11 @@ Record = TypeVar(
     AccountState,
     AccountLoss,
     DirectoryEntry,
+    LogCreation,
+    OpenRemoval,
+    PlatformJob,
+    RemovalReader,
+    RemovedAudience,
     RetryPointer,
 )
 
@@ -83,7 +108,8 @@ def open_audience_batch(value: bytes, framing: Framing, is_wanted: Callable[[Aud
 
     Either way it is undecodable by the same bytes. Raises UndecodableError, RegistryUnavailableError.
     """
-    return _opened("AudienceBatch", value, framing, lambda writer, body: _read_batch(writer, body, is_wanted))
+    mode: Mode = "remove" if framing.is_of("AudienceRemoval", value) else "add"
+    return _opened(BATCHES[mode], value, framing, lambda writer, body: _read_batch(mode, writer, body, is_wanted))
 
 
 def encode_batch_completion(completion: BatchCompletion, framing: Framing = SINGLE_OBJECT) -> bytes:
@@ -156,16 +182,70 @@ def decode_retry_pointer(value: bytes, framing: Framing = SINGLE_OBJECT) -> Retr
     return _decode(RetryPointer, value, framing)
 
 
+def encode_open_removal(record: OpenRemoval, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a removal that is open."""
+    return _encode(record, framing)
+
+
+def decode_open_removal(value: bytes, framing: Framing = SINGLE_OBJECT) -> OpenRemoval:
+    """Decode a removal that is open. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(OpenRemoval, value, framing)
+
+
+def encode_platform_job(record: PlatformJob, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode a job of a platform."""
+    return _encode(record, framing)
+
+
+def decode_platform_job(value: bytes, framing: Framing = SINGLE_OBJECT) -> PlatformJob:
+    """Decode a job of a platform. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(PlatformJob, value, framing)
+
+
+def encode_removed_audience(record: RemovedAudience, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode that people were removed from an audience."""
+    return _encode(record, framing)
+
+
+def decode_removed_audience(value: bytes, framing: Framing = SINGLE_OBJECT) -> RemovedAudience:
+    """Decode that people were removed from an audience. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(RemovedAudience, value, framing)
+
+
+def encode_removal_reader(record: RemovalReader, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode that a reader knows removals."""
+    return _encode(record, framing)
+
+
+def decode_removal_reader(value: bytes, framing: Framing = SINGLE_OBJECT) -> RemovalReader:
+    """Decode that a reader knows removals. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(RemovalReader, value, framing)
+
+
+def encode_log_creation(record: LogCreation, framing: Framing = SINGLE_OBJECT) -> bytes:
+    """Encode how a log was created."""
+    return _encode(record, framing)
+
+
+def decode_log_creation(value: bytes, framing: Framing = SINGLE_OBJECT) -> LogCreation:
+    """Decode how a log was created. Raises UndecodableError, RegistryUnavailableError."""
+    return _decode(LogCreation, value, framing)
+
+
 def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
-    """Return the SHA-256 that tells whether two requests ask for the same: name, type, options and users."""
+    """Return the SHA-256 that tells whether two requests ask for the same: name, type, options, mode and users.
+
+    An addition's is that of before there were modes.
+    """
     buffer = io.BytesIO()
     options = {
         "name": batch.name,
         "type": batch.type,
         "disablePrefix": batch.disable_prefix,
         "channels": batch.channels,
+        "mode": batch.mode,
     }
-    schemaless_writer(buffer, _content_options_schema(), options)
+    schemaless_writer(buffer, _content_options_schema(batch.mode), options)
     digest = hashlib.sha256(buffer.getbuffer())
     for block in blocks:
         digest.update(block.items)
@@ -216,7 +296,7 @@ def _packed(blocks: Sequence[UserBlock], room: int) -> list[list[UserBlock]]:
 def join_blocks(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Framing) -> bytes:
     """Encode a record from a batch without its users and the users' blocks."""
     buffer = io.BytesIO()
-    buffer.write(framing.header("AudienceBatch"))
+    buffer.write(framing.header(BATCHES[batch.mode]))
     schemaless_writer(buffer, _headless_schema(), _builtins(msgspec.structs.replace(batch, users=[])))
     for block in blocks:
         buffer.write(block.framed())
@@ -236,7 +316,8 @@ def _encode(record: Small, framing: Framing) -> bytes:
 
 
 def _decode(kind: type[Record], value: bytes, framing: Framing) -> Record:
-    return _opened(kind.__name__, value, framing, lambda writer, body: _read(kind, writer, body))
+    name = kind.__name__
+    return _opened(name, value, framing, lambda writer, body: _read(kind, name, writer, body))
 
 
 def _opened(name: str, value: bytes, framing: Framing, read: Callable[[WriterSchema, memoryview], Read]) -> Read:
@@ -251,29 +332,35 @@ def _opened(name: str, value: bytes, framing: Framing, read: Callable[[WriterSch
         raise UndecodableError(f"the bytes are no {name}") from error
 
 
-def _read_batch(written_by: WriterSchema, body: memoryview, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
+def _read_batch(
+    mode: Mode, written_by: WriterSchema, body: memoryview, is_wanted: Callable[[AudienceBatch], bool]
+) -> OpenedBatch:
     """Read a batch by code for today's schema; what that does not take, and other schemas, in the general way."""
-    if written_by is todays_writer("AudienceBatch"):
+    name = BATCHES[mode]
+    if written_by is todays_writer(name):
         with suppress(Exception):  # it is wrong or unusual: see schemas.avro.users
-            return _read_todays_batch(bytes(body), is_wanted)
+            return _read_todays_batch(mode, bytes(body), is_wanted)
     check_users(written_by, body)
-    batch = _read(AudienceBatch, written_by, body)
+    batch = _of_mode(mode, _read(AudienceBatch, name, written_by, body))
     users = len(batch.users)
     return OpenedBatch(batch if is_wanted(batch) else msgspec.structs.replace(batch, users=[]), users)
 
 
-def _read_todays_batch(body: bytes, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
+def _read_todays_batch(mode: Mode, body: bytes, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
     buffer = io.BytesIO(body)
-    head = _converted(AudienceBatch, {**_decoded(buffer, _headless_writer()), "users": []})
+    head = _of_mode(mode, _converted(AudienceBatch, {**_decoded(buffer, _headless_writer()), "users": []}))
     if not is_wanted(head):
         return OpenedBatch(head, count_users(body, buffer.tell()))
     users = decode_users(body, buffer.tell())
     return OpenedBatch(msgspec.structs.replace(head, users=users), len(users))
 
 
-def _read(kind: type[Record], written_by: WriterSchema, body: memoryview) -> Record:
-    name, buffer = kind.__name__, io.BytesIO(body)
-    todays = todays_writer(name)
+def _of_mode(mode: Mode, batch: AudienceBatch) -> AudienceBatch:
+    return batch if batch.mode == mode else msgspec.structs.replace(batch, mode=mode)
+
+
+def _read(kind: type[Record], name: str, written_by: WriterSchema, body: memoryview) -> Record:
+    buffer, todays = io.BytesIO(body), todays_writer(name)
     decoded = _decoded(buffer, written_by.parsed, None if written_by is todays else todays.parsed)
     if buffer.read(1):
         raise UndecodableError(f"bytes are left after the {name}")
@@ -300,7 +387,7 @@ def _builtins(record: msgspec.Struct) -> Any:
 
 @cache
 def _headless_schema() -> Schema:
-    """AudienceBatch without its last field, the users."""
+    """AudienceBatch without its last field, the users; AudienceRemoval's other fields are the same."""
     whole = reader_schema("AudienceBatch")
     return _parsed(whole | {"fields": whole["fields"][:-1]})
 
@@ -313,9 +400,12 @@ def _headless_writer() -> Schema:
 
 
 @cache
-def _content_options_schema() -> Schema:
+def _content_options_schema(mode: Mode) -> Schema:
     fields = {field["name"]: field for field in reader_schema("AudienceBatch")["fields"]}
     chosen = [fields[name] for name in ("name", "type", "disablePrefix", "channels")]
+    if mode != "add":
+        [of_receipt] = [field for field in reader_schema("BatchReceipt")["fields"] if field["name"] == "mode"]
+        chosen.append(of_receipt)
     return _parsed({"type": "record", "name": "ContentOptions", "fields": chosen})
 
 

@@ -119,6 +119,14 @@ class Framing:
             raise UndecodableError("no known framing without a schema registry, SCHEMA_REGISTRY_URL")
         return self._registered(record, value), memoryview(value)[5:]
 
+    def is_of(self, record: str, value: bytes) -> bool:
+        """Tell whether a value says that a schema of this record wrote it. Raises RegistryUnavailableError."""
+        try:
+            self.open(record, value)
+        except UndecodableError:
+            return False
+        return True
+
     def _registered(self, record: str, value: bytes) -> WriterSchema:
         assert self.registry is not None  # noqa: S101 -- only called where there is one
         text = self.registry.schema_text(struct.unpack(">I", value[1:5])[0])

@@ -66,11 +66,17 @@ class TopicNames:
         """The topic of each kind of record, by whose name a schema registry files its schema."""
         return {
             "AudienceBatch": self.batches,
+            "AudienceRemoval": f"{self.batches}.removal",  # a subject of its own: old readers must not resolve it
             "BatchCompletion": self.completions,
             "BatchReceipt": self.receipts,
             "AccountRegistration": self.accounts,
             "AccountState": f"{self.accounts}.state",  # kinds of records on one topic need subjects of their own
             "AccountLoss": f"{self.accounts}.lost",
+            "OpenRemoval": f"{self.accounts}.open-removal",
+            "PlatformJob": f"{self.accounts}.job",
+            "RemovedAudience": f"{self.accounts}.removed",
+            "RemovalReader": f"{self.accounts}.removal-reader",
+            "LogCreation": f"{self.accounts}.log",
             "DirectoryEntry": self.directory,
             "RetryPointer": f"{self.prefix}.retry",
         }
