@@ -13,7 +13,8 @@ from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record
-from streams.read.tail import Tail
+from streams.read.tail import Tail, end_offsets
+from streams.tables.removals import RemovalTables
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
@@ -29,10 +30,24 @@ class States:
     """The latest state of each account, as far as the topic was read. Use `followed_states`."""
 
     framing: Framing
+    removals: RemovalTables = field(init=False)
+    """What else stands on the topic: where removals are open, and jobs, and who knows removals."""
     following: "asyncio.Task[None]" = field(init=False)
+    _passed: int = field(default=0, init=False)
+    _progress: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _latest: dict[Target, AccountState] = field(default_factory=dict)
     _losses: dict[Target, list[AccountLoss]] = field(default_factory=dict)
     _listeners: list[Callable[[AccountState], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.removals = RemovalTables(self.framing)
+
+    async def caught_up(self, kafka: KafkaSettings, topic: str) -> None:
+        """Return when all is known that stands on the topic now. Raises KafkaUnreachableError."""
+        [end] = await end_offsets(kafka, topic)
+        while self._passed < end:
+            self._progress.clear()
+            await self._progress.wait()
 
     def of(self, target: Target) -> AccountState | None:
         """Return how an account stands; None where nothing was ever said, so that it runs."""
@@ -59,6 +74,10 @@ class States:
                 await self._take(record)
             elif key.startswith(_LOST.encode()) and record.value:
                 await self._take_loss(record)
+            elif record.error is None:
+                await self.removals.take(record)
+            self._passed = record.origin.offset + 1  # of the one partition there is
+            self._progress.set()
 
     async def _take_loss(self, record: Record) -> None:
         try:

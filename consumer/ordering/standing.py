@@ -1,0 +1,24 @@
+"""Where a record stands in the order of its audience, as its delivery has to know."""
+
+from dataclasses import dataclass
+
+from consumer.ordering.place import Place
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A record's place, and what may have happened around it.
+
+    Late is one that came by a pointer, a replay or after an unclean take-over: later records of its audience may have
+    gone before. Who is late leaves out those about whom a later record decides, and settles afterwards what its calls
+    may have undone.
+    """
+
+    place: Place
+    is_late: bool = False
+    is_suspect: bool = False
+    """Whether another process may have sent it, and died: calls of it, and of what it owed, may have come last."""
+    calls_until: float = NEVER
+    """Until when calls of its earlier tries may take effect, by the caller's clock."""
