@@ -1,8 +1,10 @@
 """The judgement of a run: reads what Kafka and the platforms hold and compares it with what was uploaded."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from checks.chaos.churn import Change, held_otherwise, members_at_end, misplaced
 from checks.chaos.plan import PROVIDERS
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
@@ -19,8 +21,8 @@ from checks.chaos.verdict import (
     longest_stall,
 )
 from cli.settings.config import SANDBOXED
-from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
-from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
+from schemas.avro.codec import decode_audience_batch, decode_batch_completion, decode_batch_receipt
+from schemas.records import TERMINAL, AudienceBatch, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog
@@ -80,10 +82,17 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
     report.stall = longest_stall(_begun(log), _first_ends(completions))
     report.differences += faults_of(folded, origins, SANDBOXED)
     report.differences += faults_of_strays(folded, receipts, strays, SANDBOXED)
+    changes = clients.churn.changes
+    changed = _changes_in(log, changes)
+    report.changes = Counter(change.mode for change in changes)
+    report.differences += misplaced(changes, changed)
     for provider in PROVIDERS:
+        expected = members_at_end(changes, changed, folded, Target(provider))
+        found_of = {audience: await sandbox.members(provider, _platform_name(audience)) for audience in expected}
+        report.differences += held_otherwise(expected, found_of, provider)
         found = await sandbox.audiences(provider)
         report.audiences[provider], report.extra_audiences[provider] = found.total(), found.total() - len(found)
-        report.differences += _strangers(provider, found, clients.uploads, are_strays_about=bool(strays))
+        report.differences += _strangers(provider, found, [*clients.uploads, *changes], are_strays_about=bool(strays))
         for audience in sorted({upload.audience for upload in clients.uploads}):
             mine = [upload for upload in clients.uploads if upload.audience == audience]
             held = await sandbox.members(provider, _platform_name(audience))
@@ -91,6 +100,12 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
     report.differences += _receipts_differ(receipts, origins, strays)
     counters = await sandbox.counters()
     report.sent = {name: (its["rows"], its["repeatedRows"]) for name, its in counters.items()}
+
+
+def _changes_in(log: Sequence[Record], changes: Sequence[Change]) -> list[tuple[Origin, AudienceBatch]]:
+    """Return the records of the log that are of changes."""
+    keys = {f"custom:{change.audience}".encode() for change in changes}
+    return [(record.origin, decode_audience_batch(record.value)) for record in log if record.key in keys]
 
 
 def _begun(log: Sequence[Record]) -> dict[Place, float]:

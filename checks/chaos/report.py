@@ -13,6 +13,9 @@ class Report:
     injected: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     uploads: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+    """Uploads that added people to a few audiences, and that took them out again."""
+    replays: Counter[str] = field(default_factory=Counter)
     users: int = 0
     records: int = 0
     strays: int = 0
@@ -36,6 +39,9 @@ def as_table(report: Report) -> Table:
     answers = ", ".join(f"{answer} {count}" for answer, count in sorted(report.answers.items()))
     table.add_row("uploads, and answers to them", f"{report.uploads}: {answers}")
     table.add_row("users uploaded, records of the log", f"{report.users:,}, {report.records:,}")
+    changes = ", ".join(f"{mode} {count}" for mode, count in sorted(report.changes.items()))
+    table.add_row("of audiences where people come and go", changes)
+    table.add_row("replays of these", ", ".join(f"{end}: {n}" for end, n in sorted(report.replays.items())) or "none")
     if report.strays:
         table.add_row("records that nobody should write", f"{report.strays:,}")
     for provider, (rows, repeated) in report.sent.items():

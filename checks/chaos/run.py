@@ -14,6 +14,7 @@ import aiohttp
 from checks.chaos.judge import READ_LIMIT, Books, judge
 from checks.chaos.plan import PROVIDERS, Fault
 from checks.chaos.processes import UNEXPECTED, UNEXPECTED_OF_STRAYS, Fleet
+from checks.chaos.replays import Replays
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
 from checks.chaos.strays import Strays
@@ -86,6 +87,7 @@ class World:
     logs: Path
     report: Report
     strays: Strays | None
+    replays: Replays
     _consumers: Counter[str] = field(default_factory=Counter)
 
     async def add_consumer(self, provider: str, *, is_awaited: bool = False) -> None:
@@ -149,6 +151,7 @@ class World:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.clients.run(CLIENTS))
+            tasks.create_task(self.replays.run(self.clients.is_over))
             if self.strays is not None:
                 tasks.create_task(self.strays.run(self.clients.is_over))
             await asyncio.sleep(CALM)
@@ -212,6 +215,7 @@ async def world(
             logs=logs,
             report=report,
             strays=None if strays is None else Strays(kafka, config.names.batches, strays),
+            replays=Replays(settings=settings, lifeline=fleet.lifeline, log=logs / "replays.log"),
         )
         await fleet.add(
             "sandbox",
@@ -246,6 +250,8 @@ async def run(
     async with world(environment, chance, report, strays) as found:
         say(f"Everything runs; now {len(plan)} faults in {seconds:.0f} s.")
         await found.play(plan, seconds)
+        report.replays = found.replays.ends
+        report.differences += found.replays.faults
         say("No more faults; waiting until all is at rest.")
         await found.settle()
         await judge(found.books, found.sandbox, found.clients, report)

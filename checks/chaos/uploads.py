@@ -10,8 +10,9 @@ from typing import Any
 
 import aiohttp
 
+from checks.chaos.churn import Churn
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload
-from cli.demo.made_up_people import MOST_PEOPLE, make_people
+from cli.demo.made_up_people import MOST_PEOPLE
 
 AUDIENCE = "Chaos"
 """What the name of every audience of these clients begins with."""
@@ -21,6 +22,9 @@ LARGE = 12_000
 
 LARGE_EVERY = 40
 NEW_AUDIENCE_EVERY = 12
+CHANGES = 0.4
+"""Share of uploads that add people to a few audiences, or take them out again."""
+
 PATIENCE = 20.0
 TRIES = 3
 
@@ -53,7 +57,11 @@ class Clients:
     wrong: list[str] = field(default_factory=list)
     """Answers that no sound upload may get."""
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    churn: Churn = field(init=False)
     _people: int = 0
+
+    def __post_init__(self) -> None:
+        self.churn = Churn(self.chance)
 
     @property
     def users(self) -> int:
@@ -68,7 +76,8 @@ class Clients:
 
     async def _keep_uploading(self, session: aiohttp.ClientSession) -> None:
         while not self.is_over.is_set() and self._people + LARGE < MOST_PEOPLE:
-            await self.upload(session, self._next())
+            is_change = self.chance.random() < CHANGES
+            await self.upload(session, self.churn.next() if is_change else self._next())
             await asyncio.sleep(self.chance.uniform(0, 0.8))
 
     def _next(self) -> Upload:
@@ -84,7 +93,7 @@ class Clients:
 
     async def upload(self, session: aiohttp.ClientSession, upload: Upload) -> None:
         """Send an upload; where that comes to nothing, most clients send it again, perhaps to another server."""
-        users = await asyncio.to_thread(_users, upload)
+        users = await asyncio.to_thread(lambda: json.dumps(list(upload.users())))
         for _ in range(TRIES):
             fate = await self._send(session, upload, users)
             upload.note(fate)
@@ -99,7 +108,8 @@ class Clients:
         for name, text in {"name": upload.audience, "batch": json.dumps(place), "users": users}.items():
             form.add_field(name, text)
         timeout = aiohttp.ClientTimeout(total=PATIENCE if is_patient else self.chance.uniform(0.05, 2))
-        url, query = f"{self.chance.choice(self.urls)}/audience", {"sync": "true"} if is_sync else {}
+        url = f"{self.chance.choice(self.urls)}/audience"
+        query = {**upload.query, **({"sync": "true"} if is_sync else {})}
         try:
             async with session.post(url, data=form, params=query, timeout=timeout) as response:
                 return self._noted(upload, is_sync, response, await response.text())
@@ -119,7 +129,3 @@ class Clients:
         if fate is None:
             self.wrong.append(f"an upload was answered {response.status}")
         return fate or MAY
-
-
-def _users(upload: Upload) -> str:
-    return json.dumps([person.user for person in make_people(upload.count, upload.start)])

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from checks.records.verdict import disagreements
-from cli.demo.made_up_people import Member, make_people
+from cli.demo.made_up_people import Member, Person, make_people
 from schemas.records import TERMINAL, BatchCompletion, BatchReceipt, Origin
 from schemas.target import Target
 
@@ -34,11 +34,22 @@ class Upload:
         elif fate == MAY:
             self.fate = MAY
 
+    def people(self) -> Iterator[Person]:
+        """Yield those whom it names."""
+        return make_people(self.count, self.start)
+
+    def users(self) -> Iterator[Mapping[str, object]]:
+        """Yield them as they are uploaded."""
+        return (person.user for person in self.people())
+
     def members(self, provider: str) -> Iterator[Member]:
         """Yield what a platform must hold of these people."""
-        for person in make_people(self.count, self.start):
-            if provider in person.members:
-                yield person.members[provider]
+        return (person.members[provider] for person in self.people() if provider in person.members)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What it adds to the URL."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ def _fault(found: BatchCompletion) -> str:
     }
     if unknown:
         return f"sound users rejected: {unknown}, batch {found.batch_id}"
-    sums = found.counts.accepted + found.counts.rejected
+    sums = found.counts.accepted + found.counts.rejected + found.counts.superseded
     return "" if sums == found.counts.received else f"{sums} of {found.counts.received} users accounted for"
 
 
