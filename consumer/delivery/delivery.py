@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.delivery.audiences import Audiences
@@ -60,11 +60,12 @@ class Delivery:
         `notice` is awaited when a call is to be tried again. Before each call `is_wanted` is asked whether the record
         is still ours; the outcome of one that is not says so.
         """
-        numbered = enumerate(batch.users, start=batch.first_index)
-        chosen = deque((index, user) for index, user in numbered if only is None or index in only)
+        span = Span(first=batch.first_index, count=len(batch.users))
+        indexes = _indexes(span, only)
+        users = deque(batch.users[index - span.first] for index in indexes)
         outcome = Outcome(
-            received=len(chosen),
-            span=Span(first=batch.first_index, count=len(batch.users)),
+            received=len(users),
+            span=span,
             progress_before=history.progress,
             platform=PlatformOutcome.after(history.progress),
         )
@@ -80,7 +81,7 @@ class Delivery:
             is_wanted=is_wanted,
         )
         batch.users.clear()
-        async with self.in_flight.held(self._rows(_taken_out(chosen), history.progress)) as made:
+        async with self.in_flight.held(self._rows(_taken_out(indexes, users), history.progress)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)
@@ -119,9 +120,19 @@ class Delivery:
         sending.conclude()
 
 
-def _taken_out(users: deque[tuple[int, AudienceUser]]) -> Iterator[tuple[int, AudienceUser]]:
-    while users:
-        yield users.popleft()
+def _indexes(span: Span, only: Container[int] | None) -> Sequence[int]:
+    """Return the indexes of a record's users, or those of them that are wanted."""
+    every = range(span.first, span.first + span.count)
+    return every if only is None else [index for index in every if index in only]
+
+
+def _taken_out(indexes: Iterable[int], users: deque[AudienceUser]) -> Iterator[tuple[int, AudienceUser]]:
+    """Yield users with their indexes and forget them.
+
+    They are paired one at a time: thousands of pairs are what the collector of cycles would spend most of its time on.
+    """
+    for index in indexes:
+        yield index, users.popleft()
 
 
 def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:

@@ -5,7 +5,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
+
+from msgspec import Struct
 
 REPLACED = "\ufffd"
 """Stands where a character was lost: put there by whoever could not read it, by us for half a surrogate pair."""
@@ -57,7 +58,7 @@ _OF_NOTHING = frozenset(
 )
 
 
-class Cell(NamedTuple):
+class Cell(Struct, frozen=True, gc=False):
     """What a cell comes to: its text, None where it is dropped; which repairs were made; why it is dropped.
 
     `fault` is a word of the vocabulary with the scope `row`. A text without repairs is the one that was given.

@@ -99,7 +99,7 @@ def phone(text: str, *regions: str | None) -> str | None:
     if region and (found := _plain_phone(text, region)):
         return found
     read = _slow_phone if len(text) <= LONGEST_REMEMBERED else _slow_phone.__wrapped__
-    return read(text, region and region.upper())
+    return read(f"{(region or '').upper()}:{text}")
 
 
 def forget_phones() -> None:
@@ -120,13 +120,15 @@ def _plain_phone(text: str, region: str) -> str | None:
 
 
 @lru_cache(maxsize=65536)
-def _slow_phone(text: str, region: str | None) -> str | None:
+def _slow_phone(dialled_from: str) -> str | None:
+    """Read a number behind a region, or none, and a colon: the collector of cycles would go through keys of several."""
+    region, _, text = dialled_from.partition(":")
     visible = text if text.isascii() else _visible(text)
     if region and _EXIT_CODE.match(visible) and (dialled := _in_region(visible, region)):
         return dialled
     if international := _INTERNATIONAL.fullmatch(visible):
         return _international(international[1])
-    return _read(visible, region)
+    return _read(visible, region or None)
 
 
 def _international(text: str) -> str | None:

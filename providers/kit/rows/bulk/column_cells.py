@@ -29,6 +29,9 @@ CellsOf = Callable[[UserColumns], Cells]
 Make = Callable[[str, str], str | None]
 """Makes a cell of a text, of a user of a country as it was given, which may be empty."""
 
+_BETWEEN = "\0"
+"""Stands between a country and a text: a country that has it is not in its usual form, so its user goes no fast way."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -99,10 +102,18 @@ def _repeated(field: str, make: Make, *, by_country: bool, as_it_is: bool) -> Ce
         left = settled_text(field, text, country, as_it_is=as_it_is)
         return left and make(left, country)
 
-    known = Remembered(cell)
-    if by_country or field == "postalCode":
-        return lambda users: known.of(zip(users.given[field], users.given["country"], strict=True), users.is_over)
-    return lambda users: known.of(users.given[field], users.is_over)
+    if not by_country and field != "postalCode":
+        known = Remembered(cell)
+        return lambda users: known.of(users.given[field], users.is_over)
+
+    def cell_of_pair(key: str) -> str | None:
+        country, _, text = key.partition(_BETWEEN)
+        return cell(text, country)
+
+    known_pairs = Remembered(cell_of_pair)
+    return lambda users: known_pairs.of(
+        map(_BETWEEN.join, zip(users.given["country"], users.given[field], strict=True)), users.is_over
+    )
 
 
 def _each(field: str, make: Make, users: UserColumns) -> Cells:

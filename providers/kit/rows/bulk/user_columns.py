@@ -1,6 +1,6 @@
 """Users by column: the values of many beside each other, in their usual form where they need no second look."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -94,31 +94,31 @@ def settled_text(field: str, text: str, country: str, *, as_it_is: bool) -> str 
     return None if as_it_is and left != text else left
 
 
-class Remembered(dict[Hashable, str | None]):
+class Remembered(dict[str, str | None]):
     """Cells of values that repeat: what is not known is made. All is forgotten when it is full, which costs least.
 
-    Where making one fails, the general way is to say so. Keys are texts, or two of them.
+    Where making one fails, the general way is to say so. Keys are texts: thousands of tuples would hold the event loop
+    up when the collector of cycles comes by.
     """
 
-    def __init__(self, make: Callable[..., str | None]) -> None:
+    def __init__(self, make: Callable[[str], str | None]) -> None:
         super().__init__()
         self.make = make
         self._is_over: Callable[[], bool] = endless
 
-    def of(self, keys: Iterable[Hashable], is_over: Callable[[], bool]) -> Cells:
+    def of(self, keys: Iterable[str], is_over: Callable[[], bool]) -> Cells:
         """Return the cell of each value; None for those that are not known when the turn is over."""
         self._is_over = is_over
         return list(map(self.__getitem__, keys))
 
-    def __missing__(self, key: str | tuple[str, str]) -> str | None:
+    def __missing__(self, key: str) -> str | None:
         if self._is_over():
             return None
-        texts = (key,) if isinstance(key, str) else key
         try:
-            cell = self.make(*texts)
+            cell = self.make(key)
         except Exception:
             return None
-        if max(map(len, texts)) <= LONGEST_REMEMBERED:
+        if len(key) <= LONGEST_REMEMBERED:
             if len(self) >= REMEMBERED:
                 self.clear()
             self[key] = cell
