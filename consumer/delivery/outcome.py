@@ -25,6 +25,7 @@ from schemas.records import (
     Status,
 )
 from schemas.target import Target
+from schemas.tracebacks import without_frames
 from schemas.validity import is_uuid, is_whole
 
 NOBODY = Span(first=0, count=0)
@@ -65,12 +66,12 @@ class Outcome:
 
     def fail(self, error: PlatformError) -> None:
         """Note why users were left behind; the first reason stays."""
-        self.error = self.error or error
+        self.error = self.error or without_frames(error)
 
     def postpone(self, postponed: PostponedError) -> None:
         """Note that some calls are better made later; the longest wait stays."""
         if self.postponed is None or postponed.seconds > self.postponed.seconds:
-            self.postponed = postponed
+            self.postponed = without_frames(postponed)
 
     @property
     def accepted(self) -> int:

@@ -12,7 +12,7 @@ from providers.kit.errors import PlatformError, RejectError, TooMuchError, platf
 from providers.kit.provider import NamedRowsError, Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of
 from providers.kit.rows.row_groups import RowGroup
-from schemas.tracebacks import place_of
+from schemas.tracebacks import place_of, without_frames
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class Sending:
 
     async def _learn(self, refused: RowsRefusedError, rows: RowGroup, search: Search, probe: Probe) -> None:
         """Go by what the platform said: its names of rows, that they were too many, or nothing."""
-        self.refused = refused
+        self.refused = without_frames(refused)
         named = dict(_named(refused.by, rows))
         if named:
             for position, rejection in named.items():

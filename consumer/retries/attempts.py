@@ -12,6 +12,7 @@ from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
 from schemas.records import Progress
+from schemas.tracebacks import without_frames
 
 log = structlog.get_logger()
 
@@ -104,7 +105,7 @@ class Attempts:
                 try:
                     result = await call()
                 except PlatformError as error:
-                    await self._see_to(error, trying, permit)
+                    await self._see_to(without_frames(error), trying, permit)
                 except Exception:
                     if not self.breaker.broke(permit):
                         self._count(trying)
