@@ -1,0 +1,145 @@
+"""What the collector of cycles has to go through: little, and never rows."""
+
+import asyncio
+import dataclasses
+import gc
+from collections.abc import Iterator
+from typing import Literal, NoReturn
+
+import pytest
+from test_rows_in_flight import Platform, delivery_to, record
+
+from cli.consume.garbage import FIRST, Freezing
+from consumer.delivery.outcome import Outcome
+from consumer.retries.retry_policy import RetryPolicy
+from providers.kit.errors import PlatformError, platform_error
+from providers.kit.rows import normalisers
+from providers.kit.rows.row_groups import RowGroup
+from schemas.repairs.phones import repaired_phone
+
+MANY = 3_000
+ROOM = 10_000_000
+
+
+class Refusing(asyncio.Event):
+    """Answers a platform's calls with an error, as a library beneath would: one that comes of another."""
+
+    def __init__(self, code: str, calls: int) -> None:
+        super().__init__()
+        self.code, self.calls = code, calls
+
+    async def wait(self) -> Literal[True]:
+        """Raise for as many calls as were asked for."""
+        self.calls -= 1
+        if self.calls < 0:
+            return True
+        try:
+            _drop()
+        except ConnectionError as error:
+            raise platform_error(self.code) from error
+
+
+def _drop() -> NoReturn:
+    raise ConnectionError
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Have nothing collected but what the test collects."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """Have the collector forget what there is, as a command does when it begins."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def references() -> int:
+    """Return what a full pass of the collector follows."""
+    gc.collect()
+    return sum(len(gc.get_referents(found)) for found in gc.get_objects())
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize(
+    ("code", "calls"),
+    [
+        ("platform_error", 1),
+        ("platform_error", 99),
+        ("no_answer", 99),
+        ("request_refused", 99),
+        ("too_much_data", 99),
+        ("request_refused", 1),
+        ("unexpected_answer", 99),
+    ],
+)
+async def test_rows_of_a_failed_call_are_free_when_it_ended_without_the_collector(code: str, calls: int) -> None:
+    platform = Platform(is_open=Refusing(code, calls))
+    delivery = dataclasses.replace(delivery_to(platform, ROOM), policy=RetryPolicy(attempts=2, base=0.001))
+    outcome = await delivery.deliver(record(1, 1000), _say_nothing)
+    assert platform.calls
+    assert outcome.error or outcome.postponed or outcome.accepted
+    assert not [found for found in gc.get_objects() if isinstance(found, RowGroup)]
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_users_that_wait_for_their_rows_are_nothing_that_the_collector_goes_through() -> None:
+    """Their number would make each of its passes longer, and it counts what it has not yet looked at."""
+    platform = Platform()
+    delivery = delivery_to(platform, ROOM)
+    batch = record(1, 1000)
+    batch.users[:] = batch.users * (MANY // len(batch.users))
+    before = len(gc.get_objects())
+    under_way = asyncio.create_task(delivery.deliver(batch, _say_nothing))
+    await asyncio.sleep(0)
+    assert not platform.calls
+    assert len(gc.get_objects()) - before < MANY // 4
+    platform.is_open.set()
+    assert (await under_way).accepted == MANY
+
+
+@pytest.mark.usefixtures("frozen")
+def test_what_is_remembered_of_phone_numbers_is_nothing_that_the_collector_goes_through() -> None:
+    """Tables of tens of thousands of them held the event loop for 4 ms in each full pass."""
+    normalisers.forget_phones()
+    for number in range(2):
+        _read(number)
+    before = references()
+    for number in range(MANY):
+        _read(number)
+    _read(MANY)
+    assert references() - before < MANY // 4
+
+
+def _read(number: int) -> None:
+    text = f"Tel.: +49 (0) 30 {100_000 + number}"
+    assert repaired_phone(text).repairs
+    assert normalisers.phone(f"+49 (0) 30 {100_000 + number}", "DE")
+
+
+async def _say_nothing(error: PlatformError, outcome: Outcome) -> None:
+    del error, outcome
+
+
+def test_what_full_passes_leave_is_frozen_ever_more_seldom() -> None:
+    now = 0.0
+    freezing, frozen_at, kept = Freezing(lambda: now), [], list[list[int]]()
+    gc.callbacks.append(freezing)
+    try:
+        for second in range(int(20 * FIRST)):
+            now = float(second)
+            kept += ([] for _ in range(100))
+            before = gc.get_freeze_count()
+            gc.collect()
+            if gc.get_freeze_count() > before:
+                frozen_at.append(second)
+    finally:
+        gc.callbacks.remove(freezing)
+        gc.unfreeze()
+    assert frozen_at == [FIRST, 3 * FIRST, 7 * FIRST, 15 * FIRST]
