@@ -129,7 +129,12 @@ class Delivery:
         order = None
         if standing is not None and self.removals is not None:
             order = RecordInOrder(
-                removals=self.removals, audience=name, mode=batch.mode, standing=standing, only=identifiers
+                removals=self.removals,
+                audience=name,
+                mode=batch.mode,
+                standing=standing,
+                only=identifiers,
+                has_begun=history.progress is not None,
             )
         head = msgspec.structs.replace(batch, users=[])
         return _Record(batch=head, name=name, attempts=attempts, outcome=outcome, order=order)
@@ -157,7 +162,8 @@ class Delivery:
             return outcome.is_sent
         if outcome.postponed is not None and (self.called == LIVE or outcome.postponed.is_patient):
             return False
-        return standing.is_late and (outcome.is_sent or standing.is_suspect or standing.calls_until > NEVER)
+        has_called = outcome.is_sent or outcome.progress_before is not None
+        return standing.is_late and (has_called or standing.is_suspect or standing.calls_until > NEVER)
 
     def _cannot_remove(self, record: _Record) -> PlatformError | None:
         """Return why nobody can be removed at all."""

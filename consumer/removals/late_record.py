@@ -39,6 +39,8 @@ class RecordInOrder:
     mode: Mode
     standing: Standing
     only: frozenset[bytes] | None = None
+    has_begun: bool = False
+    """Whether an earlier try of it sent some of its users, before it could be known who is left out by now."""
     _sent: set[bytes] = field(default_factory=set)
     _is_noted: bool = False
     """Whether it is known by which identifiers its users are sent."""
@@ -103,7 +105,7 @@ class RecordInOrder:
             return
         memory = await self.removals.memory.caught_up(self.audience)
         is_suspect = standing.is_suspect or standing.calls_until > NEVER
-        if is_suspect or not self._is_noted or self.mode == "remove":
+        if is_suspect or self.has_begun or not self._is_noted:
             self._sent.update(await self._all(memory))
         owed = await asyncio.to_thread(
             memory.owed, standing.place, self.mode, sorted(self._sent), is_suspect=is_suspect
