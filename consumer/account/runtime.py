@@ -113,7 +113,7 @@ async def opened_runtime(
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
-        following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
+        following = followed(kafka, writer, names.directory, owner_of(account, provider), deployment.framing)
         tables = side_by_side(
             stack.enter_async_context(following),
             stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing)),
@@ -287,7 +287,7 @@ def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
     return lambda: provider.find_audience(name)
 
 
-def _owner(account: Account, provider: AnyProvider) -> Owner:
+def owner_of(account: Account, provider: AnyProvider) -> Owner:
     """Return whose audiences they are; of the base URL host, port and path, without credentials."""
     parts = urlsplit(account.settings.base_url)
     port = f":{parts.port}" if parts.port else ""

@@ -223,7 +223,7 @@ class Replayer:
         return told(job.completed(outcome))
 
     async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish, standing: Standing) -> Outcome:
-        """Deliver, and go on where a search or a job of the platform is waited for: without pointers it is done here."""
+        """Deliver, and go on where a search or a job of the platform is waited for, as there are no pointers."""
         time, history = self.handler.time, FRESH
         begun, excused = time.clock(), 0.0
         while True:
