@@ -9,9 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from removals import KEYS, done, end_of, people, person, phone, publish, remembering, told_of
+from test_unisolated import Naps, hashes
 from world import ALL, consuming_one, sandbox_account, world
 
 from consumer.account.runtime import Account
+from consumer.retries.clock import Time
 from providers.installed import installed
 from sandbox import SandboxOptions
 from schemas.target import Target
@@ -195,3 +197,27 @@ async def test_a_removal_that_is_tried_again_tells_so_by_its_mode(kafka: KafkaSe
             ("retrying", "remove"),
             ("delivered", "remove"),
         ]
+
+
+async def test_a_search_among_a_removal_s_rows_goes_on_in_a_later_try(kafka: KafkaSettings, topic_prefix: str) -> None:
+    naps = Naps()
+    changed = {**KEYS, "AUDIENCE_SEARCH_CALLS": 6}
+    async with remembering(kafka, topic_prefix, "facebook", time=Time(sleep=naps.sleep), changed=changed) as found:
+        await done(found, "add", people(*range(60)))
+        bad = [7, 41]
+        values = hashes(bad)
+        await found.inject(
+            provider="facebook", fault="dislikes", operation="remove", values=values, names=False, untilCleared=True
+        )
+        origin = await publish(found, "remove", people(*range(60)))
+        async with asyncio.timeout(20):
+            while not (told := await told_of(found, origin)):
+                await asyncio.sleep(0.1)
+        counts = told[0].counts
+        assert (told[0].error_code, told[0].mode) == ("unisolated", "remove")
+        assert counts.received == counts.accepted + counts.rejected + counts.open == 60
+        naps.is_due.set()
+        ended = await end_of(found, origin)
+        assert (ended.status, ended.counts.accepted, ended.counts.rejected) == ("partial", 58, 2)
+        assert [user.index for user in ended.rejected_users] == bad
+        assert len(await found.members("facebook")) == 2

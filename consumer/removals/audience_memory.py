@@ -1,6 +1,7 @@
 """What the log says of one audience with removals, as far as it was read."""
 
 import threading
+import time
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
@@ -55,6 +56,7 @@ class AudienceMemory:
     def note(self, place: Place, verb: Verb, people: Iterable[Hashes]) -> None:
         """Note a record; those of a partition come in their order."""
         for some in _cut(people):
+            time.sleep(0)  # other threads may want to go on
             with self._lock:
                 named = list(chain.from_iterable(some))
                 if verb == "add":
