@@ -149,6 +149,7 @@ class Delivery:
                 await self._send(record, users)
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
         outcome.doubtful_until = getattr(attempts, "doubtful_until", NEVER)
+        outcome.is_sent = outcome.is_sent and getattr(attempts, "has_called", True)
         if record.order is not None and self._is_to_be_settled(record.order.standing, outcome):
             await record.order.settle(outcome.doubtful_until, self._do_again)
         return outcome

@@ -103,6 +103,11 @@ class Outcome:
         ]
 
     @property
+    def is_through(self) -> bool:
+        """Whether the record has ended, and not by a failure."""
+        return self.error is None and self.postponed is None and not self.is_given_up
+
+    @property
     def removed(self) -> int | None:
         """Who left the audience, None where the platform does not say; 0 is a success."""
         return self.platform.removed if self.mode == "remove" else None
