@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from test_replay import Seen
-from world import UNLIMITED, World, consuming_one, sandbox_account, world
+from world import KEYS, UNLIMITED, World, consuming_one, sandbox_account, world
 
 from consumer.account.runtime import Account, Deployment, Serving, opened_runtime
 from consumer.account.settings import ConsumerSettings
@@ -25,8 +25,6 @@ from streams.client.settings import KafkaSettings
 from streams.read.record_fetcher import RecordFetcher
 from streams.read.tail import read_to_end
 from streams.write.writer import Writer
-
-KEYS = {"AUDIENCE_HASH_KEYS": "made up for tests only"}
 
 
 def person(number: int, phone: str | None = None) -> AudienceUser:
@@ -80,12 +78,13 @@ async def late(
     *,
     standing: Mapping[str, Any] | None = None,
     is_held: Callable[[], bool] = lambda: True,
+    time: Time = REAL_TIME,
 ) -> Outcome:
     """Deliver a record of the log once more, as a process does that comes to it late."""
     record = await RecordFetcher(found.kafka).fetch(origin)
     assert record is not None
     settings = ConsumerSettings.model_validate(KEYS)
-    deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT)
+    deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=time)
     serving = Serving(share=lambda: 1.0, policy=RetryPolicy())
     async with Writer(found.kafka) as writer, opened_runtime(served, settings, deployment, writer, serving) as runtime:
         opened = await runtime.handler.opened(record)
@@ -110,10 +109,10 @@ async def remembering(
     *providers: str,
     options: SandboxOptions = UNLIMITED,
     time: Time = REAL_TIME,
-    changed: Mapping[str, object] = KEYS,
+    changed: Mapping[str, object] | None = None,
     **settings: str,
 ) -> AsyncIterator[World]:
-    """Run ingestion and a consumer of each account, all with keys unless that is changed."""
+    """Run ingestion and a consumer of each account."""
     async with AsyncExitStack() as stack:
         running = world(kafka, prefix, providers=providers, consuming=(), options=options)
         found = await stack.enter_async_context(running)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from removals import KEYS, done, end_of, people, person, phone, publish, remembering, told_of
+from removals import done, end_of, people, person, phone, publish, remembering, told_of
 from test_unisolated import Naps, hashes
 from world import ALL, consuming_one, sandbox_account, world
 
@@ -79,7 +79,7 @@ async def test_users_without_an_identifier_are_rejected_and_the_others_leave(
 async def test_without_a_key_nobody_is_removed_and_the_completion_says_so(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
-    async with remembering(kafka, topic_prefix, "tiktok", changed={}) as found:
+    async with remembering(kafka, topic_prefix, "tiktok", changed={"AUDIENCE_HASH_KEYS": ""}) as found:
         await done(found, "add", people(1))
         told = await done(found, "remove", people(1))
         assert (told.status, told.error_code, told.mode) == ("failed", "no_hash_keys", "remove")
@@ -137,13 +137,13 @@ async def test_a_removal_waits_for_an_import_of_klaviyo_that_a_dead_process_left
     options = SandboxOptions(limits=False, latency=0.001, job_seconds=4)
     async with world(kafka, topic_prefix, providers=["klaviyo"], consuming=(), options=options) as found:
         served = sandbox_account(Target("klaviyo"), found.sandbox_url)
-        changed = {**KEYS, "AUDIENCE_SHUTDOWN_TIMEOUT": 0}
+        changed = {"AUDIENCE_SHUTDOWN_TIMEOUT": 0}
         async with consuming_one(served, kafka, found.names, changed=changed):
             added = await publish(found, "add", people(1, 2))
             await jobs(found.names, kafka, 1)
         removed = await publish(found, "remove", people(1))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(consuming_one(served, kafka, found.names, changed=KEYS))
+            await stack.enter_async_context(consuming_one(served, kafka, found.names))
             assert (await end_of(found, removed)).status == "delivered"
             await end_of(found, added)
         assert await jobs(found.names, kafka, 0) == 0
@@ -178,7 +178,7 @@ async def test_added_removed_and_added_again_are_three_events_of_a_receiver_each
             {"base_url": str(server.make_url("/")), "secret": "s", "allow_private": True}
         )
         served = Account(target=Target("webhook"), kind=kind, settings=made)
-        async with consuming_one(served, kafka, found.names, changed=KEYS):
+        async with consuming_one(served, kafka, found.names):
             for mode in ("add", "remove", "add"):
                 assert (await done(found, mode, people(1))).status == "delivered"
     (first, _), (tried, body), (again, _), (last, _) = calls
@@ -201,7 +201,7 @@ async def test_a_removal_that_is_tried_again_tells_so_by_its_mode(kafka: KafkaSe
 
 async def test_a_search_among_a_removal_s_rows_goes_on_in_a_later_try(kafka: KafkaSettings, topic_prefix: str) -> None:
     naps = Naps()
-    changed = {**KEYS, "AUDIENCE_SEARCH_CALLS": 6}
+    changed = {"AUDIENCE_SEARCH_CALLS": 6}
     async with remembering(kafka, topic_prefix, "facebook", time=Time(sleep=naps.sleep), changed=changed) as found:
         await done(found, "add", people(*range(60)))
         bad = [7, 41]

@@ -4,12 +4,13 @@ import asyncio
 import threading
 
 import pytest
-from removals import KEYS, done, end_of, late, people, person, phone, publish, remembering, told_of
-from world import ALL, World, consuming_one, sandbox_account, world
+from removals import done, end_of, late, people, person, phone, publish, remembering, told_of
+from world import ALL, KEYS, World, consuming_one, sandbox_account, world
 
 from consumer.account.runtime import Account
 from consumer.removals.account_removals import HashKeysMissingError
-from consumer.retries.clock import REAL_TIME
+from consumer.retries.clock import REAL_TIME, Time
+from consumer.retries.retry_policy import RetryPolicy
 from schemas.avro.codec import decode_removed_audience
 from schemas.records import Origin, RemovedAudience
 from schemas.target import parse_target
@@ -21,6 +22,28 @@ from streams.read.tail import read_to_end, scan
 def served(found: World, target: str) -> Account:
     """Return an account that the sandbox plays."""
     return sandbox_account(parse_target(target), found.sandbox_url)
+
+
+CHANCE = 0.123
+"""What makes the first wait between two tries one that nobody else waits for."""
+
+
+class Lost:
+    """A record that is another process's from when a call is to be tried again; sleeps pass at once."""
+
+    def __init__(self) -> None:
+        self.is_held = True
+        self._ahead = 0.0
+
+    def clock(self) -> float:
+        """Return the time, with what was slept."""
+        return REAL_TIME.clock() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for a moment; between two tries of a call the record is lost."""
+        await asyncio.sleep(min(seconds, 0.01))
+        self._ahead += seconds
+        self.is_held = self.is_held and seconds != CHANCE * RetryPolicy().base
 
 
 async def entries(found: World) -> list[RemovedAudience]:
@@ -95,10 +118,10 @@ async def test_a_record_that_is_given_up_after_a_call_does_again_what_that_has_u
         added = await done(found, "add", [person(1, phone(1)), person(2)])
         await done(found, "remove", people(1))
         await found.inject(provider="facebook", fault="drop_after", operation="upload", calls=1)
-        held = iter([True, False, False, False])
+        lost = Lost()
         standing = {"is_late": False}  # it was in its turn when its process was stopped
-        account = served(found, "facebook")
-        outcome = await late(found, account, added.origin, standing=standing, is_held=lambda: next(held))
+        account, time = served(found, "facebook"), Time(clock=lost.clock, sleep=lost.sleep, chance=lambda: CHANCE)
+        outcome = await late(found, account, added.origin, standing=standing, is_held=lambda: lost.is_held, time=time)
         assert (outcome.is_given_up, outcome.is_sent) == (True, True)
         assert len(await found.members("facebook")) == 1
 
@@ -120,10 +143,10 @@ async def test_a_consumer_without_the_key_of_its_account_s_removals_refuses_to_s
 ) -> None:
     async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
         account = served(found, "facebook")
-        async with consuming_one(account, kafka, found.names, changed=KEYS):
+        async with consuming_one(account, kafka, found.names):
             await done(found, "remove", people(1))
         [entry] = await entries(found)
-        for keys in ({}, {"AUDIENCE_HASH_KEYS": "another key that is made up"}):
+        for keys in ({"AUDIENCE_HASH_KEYS": ""}, {"AUDIENCE_HASH_KEYS": "another key that is made up"}):
             async with consuming_one(account, kafka, found.names, changed=keys) as task:
                 with pytest.raises(HashKeysMissingError, match=f"AUDIENCE_HASH_KEYS: .*{entry.key_id}.*facebook"):
                     await task
