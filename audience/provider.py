@@ -1,5 +1,6 @@
 """What the author of a platform needs, flat; `docs/adding-a-provider.md` says of each name what it is."""
 
+from providers.kit.current_record import job_ended, job_taken, record_id
 from providers.kit.errors import (
     AudienceGoneError,
     PlatformError,
@@ -124,9 +125,12 @@ __all__ = [
     "given",
     "is_literal",
     "is_public",
+    "job_ended",
+    "job_taken",
     "members",
     "normalise",
     "of_one_kind",
     "platform_error",
+    "record_id",
     "unreadable",
 ]

@@ -38,6 +38,7 @@ from cli.undecodable import NotAllReadError
 from cli.up.command import UP
 from cli.up.supervisor import LISTENS, PartFailedError
 from cli.usage import UsageError
+from consumer.removals.account_removals import HashKeysMissingError
 from producer.publisher import PublishError
 from producer.request.users_json import PayloadError
 from providers.installed import ProviderLoadError
@@ -48,6 +49,7 @@ from streams.processes import lifeline
 
 EXPECTED = (
     ConfigError,
+    HashKeysMissingError,
     SeveralUpsError,
     EnvFileError,
     MisnamedSettingError,

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
@@ -37,6 +38,9 @@ POLLS = 200
 """Looks at a job before it counts as stuck; with the waits below some fifteen minutes."""
 
 LONGEST_POLL = 5.0
+ENDS = frozenset({"complete", "cancelled"})
+"""How a job stands that changes nothing any more."""
+
 LOOKS = 5
 """Further looks where one fails, the last after some 30 seconds."""
 DEFAULT_WAIT = 60.0
@@ -221,6 +225,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
         job = (
             await self._call("upload", "POST", JOBS, _One, body=self.body.filled(rows, audience_id=audience_id))
         ).data.id
+        await job_taken(job)
         failed = min(await self._wait_for(job), len(rows))
         return await self._outcome(job, failed, len(rows)) if failed > 0 else Sent(request_ids=[job])
 
@@ -266,11 +271,22 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
             await self.around.sleep(wait)
             wait = min(wait * 1.5, LONGEST_POLL)
             shown = await self._again(lambda: self._job(job))
+            if shown.status in ENDS:
+                await job_ended(job)
             if shown.status == "complete":
                 return shown.failed_count or 0
             if shown.status == "cancelled":
                 raise platform_error("platform_error", platform_code="cancelled", request_id=job)
         raise platform_error("busy", platform_code="job not complete", request_id=job)
+
+    async def has_ended(self, job_id: str) -> bool:
+        """Ask for an import; of one that is not known any more nothing is to come."""
+        try:
+            return (await self._job(job_id)).status in ENDS
+        except PlatformError as error:
+            if error.platform_code == "HTTP 404" and error.code != "gateway_error":
+                return True
+            raise
 
     async def _again(self, look: Callable[[], Awaitable[T]]) -> T:
         """Look, and look again where that fails: it is no reason to import everything once more."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from providers.kit.current_record import record_id
 from providers.kit.errors import platform_error
 from providers.kit.http import Request, Transport
 from providers.kit.limits import Limits
@@ -134,7 +135,10 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
         return platform_name
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
-        """Post users; `webhook-id` is the same for the same users, so that a receiver can tell a repeated call."""
+        """Post users; `webhook-id` is the record's and the users', so that a receiver can tell a repeated call.
+
+        Of the same users who are added, removed and added once more, each call has another one.
+        """
         return Sent(request_ids=[await self._post("upload", self.body.filled(rows, audience_id=audience_id))])
 
     async def remove(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Removed:
@@ -146,7 +150,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     async def _post(self, operation: str, content: object) -> str:
         """Post a body with its signature and return the call's id."""
         body = msgspec.json.encode(content)
-        call_id = f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
+        call_id = f"msg_{hashlib.sha256(record_id().encode() + body).hexdigest()[:32]}"
         moment = str(int(self.around.now().timestamp()))
         headers = {
             "Content-Type": "application/json",

@@ -86,7 +86,9 @@ VOCABULARY: Mapping[str, Meaning] = {
         "Set the topic's max.message.bytes to 1048588 or more, and no smaller KAFKA_MESSAGE_MAX_BYTES.",
     ),
     # One audience.
-    "audience_gone": Meaning("retry", "audience", "The audience was deleted.", "Nothing: it is made again."),
+    "audience_gone": Meaning(
+        "retry", "audience", "The audience was deleted.", "Nothing: it is made again for whoever is added."
+    ),
     "audience_pending": Meaning("retry", "audience", "The audience is still being found or created.", "Nothing."),
     "audience_refused": Meaning("reject", "audience", "The audience can't be made or used.", "See the platform."),
     "audience_limit": Meaning("reject", "audience", "The account is full of audiences.", "Delete unused ones."),
@@ -98,6 +100,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     ),
     "name_taken": Meaning(
         "reject", "audience", "The name belongs to an audience of the other type.", "Use another name, or that type."
+    ),
+    "job_pending": Meaning(
+        "retry",
+        "audience",
+        "A job that the platform took before this removal has not ended, and would add people after it.",
+        "Nothing: the removal is made once it has.",
     ),
     "removal_refused": Meaning(
         "reject",
@@ -123,6 +131,12 @@ VOCABULARY: Mapping[str, Meaning] = {
     "invalid_batch": Meaning("reject", "record", "The batch breaks a rule of the schema.", "Correct the publisher."),
     "cannot_remove": Meaning(
         "reject", "record", "We can't take people out of audiences of this platform.", "Take them out there."
+    ),
+    "no_hash_keys": Meaning(
+        "reject",
+        "record",
+        "Nobody can be removed, as there is no key to remember by who was.",
+        "Set AUDIENCE_HASH_KEYS for all processes, start them again, and replay the removal.",
     ),
     # Rows that a call held.
     "request_refused": Meaning(

@@ -31,6 +31,7 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
 from streams.read.tail import read_to_end
 
+KEYS = {"AUDIENCE_HASH_KEYS": "made up for tests only"}
 ALL = ("facebook", "tiktok", "klaviyo")
 UNLIMITED = SandboxOptions(limits=False, latency=0.001, job_seconds=0.05)
 
@@ -176,7 +177,7 @@ async def consuming_one(
     changed: Mapping[str, object] | None = None,
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Run one consumer, with settings of a consumer by their names, while the block is entered."""
-    settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1, **(changed or {})})
+    settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 1, **KEYS, **(changed or {})})
     task = asyncio.create_task(consume(account, settings, kafka, names, framing or Framing(), time=time))
     try:
         yield task

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
+from cli.settings.distinct_accounts import check_distinct
 from cli.settings.environment import DATA, PROVIDERS, Environment, read_environment
 from cli.settings.unknown_settings import check_names, unknown_settings, unused_credentials
 from schemas.target import Target
@@ -19,6 +20,8 @@ WITHOUT_SETTINGS = frozenset({"demo", "errors", "platforms", "schema"})
 FOR_ACCOUNTS = frozenset({"serve", "up", "check", "config"})
 """Commands for the configured accounts, so that one that is left out is worth a line."""
 
+SERVING = frozenset({"serve", "up", "consume", "replay"})
+"""Commands by which people come and go, so that two accounts must not be one of a platform's."""
 
 ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish"})
 """Commands that are about something that runs, wherever on this machine it was started."""
@@ -26,7 +29,7 @@ ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish"})
 
 def checked_environment(options: argparse.Namespace, process: Mapping[str, str]) -> Environment:
     """Return the settings of a command; what of them is ignored is told. Raises EnvFileError, MisnamedSettingError,
-    SeveralUpsError.
+    SeveralUpsError, ConfigError.
 
     A part of ours says nothing, as what started it has.
     """
@@ -41,6 +44,9 @@ def checked_environment(options: argparse.Namespace, process: Mapping[str, str])
         _tell_unknown(environment)
         if options.command in FOR_ACCOUNTS:
             _tell_unused(environment, getattr(options, "provider", None) or ())
+    if options.command in SERVING:
+        chosen = getattr(options, "provider", None)
+        check_distinct(environment, [chosen] if isinstance(chosen, Target) else ())
     return environment
 
 

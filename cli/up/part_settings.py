@@ -5,11 +5,13 @@ from pathlib import Path
 
 from cli.settings.config import CommonSettings, Config, ConfigError, account
 from cli.settings.environment import ENV_FILE, PROVIDERS, Environment
+from cli.up.own_hash_key import own_hash_key
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address
 from providers.installed import installed
 from providers.kit.settings import is_credential, variables
 from sandbox import CREDENTIALS
+from schemas.hash_keys import VARIABLE
 from schemas.target import Target
 from streams.client.settings import is_kafka_variable
 
@@ -51,6 +53,8 @@ def part_settings(
         "AUDIENCE_SANDBOX_LISTEN": str(sandbox),
         "AUDIENCE_TOPIC_PREFIX": config.common.prefix,
     }
+    if config.consumer.keys is None:
+        ours[VARIABLE] = own_hash_key(environment.data)
     return {**kept, **made_up, **ours}
 
 

@@ -1,6 +1,7 @@
 """One account's way to its platform, put together: session, pace, directory, states, gate, delivery."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
 from consumer.delivery.rows_in_flight import RowsInFlight
 from consumer.records.record_handler import Handler
+from consumer.removals.account_removals import AccountRemovals, check_hash_keys
+from consumer.removals.identifiers import Identifiers
+from consumer.removals.log_memory import LogMemory
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
@@ -27,11 +31,15 @@ from providers.kit.rows.row_groups import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.error_words import KAFKA_WORDS, VOCABULARY
+from schemas.hash_keys import HashKey
 from schemas.records import LIVE, AccountState
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.batch_decoding import trial_of_batches
+from streams.read.messages import SURE
+from streams.read.record_fetcher import RecordFetcher
+from streams.read.tail import end_offsets
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed
 from streams.write.writer import Writer
@@ -105,13 +113,14 @@ async def opened_runtime(
         pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
-        following = followed(kafka, writer, names.directory, _owner(account, provider), deployment.framing)
+        following = followed(kafka, writer, names.directory, owner_of(account, provider), deployment.framing)
         tables = side_by_side(
             stack.enter_async_context(following),
             stack.enter_async_context(followed_states(kafka, names.accounts, deployment.framing)),
         )
         warm = asyncio.to_thread(warm_up, provider, with_attributes=serving.with_attributes)
         (directory, states), _ = await side_by_side(tables, warm)
+        check_hash_keys(account.target, states.removals, settings.keys)
         breaker = CircuitBreaker(
             probe=_probe(provider),
             announce=announcer.block if serving.is_live else _silence,
@@ -126,8 +135,18 @@ async def opened_runtime(
         watching = await stack.enter_async_context(running(breaker.watch()))
         failing = await stack.enter_async_context(running(writer.failure()))
         telling = [await stack.enter_async_context(running(announcer.tell()))] if serving.is_live else []
-        audiences = Audiences(provider=provider, directory=directory, time=time, now=now, expiry=settings.claim_expiry)
+        audiences = Audiences(
+            provider=provider,
+            directory=directory,
+            time=time,
+            now=now,
+            expiry=settings.claim_expiry,
+            ends=lambda: end_offsets(kafka, names.directory),
+        )
         stack.push_async_callback(audiences.close)
+        removals = _removals(account, settings, deployment, provider, states, writer, breaker)
+        if removals is not None:
+            stack.push_async_callback(removals.memory.close)
         delivery = Delivery(
             provider=provider,
             throttles=throttles,
@@ -138,6 +157,8 @@ async def opened_runtime(
             in_flight=RowsInFlight(),
             with_attributes=serving.with_attributes,
             search_calls=settings.search_calls,
+            removals=removals,
+            called=serving.called,
         )
         handler = Handler(
             target=account.target,
@@ -152,6 +173,51 @@ async def opened_runtime(
             log_id=deployment.log_id,
         )
         yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling))
+
+
+def _removals(
+    account: Account,
+    settings: ConsumerSettings,
+    deployment: Deployment,
+    provider: AnyProvider,
+    states: States,
+    writer: Writer,
+    breaker: CircuitBreaker,
+) -> AccountRemovals | None:
+    """Return what is known of who was removed, None where the platform can't remove anybody.
+
+    Without a key of the deployment's nobody is removed; hashes never leave the process, so that it makes one for itself
+    by which it remembers who others removed.
+    """
+    if provider.removal is None:
+        return None
+    kafka, names, keys = deployment.kafka, deployment.names, settings.keys
+    own = HashKey(secrets.token_bytes())
+    memory = LogMemory(
+        kafka=kafka,
+        topic=names.batches,
+        framing=deployment.framing,
+        log_id=deployment.log_id,
+        identifiers=Identifiers(provider, keys.first if keys else own),
+        audience_of=lambda batch: provider.platform_name(batch.name, disable_prefix=batch.disable_prefix),
+        is_counted=lambda batch, place: account.target.is_meant_by(batch.channels),
+        time=deployment.time,
+    )
+    return AccountRemovals(
+        target=account.target,
+        provider=provider,
+        states=states,
+        kafka=kafka,
+        accounts=names.accounts,
+        writer=writer,
+        framing=deployment.framing,
+        keys=keys,
+        memory=memory,
+        fetcher=RecordFetcher(kafka, sure=SURE),
+        time=deployment.time,
+        now=now,
+        breaker=breaker,
+    )
 
 
 @asynccontextmanager
@@ -221,7 +287,7 @@ def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
     return lambda: provider.find_audience(name)
 
 
-def _owner(account: Account, provider: AnyProvider) -> Owner:
+def owner_of(account: Account, provider: AnyProvider) -> Owner:
     """Return whose audiences they are; of the base URL host, port and path, without credentials."""
     parts = urlsplit(account.settings.base_url)
     port = f":{parts.port}" if parts.port else ""

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from schemas.hash_keys import VARIABLE, HashKeys, parse_hash_keys
 
 FINISHING = 0.7
 """Share of the time to end for what is in hand; the rest is for the last commit and for leaving the group."""
@@ -18,6 +20,13 @@ def _check_address(value: str | None) -> str | None:
     if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
         raise ValueError("expected host:port, such as 127.0.0.1:8081; port 0 is any")
     return value
+
+
+def _check_keys(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    if text:
+        parse_hash_keys(text)
+    return value if text else None
 
 
 class ConsumerSettings(BaseModel):
@@ -60,6 +69,16 @@ class ConsumerSettings(BaseModel):
         alias="AUDIENCE_HEALTH_LISTEN",
         description="host:port for /healthz and /readyz of a consumer; unset: none.",
     )
+    hash_keys: Annotated[SecretStr | None, AfterValidator(_check_keys)] = Field(
+        default=None,
+        alias=VARIABLE,
+        description="Keys, separated by commas, that hash who was removed; the first one is used. Unset: no removals.",
+    )
+
+    @property
+    def keys(self) -> HashKeys | None:
+        """The keys that hash who was removed, None where nobody can be."""
+        return parse_hash_keys(self.hash_keys.get_secret_value()) if self.hash_keys else None
 
     @property
     def decoded(self) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -38,6 +38,8 @@ class Audiences:
     time: Time
     now: Callable[[], datetime]
     expiry: float
+    ends: Callable[[], Awaitable[Sequence[int]]] | None = None
+    """Returns where the directory's topic ends now, for who must not miss what another process has made."""
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
     """What this process's claims are known by."""
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -84,10 +86,32 @@ class Audiences:
             name = self._names.setdefault(platform_name, _Name(self, platform_name))
             return await name.id_for(audience_type)
 
+    async def existing(self, platform_name: str, audience_type: AudienceType) -> str | None:
+        """Return the id of an audience, None where there is none: nothing is claimed, created or written.
+
+        A platform may list what was created only later, so what the directory says holds. Raises PlatformError;
+        RejectError(`name_taken`) where the name belongs to the other type.
+        """
+        held = self.directory.holding(platform_name)
+        if (held is None or held.audience_id is None) and self.ends is not None:
+            await keep_trying(self._caught_up, "The directory's end is not known", self.time)
+            held = self.directory.holding(platform_name)
+        if held is None or held.audience_id is None or held.audience_id == self._stale_of(platform_name):
+            return await self.provider.find_audience(platform_name)
+        if held.type != audience_type:
+            raise platform_error("name_taken")
+        return held.audience_id
+
+    async def _caught_up(self) -> None:
+        assert self.ends is not None  # noqa: S101 -- for the type checker
+        await self.directory.catch_up(dict(enumerate(await self.ends())))
+
+    def _stale_of(self, platform_name: str) -> str | None:
+        return self._names[platform_name].stale if platform_name in self._names else None
+
     def forget(self, platform_name: str, audience_id: str) -> None:
         """Note that the platform no longer knows an id; the next one who asks makes another."""
-        if platform_name in self._names:
-            self._names[platform_name].stale = audience_id
+        self._names.setdefault(platform_name, _Name(self, platform_name)).stale = audience_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from operator import itemgetter
 import msgspec
 
 from consumer.delivery.platform_outcome import MAX_REJECTED_USERS, MAX_REQUEST_IDS, PlatformOutcome
+from consumer.ordering.standing import NEVER
 from consumer.retries.attempts import PostponedError
 from providers.kit.errors import PlatformError
 from providers.kit.provider import Rejection, Sent
@@ -18,6 +19,7 @@ from schemas.records import (
     AudienceBatch,
     BatchCompletion,
     Counts,
+    Mode,
     Origin,
     Progress,
     RejectedUser,
@@ -35,6 +37,7 @@ NOBODY = Span(first=0, count=0)
 class Outcome:
     """What happened to the users of one record so far."""
 
+    mode: Mode = "add"
     received: int = 0
     span: Span = NOBODY
     """The record's users, by their indexes in the request."""
@@ -48,6 +51,14 @@ class Outcome:
     """Users of a call with which the search for refused ones goes on in a later try; 0: there is none."""
     is_given_up: bool = False
     """Whether the record is another process's by now, so that nothing is to be said of it."""
+    is_sent: bool = False
+    """Whether a call of it may have reached the platform."""
+    doubtful_until: float = NEVER
+    """Until when a call that ended without an answer may take effect, by the consumer's clock."""
+    superseded: int = 0
+    """Users about whom a later record decides, so that they were left as they are."""
+    other_identifiers_unknown: int = 0
+    """Users of a removal of whom the log has no row, so that the platform may know them by more."""
     excused: float = 0.0
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -93,6 +104,16 @@ class Outcome:
         ]
 
     @property
+    def is_through(self) -> bool:
+        """Whether the record has ended, and not by a failure."""
+        return self.error is None and self.postponed is None and not self.is_given_up
+
+    @property
+    def removed(self) -> int | None:
+        """Who left the audience, None where the platform does not say; 0 is a success."""
+        return self.platform.removed if self.mode == "remove" else None
+
+    @property
     def is_begun(self) -> bool:
         """Whether the platform settled some users, or a search has begun among them."""
         return bool(self.progress_before or self.step or self.accepted or self.platform.reasons)
@@ -132,7 +153,8 @@ class Job:
         """Return the completion that says why the record is tried again, and how far it is."""
         told = self._told("retrying", outcome, error)
         counts = told.counts
-        is_open = counts.received - counts.accepted - counts.rejected if outcome.is_begun else 0
+        settled = counts.accepted + counts.rejected + counts.superseded
+        is_open = counts.received - settled if outcome.is_begun else 0
         return msgspec.structs.replace(told, counts=msgspec.structs.replace(counts, open=is_open))
 
     def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
@@ -152,6 +174,7 @@ class Job:
             error_code=error_code,
             counts=Counts(received=self.users),
             started_at=self.started_at,
+            mode=batch.mode if batch else "add",
         )
 
     def completed(self, outcome: Outcome) -> BatchCompletion:
@@ -167,6 +190,9 @@ class Job:
                 accepted=outcome.accepted,
                 rejected=reasons.total(),
                 matched=outcome.platform.matched,
+                removed=outcome.removed,
+                superseded=outcome.superseded,
+                other_identifiers_unknown=outcome.other_identifiers_unknown,
             ),
             rejected_users=outcome.rejected_users,
             rejected_reasons=dict(reasons),
@@ -183,7 +209,7 @@ class Job:
 def smallest(completion: BatchCompletion) -> BatchCompletion:
     """Return the least that must be said of a record's end: where it stands, how it ended, and the counts."""
     counts = completion.counts
-    numbers = (counts.received, counts.accepted, counts.rejected, counts.matched, counts.open)
+    numbers = [number for number in msgspec.structs.astuple(counts) if number is not None]
     return BatchCompletion(
         batch_id=completion.batch_id,
         origin=completion.origin,
@@ -195,4 +221,5 @@ def smallest(completion: BatchCompletion) -> BatchCompletion:
         error_code=completion.error_code,
         started_at=completion.started_at,
         finished_at=completion.finished_at,
+        mode=completion.mode,
     )

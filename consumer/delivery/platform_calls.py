@@ -1,6 +1,7 @@
 """The calls of one record: those that take its rows, and those that find out which rows the platform refuses."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -65,6 +66,13 @@ class Sending:
     _open: list[int] = field(default_factory=list)
     """Indexes of users among whom the calls did not suffice to find those that are refused."""
     _steps: list[int] = field(default_factory=list)
+
+    async def send_all(self, groups: Iterable[RowGroup]) -> None:
+        """Send all groups of rows at once, and settle what came of them together."""
+        async with asyncio.TaskGroup() as tasks:
+            for group in groups:
+                tasks.create_task(self.send(group))
+        self.conclude()
 
     async def send(self, group: RowGroup) -> None:
         """Send rows and note what came of it; `conclude` when all of a record are through."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
-from providers.kit.provider import Rejection, Sent
+from providers.kit.provider import Rejection, Removed, Sent
 from providers.kit.rows.rejection_reasons import reason_of
 from providers.kit.rows.row_groups import RowGroup
 from schemas.records import Progress, RejectedUser, Span
@@ -26,6 +26,8 @@ class PlatformOutcome:
 
     accepted: int = 0
     matched: int | None = None
+    removed: int | None = 0
+    """Who left by calls of a removal; None once a call did not say, or an earlier try took some."""
     reasons: Counter[str] = field(default_factory=Counter)
     listed: dict[int, Rejection] = field(default_factory=dict)
     request_ids: list[str] = field(default_factory=list)
@@ -41,6 +43,7 @@ class PlatformOutcome:
         return cls(
             accepted=before.accepted,
             matched=before.matched,
+            removed=None if before.accepted else 0,
             reasons=Counter(before.rejected_reasons),
             listed={user.index: Rejection(user.field, user.reason) for user in before.rejected_users},
             request_ids=list(before.request_ids),
@@ -69,8 +72,14 @@ class PlatformOutcome:
         self.accepted += len(group.rows) - len(sent.rejected) - sum(sent.unplaced.values())
         if sent.matched is not None:
             self.matched = (self.matched or 0) + sent.matched
+        self.note_removed(sent)
         self.request_ids.extend(sent.request_ids)
         self._taken.append(group.indexes)
+
+    def note_removed(self, sent: Sent) -> None:
+        """Add who left by a call, if the platform says so of every call."""
+        said = sent.removed if isinstance(sent, Removed) else None
+        self.removed = None if self.removed is None or said is None else self.removed + said
 
     def progress(self, open_before: Sequence[Span], step: int, most: int = MAX_SPANS) -> Progress:
         """Return what the next try needs to know.

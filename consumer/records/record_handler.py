@@ -13,6 +13,8 @@ import structlog
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Job, Outcome, smallest
 from consumer.delivery.platform_outcome import PlatformOutcome
+from consumer.ordering.place import Place
+from consumer.ordering.standing import Standing
 from consumer.retries.attempts import History
 from consumer.retries.clock import Time
 from consumer.retries.kafka_retries import keep_trying
@@ -102,21 +104,39 @@ class Handler:
         is_held: Callable[[], bool],
         history: History = FRESH,
         only: Collection[int] | None = None,
+        standing: Standing | None = None,
     ) -> Outcome:
-        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
+        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported.
+
+        Without a standing it is in its turn.
+        """
 
         async def notice(error: PlatformError, outcome: Outcome) -> None:
             await self.report(job.progress(error, outcome))
 
         try:
-            return await self.delivery.deliver(batch, notice, history, is_held, only)
+            return await self.delivery.deliver(
+                batch, notice, history, is_held, only, standing or self._standing(job, batch)
+            )
         except Exception as error:
             if not is_of_one_record(error):
                 raise
             log.error("Delivery failed by a bug.", at=place_of(error), **facts_of(job.completion("failed")))
             return Outcome(
-                received=job.users, platform=PlatformOutcome.after(history.progress), error=RejectError("bug")
+                mode=batch.mode,
+                received=job.users,
+                platform=PlatformOutcome.after(history.progress),
+                error=RejectError("bug"),
             )
+
+    def _standing(self, job: Job, batch: AudienceBatch) -> Standing:
+        place = Place(
+            partition=job.origin.partition,
+            offset=job.origin.offset,
+            appended_at=int((batch.accepted_at or self.clock()).timestamp() * 1000),
+            log_id=self.log_id,
+        )
+        return Standing(place=place)
 
     async def report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes; the smallest one if it can't be written."""
@@ -147,12 +167,20 @@ def facts_of(completion: BatchCompletion) -> dict[str, object]:
     }
 
 
+def _removal_facts(completion: BatchCompletion) -> dict[str, object]:
+    counts = completion.counts
+    removed = {"mode": "remove", "removed": counts.removed} if completion.mode == "remove" else {}
+    superseded = {"superseded": counts.superseded} if counts.superseded else {}
+    return {**removed, **superseded}
+
+
 def told(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
     """Log how a record ended, in one line, and return its completion."""
     facts = facts_of(completion) | {
         "status": completion.status,
         "accepted": completion.counts.accepted,
         "rejected": completion.counts.rejected,
+        **_removal_facts(completion),
         **({"open": completion.counts.open} if completion.counts.open else {}),
         "attempts": completion.attempts,
     }

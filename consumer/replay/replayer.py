@@ -16,7 +16,9 @@ from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
+from consumer.ordering.standing import Standing
 from consumer.records.record_handler import Handler, told
+from consumer.removals.log_memory import place_of
 from consumer.retries.attempts import History
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
@@ -120,6 +122,8 @@ async def replay(
             raise TopicMadeAnewError
         writer = await stack.enter_async_context(Writer(deployment.kafka))
         runtime = await stack.enter_async_context(opened_runtime(slowed, settings, deployment, writer, serving))
+        if removals := runtime.handler.delivery.removals:  # the account may be new, and not have met them itself
+            removals.found_in_log |= await removals.memory.removed_audiences()
         reader = ChosenRecordReader(
             deployment.kafka,
             group_id=replay_group(account.target, deployment.names.prefix, order.replay_id),
@@ -208,24 +212,25 @@ class Replayer:
     async def _sent(self, record: Record, wish: Wish) -> BatchCompletion:
         if record.error == GONE:
             return told(self.handler.job(record.origin).completion("failed", error_code="expired"))
+        standing = Standing(place=place_of(record, self.handler.log_id), is_late=True)
         opened = await self.handler.opened(replace(record, is_suspect=record.is_suspect or wish.is_suspect))
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        outcome = await self._delivered(job, batch, wish)
+        outcome = await self._delivered(job, batch, wish, standing)
         if outcome.postponed is not None:
             outcome.fail(outcome.postponed.error)
         return told(job.completed(outcome))
 
-    async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish) -> Outcome:
-        """Deliver, and go on where a search for refused rows is put off: without pointers that is waited for here."""
+    async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish, standing: Standing) -> Outcome:
+        """Deliver, and go on where a search or a job of the platform is waited for, as there are no pointers."""
         time, history = self.handler.time, FRESH
         begun, excused = time.clock(), 0.0
         while True:
             again = msgspec.structs.replace(batch, users=[*batch.users])  # which are taken out when they are delivered
-            outcome = await self.handler.deliver(job, again, lambda: True, history, wish.only)
+            outcome = await self.handler.deliver(job, again, lambda: True, history, wish.only, standing)
             postponed = outcome.postponed
-            if postponed is None or not postponed.is_search:
+            if postponed is None or not postponed.is_patient:
                 return outcome
             await self.handler.report(job.progress(postponed.error, outcome))
             await time.sleep(postponed.seconds)

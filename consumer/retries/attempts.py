@@ -34,6 +34,11 @@ class PostponedError(Exception):
         """Whether nothing failed: rows that the platform refuses are still being looked for."""
         return self.error.code == "unisolated"
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether it is no failure: a search goes on, or a job of the platform has not ended."""
+        return self.is_search or self.error.code == "job_pending"
+
 
 class GivenUpError(Exception):
     """The record is another process's by now: nothing is to be said of it."""

@@ -280,6 +280,15 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         del audience_id, rows
         raise platform_error("cannot_remove")
 
+    async def has_ended(self, job_id: str) -> bool:
+        """Tell whether a job that `send` told of by `job_taken` has ended, so that it adds nobody any more.
+
+        One that the platform does not know any more has. Only for platforms whose calls begin jobs: a removal waits for
+        those that began before it. Raises PlatformError.
+        """
+        del job_id
+        return True
+
     @classmethod
     def placeholder_answer(cls, request: Request) -> Answer | None:
         """Return what a preview goes on with as the answer to a look-up, made of placeholders; None: it ends there.

@@ -229,15 +229,25 @@ async def read_to_end(kafka: KafkaSettings, topic: str, timeout: float = 30.0) -
     return records
 
 
-async def scan(kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float = 30.0) -> None:
+async def scan(
+    kafka: KafkaSettings,
+    topic: str,
+    take: Callable[[Record], object],
+    timeout: float = 30.0,
+    *,
+    start: Mapping[int, int] | None = None,
+    end: Mapping[int, int] | None = None,
+) -> dict[int, tuple[int, int]]:
     """Hand over all records of a topic up to its end as it is now, one by one and keeping none.
 
-    Those of a partition come in their order. `take` is called on another thread; what it raises ends the scan.
-    Raises KafkaUnreachableError where nothing comes for `timeout` seconds.
+    With `start` and `end` only those from and before these offsets, of partitions that they name. Those of a partition
+    come in their order. `take` is called on another thread; what it raises ends the scan. Returns for each partition
+    the first offset that it still has, and the end that was read to. Raises KafkaUnreachableError where nothing comes
+    for `timeout` seconds.
     """
     is_left = threading.Event()
     try:
-        await asyncio.to_thread(_scan, kafka, topic, take, timeout, is_left)
+        return await asyncio.to_thread(_scan, kafka, topic, take, timeout, is_left, start or {}, end or {})
     finally:
         is_left.set()
 
@@ -284,20 +294,28 @@ def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
 
 
 def _scan(
-    kafka: KafkaSettings, topic: str, take: Callable[[Record], object], timeout: float, is_left: threading.Event
-) -> None:
+    kafka: KafkaSettings,
+    topic: str,
+    take: Callable[[Record], object],
+    timeout: float,
+    is_left: threading.Event,
+    start: Mapping[int, int],
+    end: Mapping[int, int],
+) -> dict[int, tuple[int, int]]:
     consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
-    reading = _Reading(topic, Budget(0, 0), start={})
+    reading = _Reading(topic, Budget(0, 0), start=start)
     try:
         listed = _partitions(consumer, topic)
-        ends = {number: watermarks(consumer, topic, number, is_listed=True)[1] for number in listed}
+        spans = {number: watermarks(consumer, topic, number, is_listed=True) for number in listed}
+        ends = {number: min(high, end.get(number, high)) for number, (_, high) in spans.items()}
         reading.open(consumer)
         for records in _read_until(consumer, reading, ends, timeout):
             if is_left.is_set():
-                return
+                break
             for record in records:
                 if record.origin.offset < ends.get(record.origin.partition, 0):  # one may have been added since
                     take(record)
+        return {number: (low, ends[number]) for number, (low, _) in spans.items()}
     except KafkaException as error:
         raise _unreachable(error, topic) from error
     finally:

@@ -48,7 +48,11 @@ class RowMaker:
 
     def identifiers(self, row: object) -> list[str]:
         """Return the names of the identifiers that a row has, as it was made or as it was read from JSON."""
-        return list(dict.fromkeys(self._read(row)))
+        return list(dict.fromkeys(name for name, _ in self._read(row)))
+
+    def identifying(self, row: object) -> list[tuple[str, object]]:
+        """Return the identifiers that a row has, each by its name and as the platform knows it."""
+        return list(self._read(row))
 
 
 def _switched_on(template: RowTemplate, settings: AccountSettings) -> list[Column]:

@@ -15,7 +15,8 @@ Values = list[object]
 """The cells of all columns that are switched on, in the template's order."""
 
 Build = Callable[[Values], object]
-Read = Callable[[object], Iterator[str]]
+Read = Callable[[object], Iterator[tuple[str, object]]]
+"""Yields the names of a row's identifiers, each with what stands there."""
 
 
 def builder(part: Part, position: Mapping[Column, int]) -> Build:
@@ -108,11 +109,12 @@ def reader(part: Part, columns: Sequence[Column]) -> Read:
 
 
 def _column_reader(column: Column) -> Read:
-    names = (column.name,) if column.is_identifier else ()
-    return lambda row: iter(names if row not in (None, EMPTY) else ())
+    if not column.is_identifier:
+        return lambda _: iter(())
+    return lambda row: iter(((column.name, row),) if row not in (None, EMPTY) else ())
 
 
-def _each(pairs: Iterable[tuple[Read, object]]) -> Iterator[str]:
+def _each(pairs: Iterable[tuple[Read, object]]) -> Iterator[tuple[str, object]]:
     for read, row in pairs:
         yield from read(row)
 

@@ -1,0 +1,60 @@
+"""The keys of what is remembered of who was removed: read, refused without a value, made by `up`."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from test_cli import audience
+
+from cli.settings.config import ConfigError, load
+from cli.settings.environment import Environment
+from cli.up.own_hash_key import FILE, own_hash_key
+from schemas.hash_keys import VARIABLE, HashKey, parse_hash_keys
+
+FIRST, SECOND = "first made-up key of a test", "second made-up key of a test"
+
+
+def test_the_first_key_hashes_and_all_are_known_by_their_ids() -> None:
+    keys = parse_hash_keys(f"{FIRST}, {SECOND}")
+    assert keys.first.id == hashlib.sha256(FIRST.encode()).hexdigest()[:8]
+    assert keys.ids == {keys.first.id, HashKey(SECOND.encode()).id}
+    assert keys.lacks([keys.first.id, "0badcafe"]) == ["0badcafe"]
+    assert keys.first.hashed([b"a", b"b"]) == keys.first.hashed([b"a", b"b"])
+    assert keys.first.hashed([b"a"]) != HashKey(SECOND.encode()).hashed([b"a"])
+    assert len(HashKey(b"k" * 1000).hashed([b"a"])[0]) == 16
+
+
+@pytest.mark.parametrize("text", ["wee", f"{FIRST},", f"{FIRST},,{SECOND}", f"{FIRST},tiny"])
+def test_a_key_that_is_short_or_missing_is_refused_by_its_variable_and_without_its_value(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Environment({VARIABLE: text}, {}))
+    told = str(refused.value)
+    assert told.startswith(f"{VARIABLE}: a key is ")
+    assert not any(part and part.strip() in told for part in text.split(","))
+
+
+def test_no_key_shows_in_what_is_printed_of_settings_or_keys() -> None:
+    config = load(Environment({VARIABLE: FIRST}, {}))
+    assert FIRST not in repr(config)
+    assert FIRST not in repr(config.consumer.keys)
+
+
+async def test_the_settings_of_a_command_hide_the_keys(tmp_path: Path) -> None:
+    code, output, _ = await audience(tmp_path, "config", AUDIENCE_ENV_FILE="", AUDIENCE_HASH_KEYS=FIRST)
+    assert code == 0
+    assert VARIABLE in output
+    assert FIRST not in output
+
+
+def test_up_makes_one_key_for_its_folder_that_nobody_else_can_read(tmp_path: Path) -> None:
+    key = own_hash_key(tmp_path / "data")
+    assert own_hash_key(tmp_path / "data") == key
+    assert (tmp_path / "data" / FILE).stat().st_mode & 0o777 == 0o600
+    assert parse_hash_keys(key)
+    assert own_hash_key(tmp_path / "other") != key
+
+
+def test_a_file_of_up_that_holds_no_key_is_told_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("x")
+    with pytest.raises(ConfigError, match=f"{VARIABLE}: .*{FILE} can't be used"):
+        own_hash_key(tmp_path)
