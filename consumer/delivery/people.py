@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from consumer.removals.late_record import Numbered
 from schemas.records import AudienceBatch, AudienceUser
-
-Numbered = tuple[int, AudienceUser]
 
 
 @dataclass(slots=True)
