@@ -136,7 +136,7 @@ def test_sessions_come_newest_first_page_by_page_and_by_filter(view: View) -> No
     while page := view.newest_sessions(before, None, None, None, 10):
         seen += [key.session_id for _, key in page]
         last, key = page[-1]
-        before = (last, key.session_id, key.name, key.type)
+        before = (last, key.session_id, key.name, key.type, key.mode)
     assert seen == [str(number) for number in range(24, -1, -1)]
     guests = view.newest_sessions(None, "Guests", "custom", START + timedelta(seconds=20), 100)
     assert [key.session_id for _, key in guests] == ["24", "22", "20"]
