@@ -24,6 +24,9 @@ log = structlog.get_logger()
 DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What says that the file is broken; all else, such as a full disk, says nothing of what it holds."""
 
+CUT_OFF = 522
+"""SQLITE_IOERR_SHORT_READ, which Python names from 3.12 on: of all errors of input it alone is the file's own."""
+
 VERSION = "3"
 """Of the tables below; another one in the file makes the view be built anew."""
 
@@ -213,7 +216,7 @@ class View:
             found = dict(self._connection().execute("SELECT name, value FROM meta").fetchall())
             is_whole = self._connection().execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
         except sqlite3.Error as error:
-            if _code(error) not in DAMAGED:
+            if not _is_damage(error):
                 raise
             found, is_whole = {}, False
         wanted = {"version": VERSION, "identity": self._identity, **self._topic_ids}
@@ -654,10 +657,10 @@ def _seen(record: RecordRow) -> SeenBatch:
     )
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the primary code of an error, None where the file's code has not given one."""
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether an error says that the file is broken; the file's own code has not given some a number."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+    return code is not None and (code == CUT_OFF or code & 0xFF in DAMAGED)
 
 
 def _millis(at: datetime) -> int:
