@@ -307,7 +307,7 @@ async def test_the_status_of_a_removal_tells_the_mode_who_was_removed_and_what_i
         origin = Origin(topic=found.names.batches, partition=partition, offset=0)
         counts = Counts(received=1, accepted=1, removed=1, other_identifiers_unknown=1)
         await tell(found, origin, counts=counts)
-        waits = {"status": "retrying", "error_code": "removal_pending", "waits_for": 0}
+        waits: dict[str, Any] = {"status": "retrying", "error_code": "removal_pending", "waits_for": 0}
         await tell(found, origin, provider="klaviyo", counts=Counts(received=1), **waits)
         async with asyncio.timeout(30):
             while True:
@@ -339,7 +339,8 @@ async def test_every_batch_goes_home_whatever_partitions_are_added_and_a_removal
                 await publisher.publish([{"email": "ada@example.com"}], name=name)
         for partition, batch in await log_of(found):
             assert partition == home_partition(batch.key, 12)
-        away = {mode: elsewhere(name, mode) for name, mode in zip(names, ("add", "remove"), strict=False)}
+        modes: tuple[Mode, ...] = ("add", "remove")
+        away = {mode: elsewhere(name, mode) for name, mode in zip(names, modes, strict=False)}
         async with Writer(kafka) as writer:
             for batch in away.values():
                 place = (home_partition(batch.key, 12) + 1) % 12
