@@ -186,8 +186,9 @@ async def answered(found: World, query: str, **completion: Any) -> tuple[int, An
             ends = await end_offsets(found.kafka, found.names.batches)
             if waiting.done():
                 waiting = asyncio.create_task(found.upload(make_users(10), f"?mode=remove&sync=true{query}"))
-    partition = next(number for number, end in enumerate(ends) if end)
-    await tell(found, Origin(topic=found.names.batches, partition=partition, offset=0), **completion)
+    [(partition, batch)] = await log_of(found)
+    origin = Origin(topic=found.names.batches, partition=partition, offset=0)
+    await tell(found, origin, batch_id=batch.batch_id, **completion)
     status, body, _ = await waiting
     return status, body
 
