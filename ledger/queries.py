@@ -17,7 +17,7 @@ from ledger.resources import (
     TargetStatus,
 )
 from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
-from ledger.status import StateOf, batch_status, held_up, run_status, target_status
+from ledger.status import StateOf, batch_status, held_up, run_status, target_status, with_identifier
 from ledger.view import MOST_RECORDS, EndRow, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target
@@ -188,6 +188,7 @@ class Queries:
             told is not None
             and told.state != "nobody"
             and not any(target.state in ("failed", "skipped") for target in told.targets)
+            and not (told.mode == "remove" and any(with_identifier(target.reasons) for target in told.targets))
         )
 
 

@@ -31,6 +31,12 @@ from streams.cluster.topic_watch import OpenTransaction
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""
 
+NO_IDENTIFIER = frozenset(
+    {"no_identifier", "not_an_email", "not_a_phone", "damaged_number", "damaged_text", "hash_of_nothing"}
+    | {"other_hash", "placeholder", "not_a_country", "no_letters", "hashed", "too_long"}
+)
+"""Reasons by which a user has nothing that the platform knows people by, so that nobody can be removed there."""
+
 WAITING = frozenset({"", "Wait.", "Nothing."})
 """Remedies of what is tried again by itself, which do not help once it is given up."""
 
@@ -143,6 +149,11 @@ def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
 def added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     """Return the sums of counts by their names."""
     return sum(map(Counter, counts), Counter[str]())
+
+
+def with_identifier(reasons: Mapping[str, int]) -> int:
+    """Return how many of those who were rejected for these reasons the platform could have known."""
+    return sum(count for reason, count in reasons.items() if reason.rpartition(": ")[2] not in NO_IDENTIFIER)
 
 
 def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorTold | None:

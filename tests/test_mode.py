@@ -1,7 +1,9 @@
 """What an upload is to do with its users: who was to leave is never added, whatever a client made of `mode`."""
 
 import asyncio
+import contextlib
 import dataclasses
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from test_ledger import get, ledger, receipts
+from test_ledger import get, ledger, node, receipts
 from test_partitions import add_partitions
 from test_pipeline import publish
 from world import World, make_batch, make_form, make_users, world
@@ -381,3 +383,37 @@ async def test_a_publisher_removes_once_the_accounts_that_it_is_for_and_the_ledg
         [(partition, batch)] = await log_of(found)
         assert (batch.mode, batch.batch_id) == ("remove", published.batch_id)
         assert partition == home_partition("custom:VIP", 12)
+
+
+async def test_a_removal_that_left_somebody_in_is_no_retry_when_it_is_sent_again(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with knowing(kafka, topic_prefix) as found:
+        some = Counts(received=10, accepted=9, rejected=1)
+        await answered(found, "", status="partial", counts=some, rejected_reasons={"refused_by_platform": 1})
+        status, _, _ = await found.upload(make_users(10), "?mode=remove")
+        assert status == 200
+        assert [batch.mode for _, batch in await log_of(found)] == ["remove", "remove"]
+
+
+async def test_what_a_node_can_not_read_is_counted_and_read_by_its_next_version(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "view.sqlite"
+    async with knowing(kafka, topic_prefix) as found:
+        async with node(found, file, "facebook") as url:
+            async with Writer(kafka) as writer:
+                await writer.send(found.names.completions, "x", b"\xc3\x01 of a newer version")
+            async with asyncio.timeout(30):
+                while (await get(found, "/audience/accounts", url))[1]["unread"] != 1:
+                    await asyncio.sleep(0.05)
+            _, _, headers = await found.upload(make_users(1))
+            status, _ = await get(found, f"{headers['Location']}?wait=1", url)
+            assert status == 200, "it holds up nothing"
+            async with found.session.get(f"{url}/readyz") as response:
+                text = "ready, but 1 receipts or completions can't be read by this version"
+                assert (response.status, await response.text()) == (200, text)
+        with contextlib.closing(sqlite3.connect(file)) as view, view:
+            view.execute("UPDATE meta SET value = 'other schemas' WHERE name = 'readable'")
+        async with node(found, file, "facebook") as url:
+            assert (await get(found, "/audience/accounts", url))[1]["unread"] == 1, "it was read again, in vain"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.final_outcomes import last_words
-from ledger.status import StateOf, added_up
+from ledger.status import StateOf, added_up, with_identifier
 from ledger.view import EndRow
 from ledger.view_updater import Following
 from schemas.records import TERMINAL, AccountState, Origin
@@ -17,12 +17,6 @@ SUCCESSES = frozenset({"delivered", "partial"})
 
 SEARCHED = "unisolated"
 """Error of a record whose first try is over, while rows that the platform refuses are still being looked for."""
-
-NO_IDENTIFIER = frozenset(
-    {"no_identifier", "not_an_email", "not_a_phone", "damaged_number", "damaged_text", "hash_of_nothing"}
-    | {"other_hash", "placeholder", "not_a_country", "no_letters", "hashed", "too_long"}
-)
-"""Reasons by which a user has nothing that the platform knows people by, so that nobody can be removed there."""
 
 TOLERATED = 1
 """Percent of the users that may be open in a success."""
@@ -67,8 +61,7 @@ class Result:
     @property
     def not_removed(self) -> int:
         """Users of a removal with an identifier of the platform, which it did not take."""
-        counts = self.reasons.items() if self.removes else ()
-        return sum(count for reason, count in counts if reason.rpartition(": ")[2] not in NO_IDENTIFIER)
+        return with_identifier(self.reasons) if self.removes else 0
 
     @property
     def is_failure(self) -> bool:
