@@ -11,7 +11,7 @@ from producer.publisher import (
     User,
 )
 from producer.request.unknown_names import Ignored
-from schemas.records import AudienceType, AudienceUser, Origin, Purchase
+from schemas.records import AudienceType, AudienceUser, Mode, Origin, Purchase
 from streams.client.settings import KafkaSettings
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Ignored",
     "InvalidBatchError",
     "KafkaSettings",
+    "Mode",
     "NotConfirmedError",
     "NothingWrittenError",
     "Origin",

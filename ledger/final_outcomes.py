@@ -75,7 +75,8 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
     left = {} if again.received >= before.rejected else _without(word.standing, again.received)
     standing = {**left, again.delivery: Counter(again.reasons)}
     rejected = max(0, before.rejected - again.received) + again.rejected
-    matched = [end.matched for end in (before, again) if end.matched is not None]
+    ends = (before, again)
+    matched = [end.matched for end in ends if end.matched is not None]
     end = replace(
         again,
         received=before.received,
@@ -86,6 +87,9 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
         reasons=_added_up(standing.values()),
         repaired=_added_up([before.repaired, again.repaired]),
         dropped=_added_up([before.dropped, again.dropped]),
+        removed=sum(removed) if (removed := [end.removed for end in ends if end.removed is not None]) else None,
+        superseded=sum(end.superseded for end in ends),
+        other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends),
     )
     return LastWord(end, standing)
 

@@ -1,7 +1,7 @@
 """What is asked of the view: the status resources, read in one go each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ledger.cursors import read_cursor, write_cursor
@@ -17,7 +17,7 @@ from ledger.resources import (
     TargetStatus,
 )
 from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
-from ledger.status import StateOf, batch_status, held_up, run_status, target_status
+from ledger.status import StateOf, batch_status, held_up, run_status, target_status, with_identifier
 from ledger.view import MOST_RECORDS, EndRow, RecordRow, SessionKey, View, seen_batches
 from schemas.records import AudienceType
 from schemas.target import Target
@@ -96,7 +96,7 @@ class Queries:
             if record.batch_id in wanted:
                 by_id.setdefault(record.batch_id, []).append(record)
         told = {batch_id: batch_status(some, self.targets, self._target) for batch_id, some in by_id.items()}
-        return run_status(run, key.name, key.type, told)
+        return run_status(run, key, told)
 
     def sessions(self, filters: Filters, cursor: str | None, most: int) -> SessionPage:
         """Return so many sessions, the newest first. Raises CursorError."""
@@ -106,7 +106,7 @@ class Queries:
         while len(found) < most and scanned < MOST_SCANNED:
             page = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most)
             for last, key in page:
-                scanned, before = scanned + 1, (last, key.session_id, key.name, key.type)
+                scanned, before = scanned + 1, (last, key.session_id, key.name, key.type, key.mode)
                 summary = self._summary(key)
                 if summary is not None and filters.state in (None, summary.state):
                     found.append(summary)
@@ -127,6 +127,7 @@ class Queries:
             session_id=key.session_id,
             name=key.name,
             type=key.type,
+            mode=key.mode,
             state=told.state,
             runs=len(runs),
             started_at=told.started_at,
@@ -169,6 +170,8 @@ class Queries:
 
         `under_way` came before it, too, and is being written.
         """
+        cut_at = self.view.other_mode_at(key, has_no_prefix=new.disable_prefix)
+        new = replace(new, other_mode_at=cut_at)
         few = min(MOST_RECORDS, FEW_RECORDS + PARTS * (new.total_batches or 0))
         known = seen_batches(self.view.session_records(key, few))
         ids = {batch.batch_id for batch in known}
@@ -185,12 +188,13 @@ class Queries:
             told is not None
             and told.state != "nobody"
             and not any(target.state in ("failed", "skipped") for target in told.targets)
+            and not (told.mode == "remove" and any(with_identifier(target.reasons) for target in told.targets))
         )
 
 
-Before = tuple[int, str, str, str]
+Before = tuple[int, str, str, str, str]
 
 
 def _parsed(cursor: str) -> Before:
-    last, session_id, name, kind = read_cursor(cursor, int, str, str, str)
-    return int(last), str(session_id), str(name), str(kind)
+    last, session_id, name, kind, mode = read_cursor(cursor, int, str, str, str, str)
+    return int(last), str(session_id), str(name), str(kind), str(mode)

@@ -11,8 +11,8 @@ import msgspec
 
 from schemas.avro.codec import encode_batch_receipt
 from schemas.avro.framing import Framing, UndecodableError
-from schemas.records import AudienceBatch, BatchReceipt, Origin
-from schemas.validity import bounded, invalidity, is_uuid
+from schemas.records import AudienceBatch, BatchReceipt, LogCreation, Origin
+from schemas.validity import bounded, invalidity, is_uuid, misplaced
 from streams.client.settings import KafkaSettings
 from streams.client.waiting import keep_trying
 from streams.cluster.readiness import Readiness, Unready
@@ -24,6 +24,8 @@ from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 from streams.read.quarantine import Trial
+from streams.tables.log_creation import Homes, home_of
+from streams.tables.removals import LEDGER, know_removals
 from streams.write.writer import Writer
 
 HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
@@ -48,6 +50,8 @@ class Receipts:
     trial: Trial
     """Tries records that may end our process."""
     log_id: str | None = None
+    creation: "asyncio.Future[LogCreation] | None" = None
+    """How the log was created, by which home partitions go; not known while it is not done."""
 
     async def run(self) -> None:
         """Write receipts until the reader is told to stop, then finish those that are under way.
@@ -80,7 +84,11 @@ class Receipts:
         """Return the receipt of a record. Raises RegistryUnavailableError."""
         if record.is_suspect and await self.trial.ends_process(record):
             return _undecodable(record, "quarantined: it ends the process that reads it")
-        return await asyncio.to_thread(judge, record, self.framing)
+        known = self.creation.result() if self.creation is not None and self.creation.done() else None
+        found = await asyncio.to_thread(judge, record, self.framing, known)
+        if found.mode == "add" or known is not None or self.creation is None:
+            return found
+        return await asyncio.to_thread(judge, record, self.framing, await asyncio.shield(self.creation))
 
     async def _write(self, receipt: BatchReceipt) -> None:
         named = msgspec.structs.replace(receipt, log_id=self.log_id)
@@ -88,16 +96,22 @@ class Receipts:
         await self.writer.send(self.topic, receipt.key, value, HEADERS)
 
 
-def judge(record: Record, framing: Framing) -> BatchReceipt:
-    """Return the receipt of a record of the log. Raises RegistryUnavailableError."""
+def judge(record: Record, framing: Framing, creation: LogCreation | None = None) -> BatchReceipt:
+    """Return the receipt of a record of the log, by home partitions if they are known. Raises RegistryUnavailableError.
+
+    A removal anywhere else than at home is invalid; an addition is not, and its receipt says where it stands.
+    """
     try:
         opened = batch_in(record, framing, nothing)
     except UndecodableError as error:
         return _undecodable(record, str(error))
     batch, users, place = opened.batch, opened.users, (record.origin, _time(record), _source(record))
-    if fault := invalidity(batch, users):
-        return msgspec.structs.replace(receipt_of(bounded(batch), users, *place), verdict="invalid", reason=fault)
-    return receipt_of(batch, users, *place)
+    is_home = None if creation is None else home_of(creation, batch.key) == record.origin.partition
+    misplacement = creation and misplaced(batch, record.origin.partition, creation.partitions)
+    if fault := invalidity(batch, users) or misplacement:
+        told = receipt_of(bounded(batch), users, *place, is_home=is_home)
+        return msgspec.structs.replace(told, verdict="invalid", reason=fault)
+    return receipt_of(batch, users, *place, is_home=is_home)
 
 
 def _undecodable(record: Record, reason: str) -> BatchReceipt:
@@ -124,10 +138,14 @@ def smallest(receipt: BatchReceipt) -> BatchReceipt:
         source=receipt.source,
         verdict=receipt.verdict,
         reason=receipt.reason,
+        mode=receipt.mode,
+        is_home=receipt.is_home,
     )
 
 
-def receipt_of(batch: AudienceBatch, users: int, origin: Origin, at: datetime, source: str | None) -> BatchReceipt:
+def receipt_of(
+    batch: AudienceBatch, users: int, origin: Origin, at: datetime, source: str | None, *, is_home: bool | None
+) -> BatchReceipt:
     """Return the receipt of a valid batch that holds so many users, whoever has them, as it stands in the log."""
     return BatchReceipt(
         batch_id=batch.batch_id,
@@ -147,6 +165,8 @@ def receipt_of(batch: AudienceBatch, users: int, origin: Origin, at: datetime, s
         origin=origin,
         timestamp=at,
         verdict="valid",
+        mode=batch.mode,
+        is_home=is_home,
     )
 
 
@@ -192,6 +212,7 @@ async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readi
         _reader(kafka, names, watch.log_id) as reader,
     ):
         readiness.reader, readiness.writer = reader, writer
+        creation: asyncio.Future[LogCreation] = asyncio.get_running_loop().create_future()
         receipts = Receipts(
             reader=reader,
             writer=writer,
@@ -199,8 +220,10 @@ async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readi
             framing=framing,
             trial=trial,
             log_id=watch.log_id,
+            creation=creation,
         )
         running, failing = asyncio.create_task(receipts.run()), asyncio.create_task(writer.failure())
+        registering = asyncio.create_task(_register(kafka, names, framing, writer, creation))
         try:
             done, _ = await asyncio.wait({running, failing, watch.watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -210,6 +233,21 @@ async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readi
             await asyncio.wait({running}, timeout=END_LIMIT)
             raise
         finally:
-            running.cancel()
-            failing.cancel()
-            await asyncio.gather(running, failing, return_exceptions=True)
+            for task in (running, failing, registering):
+                task.cancel()
+            await asyncio.gather(running, failing, registering, return_exceptions=True)
+
+
+async def _register(
+    kafka: KafkaSettings, names: TopicNames, framing: Framing, writer: Writer, creation: "asyncio.Future[LogCreation]"
+) -> None:
+    """1. Tell how the log was created. 2. Tell others that removals are known here.
+
+    The rights that this takes are newer than the ledger: without them receipts of additions are written all the same.
+    """
+    homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
+    creation.set_result(await keep_trying(homes.creation, "The log's first partitions can't be read"))
+    await keep_trying(
+        lambda: know_removals(kafka, writer, names.accounts, LEDGER, framing, lambda: datetime.now(UTC)),
+        "It can't be noted that the ledger knows removals",
+    )

@@ -61,4 +61,5 @@ def _told(record: RecordRow, target: str, delivery: str, index: int, field: str 
         field=field,
         reason=reason,
         remedy=word.remedy if word else "",
+        mode=record.mode,
     )

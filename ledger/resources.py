@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ledger.sessions import Mark
-from schemas.records import AudienceType
+from schemas.records import AudienceType, Mode
 
 TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]
 State = Literal["incomplete", "in_progress", "blocked", "delivered", "partial", "failed", "nobody"]
@@ -18,7 +18,9 @@ TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed", "nobod
 class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says.
 
-    `open` is who was sent and is neither accepted nor rejected yet.
+    `open` is who was sent and is neither accepted nor rejected yet, `superseded` about whom a later record decides.
+    Of a removal `accepted` is whose removal the platform took, whether or not they were in, `removed` who was, null
+    where it does not say, and of `other_identifiers_unknown` only what the removal names went.
     """
 
     in_log: int
@@ -27,6 +29,9 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     rejected: int
     matched: int | None
     open: int = 0
+    removed: int | UnsetType | None = UNSET
+    superseded: int | UnsetType = UNSET
+    other_identifiers_unknown: int | UnsetType = UNSET
 
 
 class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -51,7 +56,7 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far one account is.
 
     `reasons` counts rejected users, `repaired` values that were mended by `field: kind`, `dropped` values that users
-    went out without by `field: reason`.
+    went out without by `field: reason`. `waits_for` is where the removal stands that it waits for.
     """
 
     provider: str
@@ -66,6 +71,7 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     finished_at: datetime | None
     seconds_to_go: float | None
     replays: list[ReplayTold]
+    waits_for: str | UnsetType = UNSET
 
 
 class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -87,6 +93,9 @@ class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str | None
     state: State
     targets: list[TargetStatus]
+    mode: Mode = "add"
+    is_home: bool | None = None
+    """Whether its records stand where their order is that of their effects; None where that is not known."""
 
 
 class BatchOfRun(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,6 +124,7 @@ class RunStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     are_totals_right: bool
     batches: list[BatchOfRun]
     targets: list[TargetStatus]
+    mode: Mode = "add"
 
 
 class SessionStatus(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -139,6 +149,7 @@ class SessionSummary(Struct, frozen=True, kw_only=True, rename="camel"):
     users: int
     missing: list[int]
     targets: dict[str, TargetState]
+    mode: Mode = "add"
 
 
 class SessionPage(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -184,10 +195,14 @@ class TransactionTold(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Every account that is configured here, and what all of them may wait for."""
+    """Every account that is configured here, what all of them may wait for, and what is not told of any.
+
+    `unread` counts receipts and completions that this node can't read, as of a newer version.
+    """
 
     accounts: list[AccountStatus]
     open_transactions: list[TransactionTold] = []
+    unread: int = 0
 
 
 class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -205,6 +220,7 @@ class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
     field: str | None
     reason: str
     remedy: str
+    mode: Mode = "add"
 
 
 class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -31,11 +31,17 @@ class SeenBatch:
     channels: tuple[str, ...] | None
     at: datetime
     """When its first record was appended."""
+    other_mode_at: datetime | None = None
+    """When the last record of another mode of its audience before it was appended, None where there is none."""
 
     @property
     def is_whole(self) -> bool:
         """Whether all its parts stand in the log."""
         return self.parts_seen >= self.parts
+
+    def is_cut_off_from(self, first: "SeenBatch") -> bool:
+        """Whether something of another mode of their audience stands between: the same again has an effect then."""
+        return self.other_mode_at is not None and self.other_mode_at >= first.at
 
 
 @dataclass(slots=True)
@@ -107,9 +113,9 @@ class Run:
 def runs_of(batches: Iterable[SeenBatch], window: timedelta = WINDOW) -> list[Run]:
     """Return the runs of a session from its batches in the order of the log, oldest first.
 
-    A sequence that comes again begins a new run, unless it comes within the window with the same content
-    (`repeated`), or with another while the run lacks a sequence (`contradictory`). A batch is `late` where it
-    comes after the window from the newest one before.
+    A sequence that comes again begins a new run, unless it comes within the window with the same content and nothing
+    of another mode of the audience came between (`repeated`), or with another content while the run lacks a sequence
+    (`contradictory`). A batch is `late` where it comes after the window from the newest one before.
     """
     runs: list[Run] = []
     for batch in batches:
@@ -130,7 +136,7 @@ def _mark(batch: SeenBatch, run: Run, window: timedelta) -> 'Mark | Literal["new
     if batch.at - first.at > window:
         return "new"
     if not differences(first, batch):
-        return "repeated"
+        return "new" if batch.is_cut_off_from(first) else "repeated"
     return "new" if run.has_all else "contradictory"
 
 
@@ -168,12 +174,13 @@ def judge_arrival(
     """Return what a new batch is beside the newest run of its session; None: one to be accepted.
 
     `is_good` tells of a batch id whether every target is under way with it or had success; a batch that failed
-    somewhere may be sent again.
+    somewhere may be sent again, and one behind which something of another mode of the audience stands is.
     """
     known = [] if run is None else [b for b in run.batches if b.sequence == new.sequence and new.at - b.at <= window]
     same = next((batch for batch in reversed(known) if not differences(batch, new)), None)
     if same is not None:
-        return Retry(same) if same.is_whole and is_good(same.batch_id) else None
+        is_retry = same.is_whole and not new.is_cut_off_from(same) and is_good(same.batch_id)
+        return Retry(same) if is_retry else None
     if known and run is not None and not run.has_all:
         return Contradiction(known[0], differences(known[0], new))
     return None
@@ -198,4 +205,5 @@ def merged(parts: Iterable[SeenBatch]) -> Iterator[SeenBatch]:
             disable_prefix=first.disable_prefix,
             channels=first.channels,
             at=first.at,
+            other_mode_at=first.other_mode_at,
         )

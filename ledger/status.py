@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from shlex import quote
 
-from msgspec import structs
+from msgspec import UNSET, UnsetType, structs
 
 from ledger.final_outcomes import last_words
 from ledger.resources import (
@@ -22,14 +22,20 @@ from ledger.resources import (
     UserCounts,
 )
 from ledger.sessions import Run
-from ledger.view import EndRow, RecordRow
+from ledger.view import EndRow, RecordRow, SessionKey
 from schemas.error_words import VOCABULARY
-from schemas.records import AccountLoss, AccountState, AudienceType
+from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
 from streams.cluster.topic_watch import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""
+
+NO_IDENTIFIER = frozenset(
+    {"no_identifier", "not_an_email", "not_a_phone", "damaged_number", "damaged_text", "hash_of_nothing"}
+    | {"other_hash", "placeholder", "not_a_country", "no_letters", "hashed", "too_long"}
+)
+"""Reasons by which a user has nothing that the platform knows people by, so that nobody can be removed there."""
 
 WAITING = frozenset({"", "Wait.", "Nothing."})
 """Remedies of what is tried again by itself, which do not help once it is given up."""
@@ -67,7 +73,14 @@ def target_status(
         finished_at=_finished(told, len(records)),
         seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
         replays=_replays(records, mine),
+        waits_for=_waits_for(told) if state in ("waiting", "retrying", "blocked") else UNSET,
     )
+
+
+def _waits_for(ends: Iterable[EndRow]) -> str | UnsetType:
+    """Return where the last removal stands that is waited for."""
+    places = [end.waits_for for end in ends if end.status == "retrying" and end.waits_for is not None]
+    return str(max(places)) if places else UNSET
 
 
 def held_up(told: TargetStatus, by: OpenTransaction) -> TargetStatus:
@@ -87,7 +100,7 @@ def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetS
         return "blocked" if is_blocked else "retrying" if statuses["retrying"] else "waiting"
     if statuses["skipped"] == records:
         return "skipped"
-    if not any(end.accepted for end in ends):
+    if all(end.is_in_vain for end in ends):
         return "failed"
     return "partial" if any(end.rejected for end in ends) else "delivered"
 
@@ -114,6 +127,8 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
     by_platform = sum(count for reason, count in _reasons(ends).items() if reason.rpartition(": ")[2] in BY_PLATFORM)
     matched = [end.matched for end in ends if end.matched is not None]
     is_open = sum(end.open for end in ends)
+    removes, superseded = any(record.mode == "remove" for record in records), sum(end.superseded for end in ends)
+    removed = [end.removed for end in ends if end.removed is not None]
     return UserCounts(
         in_log=sum(record.users for record in records),
         sent=accepted + by_platform + is_open,
@@ -121,6 +136,9 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
         rejected=sum(end.rejected for end in ends),
         matched=sum(matched) if matched else None,
         open=is_open,
+        removed=(sum(removed) if removed else None) if removes else UNSET,
+        superseded=superseded if removes or superseded else UNSET,
+        other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends) if removes else UNSET,
     )
 
 
@@ -131,6 +149,11 @@ def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
 def added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     """Return the sums of counts by their names."""
     return sum(map(Counter, counts), Counter[str]())
+
+
+def with_identifier(reasons: Mapping[str, int]) -> int:
+    """Return how many of those who were rejected for these reasons the platform could have known."""
+    return sum(count for reason, count in reasons.items() if reason.rpartition(": ")[2] not in NO_IDENTIFIER)
 
 
 def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorTold | None:
@@ -245,7 +268,15 @@ def batch_status(
         reason=first.reason,
         state="incomplete" if first.verdict == "valid" and parts_in_log < first.parts else state,
         targets=told,
+        mode=first.mode,
+        is_home=_are_home(records),
     )
+
+
+def _are_home(records: Iterable[RecordRow]) -> bool | None:
+    """Tell whether all of these stand in their home partition, None where that is not known of all."""
+    places = {record.is_home for record in records}
+    return False if False in places else None if None in places else True
 
 
 def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
@@ -253,17 +284,18 @@ def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
     return [target for target in targets if target.is_meant_by(record.channels)]
 
 
-def run_status(run: Run, key_name: str, key_type: AudienceType, batches: Mapping[str, BatchStatus]) -> RunStatus:
+def run_status(run: Run, key: SessionKey, batches: Mapping[str, BatchStatus]) -> RunStatus:
     """Return the status of a run from that of its batches, by their ids."""
     told = [batches[batch.batch_id] for batch in run.batches]
     targets = _totals([target for batch in told for target in batch.targets])
     if sum(batch.state == "failed" for batch in told) > 1:
-        targets = [_sent_again_whole(target, told[0].session_id or "", key_name) for target in targets]
+        targets = [_sent_again_whole(target, told[0].session_id or "", key.name) for target in targets]
     is_whole = run.is_whole or run.total_batches is None
     over_all = _state_of_run(state_of_targets(targets), told)
     return RunStatus(
-        name=key_name,
-        type=key_type,
+        name=key.name,
+        type=key.type,
+        mode=key.mode,
         state=over_all if is_whole else "incomplete",
         started_at=run.batches[0].at,
         last_at=run.batches[-1].at,
@@ -329,6 +361,9 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
             rejected=sum(status.users.rejected for status in some),
             matched=sum(matched) if matched else None,
             open=sum(status.users.open for status in some),
+            removed=_removed([status.users.removed for status in some]),
+            superseded=_count(status.users.superseded for status in some),
+            other_identifiers_unknown=_count(status.users.other_identifiers_unknown for status in some),
         ),
         reasons=dict(added_up(status.reasons for status in some)),
         repaired=dict(added_up(status.repaired for status in some)),
@@ -338,4 +373,16 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
         finished_at=max(finished) if len(finished) == len(some) else None,
         seconds_to_go=max(to_go, default=None),
         replays=[replay for status in some for replay in status.replays],
+        waits_for=worst.waits_for,
     )
+
+
+def _count(counts: Iterable[int | UnsetType]) -> int | UnsetType:
+    told = [count for count in counts if isinstance(count, int)]
+    return sum(told) if told else UNSET
+
+
+def _removed(counts: Sequence[int | UnsetType | None]) -> int | UnsetType | None:
+    """Return how many were removed in all; None where nobody says, UNSET where nobody was to be."""
+    known = _count(count for count in counts if count is not None)
+    return None if known is UNSET and None in counts else known

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
+from msgspec import structs
 
 from ledger.sessions import SeenBatch, merged
-from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Origin
+from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 Told = TypeVar("Told")
 Place = TypeVar("Place")
@@ -23,10 +24,15 @@ log = structlog.get_logger()
 DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What says that the file is broken; all else, such as a full disk, says nothing of what it holds."""
 
-VERSION = "2"
+CUT_OFF = 522
+"""SQLITE_IOERR_SHORT_READ, which Python names from 3.12 on: of all errors of input it alone is the file's own."""
+
+VERSION = "3"
 """Of the tables below; another one in the file makes the view be built anew."""
 
 _ID_OF = "id of "
+_READABLE = "readable"
+"""What the schemas are known by that were read when the file was written last."""
 
 MOST_RECORDS = 2_000
 """Newest records of a session that are looked at; a client that always names the same session has ever more."""
@@ -40,37 +46,51 @@ CREATE TABLE positions (topic TEXT, partition INTEGER, next INTEGER NOT NULL, PR
 CREATE TABLE records (
     partition INTEGER, offset INTEGER, batch_id TEXT, part INTEGER, parts INTEGER, session_id TEXT, sequence INTEGER,
     total_batches INTEGER, total_users INTEGER, name TEXT, type TEXT, disable_prefix INTEGER, channels TEXT,
-    users INTEGER, content_hash BLOB, source TEXT, at INTEGER, verdict TEXT, reason TEXT,
-    receipt_partition INTEGER, receipt_offset INTEGER, PRIMARY KEY (partition, offset)
+    users INTEGER, content_hash BLOB, source TEXT, at INTEGER, verdict TEXT, reason TEXT, mode TEXT, is_home INTEGER,
+    audience TEXT, receipt_partition INTEGER, receipt_offset INTEGER, PRIMARY KEY (partition, offset)
 ) WITHOUT ROWID;
 CREATE INDEX records_by_batch ON records (batch_id);
-CREATE INDEX records_by_session ON records (session_id, name, type, at) WHERE session_id IS NOT NULL;
+CREATE INDEX records_by_session ON records (session_id, name, type, mode, at) WHERE session_id IS NOT NULL;
+CREATE INDEX records_by_audience ON records (audience, mode, at) WHERE verdict = 'valid';
 CREATE INDEX records_by_time ON records (at);
 CREATE INDEX records_by_receipt ON records (receipt_partition, receipt_offset);
 CREATE TABLE sessions (
-    name TEXT, type TEXT, session_id TEXT, first INTEGER, last INTEGER, PRIMARY KEY (session_id, name, type)
+    name TEXT, type TEXT, mode TEXT, session_id TEXT, first INTEGER, last INTEGER,
+    PRIMARY KEY (session_id, name, type, mode)
 ) WITHOUT ROWID;
 CREATE INDEX sessions_by_time ON sessions (last);
 CREATE TABLE ends (
     partition INTEGER, offset INTEGER, target TEXT, delivery TEXT, rank INTEGER, finished INTEGER, status TEXT,
     received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, open INTEGER, error_code TEXT,
     platform_code TEXT, request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT,
-    rejected_users TEXT, repaired TEXT, dropped TEXT, completion_partition INTEGER, completion_offset INTEGER,
+    rejected_users TEXT, repaired TEXT, dropped TEXT, mode TEXT, removed INTEGER, superseded INTEGER,
+    other_identifiers_unknown INTEGER, waits_for INTEGER, completion_partition INTEGER, completion_offset INTEGER,
     PRIMARY KEY (partition, offset, target, delivery)
 ) WITHOUT ROWID;
 CREATE INDEX ends_by_time ON ends (target, finished);
 CREATE INDEX ends_by_completion ON ends (completion_partition, completion_offset);
+CREATE TABLE unread (topic TEXT, partition INTEGER, offset INTEGER, PRIMARY KEY (topic, partition, offset))
+    WITHOUT ROWID;
 """
 
 _RECORD_COLUMNS = (
     "partition, offset, batch_id, part, parts, session_id, sequence, total_batches, total_users, name, type,"
-    " disable_prefix, channels, users, content_hash, source, at, verdict, reason, receipt_partition, receipt_offset"
+    " disable_prefix, channels, users, content_hash, source, at, verdict, reason, mode, is_home, audience,"
+    " receipt_partition, receipt_offset"
 )
 _END_COLUMNS = (
     "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, open,"
     " error_code, platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, repaired,"
-    " dropped, completion_partition, completion_offset"
+    " dropped, mode, removed, superseded, other_identifiers_unknown, waits_for, completion_partition,"
+    " completion_offset"
 )
+
+_OTHER_MODE_AT = (
+    "(SELECT o.at FROM records o WHERE o.audience = r.audience AND o.verdict = 'valid'"
+    " AND o.mode = CASE r.mode WHEN 'add' THEN 'remove' ELSE 'add' END AND o.at <= r.at"
+    " AND (o.at, o.partition, o.offset) < (r.at, r.partition, r.offset) ORDER BY o.at DESC LIMIT 1)"
+)
+"""When the last record of another mode of a record's audience before it was appended."""
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
 """A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
@@ -98,6 +118,11 @@ class RecordRow:
     at: datetime
     verdict: str
     reason: str | None
+    mode: Mode
+    is_home: bool | None
+    """Whether it stands in its audience's home partition, None where that is not known."""
+    other_mode_at: datetime | None
+    """When the last record of another mode of its audience before it was appended; only of a session's records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +147,29 @@ class EndRow:
     reasons: Mapping[str, int]
     repaired: Mapping[str, int]
     dropped: Mapping[str, int]
+    mode: Mode
+    removed: int | None
+    superseded: int
+    other_identifiers_unknown: int
+    waits_for: Origin | None
+    """The removal that it waits for while it is retried."""
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether it came to no effect for anybody. A removal of who is not in has one: they are out."""
+        if self.superseded:
+            return False
+        return not self.accepted and (self.mode == "add" or self.rejected >= self.received)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SessionKey:
-    """A session is known by its id together with the audience that it fills."""
+    """A session is known by its id together with the audience that it fills, or takes people out of."""
 
     session_id: str
     name: str
     type: AudienceType
+    mode: Mode = "add"
 
 
 class View:
@@ -144,6 +183,7 @@ class View:
         self._identity = identity
         self._topic_ids: Mapping[str, str] = {}
         self._topic = topic
+        self._readable = ""
         self._has_ids = False
         self._writing = threading.Lock()
         self._local = threading.local()
@@ -176,7 +216,7 @@ class View:
             found = dict(self._connection().execute("SELECT name, value FROM meta").fetchall())
             is_whole = self._connection().execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
         except sqlite3.Error as error:
-            if _code(error) not in DAMAGED:
+            if not _is_damage(error):
                 raise
             found, is_whole = {}, False
         wanted = {"version": VERSION, "identity": self._identity, **self._topic_ids}
@@ -249,7 +289,7 @@ class View:
     def forget_all(self) -> None:
         """Begin anew, as the topics did."""
         with self._transaction() as connection:
-            for table in ("positions", "records", "sessions", "ends"):
+            for table in ("positions", "records", "sessions", "ends", "unread"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
 
     def positions(self, topic: str) -> dict[int, int]:
@@ -258,16 +298,27 @@ class View:
         return dict(rows.fetchall())
 
     def fold_receipts(
-        self, receipts: Iterable[tuple[BatchReceipt, Origin | None]], read: Mapping[int, int], topic: str
+        self,
+        receipts: Iterable[tuple[BatchReceipt, Origin | None]],
+        read: Mapping[int, int],
+        topic: str,
+        unread: Iterable[Origin] = (),
     ) -> None:
-        """Fold receipts in, each with where it stands itself, None if it is our own word before the ledger's."""
-        self._fold(_put_record, receipts, read, topic)
+        """Fold receipts in, each with where it stands itself, None if it is our own word before the ledger's.
+
+        `unread` are the places of those among them that nobody here can read; see `read_again`.
+        """
+        self._fold(_put_record, receipts, read, topic, unread)
 
     def fold_completions(
-        self, completions: Iterable[tuple[BatchCompletion, Origin]], read: Mapping[int, int], topic: str
+        self,
+        completions: Iterable[tuple[BatchCompletion, Origin]],
+        read: Mapping[int, int],
+        topic: str,
+        unread: Iterable[Origin] = (),
     ) -> None:
         """Fold completions in, each with where it stands; in any order the outcome is the same."""
-        self._fold(_put_end, completions, read, topic)
+        self._fold(_put_end, completions, read, topic, unread)
 
     def _fold(
         self,
@@ -275,19 +326,49 @@ class View:
         told: Iterable[tuple[Told, Place]],
         read: Mapping[int, int],
         topic: str,
+        unread: Iterable[Origin],
     ) -> None:
         """Put in what was read of a topic up to some offsets, and those, in one transaction."""
         with self._transaction() as connection:
             self._put_ids(connection)
             for one, place in told:
                 put(connection, one, place)
+            places = [(topic, place.partition, place.offset) for place in unread]
+            connection.executemany("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", places)
             _put_positions(connection, topic, read)
 
+    def unread(self) -> int:
+        """Return how many receipts and completions nobody here could read."""
+        return int(self._connection().execute("SELECT count(*) FROM unread").fetchone()[0])
+
+    def read_again(self, readable: str) -> None:
+        """Go back to the first record that nobody here could read, where another set of schemas is read now.
+
+        What comes after it is read again, too, which changes nothing: folding is the same in any order.
+        """
+        self._readable = readable
+        query = "SELECT value FROM meta WHERE name = ?"
+        known = self._connection().execute(query, (_READABLE,)).fetchone()
+        if known in (None, (readable,)) or not self.unread():
+            return
+        with self._transaction() as connection:
+            firsts = "SELECT min(offset), topic, partition FROM unread GROUP BY topic, partition"
+            back = "UPDATE positions SET next = min(next, ?) WHERE topic = ? AND partition = ?"
+            connection.executemany(back, connection.execute(firsts).fetchall())
+            connection.execute("DELETE FROM unread")
+
     def _put_ids(self, connection: sqlite3.Connection) -> None:
-        """Note of which topics the rows are; a file of an earlier version does not say so yet."""
+        """Note of which topics the rows are, and what could be read; a file of an earlier version does not say so."""
         if not self._has_ids:
             connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", self._topic_ids.items())
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_READABLE, self._readable))
             self._has_ids = True
+
+    def drop_unread(self, topic: str, firsts: Mapping[int, int]) -> None:
+        """Forget of what could not be read that which left a topic: all before these offsets by partition."""
+        gone = [(topic, partition, low) for partition, low in firsts.items()]
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM unread WHERE topic = ? AND partition = ? AND offset < ?", gone)
 
     def drop_before(self, receipts: Mapping[int, int], completions: Mapping[int, int]) -> int:
         """Drop what left the topics: all before these offsets by partition. Return how many records that were."""
@@ -302,26 +383,50 @@ class View:
             if dropped:
                 connection.execute(
                     "DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.session_id ="
-                    " sessions.session_id AND r.name = sessions.name AND r.type = sessions.type)"
+                    " sessions.session_id AND r.name = sessions.name AND r.type = sessions.type"
+                    " AND r.mode = sessions.mode)"
                 )
         return dropped
 
     def records_of(self, batch_id: str) -> list[RecordRow]:
         """Return the records of a batch in the order of the log."""
-        return self._records("batch_id = ? ORDER BY at, partition, offset", (batch_id,))
+        return self._records("r.batch_id = ? ORDER BY r.at, r.partition, r.offset", (batch_id,))
 
     def invalid_records(self, most: int) -> list[RecordRow]:
         """Return the newest records that are not valid, so many at most."""
-        return self._records("verdict != 'valid' ORDER BY at DESC LIMIT ?", (most,))
+        return self._records("r.verdict != 'valid' ORDER BY r.at DESC LIMIT ?", (most,))
 
     def session_records(self, key: SessionKey, most: int = MOST_RECORDS) -> list[RecordRow]:
         """Return the valid records of a session in the order of the log, so many of the newest at most."""
-        where = "session_id = ? AND name = ? AND type = ? AND verdict = 'valid'"
-        newest = f"{where} ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
-        return self._records(newest, (key.session_id, key.name, key.type, most))[::-1]
+        where = "r.session_id = ? AND r.name = ? AND r.type = ? AND r.mode = ? AND r.verdict = 'valid'"
+        newest = f"{where} ORDER BY r.at DESC, r.partition DESC, r.offset DESC LIMIT ?"
+        values = (key.session_id, key.name, key.type, key.mode, most)
+        return self._records(newest, values, _OTHER_MODE_AT)[::-1]
 
-    def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
-        query = f"SELECT {_RECORD_COLUMNS} FROM records WHERE {where}"  # noqa: S608 -- our own names
+    def has_other_mode_since(self, key: SessionKey, origin: Origin, *, has_no_prefix: bool) -> bool:
+        """Tell whether something of another mode of an audience came after the record of it that stands there.
+
+        Where that record is not known, whether there is any.
+        """
+        query = "SELECT at FROM records WHERE partition = ? AND offset = ?"
+        first = self._connection().execute(query, (origin.partition, origin.offset)).fetchone()
+        last = self.other_mode_at(key, has_no_prefix=has_no_prefix)
+        return last is not None and (first is None or last >= _time(first[0]))
+
+    def other_mode_at(self, key: SessionKey, *, has_no_prefix: bool) -> datetime | None:
+        """Return when the last record of another mode of a session's audience was appended; None without any."""
+        query = "SELECT max(at) FROM records WHERE audience = ? AND mode = ? AND verdict = 'valid'"
+        values = (_audience(key.name, has_no_prefix), "remove" if key.mode == "add" else "add")
+        found = self._connection().execute(query, values).fetchone()[0]
+        return None if found is None else _time(found)
+
+    def known_between(self, partition: int, after: int, end: int) -> int:
+        """Return how many records are known of those behind an offset of a partition of the log and before an end."""
+        query = "SELECT count(*) FROM records WHERE partition = ? AND offset > ? AND offset < ?"
+        return int(self._connection().execute(query, (partition, after, end)).fetchone()[0])
+
+    def _records(self, where: str, values: Sequence[object], other_mode_at: str = "NULL") -> list[RecordRow]:
+        query = f"SELECT {_RECORD_COLUMNS}, {other_mode_at} FROM records r WHERE {where}"  # noqa: S608 -- our own names
         return [self._record(row) for row in self._connection().execute(query, values)]
 
     def _record(self, row: Sequence[Any]) -> RecordRow:
@@ -344,6 +449,9 @@ class View:
             at=_time(row[16]),
             verdict=row[17],
             reason=row[18],
+            mode=row[19],
+            is_home=None if row[20] is None else bool(row[20]),
+            other_mode_at=None if row[24] is None else _time(row[24]),
         )
 
     def ends_of(self, origins: Iterable[Origin]) -> list[EndRow]:
@@ -379,12 +487,12 @@ class View:
 
     def keys_of(self, session_id: str) -> list[SessionKey]:
         """Return the sessions that bear an id, newest first."""
-        query = "SELECT session_id, name, type FROM sessions WHERE session_id = ? ORDER BY last DESC"
+        query = "SELECT session_id, name, type, mode FROM sessions WHERE session_id = ? ORDER BY last DESC"
         return [SessionKey(*row) for row in self._connection().execute(query, (session_id,))]
 
     def newest_sessions(
         self,
-        before: tuple[int, str, str, str] | None,
+        before: tuple[int, str, str, str, str] | None,
         name: str | None,
         kind: str | None,
         since: datetime | None,
@@ -397,10 +505,10 @@ class View:
                 where.append(condition)
                 values.append(value)
         if before is not None:
-            where.append("(last, session_id, name, type) < (?, ?, ?, ?)")
+            where.append("(last, session_id, name, type, mode) < (?, ?, ?, ?, ?)")
             values += before
-        order = "ORDER BY last DESC, session_id DESC, name DESC, type DESC LIMIT ?"
-        query = f"SELECT last, session_id, name, type FROM sessions WHERE {' AND '.join(where)} {order}"  # noqa: S608 -- our own names
+        order = "ORDER BY last DESC, session_id DESC, name DESC, type DESC, mode DESC LIMIT ?"
+        query = f"SELECT last, session_id, name, type, mode FROM sessions WHERE {' AND '.join(where)} {order}"  # noqa: S608 -- our own names
         return [(row[0], SessionKey(*row[1:])) for row in self._connection().execute(query, (*values, most))]
 
 
@@ -425,6 +533,9 @@ def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Or
         _millis(receipt.timestamp),
         receipt.verdict,
         receipt.reason,
+        receipt.mode,
+        receipt.is_home,
+        None if receipt.name is None else _audience(receipt.name, bool(receipt.disable_prefix)),
         place.partition if place else None,
         place.offset if place else None,
     )
@@ -434,9 +545,9 @@ def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Or
     if receipt.session_id is not None and receipt.verdict == "valid":
         at = _millis(receipt.timestamp)
         connection.execute(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " first = min(first, excluded.first), last = max(last, excluded.last)",
-            (receipt.name, receipt.type, receipt.session_id, at, at),
+            (receipt.name, receipt.type, receipt.mode, receipt.session_id, at, at),
         )
 
 
@@ -465,6 +576,11 @@ def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origi
         json.dumps([(user.index, user.field, user.reason) for user in told.rejected_users]),
         json.dumps(told.repaired),
         json.dumps(told.dropped),
+        told.mode,
+        told.counts.removed,
+        told.counts.superseded,
+        told.counts.other_identifiers_unknown,
+        told.waits_for,
         place.partition,
         place.offset,
     )
@@ -478,6 +594,11 @@ def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origi
         f" ON CONFLICT DO UPDATE SET {updates} WHERE {wins}",
         values,
     )
+
+
+def _audience(name: str, has_no_prefix: bool) -> str:
+    """Return what platforms call an audience, as far as all of them agree: several uploaded names may be one."""
+    return name if has_no_prefix else f"blotout_{name.replace(' ', '_')}"
 
 
 def _put_positions(connection: sqlite3.Connection, topic: str, read: Mapping[int, int]) -> None:
@@ -505,6 +626,11 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         reasons=json.loads(row[18]),
         repaired=json.loads(row[20]),
         dropped=json.loads(row[21]),
+        mode=row[22],
+        removed=row[23],
+        superseded=row[24],
+        other_identifiers_unknown=row[25],
+        waits_for=None if row[26] is None else structs.replace(origin, offset=row[26]),
     )
 
 
@@ -527,13 +653,14 @@ def _seen(record: RecordRow) -> SeenBatch:
         disable_prefix=record.disable_prefix,
         channels=record.channels,
         at=record.at,
+        other_mode_at=record.other_mode_at,
     )
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the primary code of an error, None where the file's code has not given one."""
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether an error says that the file is broken; the file's own code has not given some a number."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+    return code is not None and (code == CUT_OFF or code & 0xFF in DAMAGED)
 
 
 def _millis(at: datetime) -> int:

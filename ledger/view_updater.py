@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import errno
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,8 @@ class Following:
     watch: TopicWatch | None = None
     """What is known of the topics that are followed, None before and while none are."""
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
+    unread: int = 0
+    """Receipts and completions that can't be read here, as when another node is of a newer version."""
     _failure: str | None = None
     """Why the view could not be used; kept until it is up to date again."""
     _is_open: bool = False
@@ -176,6 +178,8 @@ class Following:
         ids = await self._answered(self._topic_ids)
         async with watched_topics(self.kafka, self.names.batches, ids) as self.watch:
             await asyncio.to_thread(self.view.open, ids)
+            await asyncio.to_thread(self.view.read_again, self.framing.reads("BatchReceipt", "BatchCompletion"))
+            self.unread = await asyncio.to_thread(self.view.unread)
             if self._failure is not None:
                 await asyncio.to_thread(self.view.check_writable)
             stack, tails = await self._answered(self._tails)
@@ -246,20 +250,31 @@ class Following:
 
     def fold_receipts(self, records: Sequence[Record]) -> set[str | None]:
         """Fold receipts; return the batches that they are of. Raises RegistryUnavailableError."""
-        found = list(self._decoded(decode_batch_receipt, records))
-        self.view.fold_receipts(found, _read(records), self.names.receipts)
+        found, unread = self._decoded(decode_batch_receipt, records)
+        self.view.fold_receipts(found, _read(records), self.names.receipts, unread)
+        self._note_unread(unread)
         return {receipt.batch_id and receipt.batch_id.lower() for receipt, _ in found}
 
     def fold_completions(self, records: Sequence[Record]) -> set[str | None]:
         """Fold completions; return the batches that they are of. Raises RegistryUnavailableError."""
-        found = list(self._decoded(decode_batch_completion, records))
-        self.view.fold_completions(found, _read(records), self.names.completions)
+        found, unread = self._decoded(decode_batch_completion, records)
+        self.view.fold_completions(found, _read(records), self.names.completions, unread)
+        self._note_unread(unread)
         return {completion.batch_id and completion.batch_id.lower() for completion, _ in found}
+
+    def _note_unread(self, unread: Sequence[Origin]) -> None:
+        if unread:
+            self.unread = self.view.unread()
 
     def _decoded(
         self, decode: Callable[[bytes, Framing], Told], records: Iterable[Record]
-    ) -> Iterator[tuple[Told, Origin]]:
-        """Yield what counts: receipts and completions of the log as it is, not of one that had its name before."""
+    ) -> tuple[list[tuple[Told, Origin]], list[Origin]]:
+        """Return what counts, and where that stands which can't be read: it is passed over, and read again later.
+
+        Receipts and completions count that are of the log as it is, not of one that had its name before.
+        """
+        counting: list[tuple[Told, Origin]] = []
+        unread: list[Origin] = []
         for record in records:
             if record.error == END:
                 continue
@@ -268,9 +283,11 @@ class Following:
             except UndecodableError as error:
                 told = "A record is undecodable and left out of the view."
                 log.warning(told, origin=str(record.origin), reason=str(error))
+                unread.append(record.origin)
                 continue
             if is_of_log(found.log_id, self.log_id):
-                yield found, record.origin
+                counting.append((found, record.origin))
+        return counting, unread
 
     async def prune(self) -> None:
         """Drop what has left the topics, again and again."""
@@ -282,9 +299,16 @@ class Following:
         receipts = await self._first_offsets(self.names.receipts)
         completions = await self._first_offsets(self.names.completions)
         dropped = await asyncio.to_thread(self.view.drop_before, receipts, completions)
+        await asyncio.to_thread(self._drop_unread, receipts, completions)
         self._note_if_back()
         if dropped:
             log.info("What left the topics is dropped from the view.", records=dropped)
+
+    def _drop_unread(self, receipts: Mapping[int, int], completions: Mapping[int, int]) -> None:
+        if self.unread:
+            self.view.drop_unread(self.names.receipts, receipts)
+            self.view.drop_unread(self.names.completions, completions)
+            self.unread = self.view.unread()
 
     async def _first_offsets(self, topic: str) -> dict[int, int]:
         """Return where each partition begins; what came before need not be waited for, if it was to be read."""

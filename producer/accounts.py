@@ -43,7 +43,11 @@ class Accounts:
             self._told(target, lag, None if active is None else group in active)
             for target, group, lag in zip(self.targets, groups, behind, strict=True)
         ]
-        page = AccountPage(accounts=told, open_transactions=[_told_of(one) for one in self.following.open_transactions])
+        page = AccountPage(
+            accounts=told,
+            open_transactions=[_told_of(one) for one in self.following.open_transactions],
+            unread=self.following.unread,
+        )
         body = msgspec.json.encode(page)
         return web.Response(body=body, content_type="application/json")
 

@@ -24,7 +24,7 @@ from schemas.avro.blocks import UserBlock
 from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
 from schemas.error_words import VOCABULARY
-from schemas.records import AudienceBatch, AudienceType, AudienceUser, Origin, Purchase
+from schemas.records import AudienceBatch, AudienceType, AudienceUser, Mode, Origin, Purchase
 from schemas.target import parse_target
 from schemas.validity import invalidity, trimmed
 from streams.client.errors import (
@@ -39,6 +39,8 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.tail import end_offsets
 from streams.tables.account_registrations import registered
+from streams.tables.log_creation import Homes, home_of
+from streams.tables.removals import knowing_readers, unready
 from streams.write.writer import Writer
 
 User = AudienceUser | Mapping[str, object]
@@ -46,6 +48,9 @@ User = AudienceUser | Mapping[str, object]
 
 Whole = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 Channel = Annotated[str, Meta(max_length=MAX_CHANNEL)]
+
+ASK_AGAIN = 60.0
+"""Seconds for which additions go without asking where their home partition is, after that could not be read."""
 
 _FIELD = re.compile(r"`\$\.(\w+)")
 _WHOLE = "a whole number from 0 to 2^53"
@@ -59,6 +64,7 @@ _EXPECTED = {
     "name": f"1 to {MAX_NAME} characters",
     "type": "custom or primary",
     "disablePrefix": "true or false",
+    "mode": "add or remove",
     "channels": f"a list of targets such as facebook or tiktok/eu, {MAX_CHANNELS} at most; leave it out for all",
 }
 
@@ -85,7 +91,7 @@ class RefusedByKafkaError(PublishError):
 
 
 class NothingWrittenError(PublishError):
-    """Kafka or the schema registry is away or busy: nothing was written, publish the same again later."""
+    """Kafka, the registry or a reader of the log is not ready: nothing was written, publish the same again later."""
 
 
 class NotConfirmedError(PublishError):
@@ -142,6 +148,7 @@ class AudiencePublisher:
         self._registry = registry
         self._headers = {"audience-source": source.encode()}
         self._timeout = timeout
+        self._homeless_until = 0.0
 
     async def __aenter__(self) -> "AudiencePublisher":
         """Return when the log is found. Raises NothingWrittenError where it is not."""
@@ -151,6 +158,7 @@ class AudiencePublisher:
                 await end_offsets(self._kafka, self._topic)
                 self._writer = await stack.enter_async_context(Writer(self._kafka, message_timeout=self._timeout))
                 await self._first_contact()
+                self._homes = Homes(self._kafka, self._writer, self._names, self._framing, lambda: datetime.now(UTC))
             except KafkaUnreachableError as error:
                 raise NothingWrittenError(self._not_found(error)) from error
             self._opened = stack.pop_all()
@@ -204,6 +212,7 @@ class AudiencePublisher:
         *,
         name: str,
         type: AudienceType = "custom",  # noqa: A002 -- the name of the field
+        mode: Mode = "add",
         disable_prefix: bool = False,
         channels: Sequence[str] | None = None,
         session_id: float | str | None = None,
@@ -215,14 +224,16 @@ class AudiencePublisher:
     ) -> Published:
         """Write a batch in as many records as it takes; return once all in-sync replicas have all of them.
 
-        Bytes as users are a JSON array. Without a `batch_id` it gets a new one; publishing the same again is
-        harmless, as an audience is a set. Raises InvalidBatchError, NothingWrittenError, NotConfirmedError,
-        RefusedByKafkaError.
+        With `mode` `remove` its users are taken out of the audience, once all accounts that it is for and the ledger
+        know removals. Bytes as users are a JSON array. Without a `batch_id` it gets a new one; publishing the same
+        again is harmless, as an audience is a set, unless something of another mode came between. Raises
+        InvalidBatchError, NothingWrittenError, NotConfirmedError, RefusedByKafkaError.
         """
         batch = _checked(
             batchId=str(uuid.uuid4()) if batch_id is None else batch_id,
             name=name,
             type=type,
+            mode=mode,
             disablePrefix=disable_prefix,
             channels=channels,
             sessionId=_session_text(session_id),
@@ -235,13 +246,41 @@ class AudiencePublisher:
         batch = msgspec.structs.replace(batch, accepted_at=datetime.now(UTC))
         if fault := invalidity(batch, given.count):
             raise InvalidBatchError(fault)
-        origins = await self._write(batch, given.blocks)
+        origins = await self._write(batch, given.blocks, await self._home(batch))
         return Published(batch_id=batch.batch_id, origins=origins, ignored=total(given.unknown), unknown=given.unknown)
 
-    async def _write(self, batch: AudienceBatch, blocks: Sequence[UserBlock]) -> tuple[Origin, ...]:
+    async def _home(self, batch: AudienceBatch) -> int | None:
+        """Return where a batch is to stand; None for an addition where that can't be known, as without that right.
+
+        Raises NothingWrittenError for a removal that somebody would not understand.
+        """
+        if batch.mode == "remove":
+            await self._check_removals(batch)
+        elif time.monotonic() < self._homeless_until:
+            return None
+        try:
+            return home_of(await self._homes.creation(), batch.key)
+        except (StreamError, RegistryUnavailableError) as error:
+            if batch.mode == "add":
+                self._homeless_until = time.monotonic() + ASK_AGAIN
+                return None
+            raise NothingWrittenError(f"{self._names.accounts} does not tell the home partition. {error}") from error
+
+    async def _check_removals(self, batch: AudienceBatch) -> None:
+        """Raises NothingWrittenError unless the accounts that a removal is for, and the ledger, know removals."""
+        self._homes.forget()
+        try:
+            known = await registered(self._kafka, self._names.accounts, self._framing)
+            readers = await knowing_readers(self._kafka, self._names.accounts, self._framing)
+        except (StreamError, RegistryUnavailableError) as error:
+            raise NothingWrittenError(f"Who knows removals can't be read on {self._names.accounts}. {error}") from error
+        if why := unready([target for target in known if target.is_meant_by(batch.channels)], readers):
+            raise NothingWrittenError(f"mode: {why}; nothing was written.")
+
+    async def _write(self, batch: AudienceBatch, blocks: Sequence[UserBlock], home: int | None) -> tuple[Origin, ...]:
         try:
             parts = await encode(batch, blocks, self._framing)
-            return tuple(await write(self._writer, self._topic, parts, self._headers))
+            return tuple(await write(self._writer, self._topic, parts, self._headers, home))
         except (KafkaUnreachableError, QueueFullError) as error:
             raise NothingWrittenError(str(error)) from error
         except RegistryUnavailableError as error:
@@ -249,6 +288,7 @@ class AudiencePublisher:
         except RecordRefusedError as error:
             raise RefusedByKafkaError(error, batch.batch_id) from error
         except NotAcknowledgedError as error:
+            self._homes.forget()  # the log may have been made anew, with other partitions
             raise NotConfirmedError(batch.batch_id) from error
 
 

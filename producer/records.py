@@ -24,13 +24,19 @@ async def encode(batch: AudienceBatch, blocks: Sequence[UserBlock], framing: Fra
     return await asyncio.to_thread(split, hashed_batch, blocks, framing)  # may ask the registry
 
 
-async def write(writer: Writer, topic: str, parts: Sequence[Part], headers: Mapping[str, bytes]) -> list[Origin]:
+async def write(
+    writer: Writer, topic: str, parts: Sequence[Part], headers: Mapping[str, bytes], partition: int | None
+) -> list[Origin]:
     """Write all records of a batch; return where each part stands, once all in-sync replicas have all of them.
 
+    They go to their home partition, `None` where it is not known: then to that of the key among those there are now.
     1. Keep room in the queue for all records. 2. Send them. Raises KafkaUnreachableError, QueueFullError, after
     which nothing is written, and NotAcknowledgedError, after which some records may be.
     """
     with writer.reserve(sum(len(part.value) for part in parts)) as room:
         every = {**CONTENT_TYPE, **headers}
-        sends = [writer.send(topic, part.batch.key, part.value, every, reservation=room) for part in parts]
+        sends = [
+            writer.send(topic, part.batch.key, part.value, every, reservation=room, partition=partition)
+            for part in parts
+        ]
         return await asyncio.gather(*sends)

@@ -30,15 +30,18 @@ from producer.upload.answering import Answerer
 from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator
 from producer.upload.handler import Uploads
+from producer.upload.removal_readiness import RemovalReadiness
 from producer.upload.results import Outcomes
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import groups_with_members
+from streams.cluster.log_ends import true_end
 from streams.cluster.topics import TopicNames
 from streams.tables.account_registrations import register
 from streams.tables.account_states import followed_states
+from streams.tables.log_creation import Homes
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
@@ -93,15 +96,20 @@ async def serving(
     names: TopicNames,
     framing: Framing,
     view: Path,
+    *,
+    can_hash: bool = True,
 ) -> AsyncIterator[Server]:
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
-    1. Open the writer. 2. Register the accounts. 3. Begin to follow the view. 4. Listen. On leaving,
-    in reverse: no new requests, finish those under way, flush. Raises StreamError, OSError.
+    1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
+    follow the view. 4. Listen. On leaving, in reverse: no new requests, finish those under way, flush. `can_hash` says
+    whether there are keys to remember who was removed. Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
+        homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
+        await homes.creation()
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
         following = await stack.enter_async_context(followed_view(view, kafka, names, framing))
         states.listen(lambda _: following.changes.tell_all())
@@ -117,10 +125,19 @@ async def serving(
             settings=settings,
             budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
             decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),
-            checker=Checker(targets=targets, max_users=settings.max_users, following=following),
+            checker=Checker(
+                targets=targets,
+                max_users=settings.max_users,
+                following=following,
+                removals=RemovalReadiness(targets=targets, readers=states.removals.readers, can_hash=can_hash),
+            ),
             framing=framing,
-            deduplicator=Deduplicator(following=following, queries=queries),
-            batch_writer=BatchWriter(writer=writer, topic=names.batches, following=following),
+            deduplicator=Deduplicator(
+                following=following,
+                queries=queries,
+                log_end=lambda partition: true_end(kafka, names.batches, partition),
+            ),
+            batch_writer=BatchWriter(writer=writer, topic=names.batches, following=following, homes=homes),
             answerer=Answerer(
                 settings=settings,
                 targets=targets,

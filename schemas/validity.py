@@ -15,6 +15,7 @@ from schemas.bounds import (
     MAX_USERS,
     MAX_WHOLE,
 )
+from schemas.home_partition import home_partition
 from schemas.records import AudienceBatch, Progress, RetryPointer, Span
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -48,6 +49,16 @@ def _faults(batch: AudienceBatch, users: int) -> list[tuple[bool, str]]:
             f"channels: expected at most {MAX_CHANNELS} of at most {MAX_CHANNEL} characters",
         ),
     ]
+
+
+def misplaced(batch: AudienceBatch, partition: int, partitions: int) -> str | None:
+    """Return what makes a batch invalid where it stands, of so many partitions that the log was created with.
+
+    The offsets of its home partition are the order of an audience, so a removal counts there alone; None if it does.
+    """
+    if batch.mode == "add" or home_partition(batch.key, partitions) == partition:
+        return None
+    return "partition: wrong partition for a removal"
 
 
 def pointer_fault(pointer: RetryPointer) -> str | None:

@@ -42,6 +42,8 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics
 from streams.read.consumer_thread import Record
 from streams.read.tail import read_to_end
+from streams.tables.removals import know_removals
+from streams.write.writer import Writer
 
 ROOT = Path(__file__).parent.parent
 ADA = AudienceUser(email="ada@example.com")
@@ -329,6 +331,23 @@ async def test_the_command_publishes_a_file_and_says_where_it_stands(
         decoded = decode_audience_batch(stored.value)
         assert (decoded.session_id, decoded.sequence, decoded.total_batches, decoded.total_users) == ("7", 0, 1, 4)
         assert decoded.pull_date == date(2026, 2, 28)
+
+
+async def test_the_command_removes_once_all_know_removals_and_says_who_does_not_until_then(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        users, where = json.dumps(make_users(2)).encode(), at(kafka, topic_prefix)
+        code, _, errors = await command(tmp_path, where, "-", "--mode", "remove", given=users)
+        assert (code, "facebook and the ledger do not know removals yet" in errors) == (1, True)
+        assert await read_to_end(kafka, found.names.batches) == []
+        async with Writer(kafka) as writer:
+            for reader in ("facebook", "ledger"):
+                await know_removals(kafka, writer, found.names.accounts, reader, Framing(), lambda: datetime.now(UTC))
+        code, _, errors = await command(tmp_path, where, "-", "--mode", "remove", given=users)
+        assert (code, errors) == (0, "")
+        (record,) = await read_to_end(kafka, found.names.batches)
+        assert decode_audience_batch(record.value).mode == "remove"
 
 
 async def test_the_command_reads_standard_input(kafka: KafkaSettings, log_topic: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -146,3 +147,21 @@ def test_clients_that_always_send_the_same_session_and_sequence_are_let_in() -> 
 
 def test_without_a_content_hash_nothing_is_the_same() -> None:
     assert differences(batch(1, content_hash=None), batch(1, content_hash=None)) == ["users"]
+
+
+def test_what_comes_again_behind_another_mode_is_no_retry_and_begins_a_run_of_its_own() -> None:
+    one: dict[str, Any] = {"total_batches": 1, "total_users": 10}
+    first, again = batch(1, **one), batch(1, 1, **one)
+    cut_off = batch(1, 1, other_mode_at=START + 0.5 * MINUTE, **one)
+    assert arrival(again, first) == Retry(first)
+    assert arrival(cut_off, first) is None
+    assert [run.marks for run in runs_of([first, again])] == [{"1@1": "repeated"}]
+    assert [(run.is_whole, run.marks) for run in runs_of([first, cut_off])] == [(True, {})] * 2
+
+
+def test_another_mode_before_both_changes_nothing_and_at_the_same_moment_may_be_between() -> None:
+    first = batch(1, 1)
+    assert arrival(batch(1, 2, other_mode_at=START), first) == Retry(first)
+    assert arrival(batch(1, 2, other_mode_at=first.at), first) is None
+    incomplete = arrival(batch(1, 2, other_mode_at=START + 1.5 * MINUTE), first)
+    assert incomplete is None, "no contradiction, as it is the same"

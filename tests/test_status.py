@@ -22,6 +22,7 @@ from world import World, make_batch, make_users, sandbox_running, world
 
 from cli.printing.tables import print_rows
 from cli.status.printing import (
+    REMOVAL_COLUMNS,
     SESSION_COLUMNS,
     TARGET_COLUMNS,
     Block,
@@ -415,3 +416,51 @@ async def test_while_a_server_builds_its_view_the_command_says_how_far_it_is(
                 await until_ready(found, f"http://{server.address}")
                 code, output, _ = await audience(tmp_path, "status", "7", **at)
                 assert (code, output.splitlines()[0]) == (0, "Session 7: VIP (custom)")
+
+
+def test_a_removal_tells_who_was_removed_what_it_waits_for_and_whom_a_later_record_decides_about() -> None:
+    counts = UserCounts(
+        in_log=9, sent=9, accepted=9, rejected=0, matched=None, removed=4, superseded=2, other_identifiers_unknown=1
+    )
+    silent = msgspec.structs.replace(counts, removed=None, superseded=0, other_identifiers_unknown=0)
+    target = TargetStatus(
+        provider="facebook",
+        account=None,
+        state="delivered",
+        users=counts,
+        reasons={},
+        repaired={},
+        dropped={},
+        attempts=1,
+        error=None,
+        finished_at=NOW,
+        seconds_to_go=None,
+        replays=[],
+    )
+    other = msgspec.structs.replace(
+        target, provider="tiktok", state="retrying", users=silent, waits_for="audience.batches-3@17"
+    )
+    run = RunStatus(
+        name="VIP",
+        type="custom",
+        mode="remove",
+        state="in_progress",
+        started_at=NOW,
+        last_at=NOW,
+        total_batches=1,
+        total_users=9,
+        users=9,
+        missing=[],
+        are_totals_right=True,
+        batches=[],
+        targets=[target, other],
+    )
+    lines = printed(session_told(SessionStatus(session_id="7", runs=[run])))
+    assert lines[0] == "Session 7: removal from VIP (custom)"
+    rows = [columns_of(line) for line in lines]
+    assert list(REMOVAL_COLUMNS) in rows
+    assert ["facebook", "delivered", "9", "9", "9", "4", "0", "-", "1"] in rows
+    assert ["tiktok", "retrying", "9", "9", "9", "-", "0", "-", "1"] in rows
+    assert "facebook: 2 left as they are, as a later record decides about them" in lines
+    assert "tiktok: waits for the removal at audience.batches-3@17" in lines
+    assert any(line.startswith("facebook: of 1 only what the removal names was taken out") for line in lines)

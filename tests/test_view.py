@@ -136,7 +136,7 @@ def test_sessions_come_newest_first_page_by_page_and_by_filter(view: View) -> No
     while page := view.newest_sessions(before, None, None, None, 10):
         seen += [key.session_id for _, key in page]
         last, key = page[-1]
-        before = (last, key.session_id, key.name, key.type)
+        before = (last, key.session_id, key.name, key.type, key.mode)
     assert seen == [str(number) for number in range(24, -1, -1)]
     guests = view.newest_sessions(None, "Guests", "custom", START + timedelta(seconds=20), 100)
     assert [key.session_id for _, key in guests] == ["24", "22", "20"]
@@ -185,3 +185,46 @@ def test_a_view_that_is_not_ours_or_is_broken_begins_anew(tmp_path: Path, harm: 
     kept = opened(path, identity)
     assert kept.positions("audience.receipts") == {1: 2}
     kept.close()
+
+
+def test_modes_are_sessions_of_their_own_and_a_record_knows_of_the_other_mode_before_it(view: View) -> None:
+    removal = SessionKey("7", "VIP", "custom", "remove")
+    for offset, mode in enumerate(("add", "remove", "add")):
+        view.fold_receipts([(receipt(offset, mode=mode, is_home=True), place(offset))], {}, "t")
+    assert set(view.keys_of("7")) == {KEY, removal}
+    assert [record.origin.offset for record in view.session_records(KEY)] == [0, 2]
+    assert [record.other_mode_at for record in view.session_records(KEY)] == [None, START + timedelta(seconds=1)]
+    assert [record.other_mode_at for record in view.session_records(removal)] == [START]
+
+
+def test_names_that_platforms_call_the_same_are_one_audience_and_what_is_invalid_is_of_none(view: View) -> None:
+    names = {1: ("VIP customers", False), 2: ("VIP_customers", False), 3: ("blotout_VIP_customers", True)}
+    for offset, (name, has_no_prefix) in names.items():
+        told = receipt(offset, name=name, disable_prefix=has_no_prefix, mode="remove")
+        view.fold_receipts([(told, place(offset))], {}, "t")
+    broken = receipt(9, name="VIP customers", mode="remove", verdict="invalid", reason="partition: wrong")
+    view.fold_receipts([(broken, place(9))], {}, "t")
+    for name, has_no_prefix in names.values():
+        last = view.other_mode_at(SessionKey("1", name, "custom"), has_no_prefix=has_no_prefix)
+        assert last == START + timedelta(seconds=3)
+    assert view.other_mode_at(SessionKey("1", "VIP customers", "custom"), has_no_prefix=True) is None
+
+
+def test_what_could_not_be_read_is_read_again_once_other_schemas_are_known(tmp_path: Path) -> None:
+    first = opened(tmp_path / "view.sqlite")
+    first.read_again("old")
+    first.fold_completions([(completion(1, "delivered", 1), place(9))], {1: 12, 2: 5}, "c", [place(10), place(11)])
+    first.fold_completions([], {1: 13}, "c")
+    assert (first.unread(), first.positions("c")) == (2, {1: 13, 2: 5})
+    first.close()
+    same = opened(tmp_path / "view.sqlite")
+    same.read_again("old")
+    assert (same.unread(), same.positions("c")) == (2, {1: 13, 2: 5})
+    same.close()
+    newer = opened(tmp_path / "view.sqlite")
+    newer.read_again("new")
+    assert (newer.unread(), newer.positions("c")) == (0, {1: 10, 2: 5})
+    newer.fold_completions([], {1: 13}, "c", [place(11)])
+    newer.drop_unread("c", {1: 12})
+    assert newer.unread() == 0
+    newer.close()

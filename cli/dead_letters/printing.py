@@ -49,7 +49,7 @@ def cells(letter: BatchCompletion) -> list[str]:
         str(letter.origin),
         str(target_of(letter)),
         _reason(letter),
-        letter.counts.received,
+        f"{letter.counts.received}{' to remove' if letter.mode == 'remove' else ''}",
         letter.session_id,
         letter.sequence,
         letter.batch_id,
@@ -83,6 +83,7 @@ def summary(letter: BatchCompletion) -> dict[str, object]:
         "delivery": letter.delivery,
         "provider": letter.provider,
         "account": letter.account,
+        "mode": letter.mode,
         "reason": letter.error_code,
         "platformCode": letter.platform_code,
         "users": letter.counts.received,
@@ -160,6 +161,7 @@ def _facts(letter: BatchCompletion) -> Facts:
     matched = "" if counts.matched is None else f", {counts.matched} known to the platform"
     return {
         "status": letter.status,
+        "mode": letter.mode,
         "reason": _reason(letter),
         "meaning": known and known.meaning,
         "what to do": known and known.remedy,
@@ -183,6 +185,7 @@ def _batch_facts(batch: AudienceBatch) -> Facts:
     return {
         "name": batch.name,
         "type": batch.type,
+        "mode": batch.mode,
         "prefix": "none" if batch.disable_prefix else None,
         "channels": None if batch.channels is None else ", ".join(batch.channels),
         "batch": f"{batch.batch_id}, part {batch.part} of {batch.parts}",

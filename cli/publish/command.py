@@ -3,6 +3,7 @@
 import asyncio
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from cli.arguments import session
 from cli.command import Command
@@ -12,11 +13,18 @@ from cli.users_file import add_audience_arguments, read_users
 from producer.publisher import AudiencePublisher, InvalidBatchError, NothingWrittenError, Published
 from providers.installed import installed
 from schemas.did_you_mean import did_you_mean
+from schemas.records import Mode
 from schemas.target import parse_target
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_audience_arguments(parser)
+    parser.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        default="add",
+        help="remove: take these users out of the audience, wherever they are in it; default: add",
+    )
     parser.add_argument("--channels", metavar="TARGETS", help="targets such as facebook,tiktok/eu; default: all")
     parser.add_argument(
         "--any-channel", action="store_true", help="publish for targets that no account is known of, too"
@@ -48,6 +56,7 @@ async def _published(users: bytes, options: Namespace, config: Config) -> Publis
             users,
             name=options.name,
             type=options.type,
+            mode=options.mode,
             disable_prefix=options.disable_prefix,
             channels=channels,
             session_id=options.session,

@@ -37,13 +37,14 @@ async def print_rejected(options: Namespace, environment: Environment) -> None:
     Raises StatusError, KafkaUnreachableError, NotAllReadError.
     """
     config = load(environment)
-    count, unlisted, page_number = 0, 0, 0
+    count, unlisted, page_number, of_removals = 0, 0, 0, 0
     async with asked_server(config) as server:
         async for page in _pages(server, options.place):
             ids = await edge_tag_ids(page.rejected, config) if options.with_ids else None
             _print(page, ids, options, is_first=page_number == 0)
             count, unlisted, page_number = count + len(page.rejected), page.unlisted, page_number + 1
-    print_lines(_summary(count, unlisted), sys.stderr)
+            of_removals += sum(told.mode == "remove" for told in page.rejected)
+    print_lines(_summary(count, unlisted, of_removals), sys.stderr)
 
 
 async def _pages(server: Server, place: str) -> AsyncIterator[Page]:
@@ -72,8 +73,10 @@ def _id(told: RejectedTold, ids: Ids) -> str:
     return ids.get((told.batch_id, told.index), "")
 
 
-def _summary(count: int, unlisted: int) -> list[str]:
+def _summary(count: int, unlisted: int, of_removals: int) -> list[str]:
     lines = [f"{count} rejections are listed." if count else "Nobody is rejected."]
+    if of_removals:
+        lines.append(f"{of_removals} of them are of removals: these users were not taken out there.")
     if unlisted:
         lines.append(f"{unlisted} more are listed nowhere, as a completion has room for a thousand of each record.")
     return lines

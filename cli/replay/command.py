@@ -76,6 +76,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--session", type=session, metavar="ID", help="those of this upload session")
     which.add_argument("--audience", metavar="NAME", help="those of this audience, by its uploaded name")
     which.add_argument("--type", choices=["custom", "primary"], help="with --audience: only this type")
+    which.add_argument("--mode", choices=["add", "remove"], help="only what adds users, or takes them out")
     which.add_argument("--batch", type=_batch_id, metavar="ID", help="those of this batch")
     which.add_argument("--origin", type=_origin, metavar="RECORD", help="the record that stands there in the log")
     times = "by the broker's clock: how long ago, such as 2h or 30d, or 2026-11-24T15:00Z"

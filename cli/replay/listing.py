@@ -80,6 +80,7 @@ def words_of(choice: Choice) -> Iterator[str]:
         ("session", choice.session_id),
         ("audience", choice.name),
         ("type", choice.type),
+        ("mode", choice.mode),
         ("batch", choice.batch_id),
     )
     times = (("since", moment_text(choice.since)), ("until", moment_text(choice.until)))

@@ -28,6 +28,7 @@ def asked_for(options: argparse.Namespace, targets: Sequence[Target]) -> Asked:
         session_id=options.session,
         name=options.audience,
         type=options.type,
+        mode=options.mode,
         batch_id=options.batch,
         origin=options.origin,
         since=options.since,

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from consumer.replay.replayer import Wish
-from schemas.records import TERMINAL, AudienceType, BatchCompletion, BatchReceipt, Origin, RejectedUser, is_of_log
+from schemas.records import TERMINAL, AudienceType, BatchCompletion, BatchReceipt, Mode, Origin, RejectedUser, is_of_log
 from schemas.target import Target
 
 Only = Literal["all", "failed", "rejected"]
@@ -25,6 +25,8 @@ class Choice(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     session_id: str | None = None
     name: str | None = None
     type: AudienceType | None = None
+    mode: Mode | None = None
+    """Only additions, or only removals."""
     batch_id: str | None = None
     origin: Origin | None = None
     """One record by its place; being named, it is tried even where it was no valid one so far."""
@@ -55,6 +57,7 @@ class Choice(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
             (self.session_id, receipt.session_id),
             (self.name, receipt.name),
             (self.type, receipt.type),
+            (self.mode, receipt.mode),
             (self.batch_id, (receipt.batch_id or "").lower()),
             (self.origin, receipt.origin),
         )
@@ -74,6 +77,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
     batch_id: str
     users: int
     channels: tuple[str, ...] | None
+    mode: Mode = "add"
 
 
 def chosen_of(receipt: BatchReceipt) -> Chosen:
@@ -85,6 +89,7 @@ def chosen_of(receipt: BatchReceipt) -> Chosen:
         batch_id=receipt.batch_id or "",
         users=receipt.users,
         channels=channels,
+        mode=receipt.mode,
     )
 
 
@@ -186,12 +191,15 @@ class Part:
     whole: int = 0
     """Records that go whole, because the list of those who were rejected was cut."""
     gone: list[Chosen] = field(default_factory=list)
+    removals: int = 0
+    """Records that take users out."""
 
     def add(self, record: Chosen, wish: Wish, choice: Choice) -> None:
         """Take in what is sent of one record."""
         self.wishes[record.origin] = wish
         self.batches.add(record.batch_id)
         self.users.append(record.users if wish.only is None else len(wish.only))
+        self.removals += record.mode == "remove"
         self.whole += choice.only == "rejected" and wish.only is None
 
 

@@ -16,6 +16,7 @@ from cli.topics import prepare_topics
 from producer.server import serving
 from producer.settings import Address
 from streams.processes.announcement import announce
+from streams.tables.removals import HASH_KEYS
 
 log = structlog.get_logger()
 
@@ -25,8 +26,11 @@ async def serve(options: Namespace, environment: Environment) -> None:
     del options
     config = load(environment)
     await prepare_topics(config, config.targets)
+    can_hash = bool(environment.values.get(HASH_KEYS))
     with _view_file(environment, config.server.listen) as view:
-        async with serving(config.server, config.kafka, config.targets, config.names, config.framing, view) as server:
+        async with serving(
+            config.server, config.kafka, config.targets, config.names, config.framing, view, can_hash=can_hash
+        ) as server:
             log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
             announce(str(server.address))
             await asyncio.gather(*server.following)

@@ -18,14 +18,19 @@ from ledger.resources import (
     UserCounts,
 )
 from ledger.sessions import Mark
+from schemas.records import Mode
 from schemas.target import Target
 
 SESSION_COLUMNS = ("session", "name", "type", "state", "users", "missing", "accounts")
 ACCOUNT_COLUMNS = ("account", "state", "since", "until", "behind", "consumer", "error", "lost")
 TARGET_COLUMNS = ("account", "state", "in the log", "sent", "accepted", "matched", "rejected", "to go", "attempts")
+REMOVAL_COLUMNS = ("account", "state", "in the log", "sent", "taken", "removed", "rejected", "to go", "attempts")
+"""Of a removal: whose removal the platform took, and who was in before, where it says so."""
 
 MOST_SPANS = 6
 """Spans of missing batches that are named."""
+
+AWAY = "by time: it stands outside its home partition, see publishing"
 
 NOBODY = "none: its channels name no account that is configured here"
 
@@ -53,7 +58,8 @@ def sessions_told(page: SessionPage) -> Iterator[Block]:
 def _session_cells(one: SessionSummary) -> list[str]:
     accounts = ", ".join(f"{target} {state}" for target, state in one.targets.items())
     users = _of(one.users, one.total_users)
-    return [one.session_id, one.name, one.type, one.state, users, spans(one.missing) or "-", accounts or "-"]
+    kind, missing = f"{one.type}{', removal' if one.mode == 'remove' else ''}", spans(one.missing) or "-"
+    return [one.session_id, one.name, kind, one.state, users, missing, accounts or "-"]
 
 
 def _of(count: int, total: int | None) -> str:
@@ -85,6 +91,11 @@ def accounts_told(page: AccountPage) -> Iterator[Block]:
         yield (
             f"A publisher's transaction is open in partition {open_one.partition} since {moment_text(open_one.since)}: "
             f"what stands there from offset {open_one.offset} on waits until it ends."
+        )
+    if page.unread:
+        yield (
+            f"The server can't read {page.unread} receipts or completions, as of a newer version: what they say is "
+            "missing here until it is updated."
         )
 
 
@@ -125,9 +136,9 @@ def session_told(session: SessionStatus) -> Iterator[Block]:
     for number, run in enumerate(session.runs):
         if number:
             yield ""
-        yield f"Session {session.session_id}: {run.name} ({run.type})"
+        yield f"Session {session.session_id}: {_named(run)}"
         yield from listed(_run_facts(run))
-        yield from _targets_told(run.targets)
+        yield from _targets_told(run.targets, run.mode)
 
 
 def _run_facts(run: RunStatus) -> Facts:
@@ -151,9 +162,13 @@ def _marked(run: RunStatus, mark: Mark) -> str:
 
 def batch_told(batch: BatchStatus) -> Iterator[Block]:
     """Yield one batch."""
-    yield f"Batch {batch.batch_id}: {batch.name} ({batch.type})"
+    yield f"Batch {batch.batch_id}: {_named(batch)}"
     yield from listed(_batch_facts(batch))
-    yield from _targets_told(batch.targets)
+    yield from _targets_told(batch.targets, batch.mode)
+
+
+def _named(one: BatchStatus | RunStatus) -> str:
+    return f"{'removal from ' if one.mode == 'remove' else ''}{one.name} ({one.type})"
 
 
 def _batch_facts(batch: BatchStatus) -> Facts:
@@ -166,35 +181,51 @@ def _batch_facts(batch: BatchStatus) -> Facts:
         "session": batch.session_id,
         "sequence": None if batch.sequence is None else _of(batch.sequence, batch.total_batches),
         "users": batch.users,
+        "order": AWAY if batch.is_home is False and batch.verdict == "valid" else None,
         "in the log": None if batch.parts_in_log == batch.parts else f"{batch.parts_in_log} of {batch.parts} parts",
     }
 
 
-def _targets_told(targets: Sequence[TargetStatus]) -> Iterator[Block]:
+def _targets_told(targets: Sequence[TargetStatus], mode: Mode) -> Iterator[Block]:
     """Yield a row for each account and each replay, then what became of users and values, and the last error."""
     if targets:
-        yield Rows(TARGET_COLUMNS, [cells for target in targets for cells in _target_rows(target)])
+        columns = REMOVAL_COLUMNS if mode == "remove" else TARGET_COLUMNS
+        yield Rows(columns, [cells for target in targets for cells in _target_rows(target, mode)])
     for target in targets:
         name = _name(target.provider, target.account)
-        if target.users.open:
-            yield f"{name}: {target.users.open} open: those that the platform refuses are still being looked for"
-        counts = {"rejected": target.reasons, "left out": target.dropped, "repaired": target.repaired}
-        for word, counted in counts.items():
-            if counted:
-                yield f"{name}: {word} {', '.join(f'{what}: {count}' for what, count in counted.items())}"
+        yield from (f"{name}: {word}" for word in _words_of(target))
         yield from _error_lines(name, target.error)
 
 
-def _target_rows(target: TargetStatus) -> Iterator[list[str]]:
+def _words_of(target: TargetStatus) -> Iterator[str]:
+    """Yield what an account waits for, and what became of users and values."""
+    users = target.users
+    if target.waits_for:
+        yield f"waits for the removal at {target.waits_for}"
+    if users.open:
+        yield f"{users.open} open: those that the platform refuses are still being looked for"
+    if users.superseded:
+        yield f"{users.superseded} left as they are, as a later record decides about them"
+    if users.other_identifiers_unknown:
+        count = users.other_identifiers_unknown
+        yield f"of {count} only what the removal names was taken out, as the log knows no more of them"
+    for word, counted in {"rejected": target.reasons, "left out": target.dropped, "repaired": target.repaired}.items():
+        if counted:
+            yield f"{word} {', '.join(f'{what}: {count}' for what, count in counted.items())}"
+
+
+def _target_rows(target: TargetStatus, mode: Mode) -> Iterator[list[str]]:
     name = _name(target.provider, target.account)
     to_go = None if target.seconds_to_go is None else span_text(target.seconds_to_go)
-    yield _cells((name, target.state, *_ladder(target.users), to_go, target.attempts))
+    yield _cells((name, target.state, *_ladder(target.users, mode), to_go, target.attempts))
     for replay in target.replays:
-        yield _cells((f"{name}, replay {replay.replay_id}", replay.state, *_ladder(replay.users), None, None))
+        yield _cells((f"{name}, replay {replay.replay_id}", replay.state, *_ladder(replay.users, mode), None, None))
 
 
-def _ladder(users: UserCounts) -> tuple[int | None, ...]:
-    return users.in_log, users.sent, users.accepted, users.matched, users.rejected
+def _ladder(users: UserCounts, mode: Mode) -> tuple[int | None, ...]:
+    removed = users.removed if isinstance(users.removed, int) else None
+    known = removed if mode == "remove" else users.matched
+    return users.in_log, users.sent, users.accepted, known, users.rejected
 
 
 def span_text(seconds: float) -> str:

@@ -32,6 +32,7 @@ from streams.read.group_reader import GroupReader
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
 from streams.tables.account_registrations import register
+from streams.tables.removals import know_removals
 from streams.write.writer import Writer
 
 MOST_POINTERS = 20_000
@@ -85,6 +86,9 @@ async def _open(
         everyone, ids = await side_by_side(
             register(deployment.kafka, writer, deployment.names, [account.target], now, deployment.framing),
             topic_ids(deployment.kafka, (deployment.names.batches, *_read(account, deployment))),
+        )
+        await know_removals(
+            deployment.kafka, writer, deployment.names.accounts, str(account.target), deployment.framing, now
         )
         registered = everyone[account.target]
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))

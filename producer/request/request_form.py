@@ -13,7 +13,7 @@ from producer.request.client_names import bare, corrected, meant, shown
 from producer.request.unknown_names import Ignored, NameCounter
 from schemas.bounds import MAX_NAME
 from schemas.did_you_mean import did_you_mean
-from schemas.records import AudienceType
+from schemas.records import AudienceType, Mode
 from schemas.target import Target
 from schemas.validity import is_name, trimmed
 
@@ -21,7 +21,7 @@ MOST_CHANNELS = 20
 """Names of targets that are compared with ours, where one is wrong."""
 
 QUERY = ("disablePrefix", "sync", "detail", "channels", "mode")
-_MODES = ("add", "remove")
+_MODES: Sequence[Mode] = ("add", "remove")
 _INSTEAD = dict.fromkeys(("channels", "channel"), "channels, separated by commas")
 _NEAR = (*QUERY, "channel")
 """The singular is a slip of its own; whoever writes it and slips means `channels`."""
@@ -48,8 +48,8 @@ class RequestForm:
     sync: bool
     detail: bool
     channels: list[str] | None
-    removes: bool
-    """Whether users are to leave the audience."""
+    mode: Mode
+    """Whether users are to join the audience or to leave it."""
     ignored: tuple[Ignored, ...]
     """Names of the query and of parts that nobody knows."""
 
@@ -77,7 +77,7 @@ def parse_request(
         sync=_boolean("sync", query, faults),
         detail=_boolean("detail", query, faults),
         channels=_channels(query, targets, faults),
-        removes=_removes(query, faults),
+        mode=_mode(query, faults),
         ignored=_ignored(query, form),
     )
     named = [name for name, value in query.items() if not _is_another_word(name, value)]
@@ -195,13 +195,13 @@ def _boolean(field_name: str, query: MultiMapping[str], faults: _Faults) -> bool
     return bool(value)
 
 
-def _removes(query: MultiMapping[str], faults: _Faults) -> bool:
+def _mode(query: MultiMapping[str], faults: _Faults) -> Mode:
     values = query.getall("mode", [])
     if len(values) > 1:
         faults.add("mode", "send it once")
     if values and values[0] not in _MODES:
         faults.add("mode", "send add or remove")
-    return values[:1] == ["remove"]
+    return "remove" if values[:1] == ["remove"] else "add"
 
 
 def _channels(query: MultiMapping[str], targets: Sequence[Target], faults: _Faults) -> list[str] | None:

@@ -15,11 +15,10 @@ from producer.request.encoded_users import EncodedUsers, encoded_users
 from producer.request.request_form import RequestForm, parse_request, pieces
 from producer.request.unknown_names import Ignored
 from producer.request.users_json import PayloadError
+from producer.upload.removal_readiness import RemovalReadiness
 from schemas.avro.blocks import UserBlock
 from schemas.records import AudienceBatch
 from schemas.target import Target
-
-NO_REMOVALS = "mode: accounts can't take users out yet; nothing was written, and nobody was added or removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,7 @@ class Checker:
     targets: Sequence[Target]
     max_users: int
     following: Following
+    removals: RemovalReadiness
 
     async def check(self, form: Form, query: MultiMapping[str]) -> Checked:
         """Check a form; where that fails, once more with text of no charset read as ISO-8859-1. Raises Refused."""
@@ -63,8 +63,8 @@ class Checker:
         request, faults = parse_request(form, batch, query, self.targets)
         if request is None:
             raise refused(400, *faults)
-        if request.removes:
-            raise refused(503, NO_REMOVALS)
+        if request.mode == "remove":
+            self.removals.check()
         if users.count > self.max_users:
             raise refused(413, f"users: send at most {self.max_users} in a batch")
         ignored = request.ignored + unknown + users.unknown
@@ -115,4 +115,5 @@ def _record(request: RequestForm, batch: BatchForm) -> AudienceBatch:
         channels=request.channels,
         accepted_at=datetime.now(UTC),
         users=[],
+        mode=request.mode,
     )

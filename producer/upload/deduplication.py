@@ -1,7 +1,8 @@
 """Place an upload in its session: it is new, the same that came a moment ago, or in contradiction to it."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,8 +15,13 @@ from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted
 from producer.upload.encoding import Encoded
 from producer.upload.under_way import Stands, Writing
+from schemas.records import Origin
+from streams.client.errors import KafkaUnreachableError
 
 log = structlog.get_logger()
+
+PATIENCE = 1.0
+"""Seconds for which the view is waited for before a batch that came before is written again: that does no harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class Placed:
 def session_of(encoded: Encoded) -> SessionKey:
     """Return which session an upload is of."""
     batch = encoded.batch
-    return SessionKey(batch.session_id or "", batch.name, batch.type)
+    return SessionKey(batch.session_id or "", batch.name, batch.type, batch.mode)
 
 
 def seen(encoded: Encoded) -> SeenBatch:
@@ -57,6 +63,8 @@ class Deduplicator:
 
     following: Following
     queries: Queries
+    log_end: Callable[[int], Awaitable[int]]
+    """Tells the true end of a partition of the log. Raises KafkaUnreachableError."""
 
     async def place(self, encoded: Encoded, batch: SeenBatch, before: Mapping[str, Writing]) -> Placed:
         """Return an upload in its session; `before` is what was being written of that when it came, by id.
@@ -78,14 +86,50 @@ class Deduplicator:
         if verdict is None:
             return None
         batch_id = verdict.batch.batch_id
-        if batch_id in before:
-            return await asyncio.shield(before[batch_id].outcome)
-        return await self._in_view(batch_id)
+        stands = await (asyncio.shield(before[batch_id].outcome) if batch_id in before else self._in_view(batch_id))
+        if stands is None or not await self._is_last_word(key, batch, stands):
+            return None
+        log.info("Upload repeated: nothing is written.", batch_id=batch_id)
+        return stands
+
+    async def _is_last_word(self, key: SessionKey, batch: SeenBatch, stands: Stands) -> bool:
+        """Tell whether surely nothing of another mode of the audience stands behind what stands there.
+
+        What another node has just written may not be in the view yet: so the log is asked where it ends, and the view
+        waited for until it has all up to there, for a moment. Where it does not get there, the same is written again.
+        """
+        try:
+            first = min(stands.origins)
+            if not await self._knows_all(first, await self.log_end(first.partition)):
+                return False
+            is_cut = await self.following.ask(
+                lambda: self.queries.view.has_other_mode_since(key, first, has_no_prefix=batch.disable_prefix)
+            )
+        except (KafkaUnreachableError, ViewAwayError):
+            return False
+        return not is_cut
+
+    async def _knows_all(self, first: Origin, end: int) -> bool:
+        """Return whether the view has each record behind one up to an end, waiting for it a moment."""
+        until = asyncio.get_running_loop().time() + PATIENCE
+        with self.following.changes.watched(None) as changed:
+            while True:
+                changed.clear()
+                known = await self.following.ask(
+                    lambda: self.queries.view.known_between(first.partition, first.offset, end)
+                )
+                if known >= end - first.offset - 1:
+                    return True
+                left = until - asyncio.get_running_loop().time()
+                if left <= 0:
+                    return False
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await changed.wait()
 
     async def _in_view(self, batch_id: str) -> Stands | None:
         try:
             known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
         except ViewAwayError:
             return None
-        log.info("Upload repeated: nothing is written.", batch_id=batch_id)
-        return Stands(batch_id, tuple(record.origin for record in known))
+        return Stands(batch_id, tuple(record.origin for record in known)) if known else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.final_outcomes import last_words
-from ledger.status import StateOf, added_up
+from ledger.status import StateOf, added_up, with_identifier
 from ledger.view import EndRow
 from ledger.view_updater import Following
 from schemas.records import TERMINAL, AccountState, Origin
@@ -49,15 +49,29 @@ class Result:
 
     @property
     def is_unisolated(self) -> bool:
-        """All is over or tried again, and too many users are open."""
-        return self.is_complete and 100 * self.open > TOLERATED * self.received
+        """All is over or tried again, and too many users are open; of a removal anybody who may be in still."""
+        tolerated = 0 if self.removes else TOLERATED * self.received
+        return self.is_complete and 100 * self.open > tolerated
+
+    @property
+    def removes(self) -> bool:
+        """Whether the users are to leave the audience."""
+        return any(part.mode == "remove" for part in self.parts)
+
+    @property
+    def not_removed(self) -> int:
+        """Users of a removal with an identifier of the platform, which it did not take."""
+        return with_identifier(self.reasons) if self.removes else 0
 
     @property
     def is_failure(self) -> bool:
-        """A part failed, the account is parked, too many users are open, or all is over and nobody was accepted."""
+        """A part failed, the account is parked, too many users are open, or all is over and nobody was accepted.
+
+        Of a removal also where the platform did not take a single user that it could have taken.
+        """
         if self.failed is not None or self.blocked is not None or self.is_unisolated:
             return True
-        return self.is_complete and self.accepted == 0
+        return self.is_complete and (self.not_removed > 0 or all(part.is_in_vain for part in self.parts))
 
     @property
     def failed(self) -> EndRow | None:
@@ -91,7 +105,9 @@ class Result:
         if self.open:
             return f"{SEARCHED}: {self.open} of {self.received}, tried again"
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
-        return f"no user was accepted ({listed})"
+        if self.not_removed:
+            return f"{self.not_removed} of {self.received} users were not removed ({listed})"
+        return f"no user was {'removed' if self.removes else 'accepted'} ({listed})"
 
     def as_json(self) -> dict[str, object]:
         """Return the result for `detail=true`."""
@@ -110,6 +126,19 @@ class Result:
             "error": failed.error_code if failed else None,
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,
+            **self._by_mode(),
+        }
+
+    def _by_mode(self) -> dict[str, object]:
+        """Return what is told of removals, and of additions that a later removal decides about."""
+        superseded = sum(part.superseded for part in self.parts)
+        if not self.removes:
+            return {"superseded": superseded} if superseded else {}
+        removed = [part.removed for part in self.parts if part.removed is not None]
+        return {
+            "removed": sum(removed) if removed else None,
+            "superseded": superseded,
+            "otherIdentifiersUnknown": sum(part.other_identifiers_unknown for part in self.parts),
         }
 
 

@@ -25,6 +25,7 @@ from streams.client.errors import (
     QueueFullError,
     RecordRefusedError,
 )
+from streams.tables.log_creation import Homes, home_of
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class BatchWriter:
     writer: Writer
     topic: str
     following: Following
+    homes: Homes
 
     async def write(self, placed: Placed, headers: Mapping[str, bytes]) -> Written:
         """Write all records of an upload that does not stand in the log yet. Raises Refused."""
@@ -74,7 +76,8 @@ class BatchWriter:
         origins = await self._acknowledged(encoded, headers)
         at = datetime.now(UTC)
         told = zip(encoded.parts, origins, strict=True)
-        await self.following.accept([receipt_of(part.batch, part.users, origin, at, SOURCE) for part, origin in told])
+        mine = [receipt_of(part.batch, part.users, origin, at, SOURCE, is_home=True) for part, origin in told]
+        await self.following.accept(mine)
         counts = {"users": encoded.users, "parts": len(encoded.parts), **_facts(encoded.ignored)}
         log.info("Upload accepted.", **_named(encoded.batch), **counts)
         return Stands(encoded.batch.batch_id, tuple(origins))
@@ -82,7 +85,8 @@ class BatchWriter:
     async def _acknowledged(self, encoded: Encoded, headers: Mapping[str, bytes]) -> list[Origin]:
         batch_id = encoded.batch.batch_id
         try:
-            return await records.write(self.writer, self.topic, encoded.parts, headers)
+            home = home_of(await self.homes.creation(self.following.log_id), encoded.batch.key)
+            return await records.write(self.writer, self.topic, encoded.parts, headers, home)
         except KafkaStalledError:
             raise no_room("Kafka acknowledges nothing") from None
         except KafkaUnreachableError:
@@ -102,6 +106,7 @@ def _named(batch: AudienceBatch) -> Mapping[str, object]:
         "batch_id": batch.batch_id,
         "audience": batch.name,
         "type": batch.type,
+        "mode": batch.mode,
         "session": batch.session_id,
         "sequence": batch.sequence,
     }

@@ -1,5 +1,6 @@
 """How an Avro value says which schema wrote it: single-object encoding or Confluent framing."""
 
+import hashlib
 import json
 import struct
 from dataclasses import dataclass
@@ -126,6 +127,12 @@ class Framing:
         except UndecodableError:
             return False
         return True
+
+    def reads(self, *records: str) -> str:
+        """Return what changes with the schemas that values of these records can be read by."""
+        marks = sorted(mark for record in records for mark in _schemas_by_header(record))
+        known = hashlib.sha256(b"".join(marks)).hexdigest()
+        return known if self.registry is None else f"{known} and those of a registry"
 
     def _registered(self, record: str, value: bytes) -> WriterSchema:
         assert self.registry is not None  # noqa: S101 -- only called where there is one

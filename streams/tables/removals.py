@@ -1,8 +1,9 @@
 """What all processes of an account know of its removals: which are open, which jobs are, where people were removed."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
@@ -20,13 +21,18 @@ from schemas.avro.codec import (
 from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError
 from schemas.records import OpenRemoval, PlatformJob, RemovalReader, RemovedAudience
 from schemas.target import Target
+from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record
+from streams.read.tail import read_to_end
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
 
 LEDGER = "ledger"
 """What the ledger is called among the readers of the log."""
+
+HASH_KEYS = "AUDIENCE_HASH_KEYS"
+"""The setting without which nobody can remember who was removed."""
 
 _OPEN, _JOB, _REMOVED, _READER = "removal:", "job:", "removed:", "removals:"
 
@@ -112,6 +118,38 @@ async def write_entry(writer: Writer, topic: str, entry: Entry, framing: Framing
 async def delete_entry(writer: Writer, topic: str, entry: Entry) -> None:
     """Delete an entry, as what it says is over. Raises what `Writer.send` raises."""
     await writer.send(topic, key_of(entry), None)
+
+
+async def know_removals(
+    kafka: KafkaSettings, writer: Writer, topic: str, reader: str, framing: Framing, now: Callable[[], datetime]
+) -> None:
+    """Tell that a reader of the log, an account or LEDGER, knows removals, unless that stands there already.
+
+    To be called by a reader that is about to read. Raises KafkaUnreachableError, ReaderFailedError, what `Writer.send`
+    raises, RegistryUnavailableError.
+    """
+    if reader not in await knowing_readers(kafka, topic, framing):
+        await write_entry(writer, topic, RemovalReader(reader=reader, written_at=now()), framing)
+        log.info("It is noted that removals are known.", reader=reader, action="register")
+
+
+async def knowing_readers(kafka: KafkaSettings, topic: str, framing: Framing) -> frozenset[str]:
+    """Return which readers of the log know removals. Raises KafkaUnreachableError, ReaderFailedError."""
+    tables = RemovalTables(framing)
+    for record in await read_to_end(kafka, topic):
+        if (record.key or b"").startswith(_READER.encode()):
+            await tables.take(record)
+    return tables.readers()
+
+
+def unready(targets: Iterable[Target], readers: Collection[str]) -> str | None:
+    """Return who does not know removals yet, and what to do about it; None where all of these and the ledger do."""
+    names = ["the ledger" if name == LEDGER else name for name in (*map(str, targets), LEDGER) if name not in readers]
+    if not names:
+        return None
+    told = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    verb = "do" if names[1:] else "does"
+    return f"{told} {verb} not know removals yet: start all processes in this version, with {HASH_KEYS} set"
 
 
 def _encoded(entry: Entry, framing: Framing) -> bytes:

@@ -60,6 +60,9 @@ _AUTHORITATIVE = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaEr
 SURELY_SMALL = 16 * 1024
 """Bytes of a record up to which a refusal for size is about the request that it was sent in with others."""
 
+PARTITIONER = -1
+"""Lets the client's partitioner choose."""
+
 _Report = tuple["asyncio.Future[Origin]", str, int, KafkaError | None, Origin | None]
 
 
@@ -198,9 +201,11 @@ class Writer:
         headers: Mapping[str, bytes] | None = None,
         *,
         reservation: Reservation | None = None,
+        partition: int | None = None,
     ) -> Origin:
         """Write one record, None to delete a key; return where it stands once all in-sync replicas have it.
 
+        Its partition is that of the key among those that the topic has now, unless another one is named.
         Its bytes count as queued until Kafka has answered, even where the caller is cancelled; the record may
         be written then. Raises NotAcknowledgedError, after which it may or may not be written; QueueFullError
         KafkaUnreachableError (the writer is closed or failed) and RecordRefusedError, after which it is not.
@@ -214,7 +219,8 @@ class Writer:
             self._report(acknowledged, topic, size, error, message)
 
         try:
-            self._producer.produce(topic, value, key, headers=list((headers or {}).items()), on_delivery=report)
+            place = PARTITIONER if partition is None else partition
+            self._producer.produce(topic, value, key, place, headers=list((headers or {}).items()), on_delivery=report)
         except BufferError as error:
             raise QueueFullError from error
         except KafkaException as error:
