@@ -78,6 +78,7 @@ class Delivery:
             batch_id=batch.batch_id,
             history=history,
             is_wanted=is_wanted,
+            longest_call=self.provider.settings.timeout,
         )
         batch.users.clear()
         async with self.in_flight.held(self._rows(_taken_out(chosen), history.progress)) as made:
