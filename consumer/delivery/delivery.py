@@ -10,6 +10,7 @@ from consumer.delivery.outcome import Outcome
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.delivery.rows_in_flight import RowsInFlight
+from consumer.ordering.standing import Standing
 from consumer.retries.attempts import Attempts, History
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
@@ -48,6 +49,7 @@ class Delivery:
         history: History = FRESH,
         is_wanted: Callable[[], bool] = lambda: True,
         only: Container[int] | None = None,
+        standing: Standing | None = None,
     ) -> Outcome:
         """Deliver a batch, or of its users only those with these indexes in the request.
 
@@ -60,6 +62,7 @@ class Delivery:
         `notice` is awaited when a call is to be tried again. Before each call `is_wanted` is asked whether the record
         is still ours; the outcome of one that is not says so.
         """
+        del standing
         numbered = enumerate(batch.users, start=batch.first_index)
         chosen = deque((index, user) for index, user in numbered if only is None or index in only)
         outcome = Outcome(
@@ -89,6 +92,7 @@ class Delivery:
                 name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
                 await self._send_all(batch, name, made, attempts, outcome)
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
+        outcome.doubtful_until = attempts.doubtful_until
         return outcome
 
     def _rows(self, users: Iterable[tuple[int, AudienceUser]], progress: Progress | None) -> Iterator[Rows]:

@@ -8,6 +8,7 @@ from operator import itemgetter
 import msgspec
 
 from consumer.delivery.platform_outcome import MAX_REJECTED_USERS, MAX_REQUEST_IDS, PlatformOutcome
+from consumer.ordering.standing import NEVER
 from consumer.retries.attempts import PostponedError
 from providers.kit.errors import PlatformError
 from providers.kit.provider import Rejection, Sent
@@ -48,6 +49,8 @@ class Outcome:
     is_given_up: bool = False
     """Whether the record is another process's by now, so that nothing is to be said of it."""
     excused: float = 0.0
+    doubtful_until: float = NEVER
+    """Until when calls that ended without an answer may take effect, by the clock that attempts go by."""
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     unusable: list[tuple[int, Rejection]] = field(default_factory=list)
@@ -90,6 +93,11 @@ class Outcome:
             RejectedUser(index=index, field=rejection.field, reason=rejection.reason)
             for index, rejection in known[:MAX_REJECTED_USERS]
         ]
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the record has ended, and not by a failure."""
+        return self.error is None and self.postponed is None and not self.is_given_up
 
     @property
     def is_begun(self) -> bool:

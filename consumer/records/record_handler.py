@@ -13,6 +13,7 @@ import structlog
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Job, Outcome, smallest
 from consumer.delivery.platform_outcome import PlatformOutcome
+from consumer.ordering.standing import Standing
 from consumer.retries.attempts import History
 from consumer.retries.clock import Time
 from consumer.retries.kafka_retries import keep_trying
@@ -61,7 +62,7 @@ class Handler:
         if record.is_suspect and await self.trial.ends_process(record):
             return told(job.completion("failed", error_code="quarantined"))
         try:
-            opened = await self.decoded(lambda: batch_in(record, self.framing, self._is_meant))
+            opened = await self.decoded(lambda: batch_in(record, self.framing, self.is_meant))
         except UndecodableError as error:
             return told(job.completion("failed", error_code="undecodable"), because=str(error))
         batch = opened.batch
@@ -69,13 +70,20 @@ class Handler:
             job = dataclasses.replace(job, batch=bounded(batch), users=opened.users)
             return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
         job = dataclasses.replace(job, batch=batch, users=opened.users)
-        if not self._is_meant(batch):
+        if not self.is_meant(batch):
             return told(job.completion("skipped"))
         return job, batch
 
-    def _is_meant(self, head: AudienceBatch) -> bool:
+    def is_meant(self, head: AudienceBatch) -> bool:
         """Tell whether a batch is for this account, whose users alone are needed."""
         return self.target.is_meant_by(head.channels)
+
+    def audience_of(self, head: AudienceBatch) -> str | None:
+        """Return what the platform calls a batch's audience, None where our code fails on that, as it will again."""
+        try:
+            return self.delivery.provider.platform_name(head.name, disable_prefix=head.disable_prefix)
+        except Exception:  # a provider may be anybody's
+            return None
 
     async def contained(
         self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]
@@ -102,14 +110,18 @@ class Handler:
         is_held: Callable[[], bool],
         history: History = FRESH,
         only: Collection[int] | None = None,
+        standing: Standing | None = None,
     ) -> Outcome:
-        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported."""
+        """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported.
+
+        `standing` says where it stands in the order of its audience, None where it has no place.
+        """
 
         async def notice(error: PlatformError, outcome: Outcome) -> None:
             await self.report(job.progress(error, outcome))
 
         try:
-            return await self.delivery.deliver(batch, notice, history, is_held, only)
+            return await self.delivery.deliver(batch, notice, history, is_held, only, standing)
         except Exception as error:
             if not is_of_one_record(error):
                 raise

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 
+from consumer.ordering.standing import NEVER
 from consumer.retries.circuit_breaker import CircuitBreaker, Permit
 from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, RetryPolicy
@@ -16,8 +17,6 @@ from providers.kit.last_look import looked_last
 from schemas.records import Progress
 
 log = structlog.get_logger()
-
-NEVER = float("-inf")
 
 LONGEST_CALL = 60.0
 """Seconds that a call may take where nobody says otherwise; an account says so by its `timeout`.

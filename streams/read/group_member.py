@@ -72,7 +72,7 @@ class Member:
         self._suspect_to: dict[int, int] = {}
         """Offsets before which the last holder of a partition, which it left uncleanly, may have read."""
         self.on_assigned: Callable[[Assignment], None] = lambda _: None
-        self.on_given_up: Callable[[Collection[int]], None] = lambda _: None
+        self.on_given_up: Callable[[Collection[Assignment]], None] = lambda _: None
         self.to_mark: deque[Assignment] = deque()
         """Assignments that are not unmarked any more, from the event loop."""
         self._fatal: KafkaError | None = None
@@ -257,7 +257,7 @@ class Member:
         self.commits.forget(numbers)
         self._paused.difference_update(numbers)
         self.membership.forget(numbers)
-        self.on_given_up(numbers)
+        self.on_given_up([self._assignments.pop(number) for number in numbers if number in self._assignments])
         consumer.incremental_unassign(partitions)
 
 

@@ -76,7 +76,7 @@ class GroupReader:
         with_headers: bool = False,
         leaving: Leaving = Leaving(),  # noqa: B008 -- it is frozen
         on_assigned: Callable[[Assignment], None] = lambda _: None,
-        on_given_up: Callable[[Collection[int]], None] = lambda _: None,
+        on_given_up: Callable[[Collection[Assignment]], None] = lambda _: None,
     ) -> None:
         self._in_flight = InFlight(Budget(max_in_flight_bytes, max_in_flight_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
@@ -97,7 +97,7 @@ class GroupReader:
         """Begin to join the group. Raises ReaderFailedError; a broker that is away is waited for."""
         thread = ConsumerThread(self._config, self._member, self._member.is_closing)
         self._member.on_assigned = lambda assignment: thread.call_soon(self._on_assigned, assignment)
-        self._member.on_given_up = lambda partitions: thread.call_soon(self._on_given_up, partitions)
+        self._member.on_given_up = lambda assignments: thread.call_soon(self._on_given_up, assignments)
         self._thread = thread
         await self._thread.start()
         return self
