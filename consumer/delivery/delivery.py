@@ -18,7 +18,7 @@ from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError
 from providers.kit.provider import AnyProvider, Sent
-from providers.kit.rows.row_groups import RowGroup, Rows, group_rows, make_rows
+from providers.kit.rows.row_groups import RowGroup, Rows, group_rows, make_removal_rows, make_rows
 from schemas.records import AudienceBatch, AudienceUser, Progress, Span
 
 FRESH = History()
@@ -84,7 +84,7 @@ class Delivery:
             longest_call=self.provider.settings.timeout,
         )
         batch.users.clear()
-        async with self.in_flight.held(self._rows(_taken_out(chosen), history.progress)) as made:
+        async with self.in_flight.held(self._rows(batch, _taken_out(chosen), history.progress)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)
@@ -95,10 +95,16 @@ class Delivery:
         outcome.doubtful_until = attempts.doubtful_until
         return outcome
 
-    def _rows(self, users: Iterable[tuple[int, AudienceUser]], progress: Progress | None) -> Iterator[Rows]:
+    def _rows(
+        self, batch: AudienceBatch, users: Iterable[tuple[int, AudienceUser]], progress: Progress | None
+    ) -> Iterator[Rows]:
         """Make rows in turns, the last of which has those of users that no earlier try settled."""
         made = Rows()
-        for made in make_rows(self.provider, users, with_attributes=self.with_attributes):
+        if batch.mode == "remove":
+            making = make_removal_rows(self.provider, users)
+        else:
+            making = make_rows(self.provider, users, with_attributes=self.with_attributes)
+        for made in making:
             yield made
         yield _still_open(made, progress)
 
@@ -166,6 +172,9 @@ class _Calling:
         return await self.attempts.run(lambda: self._once(rows))
 
     async def _once(self, rows: RowGroup) -> Sent:
+        if self.batch.mode == "remove":
+            found = await self.delivery.provider.find_audience(self.name)
+            return Sent() if found is None else await self.delivery.provider.remove(found, rows.rows)
         audience_id = await self.delivery.audiences.ask(self.name, self.batch.type)
         self.outcome.audience_id = audience_id
         try:
