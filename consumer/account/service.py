@@ -120,6 +120,7 @@ async def _open(
             kafka=deployment.kafka,
             topic=names.accounts,
             framing=deployment.framing,
+            log=names.batches,
             log_id=deployment.log_id,
             time=deployment.time,
             clock=now,

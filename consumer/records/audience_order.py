@@ -115,6 +115,8 @@ class AudienceOrder:
         fresh = [one for one in found if self._assignments.get(one.partition) is not one]
         if fresh:
             await self.open_removals.caught_up()
+        for one in fresh:
+            await self.open_removals.close_before(one.partition, one.first_offset)
 
     def met(self, record: Record, audience: str, verb: Verb) -> Turn:
         """Take a record in hand that is held; to be called in the order of the log, before anything is waited for."""
@@ -139,8 +141,7 @@ class AudienceOrder:
         self._assignments[partition], self._calls_until[partition] = assignment, until
         self._order.assigned(partition, until)
         for offset, audience in self.open_removals.of(partition).items():
-            if offset >= assignment.first_offset:  # else it has left the log: nobody waits for it
-                self._lane(partition, audience).turns.postponed(offset, "remove", now)
+            self._lane(partition, audience).turns.postponed(offset, "remove", now)
 
     def calls_until(self, record: Record) -> float:
         """Return until when calls may take effect that a process before us made for a record; NEVER for none."""
@@ -169,7 +170,9 @@ class AudienceOrder:
                 self._look_elsewhere(lane)
 
     def _look_elsewhere(self, lane: Lane) -> None:
-        if ended := lane.turns.ends_elsewhere().difference(self.open_removals.of(lane.partition)):
+        if not (waited_for := lane.turns.ends_elsewhere()):
+            return
+        if ended := waited_for.difference(self.open_removals.of(lane.partition)):
             for offset in ended:
                 lane.turns.ended_elsewhere(offset)
             lane.decide()

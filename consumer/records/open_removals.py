@@ -26,6 +26,8 @@ class OpenRemovals:
     kafka: KafkaSettings
     topic: str
     framing: Framing
+    log: str
+    """Topic of the log."""
     log_id: str | None
     time: Time
     clock: Callable[[], datetime]
@@ -70,6 +72,13 @@ class OpenRemovals:
         await self._keep_trying(
             lambda: delete_entry(self.writer, self.topic, entry), "A removal is not acknowledged as ended"
         )
+
+    async def close_before(self, partition: int, offset: int) -> None:
+        """Have it known that the removals have ended that have left the log: nobody can carry them out any more."""
+        for gone in [one for one in self.of(partition) if one < offset]:
+            await self.close(Origin(topic=self.log, partition=partition, offset=gone))
+            if self._known is not None:
+                self._known[partition].pop(gone, None)
 
     def _entry(self, origin: Origin, audience: str) -> OpenRemoval:
         return OpenRemoval(

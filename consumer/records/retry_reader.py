@@ -67,11 +67,6 @@ class RetryReader:
                 added.set()
             following.cancel()
 
-    def is_open_removal(self, origin: Origin, pointer: RetryPointer | None) -> bool:
-        """Tell whether a record is a removal that all take for open."""
-        is_by_pointer = pointer is not None and pointer.mode == "remove"
-        return is_by_pointer or origin.offset in self.open_removals.of(origin.partition)
-
     async def fetched(self, origin: Origin) -> Record | None:
         """Return a record of the log, None where it has left that; however long Kafka takes."""
         what = "A record that is due again can't be fetched"
@@ -154,8 +149,9 @@ class RetryReader:
     def _waits(self, entry: Entry) -> bool:
         """Tell whether a record that is due still waits for the removal that its pointer names."""
         pointer = entry.pointer
-        is_open = pointer.waits_for in self.open_removals.of(pointer.origin.partition)
-        return is_open and not entry.is_put_off and self.pointers.holds(entry.record)
+        if pointer.waits_for is None or entry.is_put_off or not self.pointers.holds(entry.record):
+            return False
+        return pointer.waits_for in self.open_removals.of(pointer.origin.partition)
 
     def _look_later(self, schedule: Schedule, entry: Entry) -> None:
         """Look again soon; a pointer that has waited long is written anew, so that those behind it can be committed."""

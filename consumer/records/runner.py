@@ -76,11 +76,19 @@ class Runner:
 
     async def _end(self, taken: TakenRecord, *, is_over: bool) -> None:
         """Finish a record that is through, or that a pointer stands for."""
-        if is_over and self.retries.is_open_removal(taken.origin, taken.pointer):
+        if is_over and self._is_open_removal(taken):
             await self.retries.open_removals.close(taken.origin)
         taken.finish()
         if taken.turn is not None:
             (taken.turn.ended if is_over else taken.turn.postponed)()
+
+    def _is_open_removal(self, taken: TakenRecord) -> bool:
+        """Tell whether a record is a removal that others may take for open: one that was postponed once."""
+        if taken.pointer is not None:
+            return taken.pointer.mode == "remove"
+        if taken.turn is not None and taken.turn.verb == "add":
+            return False
+        return taken.origin.offset in self.retries.open_removals.of(taken.origin.partition)
 
     async def _completion(self, taken: TakenRecord, behind: int | None) -> BatchCompletion | None:
         """Decode and deliver; return what came of it, which is `retrying` where a pointer is acknowledged.

@@ -109,8 +109,13 @@ class Commits:
         if partition in self.unmarked:
             is_open = is_busy or not is_leaving
         else:
-            is_open, finished = not is_leaving, marked(offset, finished, is_busy=is_busy)
+            is_open = not is_leaving
+            finished = marked(offset, finished, busy_to=self._read_to(partition) if is_busy else None)
         return tagged(left_open(finished) if is_open else finished, self._topic_id)
+
+    def _read_to(self, partition: int) -> int | None:
+        with self._in_flight.window(partition) as window:
+            return window.next_offset if window else None
 
     def on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Note refusals, so that the next commit of a partition says all again if it is still ours."""

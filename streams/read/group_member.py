@@ -15,7 +15,7 @@ from streams.read.consumer_thread import Assignment, Record, to_record
 from streams.read.in_flight import InFlight
 from streams.read.membership import Membership
 from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, take_in, watermarks
-from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_busy, is_left_open, is_marked
+from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, is_marked, left_busy_to
 
 log = structlog.get_logger()
 
@@ -199,11 +199,19 @@ class Member:
         is_open = place is not None and is_left_open(place[1])
         self._suspect_to[partition] = high if is_open else 0
         self._fresh.add(partition)
-        is_clean = place is None or not (is_open or is_left_busy(*place))
+        busy_to = None if place is None else left_busy_to(*place)
         unmarked = None if place is None or is_marked(*place) else (place[0], frozenset(decode_offsets(*place)))
         if unmarked is not None and unmarked[0] <= low and not unmarked[1]:
             unmarked = None  # it left nothing behind
-        self._hold(Assignment(partition=partition, first_offset=low, end=high, is_clean=is_clean, unmarked=unmarked))
+        self._hold(
+            Assignment(
+                partition=partition,
+                first_offset=low,
+                end=high if is_open or busy_to is None else busy_to,
+                is_clean=not is_open and busy_to is None,
+                unmarked=unmarked,
+            )
+        )
         self._in_flight.begin(partition, self._on_log(partition, window, low, high))
 
     def _hold(self, assignment: Assignment) -> None:

@@ -148,9 +148,16 @@ def decode_offsets(start: int, text: str) -> set[int]:
     return {start + 8 * at + place for at, byte in enumerate(bits) for place in range(8) if byte >> place & 1}
 
 
-def marked(start: int, text: str, *, is_busy: bool) -> str:
-    """Return metadata that says, too, that whoever committed it knows removals, and whether its calls may go on."""
-    bits = _bits(start, text) + (_BUSY if is_busy else _KNOWS_REMOVALS)
+def marked(start: int, text: str, *, busy_to: int | None = None) -> str:
+    """Return metadata that says, too, that whoever committed it knows removals.
+
+    Who gives a partition up with calls under way says by `busy_to` how far it has read.
+    """
+    bits = _bits(start, text)
+    if busy_to is None:
+        bits += _KNOWS_REMOVALS
+    else:
+        bits = bits.ljust((min(busy_to - start, MAX_SPAN) + 7) // 8, b"\0") + _BUSY
     return _VERSION + base64.b64encode(_checksum(start, bits) + bits).decode()
 
 
@@ -159,9 +166,13 @@ def is_marked(start: int, text: str) -> bool:
     return _bits(start, text).endswith(_KNOWS_REMOVALS)
 
 
-def is_left_busy(start: int, text: str) -> bool:
-    """Tell whether who gave a partition up in order had calls under way that may take effect later."""
-    return _bits(start, text).endswith(_BUSY)
+def left_busy_to(start: int, text: str) -> int | None:
+    """Return how far who gave a partition up had read, to the next eight, if calls of it may still take effect.
+
+    None where it left with nothing under way.
+    """
+    bits = _bits(start, text)
+    return start + 8 * (len(bits) - len(_BUSY)) if bits.endswith(_BUSY) else None
 
 
 def _bits(start: int, text: str) -> bytes:
