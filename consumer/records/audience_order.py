@@ -63,8 +63,11 @@ class Turn:
 
     def goes_again(self) -> bool:
         """Tell whether, begun now, it is to go once more, as calls of a dead process may come after it."""
-        turns = self.lane.turns
-        return self.verb == "remove" and turns.calls_of_dead_until > self.lane.clock()
+        return self.verb == "remove" and self.seconds_of_dead() > 0
+
+    def seconds_of_dead(self) -> float:
+        """Return for how long calls of a dead process may still take effect."""
+        return max(0.0, self.lane.turns.calls_of_dead_until - self.lane.clock())
 
     def begun(self) -> None:
         """Note that its calls begin, all of them."""

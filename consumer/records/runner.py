@@ -157,7 +157,8 @@ class Runner:
         if users is not None and turn is not None and outcome.is_through:
             await self._rest(turn, taken)
             again = msgspec.structs.replace(batch, users=users)
-            second = await self._sent_once(job, again, taken, standing)
+            anew = dataclasses.replace(standing, is_suspect=True)  # which no receiver takes for the first one
+            second = await self._sent_once(job, again, taken, anew)
             outcome = outcome if second.is_through else second
         if turn is not None and not outcome.is_given_up and outcome.postponed is None:
             await self._rest(turn, taken)
@@ -187,9 +188,14 @@ class Runner:
     async def _point(
         self, job: Job, batch: AudienceBatch, taken: TakenRecord, outcome: Outcome, postponed: Postponement
     ) -> None:
-        """Have a pointer acknowledged; of a removal all hear before that it is open."""
+        """Have a pointer acknowledged; of a removal all hear before that it is open.
+
+        By a pointer it goes once: not before no call of a dead process can come after it.
+        """
         if batch.mode == "remove":
             await self.retries.open_removals.open(taken.origin, self.handler.audience_of(batch) or "")
+            least = taken.turn.seconds_of_dead() if taken.turn is not None else 0.0
+            postponed = dataclasses.replace(postponed, seconds=max(postponed.seconds, least))
         until = self._time_of(max(taken.calls_until, outcome.doubtful_until))
         postponed = dataclasses.replace(postponed, may_take_effect_until=until)
         pointer = next_pointer(job, outcome, postponed, taken.pointer, self.handler.clock())
@@ -211,4 +217,10 @@ def _standing(taken: TakenRecord, record: Record, log_id: str | None) -> Standin
     )
     is_suspect = taken.calls_until > NEVER
     is_late = is_suspect or taken.pointer is not None
-    return Standing(place=place, is_late=is_late, is_suspect=is_suspect, calls_until=taken.calls_until)
+    return Standing(
+        place=place,
+        is_late=is_late,
+        is_suspect=is_suspect,
+        has_turn=taken.turn is not None,
+        calls_until=taken.calls_until,
+    )
