@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -19,6 +20,7 @@ from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import Postponement, history_of, next_pointer
 from consumer.records.retry_reader import RetryReader
 from consumer.records.taken_record import TakenRecord
+from consumer.retries.resting import resting_by
 from providers.kit.errors import platform_error
 from providers.kit.last_look import looked_last
 from schemas.records import AudienceBatch, BatchCompletion
@@ -168,7 +170,7 @@ class Runner:
         history = history_of(taken.pointer, self.handler.clock())
         if taken.turn is not None:
             taken.turn.begun()
-        with looked_last(taken.surely):
+        with looked_last(taken.surely), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(job, batch, taken.is_held, history, None, standing)
         taken.under_way.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:
@@ -176,14 +178,18 @@ class Runner:
         return outcome
 
     async def _rest(self, turn: Turn, taken: TakenRecord) -> None:
-        """Wait for what may take effect before a removal has ended; others have its place meanwhile."""
-        time = self.handler.time
-        if (rest := turn.rest()) is not None and rest.until > time.clock():
-            self.limiter.give_back(taken.size)
-            try:
-                await time.sleep(rest.until - time.clock())
-            finally:
-                await self.limiter.take(taken.size)
+        """Wait for what may take effect before a removal has ended."""
+        left = rest.until - self.handler.time.clock() if (rest := turn.rest()) is not None else 0.0
+        if left > 0:
+            await self._sleep(taken, left)
+
+    async def _sleep(self, taken: TakenRecord, seconds: float) -> None:
+        """Wait while others have a record's place."""
+        self.limiter.give_back(taken.size)
+        try:
+            await self.handler.time.sleep(seconds)
+        finally:
+            await self.limiter.take(taken.size)
 
     async def _point(
         self, job: Job, batch: AudienceBatch, taken: TakenRecord, outcome: Outcome, postponed: Postponement
