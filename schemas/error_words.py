@@ -40,6 +40,9 @@ VOCABULARY: Mapping[str, Meaning] = {
     "restricted": Meaning("retry", "account", "The platform forbids such calls for a time.", "See its messages; wait."),
     "throttled": Meaning("throttle", "account", "Too many calls.", "Wait, or set a slower <NAME>_PACE."),
     "busy": Meaning("retry", "audience", "The audience is being processed.", "Wait."),
+    "removal_pending": Meaning(
+        "retry", "audience", "An earlier removal of the audience is tried again later, and goes first.", "Nothing."
+    ),
     "session_lost": Meaning("retry", "audience", "The upload session is over; the next one is opened.", "Nothing."),
     # A person has to act on the account.
     "token_invalid": Meaning("stop", "account", "The token is missing, wrong or expired.", "Set a new token."),

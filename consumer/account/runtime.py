@@ -100,6 +100,8 @@ class AccountRuntime:
     handler: Handler
     background: "tuple[asyncio.Task[None], ...]"
     """What never ends well."""
+    states: States
+    """What all processes know of accounts and their removals."""
 
 
 @asynccontextmanager
@@ -172,7 +174,7 @@ async def opened_runtime(
             called=serving.called,
             log_id=deployment.log_id,
         )
-        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling))
+        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling), states)
 
 
 def _removals(

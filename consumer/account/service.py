@@ -14,9 +14,14 @@ from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.account.side_by_side import side_by_side
 from consumer.delivery.in_flight_limiter import InFlightLimiter
+from consumer.records.audience_order import AudienceOrder
+from consumer.records.intake import Intake
+from consumer.records.missed_removals import MissedRemovals
+from consumer.records.open_removals import OpenRemovals
 from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
 from consumer.records.retry_reader import RetryReader
 from consumer.records.runner import Runner
+from consumer.records.under_way import UnderWay
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from schemas.avro.framing import Framing
@@ -27,7 +32,8 @@ from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
 from streams.cluster.topics import TopicNames
-from streams.read.group_member import OnLoss
+from streams.read.consumer_thread import Assignment
+from streams.read.group_member import Leaving, OnLoss
 from streams.read.group_reader import GroupReader
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
@@ -94,7 +100,8 @@ async def _open(
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
         deployment = dataclasses.replace(deployment, log_id=watch.log_id)
         losses = RetentionLosses(account.target, writer, deployment, now)
-        reader, pointers = _readers(account, settings, deployment, ids, registered, losses.note)
+        hooks = _Hooks(account.settings.timeout)
+        reader, pointers = _readers(account, settings, deployment, ids, registered, losses.note, hooks)
         known = len(registered.first_offsets)
         partitions = await stack.enter_async_context(
             followed_partitions(deployment.kafka, deployment.names.batches, known)
@@ -109,19 +116,71 @@ async def _open(
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
         limiter = InFlightLimiter(account.settings.slots + SPARE, settings.decoded)
+        handler, names = runtime.handler, deployment.names
+        open_removals = OpenRemovals(
+            target=account.target,
+            states=runtime.states,
+            writer=writer,
+            kafka=deployment.kafka,
+            topic=names.accounts,
+            framing=deployment.framing,
+            log=names.batches,
+            log_id=deployment.log_id,
+            time=deployment.time,
+            clock=now,
+        )
+        order = AudienceOrder(
+            open_removals=open_removals, clock=deployment.time.clock, longest_call=account.settings.timeout
+        )
+        hooks.order = order
         retries = RetryReader(
-            handler=runtime.handler,
+            handler=handler,
             pointers=pointers,
-            writer=RetryPointerWriter(
-                handler=runtime.handler, topic=deployment.names.retry(account.target.group_id(deployment.names.prefix))
-            ),
+            writer=RetryPointerWriter(handler=handler, topic=names.retry(account.target.group_id(names.prefix))),
             fetcher=RecordFetcher(deployment.kafka, sure=SURE),
-            log_topic=deployment.names.batches,
+            log_topic=names.batches,
             limiter=limiter,
+            under_way=hooks.pointers,
+            open_removals=open_removals,
             trial=await stack.enter_async_context(trial_of_pointers(deployment.framing)),
         )
-        runner = Runner(handler=runtime.handler, reader=reader, retries=retries, limiter=limiter)
+        runner = Runner(
+            handler=handler,
+            reader=reader,
+            intake=Intake(handler=handler, reader=reader, order=order, under_way=hooks.records),
+            retries=retries,
+            missed=MissedRemovals(
+                handler=handler,
+                reader=reader,
+                open_removals=open_removals,
+                writer=retries.writer,
+                kafka=deployment.kafka,
+                topic=names.batches,
+                first_offset=lambda partition: registered.first_offset(partition, deployment.log_id),
+                assigned=hooks.assigned,
+            ),
+            limiter=limiter,
+        )
         yield _Parts(runner, (*runtime.background, telling, partitions.following, watch.watching))
+
+
+class _Hooks:
+    """What the readers, which come first, are told and tell of the order of audiences."""
+
+    def __init__(self, longest_call: float) -> None:
+        self.records = UnderWay(longest_call=longest_call)
+        self.pointers = UnderWay(longest_call=longest_call)
+        self.assigned: asyncio.Queue[Assignment] = asyncio.Queue()
+        self.order: AudienceOrder | None = None
+
+    def given_up(self, assignments: Collection[Assignment]) -> None:
+        """Tell the order, once there is one, which partitions are held no longer."""
+        if self.order is not None:
+            self.order.given_up(assignments)
+
+    def leaving(self, under_way: UnderWay) -> Leaving:
+        """Return what a reader asks before it leaves a partition."""
+        return Leaving(is_quiet=under_way.is_quiet, longest_call=under_way.longest_call)
 
 
 def _read(account: Account, deployment: Deployment) -> Collection[str]:
@@ -137,6 +196,7 @@ def _readers(
     ids: Mapping[str, str],
     registered: AccountRegistration,
     on_loss: OnLoss,
+    hooks: "_Hooks",
 ) -> tuple[GroupReader, GroupReader]:
     """Return the readers of the log and of the pointers to later attempts."""
     kafka, names = deployment.kafka, deployment.names
@@ -149,6 +209,9 @@ def _readers(
         max_in_flight_bytes=settings.in_flight,
         on_loss=on_loss,
         topic_id=deployment.log_id,
+        leaving=hooks.leaving(hooks.records),
+        on_assigned=hooks.assigned.put_nowait,
+        on_given_up=hooks.given_up,
     )
     retry = names.retry(group)
     pointers = GroupReader(
@@ -159,6 +222,7 @@ def _readers(
         max_in_flight_records=MOST_POINTERS,
         topic_id=ids.get(retry),
         with_headers=True,
+        leaving=hooks.leaving(hooks.pointers),
     )
     return log_reader, pointers
 

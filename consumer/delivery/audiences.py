@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -54,7 +55,9 @@ class Audiences:
         key = platform_name, audience_type
         asked = self._asked.get(key)
         if asked is None:
-            task = asyncio.create_task(self.id_of(platform_name, audience_type))
+            task = asyncio.create_task(
+                self.id_of(platform_name, audience_type), context=Context()
+            )  # it is nobody's own
             task.add_done_callback(lambda done: self._answered(key, done))
             asked = self._asked[key] = _Asked(task, self.time.clock())
         await asyncio.wait({asked.task}, timeout=max(0.0, asked.since + PATIENCE - self.time.clock()))

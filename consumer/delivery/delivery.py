@@ -123,6 +123,7 @@ class Delivery:
             batch_id=batch.batch_id,
             history=history,
             is_wanted=is_wanted,
+            longest_call=self.provider.settings.timeout,
         )
         name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
         order = None
@@ -147,8 +148,8 @@ class Delivery:
             else:
                 await self._send(record, users)
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
-        outcome.doubtful_until = getattr(attempts, "doubtful_until", NEVER)
-        outcome.is_sent = outcome.is_sent and getattr(attempts, "has_called", True)
+        outcome.doubtful_until = attempts.doubtful_until
+        outcome.is_sent = outcome.is_sent and attempts.has_called
         if record.order is not None and self._is_to_be_settled(record.order.standing, outcome):
             await record.order.settle(outcome.doubtful_until, self._do_again)
         return outcome

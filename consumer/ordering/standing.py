@@ -20,5 +20,10 @@ class Standing:
     is_late: bool = False
     is_suspect: bool = False
     """Whether another process may have sent it, and died: calls of it, and of what it owed, may have come last."""
+    has_turn: bool = False
+    """Whether removals after it wait for it, and are sent again when no call of a dead process can come any more.
+
+    Where no removal of its audience is known once it was sent, nobody needs to wait until `calls_until`.
+    """
     calls_until: float = NEVER
     """Until when calls of its earlier tries may take effect, by the caller's clock."""

@@ -63,7 +63,7 @@ class Handler:
         if record.is_suspect and await self.trial.ends_process(record):
             return told(job.completion("failed", error_code="quarantined"))
         try:
-            opened = await self.decoded(lambda: batch_in(record, self.framing, self._is_meant))
+            opened = await self.decoded(lambda: batch_in(record, self.framing, self.is_meant))
         except UndecodableError as error:
             return told(job.completion("failed", error_code="undecodable"), because=str(error))
         batch = opened.batch
@@ -71,13 +71,20 @@ class Handler:
             job = dataclasses.replace(job, batch=bounded(batch), users=opened.users)
             return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
         job = dataclasses.replace(job, batch=batch, users=opened.users)
-        if not self._is_meant(batch):
+        if not self.is_meant(batch):
             return told(job.completion("skipped"))
         return job, batch
 
-    def _is_meant(self, head: AudienceBatch) -> bool:
+    def is_meant(self, head: AudienceBatch) -> bool:
         """Tell whether a batch is for this account, whose users alone are needed."""
         return self.target.is_meant_by(head.channels)
+
+    def audience_of(self, head: AudienceBatch) -> str | None:
+        """Return what the platform calls a batch's audience, None where our code fails on that, as it will again."""
+        try:
+            return self.delivery.provider.platform_name(head.name, disable_prefix=head.disable_prefix)
+        except Exception:  # a provider may be anybody's
+            return None
 
     async def contained(
         self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]

@@ -9,7 +9,8 @@ import msgspec
 
 from consumer.delivery.outcome import Job, Outcome
 from consumer.records.record_handler import Handler
-from consumer.retries.attempts import History, PostponedError
+from consumer.retries.attempts import History
+from providers.kit.errors import PlatformError
 from schemas.avro.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.avro.framing import Framing
 from schemas.records import RetryPointer
@@ -50,8 +51,19 @@ def _smallest(pointer: RetryPointer) -> RetryPointer:
     return msgspec.structs.replace(pointer, first_platform_code=None, progress=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponement:
+    """Why and until when a record is postponed; `waits_for` is the offset of an earlier removal that goes first."""
+
+    error: PlatformError
+    seconds: float = 0.0
+    may_take_effect_until: datetime | None = None
+    """Until when calls of its may take effect that ended without an answer."""
+    waits_for: int | None = None
+
+
 def next_pointer(
-    job: Job, outcome: Outcome, postponed: PostponedError, before: RetryPointer | None, now: datetime
+    job: Job, outcome: Outcome, postponed: Postponement, before: RetryPointer | None, now: datetime
 ) -> RetryPointer:
     """Return the pointer to the next attempt after one that was postponed; `before` is the one that led to this."""
     error = postponed.error
@@ -64,7 +76,22 @@ def next_pointer(
         first_platform_code=before.first_platform_code if before else error.platform_code,
         waited=(before.waited if before else 0) + int(outcome.excused * 1000),
         progress=outcome.progress(),
+        mode=job.batch.mode if job.batch else "add",
+        may_take_effect_until=_later(before.may_take_effect_until if before else None, postponed.may_take_effect_until),
+        waits_for=postponed.waits_for,
     )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((time for time in (one, other) if time is not None), default=None)
+
+
+def waited_on(pointer: RetryPointer, now: datetime) -> RetryPointer:
+    """Return a pointer after it was due and waited for an earlier removal: that is no age of its record."""
+    if pointer.waits_for is None or now <= pointer.not_before:
+        return pointer
+    more = int((now - pointer.not_before).total_seconds() * 1000)
+    return msgspec.structs.replace(pointer, waited=pointer.waited + more, not_before=now)
 
 
 def history_of(pointer: RetryPointer | None, now: datetime) -> History:

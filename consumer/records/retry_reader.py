@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import structlog
 
 from consumer.delivery.in_flight_limiter import InFlightLimiter
+from consumer.ordering.standing import NEVER
+from consumer.records.open_removals import OpenRemovals
 from consumer.records.record_handler import Handler, told
-from consumer.records.retry_pointers import RetryPointerWriter, log_named
+from consumer.records.retry_pointers import RetryPointerWriter, log_named, waited_on
 from consumer.records.retry_schedule import Entry, Schedule
 from consumer.records.taken_record import TakenRecord
+from consumer.records.under_way import UnderWay
 from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.codec import decode_retry_pointer
 from schemas.avro.framing import UndecodableError
-from schemas.records import Origin, is_of_log, parse_origin
+from schemas.records import Origin, RetryPointer, is_of_log, parse_origin
 from schemas.validity import pointer_fault
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -30,6 +35,9 @@ FETCHED = 1_000_000
 MOST_AHEAD = 600.0
 """Seconds for which a pointer is kept in memory; one that is due later is written to the end of its topic again."""
 
+LOOK_AGAIN = 1.0
+"""Seconds between looks at whether the removal has ended that a record waits for."""
+
 Handle = Callable[[TakenRecord], Coroutine[Any, Any, None]]
 
 
@@ -43,6 +51,8 @@ class RetryReader:
     fetcher: RecordFetcher
     log_topic: str
     limiter: InFlightLimiter
+    under_way: UnderWay
+    open_removals: OpenRemovals
     trial: Trial
     """Tries pointers that may end our process."""
 
@@ -78,9 +88,28 @@ class RetryReader:
         if not is_of_log(pointer.log_id, self.handler.log_id):
             self._forget(record, pointer.origin)
             return
-        due_in = max(0.0, (pointer.not_before - self.handler.clock()).total_seconds())
-        seen_to = self.handler.time.clock() + min(due_in, MOST_AHEAD)
-        schedule.add(seen_to, record, pointer, is_put_off=due_in > MOST_AHEAD)
+        due_in, now = max(0.0, self._seconds_to(pointer.not_before)), self.handler.time.clock()
+        seen_to = now + min(due_in, MOST_AHEAD)
+        schedule.add(
+            seen_to,
+            record,
+            pointer,
+            is_put_off=due_in > MOST_AHEAD,
+            since=now,
+            calls_until=self._calls_until(record, pointer),
+        )
+
+    def _seconds_to(self, time: datetime) -> float:
+        return (time - self.handler.clock()).total_seconds()
+
+    def _calls_until(self, record: Record, pointer: RetryPointer) -> float:
+        """Return until when calls of earlier tries may take effect, by our clock; NEVER where none can be."""
+        now, assignment, until = self.handler.time.clock(), record.assignment, NEVER
+        if pointer.may_take_effect_until is not None:
+            until = now + self._seconds_to(pointer.may_take_effect_until)
+        if assignment is not None and not assignment.is_clean and record.origin.offset < assignment.end:
+            until = max(until, now + self.under_way.longest_call)
+        return until
 
     def _forget(self, record: Record, origin: Origin) -> None:
         """Leave out a pointer into a log that was made anew since: another record may stand there now."""
@@ -98,6 +127,7 @@ class RetryReader:
         elif self.pointers.holds(record):
             completion = self.handler.job(origin).completion("failed", error_code=code)
             await self.handler.report(told(completion, because=f"its pointer {record.origin}: {because}"))
+            await self.open_removals.close(origin)  # it may be one: nobody can tell any more
         self.pointers.finish(record)
 
     async def _follow(self, schedule: Schedule, added: asyncio.Event, tasks: asyncio.TaskGroup, handle: Handle) -> None:
@@ -110,9 +140,30 @@ class RetryReader:
                 await added.wait()
                 continue
             entry = schedule.take()
-            if self.pointers.holds(entry.record):
+            if self._waits(entry):
+                self._look_later(schedule, entry)
+            elif self.pointers.holds(entry.record):
                 await self.limiter.take(FETCHED)
                 tasks.create_task(self._put_off(entry) if entry.is_put_off else handle(self._taken(entry)))
+
+    def _waits(self, entry: Entry) -> bool:
+        """Tell whether a record that is due still waits for the removal that its pointer names."""
+        pointer = entry.pointer
+        if pointer.waits_for is None or entry.is_put_off or not self.pointers.holds(entry.record):
+            return False
+        return pointer.waits_for in self.open_removals.of(pointer.origin.partition)
+
+    def _look_later(self, schedule: Schedule, entry: Entry) -> None:
+        """Look again soon; a pointer that has waited long is written anew, so that those behind it can be committed."""
+        now = self.handler.time.clock()
+        schedule.add(
+            now + LOOK_AGAIN,
+            entry.record,
+            entry.pointer,
+            is_put_off=now - entry.since > MOST_AHEAD,
+            since=entry.since,
+            calls_until=entry.calls_until,
+        )
 
     async def _sleep(self, seconds: float, added: asyncio.Event) -> bool:
         """Sleep; False where a pointer was added meanwhile, which may be due sooner."""
@@ -127,15 +178,24 @@ class RetryReader:
             adding.cancel()
 
     def _taken(self, entry: Entry) -> TakenRecord:
-        pointer = entry.pointer
         return TakenRecord(
-            origin=pointer.origin, size=FETCHED, reader=self.pointers, read=entry.record, pointer=pointer
+            origin=entry.pointer.origin,
+            size=FETCHED,
+            reader=self.pointers,
+            read=entry.record,
+            under_way=self.under_way,
+            pointer=waited_on(entry.pointer, self.handler.clock()),
+            calls_until=entry.calls_until,
         )
 
     async def _put_off(self, entry: Entry) -> None:
-        """Write a pointer that is due much later to the end of its topic again. Its place is taken."""
+        """Write a pointer that is due much later, or still waits, to the end of its topic again. Its place is taken."""
+        pointer = waited_on(entry.pointer, self.handler.clock())
+        if (left := entry.calls_until - self.handler.time.clock()) > 0:
+            until = self.handler.clock() + timedelta(seconds=left)
+            pointer = msgspec.structs.replace(pointer, may_take_effect_until=until)
         try:
-            await self.writer.write(entry.pointer)
+            await self.writer.write(pointer)
         finally:
             self.limiter.give_back(FETCHED)
         self.pointers.finish(entry.record)

@@ -3,6 +3,7 @@
 import heapq
 from dataclasses import dataclass, field
 
+from consumer.ordering.standing import NEVER
 from schemas.records import RetryPointer
 from streams.read.consumer_thread import Record
 
@@ -17,6 +18,10 @@ class Entry:
     pointer: RetryPointer = field(compare=False)
     is_put_off: bool = field(compare=False)
     """Whether it is not due by then, but only to be written to the end of its topic again."""
+    since: float = field(default=0.0, compare=False)
+    """When it was read."""
+    calls_until: float = field(default=NEVER, compare=False)
+    """Until when calls of earlier tries may take effect."""
 
 
 @dataclass(slots=True)
@@ -26,10 +31,20 @@ class Schedule:
     _heap: list[Entry] = field(default_factory=list)
     _added: int = 0
 
-    def add(self, at: float, record: Record, pointer: RetryPointer, *, is_put_off: bool) -> None:
+    def add(
+        self,
+        at: float,
+        record: Record,
+        pointer: RetryPointer,
+        *,
+        is_put_off: bool,
+        since: float = 0.0,
+        calls_until: float = NEVER,
+    ) -> None:
         """Note a pointer that is to be seen to at a time."""
         self._added += 1
-        heapq.heappush(self._heap, Entry(at, self._added, record, pointer, is_put_off))
+        entry = Entry(at, self._added, record, pointer, is_put_off, since, calls_until)
+        heapq.heappush(self._heap, entry)
 
     def next_at(self) -> float | None:
         """Return when the next pointer is to be seen to, None where none waits."""

@@ -1,10 +1,17 @@
 """A record that is taken over: it is this process's to handle, until another one holds its partition."""
 
+import asyncio
 from dataclasses import dataclass
 
+from consumer.ordering.standing import NEVER
+from consumer.records.audience_order import Turn
+from consumer.records.under_way import UnderWay
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
+
+LOOK_AGAIN = 0.05
+"""Seconds between looks at whether it is sure again that a record is ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +25,29 @@ class TakenRecord:
     """Reads the log or the retry topic, wherever it was taken over."""
     read: Record
     """What stands there: the record itself, or the pointer to it."""
+    under_way: UnderWay
+    """What else of the reader's is worked on."""
     pointer: RetryPointer | None = None
+    turn: Turn | None = None
+    """Among the records of its audience; None for one that is for nobody here, and for one that came by a pointer."""
+    is_quarantined: bool | None = None
+    """Whether reading it ends a process; None where that was not tried."""
+    calls_until: float = NEVER
+    """Until when calls may take effect that others made for it, or that ended without an answer, by our clock."""
+
+    @property
+    def partition(self) -> int:
+        """The partition by which it is held."""
+        return self.read.origin.partition
 
     def is_held(self) -> bool:
-        """Tell whether it is still ours."""
+        """Tell whether it is still ours, as far as is known."""
         return self.reader.holds(self.read)
+
+    async def surely(self) -> None:
+        """Return when it is sure what `is_held` says, as it is not when our process was stopped for long."""
+        while self.is_held() and not self.reader.is_sure(self.read):
+            await asyncio.sleep(LOOK_AGAIN)
 
     def finish(self) -> None:
         """Let its offset be committed, once all before it are finished."""

@@ -1,20 +1,30 @@
 """Try a platform call until it passes, will never pass, or is better tried later."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 
+from consumer.ordering.standing import NEVER
 from consumer.retries.circuit_breaker import CircuitBreaker, Permit
 from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
+from providers.kit.last_look import looked_last
 from schemas.records import Progress
 from schemas.tracebacks import without_frames
 
 log = structlog.get_logger()
+
+LONGEST_CALL = 60.0
+"""Seconds that a call may take where nobody says otherwise; an account says so by its `timeout`.
+
+By that limit it has ended here, and no byte of it goes any more. For as long again it may take effect there: a platform
+that takes longer than that for a call has never answered one in time.
+"""
 
 T = TypeVar("T")
 
@@ -82,7 +92,13 @@ class Attempts:
     batch_id: str | None = None
     history: History
     is_wanted: Callable[[], bool]
-    """Whether the record is still ours."""
+    """Whether the record is still ours: asked last, right before the bytes of a call go."""
+    longest_call: float = LONGEST_CALL
+    """Seconds from its end on in which a call may take effect that has no answer: the account's `timeout`."""
+    has_called: bool = field(default=False, init=False)
+    """Whether bytes of a call have gone, so that the platform may hold what it says."""
+    doubtful_until: float = field(default=NEVER, init=False)
+    """Until when calls that ended without an answer may take effect, by the clock of `time`."""
     most: int = field(default=0, init=False)
     excused: float = field(default=0.0, init=False)
     """Seconds that were spent throttled or parked, of the call where it was most."""
@@ -108,7 +124,10 @@ class Attempts:
             while True:
                 permit = await self._enter(trying)
                 try:
-                    result = await call()
+                    result = await self._called(call)
+                except GivenUpError:
+                    self.breaker.withdrew(permit)
+                    raise
                 except PlatformError as error:
                     await self._see_to(without_frames(error), trying, permit)
                 except Exception:
@@ -132,6 +151,21 @@ class Attempts:
         permit = await self.breaker.enter(self.batch_id)
         trying.excused += permit.waited
         return permit
+
+    async def _called(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, if the record is still ours once the call has its slot; note what may come of it later."""
+        try:
+            with looked_last(self._look):
+                return await call()
+        except (PlatformError, asyncio.CancelledError) as error:
+            if self.has_called and (not isinstance(error, PlatformError) or error.is_ambiguous):
+                self.doubtful_until = max(self.doubtful_until, self.time.clock() + self.longest_call)
+            raise
+
+    async def _look(self) -> None:
+        if not self.is_wanted():
+            raise GivenUpError
+        self.has_called = True
 
     async def _see_to(self, error: PlatformError, trying: _Trying, permit: Permit) -> None:
         """Return when the call is to be tried again, raise where it is not.

@@ -85,7 +85,7 @@ class CircuitBreaker:
         self._open.set()
 
     async def enter(self, batch_id: str | None = None) -> Permit:
-        """Return when a call for a batch may go out. Say how it ends by `passed`, `failed` or `broke`."""
+        """Return when a call for a batch may go out. Say how it ends by `passed`, `failed`, `broke` or `withdrew`."""
         begun = self.time.clock()
         self._waiting += 1
         try:
@@ -133,6 +133,12 @@ class CircuitBreaker:
             return True
         self._reopen()
         return False
+
+    def withdrew(self, permit: Permit) -> None:
+        """Note that a call was not made after all; where it was to show whether the account works, another one does."""
+        if not self._is_stale(permit) and self._is_trying:
+            self._is_trying = False
+            self._work.set()
 
     def without_registry(self) -> AbstractContextManager[None]:
         """Let the account count as parked while the block is entered: records can't be decoded or reported."""

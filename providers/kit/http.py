@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from providers.kit.errors import PlatformError, platform_error
+from providers.kit.last_look import last_look
 from providers.kit.private_addresses import PrivateAddressError
 from providers.kit.rate_limiter import Pace, Pause
 
@@ -138,13 +139,15 @@ class HttpTransport:
         """Wait for the pace and a free slot, then call; what the answer says of the use so far slows the pace.
 
         No slot is held while waiting, as other operations may have their turn. Raises RetryError: `unreachable`,
-        `no_answer`; StopError: `address_refused`; ThrottleError where the pace puts this operation off for long.
+        `no_answer`; StopError: `address_refused`; ThrottleError where the pace puts this operation off for long; what
+        `last_look` raises.
         """
         answer = None
         while answer is None:
             await self._pace.ready(request.operation)
             async with self._slots:
                 if self._pace.take(request.operation):
+                    await last_look()
                     answer = await self._answer_to(request)
         if pause := self._pause_after(answer):
             self._pace.hold(pause.seconds, None if pause.is_account_wide else request.operation)

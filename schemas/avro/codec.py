@@ -112,6 +112,25 @@ def open_audience_batch(value: bytes, framing: Framing, is_wanted: Callable[[Aud
     return _opened(BATCHES[mode], value, framing, lambda writer, body: _read_batch(mode, writer, body, is_wanted))
 
 
+def open_batch_head(value: bytes, framing: Framing) -> AudienceBatch:
+    """Decode what a batch says besides its users, who may yet prove undecodable.
+
+    Raises UndecodableError, RegistryUnavailableError.
+    """
+    mode: Mode = "remove" if framing.is_of("AudienceRemoval", value) else "add"
+    return _opened(BATCHES[mode], value, framing, lambda writer, body: _read_head(mode, writer, body))
+
+
+def is_todays_batch(value: bytes) -> bool:
+    """Tell whether a value names today's schema of a batch so that nobody has to be asked for it."""
+    return value[:10] in _todays_marks()
+
+
+@cache
+def _todays_marks() -> frozenset[bytes]:
+    return frozenset(SINGLE_OBJECT.header(name) for name in BATCHES.values())
+
+
 def encode_batch_completion(completion: BatchCompletion, framing: Framing = SINGLE_OBJECT) -> bytes:
     """Encode a completion."""
     return _encode(completion, framing)
@@ -355,6 +374,16 @@ def _read_todays_batch(mode: Mode, body: bytes, is_wanted: Callable[[AudienceBat
     return OpenedBatch(msgspec.structs.replace(head, users=users), len(users))
 
 
+def _read_head(mode: Mode, written_by: WriterSchema, body: memoryview) -> AudienceBatch:
+    name = BATCHES[mode]
+    if written_by is todays_writer(name):
+        decoded = _decoded(io.BytesIO(body), _headless_writer())
+    else:
+        check_users(written_by, body)
+        decoded = _decoded(io.BytesIO(body), written_by.parsed, _headless_reader(name))
+    return _of_mode(mode, _converted(AudienceBatch, {**decoded, "users": []}))
+
+
 def _of_mode(mode: Mode, batch: AudienceBatch) -> AudienceBatch:
     return batch if batch.mode == mode else msgspec.structs.replace(batch, mode=mode)
 
@@ -392,10 +421,14 @@ def _headless_schema() -> Schema:
     return _parsed(whole | {"fields": whole["fields"][:-1]})
 
 
-@cache
 def _headless_writer() -> Schema:
-    """AudienceBatch without its users, as it is read: times are numbers."""
-    whole = todays_writer("AudienceBatch").plain
+    """AudienceBatch without its users, as it is read: times are numbers; AudienceRemoval's fields are the same."""
+    return _headless_reader("AudienceBatch")
+
+
+@cache
+def _headless_reader(name: str) -> Schema:
+    whole = todays_writer(name).plain
     return _parsed(whole | {"fields": whole["fields"][:-1]})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from schemas.avro.codec import OpenedBatch, open_audience_batch
+from schemas.avro.codec import OpenedBatch, open_audience_batch, open_batch_head
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch
 from schemas.validity import invalidity
@@ -40,6 +40,19 @@ def batch_in(record: Record, framing: Framing, is_wanted: Callable[[AudienceBatc
         if ID_IN_HEADER in record.headers:
             raise UndecodableError("schema id in a header; it is read before the value only") from error
         raise
+
+
+def head_in(record: Record, framing: Framing) -> AudienceBatch | None:
+    """Return what the batch in a record says besides its users, None where it can't be read. It may prove invalid.
+
+    Raises RegistryUnavailableError.
+    """
+    if record.error is not None:
+        return None
+    try:
+        return open_batch_head(record.value, framing)
+    except UndecodableError:
+        return None
 
 
 def trial_of_batches(framing: Framing) -> Trial:

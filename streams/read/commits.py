@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.records import is_of_log
 from streams.client.refusals import is_of_rights
 from streams.read.in_flight import InFlight
-from streams.read.offset_tracker import left_open, tagged, untagged
+from streams.read.offset_tracker import left_open, marked, tagged, untagged
 
 log = structlog.get_logger()
 
@@ -37,12 +37,17 @@ class Commits:
         in_flight: InFlight,
         topic_id: str | None = None,
         is_of_rights: Callable[[KafkaError], bool] = is_of_rights,
+        is_quiet: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._topic = topic
         self._topic_id = topic_id
         self._in_flight = in_flight
         self._is_of_rights = is_of_rights
         """Tells whether an error is a right that is missing, and may take that down."""
+        self._is_quiet = is_quiet
+        """Tells whether no call of a partition is under way, or may take effect later."""
+        self.unmarked: set[int] = set()
+        """Partitions of which it is not to be said that whoever holds them knows removals: see `marked`."""
         self._is_in_vain = False
         self._committed: dict[int, tuple[int, str]] = {}
         self._unanswered = 0
@@ -56,6 +61,15 @@ class Commits:
         """Know nothing more of partitions, as somebody else may commit them."""
         for partition in partitions:
             self._committed.pop(partition, None)
+
+    @property
+    def are_answered(self) -> bool:
+        """Whether Kafka has answered all commits."""
+        return not self._unanswered
+
+    def are_known(self, partition: int) -> bool:
+        """Tell whether Kafka has taken the last commit of a partition, once all are answered."""
+        return partition in self._committed
 
     def forget_doubtful(self, partitions: Iterable[int]) -> None:
         """Forget partitions whose commits under way may yet be refused."""
@@ -71,7 +85,7 @@ class Commits:
     def commit(self, consumer: Consumer, partitions: Iterable[int], *, is_leaving: bool = False) -> None:
         """Commit those of the partitions where something has changed; who leaves them says so by that."""
         states = {
-            number: (offset, tagged(metadata if is_leaving else left_open(metadata), self._topic_id))
+            number: (offset, self._metadata(number, offset, metadata, is_leaving=is_leaving))
             for number, (offset, metadata) in self._in_flight.to_commit().items()
         }
         changed = {
@@ -88,6 +102,20 @@ class Commits:
             consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             self.on_commit(error.args[0], offsets)
+
+    def _metadata(self, partition: int, offset: int, finished: str, *, is_leaving: bool) -> str:
+        """Return the metadata of a commit, which says how the partition is held, or was left."""
+        is_busy = is_leaving and not self._is_quiet(partition)
+        if partition in self.unmarked:
+            is_open = is_busy or not is_leaving
+        else:
+            is_open = not is_leaving
+            finished = marked(offset, finished, busy_to=self._read_to(partition) if is_busy else None)
+        return tagged(left_open(finished) if is_open else finished, self._topic_id)
+
+    def _read_to(self, partition: int) -> int | None:
+        with self._in_flight.window(partition) as window:
+            return window.next_offset if window else None
 
     def on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Note refusals, so that the next commit of a partition says all again if it is still ours."""

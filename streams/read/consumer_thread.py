@@ -30,6 +30,21 @@ MOST_HANDED_OVER = 1_000
 JOIN_LIMIT = 15.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assignment:
+    """That a partition is held, from one taking over to its end; offsets are those of then."""
+
+    partition: int
+    first_offset: int
+    """Of the partition's first record that is left."""
+    end: int
+    """Before which whoever held it before may have read."""
+    is_clean: bool
+    """Whether who held it before, if anybody, said in leaving that nothing of it was under way."""
+    unmarked: tuple[int, frozenset[int]] | None = None
+    """What was committed by one who did not know removals: the offset, and those behind it that were finished."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One record of a topic. `error` is set, and `value` empty, where the client can't deliver it at all."""
@@ -42,9 +57,13 @@ class Record:
     error: str | None = None
     is_suspect: bool = False
     """Whether whoever held its partition before ended uncleanly, perhaps by this record: `streams.read.quarantine`."""
+    assignment: Assignment | None = field(default=None, repr=False, compare=False)
+    """By which it was read, of a group's member."""
 
 
-def to_record(message: Message, *, with_headers: bool = False, is_suspect: bool = False) -> Record:
+def to_record(
+    message: Message, *, with_headers: bool = False, is_suspect: bool = False, assignment: Assignment | None = None
+) -> Record:
     """Return what a message of the client holds, whatever that is; its headers only where somebody needs them."""
     origin = Origin(topic=message.topic(), partition=message.partition(), offset=message.offset())
     kind, millis = message.timestamp()
@@ -55,6 +74,7 @@ def to_record(message: Message, *, with_headers: bool = False, is_suspect: bool 
         headers=_headers(message, origin) if with_headers else {},
         timestamp=time_of(millis) if kind and millis >= 0 else None,  # -1: whoever wrote it gave none
         is_suspect=is_suspect,
+        assignment=assignment,
     )
 
 
@@ -143,13 +163,13 @@ class ConsumerThread:
 
     def _note_failure(self, error: BaseException) -> None:
         self._failure = error
-        self._call_soon(self._fail)
+        self.call_soon(self._fail)
 
     def _consume(self) -> None:
         consumer = Consumer(self._config)
         try:
             self._work.open(consumer)
-            self._call_soon(self._open)
+            self.call_soon(self._open)
             while not self._is_closing.is_set():
                 self._work.tick(consumer)
                 self._hand_over(self._work.take(consumer, _poll(consumer)))
@@ -163,9 +183,10 @@ class ConsumerThread:
         self._records.extend(records)
         if not self._is_woken:
             self._is_woken = True
-            self._call_soon(self._ready.set)
+            self.call_soon(self._ready.set)
 
-    def _call_soon(self, call: Callable[..., object], *args: object) -> None:
+    def call_soon(self, call: Callable[..., object], *args: object) -> None:
+        """Have something called in the event loop, if that still runs."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
 

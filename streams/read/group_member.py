@@ -1,7 +1,9 @@
 """What a member of a consumer group does on its consumer's thread."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import structlog
@@ -9,10 +11,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.client.rights import ReadingRights
 from streams.read.commits import Commits, committed, place_in
-from streams.read.consumer_thread import Record, to_record
+from streams.read.consumer_thread import Assignment, Record, to_record
 from streams.read.in_flight import InFlight
+from streams.read.membership import Membership
 from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, take_in, watermarks
-from streams.read.offset_tracker import OffsetTracker, is_left_open
+from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, is_marked, left_busy_to
 
 log = structlog.get_logger()
 
@@ -31,6 +34,16 @@ OnLoss = Callable[[Loss], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """Whether a partition is left so that nothing of it can take effect later; asked on the consumer's thread."""
+
+    is_quiet: Callable[[int], bool] = lambda _: True
+    """Tells whether nothing that was read of a partition is under way."""
+    longest_call: float = 0.0
+    """Seconds for which calls of one who did not leave so may take effect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSource:
     """What a group reads, where that begins, and who is told what was lost; see GroupReader."""
 
@@ -39,21 +52,29 @@ class GroupSource:
     first_offset: Callable[[int], int | None]
     on_loss: OnLoss
     with_headers: bool
+    leaving: Leaving = Leaving()
 
 
 class Member:
     """What a group reader does on its consumer's thread."""
 
-    def __init__(self, source: GroupSource, in_flight: InFlight, rights: ReadingRights) -> None:
+    def __init__(self, source: GroupSource, in_flight: InFlight, rights: ReadingRights, session: float = 10.0) -> None:
         self._source = source
         self._topic = source.topic
         self._in_flight = in_flight
         self._rights = rights
-        self.commits = Commits(source.topic, in_flight, source.topic_id, rights.note)
+        self.commits = Commits(source.topic, in_flight, source.topic_id, rights.note, self._is_quiet)
+        self.membership = Membership(in_flight, self.commits, session)
+        self._assignments: dict[int, Assignment] = {}
+        self._taken_at: dict[int, float] = {}
         self._paused: set[int] = set()
         self._fresh: set[int] = set()
         self._suspect_to: dict[int, int] = {}
         """Offsets before which the last holder of a partition, which it left uncleanly, may have read."""
+        self.on_assigned: Callable[[Assignment], None] = lambda _: None
+        self.on_given_up: Callable[[Collection[Assignment]], None] = lambda _: None
+        self.to_mark: deque[Assignment] = deque()
+        """Assignments that are not unmarked any more, from the event loop."""
         self._fatal: KafkaError | None = None
         self.is_stopping = threading.Event()
         self.is_closing = threading.Event()
@@ -92,7 +113,9 @@ class Member:
     def to_record(self, message: Message) -> Record:
         """Return what is taken over of a message; to read the headers of one that is suspect might end us."""
         is_suspect = message.offset() < self._suspect_to.get(message.partition(), 0)
-        return to_record(message, with_headers=self._source.with_headers and not is_suspect, is_suspect=is_suspect)
+        with_headers = self._source.with_headers and not is_suspect
+        assignment = self._assignments.get(message.partition())
+        return to_record(message, with_headers=with_headers, is_suspect=is_suspect, assignment=assignment)
 
     def accept(self, record: Record) -> bool:
         """Take a record in hand."""
@@ -108,11 +131,27 @@ class Member:
             raise KafkaException(self._fatal)
         self._rights.look()
         self._keep_bounds(consumer)
+        self._mark()
+        self.membership.tick(consumer)
         self.commits.tick(consumer)
+
+    def _mark(self) -> None:
+        while self.to_mark:
+            assignment = self.to_mark.popleft()
+            if self._assignments.get(assignment.partition) is assignment:
+                self.commits.unmarked.discard(assignment.partition)
+
+    def _is_quiet(self, partition: int) -> bool:
+        """Tell whether nothing of a partition can take effect later, of ours or of who held it before."""
+        assignment = self._assignments.get(partition)
+        is_clean = assignment is None or assignment.is_clean
+        until = self._taken_at.get(partition, 0.0) + self._source.leaving.longest_call
+        return (is_clean or until <= time.monotonic()) and self._source.leaving.is_quiet(partition)
 
     def close(self, consumer: Consumer) -> None:
         """Commit what is finished, and return when Kafka has confirmed it, within a limit."""
         self.is_stopping.set()
+        self._in_flight.withhold(self._in_flight.partitions())
         self.commits.close(consumer)
 
     def _keep_bounds(self, consumer: Consumer) -> None:
@@ -157,9 +196,29 @@ class Member:
         else:
             first = self._source.first_offset(partition)
             window = OffsetTracker(low if first is None else first)
-        self._suspect_to[partition] = high if place is not None and is_left_open(place[1]) else 0
+        is_open = place is not None and is_left_open(place[1])
+        self._suspect_to[partition] = high if is_open else 0
         self._fresh.add(partition)
+        busy_to = None if place is None else left_busy_to(*place)
+        unmarked = None if place is None or is_marked(*place) else (place[0], frozenset(decode_offsets(*place)))
+        if unmarked is not None and unmarked[0] <= low and not unmarked[1]:
+            unmarked = None  # it left nothing behind
+        self._hold(
+            Assignment(
+                partition=partition,
+                first_offset=low,
+                end=high if is_open or busy_to is None else busy_to,
+                is_clean=not is_open and busy_to is None,
+                unmarked=unmarked,
+            )
+        )
         self._in_flight.begin(partition, self._on_log(partition, window, low, high))
+
+    def _hold(self, assignment: Assignment) -> None:
+        partition = assignment.partition
+        self._assignments[partition], self._taken_at[partition] = assignment, time.monotonic()
+        (self.commits.unmarked.discard if assignment.unmarked is None else self.commits.unmarked.add)(partition)
+        self.on_assigned(assignment)
 
     def _on_log(self, partition: int, window: OffsetTracker, low: int, high: int) -> OffsetTracker:
         """Return the window, moved to where the log has records if it is outside; that is never silent."""
@@ -180,13 +239,18 @@ class Member:
         with self._in_flight.window(partition) as held:
             moved = None if held is None else self._on_log(partition, held, low, high)
         if moved is not None and moved is not held:
+            self._hold(Assignment(partition=partition, first_offset=low, end=low, is_clean=False))
             self._in_flight.begin(partition, moved)
         if moved is not None:
             self._paused.discard(partition)
             read_again(consumer, self._topic, partition, moved.next_offset)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """1. Commit what is finished. 2. Forget what is in hand. 3. Give up; the client commits first."""
+        """1. Let nothing more begin. 2. Commit what is finished. 3. Forget what is in hand. 4. Give up.
+
+        The client commits before it gives up. Nothing begins between the look at what is under way and the end.
+        """
+        self._in_flight.withhold(_numbers(partitions))
         self.commits.forget_doubtful(_numbers(partitions))  # being of the time before the rebalance
         self.commits.commit(consumer, _numbers(partitions), is_leaving=True)
         self._give_up(consumer, partitions)
@@ -200,6 +264,8 @@ class Member:
         self._in_flight.give_up(numbers)
         self.commits.forget(numbers)
         self._paused.difference_update(numbers)
+        self.membership.forget(numbers)
+        self.on_given_up([self._assignments.pop(number) for number in numbers if number in self._assignments])
         consumer.incremental_unassign(partitions)
 
 

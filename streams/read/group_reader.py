@@ -1,14 +1,14 @@
 """Read the log as a member of a consumer group, and commit what is finished."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
 from typing import Any
 
 from streams.client.errors import ReaderFailedError
 from streams.client.rights import ReadingRights
 from streams.client.settings import KafkaSettings
-from streams.read.consumer_thread import ConsumerThread, Record
-from streams.read.group_member import GroupSource, Member, OnLoss
+from streams.read.consumer_thread import Assignment, ConsumerThread, Record
+from streams.read.group_member import GroupSource, Leaving, Member, OnLoss
 from streams.read.in_flight import Budget, InFlight
 
 MEGABYTE = 1024 * 1024
@@ -57,7 +57,9 @@ class GroupReader:
     id than `topic_id`, None where that is not known.
 
     What is committed says whether the partition is held. Where its last holder has not given it up in order, the
-    records that it may have read are handed over as suspect, and without headers.
+    records that it may have read are handed over as suspect, and without headers. It says, too, whether calls of who
+    left in order may still take effect, by `leaving`; each record has the assignment that tells it. `on_assigned`
+    and `on_given_up` are called in the event loop, perhaps before the last records of an earlier assignment come.
     """
 
     def __init__(  # noqa: PLR0913 -- what is read, where that begins, and its bounds
@@ -72,19 +74,31 @@ class GroupReader:
         on_loss: OnLoss = lambda _: None,
         topic_id: str | None = None,
         with_headers: bool = False,
+        leaving: Leaving = Leaving(),  # noqa: B008 -- it is frozen
+        on_assigned: Callable[[Assignment], None] = lambda _: None,
+        on_given_up: Callable[[Collection[Assignment]], None] = lambda _: None,
     ) -> None:
         self._in_flight = InFlight(Budget(max_in_flight_bytes, max_in_flight_records))
         self._rights = ReadingRights(kafka, topic, group=group_id)
         source = GroupSource(
-            topic=topic, topic_id=topic_id, first_offset=first_offset, on_loss=on_loss, with_headers=with_headers
+            topic=topic,
+            topic_id=topic_id,
+            first_offset=first_offset,
+            on_loss=on_loss,
+            with_headers=with_headers,
+            leaving=leaving,
         )
-        self._member = Member(source, self._in_flight, self._rights)
+        self._member = Member(source, self._in_flight, self._rights, _session(kafka))
+        self._on_assigned, self._on_given_up = on_assigned, on_given_up
         self._config = _group_config(kafka, group_id, self._member)
         self._failure: ReaderFailedError | None = None
 
     async def __aenter__(self) -> "GroupReader":
         """Begin to join the group. Raises ReaderFailedError; a broker that is away is waited for."""
-        self._thread = ConsumerThread(self._config, self._member, self._member.is_closing)
+        thread = ConsumerThread(self._config, self._member, self._member.is_closing)
+        self._member.on_assigned = lambda assignment: thread.call_soon(self._on_assigned, assignment)
+        self._member.on_given_up = lambda assignments: thread.call_soon(self._on_given_up, assignments)
+        self._thread = thread
         await self._thread.start()
         return self
 
@@ -127,6 +141,14 @@ class GroupReader:
         """Tell whether a record is in hand, under the same assignment by which it was handed over."""
         return self._in_flight.holds(record)
 
+    def is_sure(self, record: Record) -> bool:
+        """Tell whether it is sure that a record is in hand, if `holds` says so; see Membership."""
+        return self._member.membership.is_sure(record.origin.partition)
+
+    def mark(self, assignment: Assignment) -> None:
+        """Note that nothing is left of what one did who did not know removals: see `Assignment.unmarked`."""
+        self._member.to_mark.append(assignment)
+
     @property
     def partitions(self) -> frozenset[int]:
         """The partitions that this member holds."""
@@ -159,6 +181,12 @@ def _longest_join(kafka: KafkaSettings) -> int:
     """Return the client's `max.poll.interval.ms`, by which it names that; it may not be shorter than a session."""
     session = kafka.properties.get("session.timeout.ms", "")
     return int(session) if session.isdecimal() and LONGEST_JOIN < int(session) <= _MOST else LONGEST_JOIN
+
+
+def _session(kafka: KafkaSettings) -> float:
+    """Return the seconds of a session; the newer group protocol has the brokers choose, more than ours by default."""
+    millis = kafka.properties.get("session.timeout.ms", "")
+    return (int(millis) if millis.isdecimal() else int(_COOPERATIVE["session.timeout.ms"])) / 1000
 
 
 def _group_config(kafka: KafkaSettings, group_id: str, member: Member) -> dict[str, Any]:

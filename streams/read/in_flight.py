@@ -50,6 +50,7 @@ class InFlight:
         self._budget = budget
         self._windows: dict[int, OffsetTracker] = {}
         self._records: dict[int, dict[int, Record]] = {}
+        self._withheld: set[int] = set()
 
     def begin(self, partition: int, window: OffsetTracker) -> None:
         """Hold a partition, with nothing in hand."""
@@ -63,7 +64,13 @@ class InFlight:
             for partition in partitions:
                 self._drop(partition)
 
+    def withhold(self, partitions: Iterable[int]) -> None:
+        """Let nothing more be done of partitions that are about to be given up; what is finished still counts."""
+        with self._lock:
+            self._withheld.update(partitions)
+
     def _drop(self, partition: int) -> None:
+        self._withheld.discard(partition)
         self._windows.pop(partition, None)
         for record in self._records.pop(partition, {}).values():
             self._budget.remove(record)
@@ -100,9 +107,9 @@ class InFlight:
             return self._windows[record.origin.partition].finish(record.origin.offset)
 
     def holds(self, record: Record) -> bool:
-        """Tell whether this very record is in hand, not just one of the same offset."""
+        """Tell whether this very record is in hand, not just one of the same offset, and stays so."""
         with self._lock:
-            return self._holds(record)
+            return self._holds(record) and record.origin.partition not in self._withheld
 
     def _holds(self, record: Record) -> bool:
         return self._records.get(record.origin.partition, {}).get(record.origin.offset) is record

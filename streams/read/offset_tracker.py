@@ -16,6 +16,9 @@ _VERSION = "1:"
 _OPEN = "open "
 """What metadata begins with while somebody holds the partition: who leaves in order commits without it."""
 
+_KNOWS_REMOVALS, _BUSY = b"\0", b"\0\0"
+"""What ends the offsets that are finished: no offsets to whoever knows nothing of it, and never written before."""
+
 _TAG = re.compile(r"([A-Za-z0-9+/_-]{22}) ")
 """A topic's id, as Kafka writes it, before the rest of the metadata."""
 
@@ -141,17 +144,47 @@ def decode_offsets(start: int, text: str) -> set[int]:
 
     Others may commit with metadata of their own, or move a committed offset and leave the metadata behind.
     """
+    bits = _bits(start, text)
+    return {start + 8 * at + place for at, byte in enumerate(bits) for place in range(8) if byte >> place & 1}
+
+
+def marked(start: int, text: str, *, busy_to: int | None = None) -> str:
+    """Return metadata that says, too, that whoever committed it knows removals.
+
+    Who gives a partition up with calls under way says by `busy_to` how far it has read.
+    """
+    bits = _bits(start, text)
+    if busy_to is None:
+        bits += _KNOWS_REMOVALS
+    else:
+        bits = bits.ljust((min(busy_to - start, MAX_SPAN) + 7) // 8, b"\0") + _BUSY
+    return _VERSION + base64.b64encode(_checksum(start, bits) + bits).decode()
+
+
+def is_marked(start: int, text: str) -> bool:
+    """Tell whether who committed this knew removals; else it ended them as records that can't be read."""
+    return _bits(start, text).endswith(_KNOWS_REMOVALS)
+
+
+def left_busy_to(start: int, text: str) -> int | None:
+    """Return how far who gave a partition up had read, to the next eight, if calls of it may still take effect.
+
+    None where it left with nothing under way.
+    """
+    bits = _bits(start, text)
+    return start + 8 * (len(bits) - len(_BUSY)) if bits.endswith(_BUSY) else None
+
+
+def _bits(start: int, text: str) -> bytes:
+    """Return the bitset of metadata that was written for this start, empty where it is anything else."""
     text = text.removeprefix(_OPEN)
     if not text.startswith(_VERSION):
-        return set()
+        return b""
     try:
         raw = base64.b64decode(text.removeprefix(_VERSION), validate=True)
     except (binascii.Error, ValueError):
-        return set()
-    bits = raw[4:]
-    if raw[:4] != _checksum(start, bits):
-        return set()
-    return {start + 8 * at + place for at, byte in enumerate(bits) for place in range(8) if byte >> place & 1}
+        return b""
+    return raw[4:] if raw[:4] == _checksum(start, raw[4:]) else b""
 
 
 def _checksum(start: int, bits: bytes | bytearray) -> bytes:

@@ -15,7 +15,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import BinaryIO, cast
 
@@ -100,7 +100,7 @@ class Trial:
         is_still = False
         try:
             async with asyncio.timeout(PATIENCE):
-                child.stdin.write(_packed(record))
+                child.stdin.write(_packed(replace(record, assignment=None)))
                 await child.stdin.drain()
                 answer = await child.stdout.read(1)
         except TimeoutError:
