@@ -51,12 +51,13 @@ def _faults(batch: AudienceBatch, users: int) -> list[tuple[bool, str]]:
     ]
 
 
-def misplaced(batch: AudienceBatch, partition: int, partitions: int) -> str | None:
+def misplaced(batch: AudienceBatch, partition: int, partitions: int | None) -> str | None:
     """Return what makes a batch invalid where it stands, of so many partitions that the log was created with.
 
-    The offsets of its home partition are the order of an audience, so a removal counts there alone; None if it does.
+    The offsets of its home partition are the order of an audience, so a removal counts there alone. None if it does,
+    or if it is not known how the log was created.
     """
-    if batch.mode == "add" or home_partition(batch.key, partitions) == partition:
+    if batch.mode == "add" or partitions is None or home_partition(batch.key, partitions) == partition:
         return None
     return "partition: wrong partition for a removal"
 

@@ -34,6 +34,7 @@ from schemas.error_words import KAFKA_WORDS, VOCABULARY
 from schemas.hash_keys import HashKey
 from schemas.records import LIVE, AccountState
 from schemas.target import Target
+from schemas.validity import misplaced
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.batch_decoding import trial_of_batches
@@ -72,6 +73,8 @@ class Deployment:
     time: Time = REAL_TIME
     log_id: str | None = None
     """Kafka's id of the log's topic, None where it is not known."""
+    created_with: int | None = None
+    """Partitions of the log when it was created, by which home partitions go; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,7 @@ async def opened_runtime(
             trial=await stack.enter_async_context(trial_of_batches(deployment.framing)),
             called=serving.called,
             log_id=deployment.log_id,
+            created_with=deployment.created_with,
         )
         yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling), states)
 
@@ -202,7 +206,10 @@ def _removals(
         log_id=deployment.log_id,
         identifiers=Identifiers(provider, keys.first if keys else own),
         audience_of=lambda batch: provider.platform_name(batch.name, disable_prefix=batch.disable_prefix),
-        is_counted=lambda batch, place: account.target.is_meant_by(batch.channels),
+        is_counted=lambda batch, place: (
+            account.target.is_meant_by(batch.channels)
+            and misplaced(batch, place.partition, deployment.created_with) is None
+        ),
         time=deployment.time,
     )
     return AccountRemovals(

@@ -38,6 +38,7 @@ from streams.read.group_reader import GroupReader
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
 from streams.tables.account_registrations import register
+from streams.tables.log_creation import Homes
 from streams.tables.removals import know_removals
 from streams.write.writer import Writer
 
@@ -89,16 +90,22 @@ async def _open(
 ) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(deployment.kafka))
-        everyone, ids = await side_by_side(
-            register(deployment.kafka, writer, deployment.names, [account.target], now, deployment.framing),
-            topic_ids(deployment.kafka, (deployment.names.batches, *_read(account, deployment))),
+        kafka, names, framing = deployment.kafka, deployment.names, deployment.framing
+        homes = Homes(kafka, writer, names, framing, now)
+        registering, others = (
+            side_by_side(
+                register(kafka, writer, names, [account.target], now, framing),
+                topic_ids(kafka, (names.batches, *_read(account, deployment))),
+            ),
+            side_by_side(
+                know_removals(kafka, writer, names.accounts, str(account.target), framing, now), homes.creation()
+            ),
         )
-        await know_removals(
-            deployment.kafka, writer, deployment.names.accounts, str(account.target), deployment.framing, now
-        )
+        (everyone, ids), _ = await side_by_side(registering, others)
         registered = everyone[account.target]
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
-        deployment = dataclasses.replace(deployment, log_id=watch.log_id)
+        created = await homes.creation(watch.log_id)
+        deployment = dataclasses.replace(deployment, log_id=watch.log_id, created_with=created.partitions)
         losses = RetentionLosses(account.target, writer, deployment, now)
         hooks = _Hooks(account.settings.timeout)
         reader, pointers = _readers(account, settings, deployment, ids, registered, losses.note, hooks)

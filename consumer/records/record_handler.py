@@ -24,7 +24,7 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
 from schemas.target import Target
 from schemas.tracebacks import place_of
-from schemas.validity import bounded, invalidity
+from schemas.validity import bounded, invalidity, misplaced
 from streams.read.batch_decoding import batch_in
 from streams.read.bug_containment import contained, is_of_one_record, sent_or_smallest
 from streams.read.consumer_thread import Record
@@ -56,6 +56,8 @@ class Handler:
     """What completions call this delivery: `live`, or the id of a replay."""
     log_id: str | None = None
     """Kafka's id of the topic that origins are in."""
+    created_with: int | None = None
+    """Partitions that the log was created with, None where that is not known."""
 
     async def opened(self, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
         """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
@@ -67,7 +69,8 @@ class Handler:
         except UndecodableError as error:
             return told(job.completion("failed", error_code="undecodable"), because=str(error))
         batch = opened.batch
-        if fault := invalidity(batch, opened.users):
+        fault = invalidity(batch, opened.users) or misplaced(batch, record.origin.partition, self.created_with)
+        if fault:
             job = dataclasses.replace(job, batch=bounded(batch), users=opened.users)
             return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
         job = dataclasses.replace(job, batch=batch, users=opened.users)

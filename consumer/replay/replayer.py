@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.account.runtime import Account, Deployment, Serving, opened_runtime, running
+from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
 from consumer.account.service import SPARE
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
@@ -30,6 +30,7 @@ from streams.cluster.topic_watch import watched_topics
 from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.messages import SURE
+from streams.tables.log_creation import log_creation
 from streams.write.writer import Writer
 
 PATIENCE = 300.0
@@ -121,6 +122,8 @@ async def replay(
         if not is_of_log(deployment.log_id, watch.log_id):
             raise TopicMadeAnewError
         writer = await stack.enter_async_context(Writer(deployment.kafka))
+        created = await log_creation(deployment.kafka, writer, names, now, deployment.framing)
+        deployment = replace(deployment, created_with=created.partitions)
         runtime = await stack.enter_async_context(opened_runtime(slowed, settings, deployment, writer, serving))
         if removals := runtime.handler.delivery.removals:  # the account may be new, and not have met them itself
             removals.found_in_log |= await removals.memory.removed_audiences()
