@@ -151,7 +151,7 @@ async def opened_runtime(
         stack.push_async_callback(audiences.close)
         removals = _removals(account, settings, deployment, provider, states, writer, breaker)
         if removals is not None:
-            stack.push_async_callback(removals.memory.close)
+            stack.push_async_callback(removals.close)
         delivery = Delivery(
             provider=provider,
             throttles=throttles,

@@ -13,7 +13,6 @@ import structlog
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Job, Outcome, smallest
 from consumer.delivery.platform_outcome import PlatformOutcome
-from consumer.ordering.place import Place
 from consumer.ordering.standing import Standing
 from consumer.retries.attempts import History
 from consumer.retries.clock import Time
@@ -118,16 +117,14 @@ class Handler:
     ) -> Outcome:
         """Deliver a batch, or of its users only those with these indexes; why it is tried again is reported.
 
-        Without a standing it is in its turn.
+        `standing` says where it stands in the order of its audience, None where it has no place.
         """
 
         async def notice(error: PlatformError, outcome: Outcome) -> None:
             await self.report(job.progress(error, outcome))
 
         try:
-            return await self.delivery.deliver(
-                batch, notice, history, is_held, only, standing or self._standing(job, batch)
-            )
+            return await self.delivery.deliver(batch, notice, history, is_held, only, standing)
         except Exception as error:
             if not is_of_one_record(error):
                 raise
@@ -138,15 +135,6 @@ class Handler:
                 platform=PlatformOutcome.after(history.progress),
                 error=RejectError("bug"),
             )
-
-    def _standing(self, job: Job, batch: AudienceBatch) -> Standing:
-        place = Place(
-            partition=job.origin.partition,
-            offset=job.origin.offset,
-            appended_at=int((batch.accepted_at or self.clock()).timestamp() * 1000),
-            log_id=self.log_id,
-        )
-        return Standing(place=place)
 
     async def report(self, completion: BatchCompletion) -> None:
         """Have a completion acknowledged, however long Kafka takes; the smallest one if it can't be written."""

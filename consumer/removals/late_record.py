@@ -54,6 +54,10 @@ class RecordInOrder:
         return await asyncio.to_thread(self._left, memory, users)
 
     def _left(self, memory: AudienceMemory, users: Iterable[Numbered]) -> Left:
+        """Return whom to send, and note by which identifiers.
+
+        Who is removed by one identifier may leave with those by which they were added after: a profile has several.
+        """
         identifiers = self.removals.memory.identifiers
         hashed = identifiers.of_users(user for _, user in users)
         later = memory.superseded(self.standing.place, self.mode, hashed)
@@ -65,7 +69,7 @@ class RecordInOrder:
             left = identifiers.without(user, gone) if user is not None and gone else user
             if left is not None:
                 kept.append((index, left))
-                self._sent.update(one for one in hashed[position] if one not in gone)
+                self._sent.update(one for one in hashed[position] if one not in gone or self.mode == "remove")
             elif user is not None:
                 superseded.append(index)
         return Left(users=kept, superseded=superseded)
@@ -95,10 +99,18 @@ class RecordInOrder:
     async def settle(self, until: float, again: Again) -> None:
         """Do again for whom later records decide what a call of this one may have undone.
 
-        1. Wait until no call of it can take effect. 2. Read the log to its end. 3. Do what is owed.
+        1. Wait until no call of it can take effect. 2. Read the log to its end. 3. Do what is owed. Where nobody was
+        removed yet the record goes on, and it is looked once more when no call can take effect: whoever is removed
+        until then by a process that knows of those calls is removed again by it.
         """
+        last = max(until, self.standing.calls_until)
+        if await self.removals.is_known(self.audience):
+            await self._settle_after(last, again)
+        elif last > self.removals.time.clock():
+            self.removals.in_background(self._settle_after(last, again))
+
+    async def _settle_after(self, last: float, again: Again) -> None:
         time, standing = self.removals.time, self.standing
-        last = max(until, standing.calls_until)
         while (seconds := last - time.clock()) > 0:
             await time.sleep(seconds)
         if not await self.removals.is_known(self.audience):
