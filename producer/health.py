@@ -39,6 +39,4 @@ class Health:
             missing = f"; {self.following.refusal}" if self.following.refusal else ""
             text = f"the view is being built, {self.following.progress:.0%} is done{missing}"
             return web.Response(text=text, status=503)
-        unread = f"{self.following.unread} receipts or completions can't be read by this version"
-        but = refusal or (unread if self.following.unread else None)
-        return web.Response(text="ready" if but is None else f"ready, but {but}")
+        return web.Response(text="ready" if refusal is None else f"ready, but {refusal}")

@@ -121,6 +121,7 @@ async def serving(
             window=timedelta(seconds=settings.retry_window),
             open_transactions=lambda: following.open_transactions,
         )
+        removals = RemovalReadiness(targets=targets, readers=states.removals.readers, can_hash=can_hash)
         uploads = Uploads(
             settings=settings,
             budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
@@ -129,13 +130,14 @@ async def serving(
                 targets=targets,
                 max_users=settings.max_users,
                 following=following,
-                removals=RemovalReadiness(targets=targets, readers=states.removals.readers, can_hash=can_hash),
+                removals=removals,
             ),
             framing=framing,
             deduplicator=Deduplicator(
                 following=following,
                 queries=queries,
                 log_end=lambda partition: true_end(kafka, names.batches, partition),
+                removals=removals,
             ),
             batch_writer=BatchWriter(writer=writer, topic=names.batches, following=following, homes=homes),
             answerer=Answerer(

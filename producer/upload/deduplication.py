@@ -14,6 +14,7 @@ from ledger.view import SessionKey
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted
 from producer.upload.encoding import Encoded
+from producer.upload.removal_readiness import RemovalReadiness
 from producer.upload.under_way import Stands, Writing
 from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError
@@ -65,6 +66,7 @@ class Deduplicator:
     queries: Queries
     log_end: Callable[[int], Awaitable[int]]
     """Tells the true end of a partition of the log. Raises KafkaUnreachableError."""
+    removals: RemovalReadiness
 
     async def place(self, encoded: Encoded, batch: SeenBatch, before: Mapping[str, Writing]) -> Placed:
         """Return an upload in its session; `before` is what was being written of that when it came, by id.
@@ -97,7 +99,10 @@ class Deduplicator:
 
         What another node has just written may not be in the view yet: so the log is asked where it ends, and the view
         waited for until it has all up to there, for a moment. Where it does not get there, the same is written again.
+        While removals are refused there is nothing to ask.
         """
+        if not self.removals.is_ready:
+            return True
         try:
             first = min(stands.origins)
             if not await self._knows_all(first, await self.log_end(first.partition)):

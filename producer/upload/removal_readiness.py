@@ -16,6 +16,11 @@ class RemovalReadiness:
     readers: Callable[[], Collection[str]]
     can_hash: bool
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether removals are taken now."""
+        return self.can_hash and unready(self.targets, self.readers()) is None
+
     def check(self) -> None:
         """Raises Refused where somebody does not know removals, or those removed could not be remembered."""
         if not self.can_hash:
