@@ -136,7 +136,7 @@ async def test_a_removal_waits_for_an_import_of_klaviyo_that_a_dead_process_left
 ) -> None:
     options = SandboxOptions(limits=False, latency=0.001, job_seconds=4)
     async with world(kafka, topic_prefix, providers=["klaviyo"], consuming=(), options=options) as found:
-        served = sandbox_account(Target("klaviyo"), found.sandbox_url)
+        served = sandbox_account(Target("klaviyo"), found.sandbox_url, timeout="6")
         changed = {"AUDIENCE_SHUTDOWN_TIMEOUT": 0}
         async with consuming_one(served, kafka, found.names, changed=changed):
             added = await publish(found, "add", people(1, 2))

@@ -16,7 +16,6 @@ from cli.topics import prepare_topics
 from producer.server import serving
 from producer.settings import Address
 from streams.processes.announcement import announce
-from streams.tables.removals import HASH_KEYS
 
 log = structlog.get_logger()
 
@@ -26,7 +25,7 @@ async def serve(options: Namespace, environment: Environment) -> None:
     del options
     config = load(environment)
     await prepare_topics(config, config.targets)
-    can_hash = bool(environment.values.get(HASH_KEYS))
+    can_hash = config.consumer.keys is not None
     with _view_file(environment, config.server.listen) as view:
         async with serving(
             config.server, config.kafka, config.targets, config.names, config.framing, view, can_hash=can_hash

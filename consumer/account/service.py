@@ -26,6 +26,7 @@ from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from schemas.avro.framing import Framing
 from schemas.records import AccountRegistration
+from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.partition_counts import followed_partitions
 from streams.cluster.readiness import Readiness, Unready
@@ -90,18 +91,7 @@ async def _open(
 ) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(deployment.kafka))
-        kafka, names, framing = deployment.kafka, deployment.names, deployment.framing
-        homes = Homes(kafka, writer, names, framing, now)
-        registering, others = (
-            side_by_side(
-                register(kafka, writer, names, [account.target], now, framing),
-                topic_ids(kafka, (names.batches, *_read(account, deployment))),
-            ),
-            side_by_side(
-                know_removals(kafka, writer, names.accounts, str(account.target), framing, now), homes.creation()
-            ),
-        )
-        (everyone, ids), _ = await side_by_side(registering, others)
+        everyone, ids, homes = await _introduced(account, settings, deployment, writer)
         registered = everyone[account.target]
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
         created = await homes.creation(watch.log_id)
@@ -188,6 +178,28 @@ class _Hooks:
     def leaving(self, under_way: UnderWay) -> Leaving:
         """Return what a reader asks before it leaves a partition."""
         return Leaving(is_quiet=under_way.is_quiet, longest_call=under_way.longest_call)
+
+
+async def _introduced(
+    account: Account, settings: ConsumerSettings, deployment: Deployment, writer: Writer
+) -> tuple[Mapping[Target, AccountRegistration], Mapping[str, str], Homes]:
+    """Have it known where the account begins and that it knows removals, which it does with a key; ask for the topics.
+
+    Return the registrations, the ids of the topics, and where audiences are at home.
+    """
+    kafka, names, framing = deployment.kafka, deployment.names, deployment.framing
+    homes = Homes(kafka, writer, names, framing, now)
+
+    async def know() -> None:
+        if settings.keys is not None:
+            await know_removals(kafka, writer, names.accounts, str(account.target), framing, now)
+
+    registering = side_by_side(
+        register(kafka, writer, names, [account.target], now, framing),
+        topic_ids(kafka, (names.batches, *_read(account, deployment))),
+    )
+    (everyone, ids), _ = await side_by_side(registering, side_by_side(know(), homes.creation()))
+    return everyone, ids, homes
 
 
 def _read(account: Account, deployment: Deployment) -> Collection[str]:

@@ -1,10 +1,10 @@
 """What one process of an account knows of its removals, and lets others know: entries on the topic of accounts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -18,7 +18,6 @@ from schemas.avro.framing import Framing
 from schemas.hash_keys import VARIABLE, HashKeys
 from schemas.records import AudienceBatch, Origin, PlatformJob, RemovedAudience, is_of_log
 from schemas.target import Target
-from schemas.tracebacks import place_of
 from streams.client.settings import KafkaSettings
 from streams.read.record_fetcher import RecordFetcher
 from streams.tables.account_states import States
@@ -67,7 +66,6 @@ class AccountRemovals:
     """Audiences whose removals count although this account may not have met them: of a replay."""
     _entered: set[tuple[str, int]] = field(default_factory=set)
     _jobs: dict[str, PlatformJob] = field(default_factory=dict)
-    _background: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     @property
     def log_id(self) -> str | None:
@@ -75,21 +73,8 @@ class AccountRemovals:
         return self.memory.log_id
 
     async def close(self) -> None:
-        """End what goes on without anybody waiting."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, self.memory.close(), return_exceptions=True)
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something go on while its record is through; what fails in it is told."""
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A late record could not be settled.", target=str(self.target), at=place_of(error))
+        """End what is still being read."""
+        await self.memory.close()
 
     async def is_known(self, audience: str) -> bool:
         """Tell whether anybody was removed from an audience, by all that any process has written until now."""

@@ -10,6 +10,7 @@ from consumer.ordering.standing import NEVER, Standing
 from consumer.removals.account_removals import AccountRemovals
 from consumer.removals.audience_memory import AudienceMemory
 from consumer.removals.identifiers import Hashes
+from consumer.retries.resting import rest
 from schemas.records import AudienceUser, Mode
 
 Numbered = tuple[int, AudienceUser]
@@ -99,20 +100,15 @@ class RecordInOrder:
     async def settle(self, until: float, again: Again) -> None:
         """Do again for whom later records decide what a call of this one may have undone.
 
-        1. Wait until no call of it can take effect. 2. Read the log to its end. 3. Do what is owed. Where nobody was
-        removed yet the record goes on, and it is looked once more when no call can take effect: whoever is removed
-        until then by a process that knows of those calls is removed again by it.
+        1. Wait until no call of it can take effect. 2. Read the log to its end. 3. Do what is owed.
         """
-        last = max(until, self.standing.calls_until)
-        if await self.removals.is_known(self.audience):
-            await self._settle_after(last, again)
-        elif last > self.removals.time.clock():
-            self.removals.in_background(self._settle_after(last, again))
-
-    async def _settle_after(self, last: float, again: Again) -> None:
         time, standing = self.removals.time, self.standing
+        is_done = until <= time.clock()
+        if standing.has_turn and is_done and not await self.removals.is_known(self.audience):
+            return  # who is removed from now on is removed once more when no call of ours can come
+        last = max(until, standing.calls_until)
         while (seconds := last - time.clock()) > 0:
-            await time.sleep(seconds)
+            await rest(seconds, time.sleep)
         if not await self.removals.is_known(self.audience):
             return
         memory = await self.removals.memory.caught_up(self.audience)
