@@ -190,3 +190,16 @@ async def test_a_scan_hands_over_what_stands_between_a_start_and_an_end(
         everything: list[Origin] = []
         await scan(kafka, found.names.batches, lambda record: everything.append(record.origin))
         assert everything == origins
+
+
+async def test_an_addition_under_another_name_of_the_audience_is_compared_by_append_time_though_it_is_in_its_turn(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with remembering(kafka, topic_prefix, "tiktok") as found:
+        earlier = await done(found, "add", people(1, 2), name="VIP_customers")
+        await done(found, "remove", people(1, 2), name="VIP customers")
+        later = await done(found, "add", people(2), name="VIP_customers")
+        assert (later.counts.accepted, later.counts.superseded) == (1, 0)
+        behind = await late(found, served(found, "tiktok"), earlier.origin, standing={"is_late": False})
+        assert (behind.accepted, behind.superseded) == (0, 2), "as if its partition was read long after the other"
+        assert len(await found.members("tiktok", "blotout_VIP_customers")) == 1

@@ -47,8 +47,15 @@ class RecordInOrder:
     """Whether it is known by which identifiers its users are sent."""
 
     async def left(self, users: Iterable[Numbered]) -> Left:
-        """Return whom to send."""
-        if not self.standing.is_late or not await self.removals.is_known(self.audience):
+        """Return whom to send.
+
+        An addition in its turn is compared as well where people were removed in another partition: its audience has
+        other names, or it does not stand at home.
+        """
+        is_late = self.standing.is_late
+        if not is_late and self.mode == "add":
+            is_late = self.removals.has_elsewhere(self.audience, self.standing.place.partition)
+        if not is_late or not await self.removals.is_known(self.audience):
             return Left(users=users)
         memory = await self.removals.memory.caught_up(self.audience)
         self._is_noted = True

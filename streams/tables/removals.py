@@ -45,6 +45,8 @@ class RemovalTables:
     """The latest of each entry by its key, as far as the topic of accounts was read; see `account_states`."""
 
     framing: Framing
+    removed_changes: int = field(default=0, init=False)
+    """How often it has changed from which audiences people were removed."""
     _entries: dict[str, Entry] = field(default_factory=dict)
     _listeners: list[Callable[[], None]] = field(default_factory=list)
 
@@ -82,6 +84,7 @@ class RemovalTables:
                 return
         else:
             self._entries.pop(key, None)
+        self.removed_changes += key.startswith(_REMOVED)
         for listener in self._listeners:
             listener()
 
