@@ -198,3 +198,42 @@ async def test_an_audience_s_failure_waits_less_in_place_than_the_account_s() ->
 
     with pytest.raises(RetryError):
         await make_attempts(Clock(), max_age=6).run(no_answer)
+
+
+async def test_a_call_that_is_not_made_after_all_leaves_the_trial_to_the_next_and_no_probe_is_waited_for() -> None:
+    clock, probes = Clock(), 0
+
+    async def probe() -> None:
+        nonlocal probes
+        probes += 1
+
+    breaker = CircuitBreaker(probe=probe, announce=ignore, time=Time(clock=clock, sleep=clock.sleep))
+    breaker.failed(await breaker.enter(), platform_error("token_invalid"))
+
+    async def lost() -> None:
+        breaker.withdrew(await breaker.enter())
+
+    async def ours() -> None:
+        breaker.passed(await breaker.enter())
+
+    waiting = [asyncio.create_task(one) for one in (lost(), lost(), lost(), ours())]
+    watching = asyncio.create_task(breaker.watch())
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+    watching.cancel()
+    assert (breaker.is_closed, probes) == (False, 1)
+
+
+async def test_where_nobody_is_left_to_try_an_account_whose_probe_has_passed_is_open() -> None:
+    clock = Clock()
+    breaker = make_breaker(clock)
+    breaker.failed(await breaker.enter(), platform_error("token_invalid"))
+
+    async def lost() -> None:
+        breaker.withdrew(await breaker.enter())
+
+    waiting, watching = asyncio.create_task(lost()), asyncio.create_task(breaker.watch())
+    async with asyncio.timeout(5):
+        await waiting
+    watching.cancel()
+    assert not breaker.is_closed

@@ -135,10 +135,9 @@ class CircuitBreaker:
         return False
 
     def withdrew(self, permit: Permit) -> None:
-        """Note that a call was not made after all; where it was to show whether the account works, another one does."""
+        """Note that a call was not made after all; where it was to show whether the account works, the next one does."""
         if not self._is_stale(permit) and self._is_trying:
-            self._is_trying = False
-            self._work.set()
+            self._let_one_try()
 
     def without_registry(self) -> AbstractContextManager[None]:
         """Let the account count as parked while the block is entered: records can't be decoded or reported."""
