@@ -82,11 +82,6 @@ def test_a_user_without_some_identifiers_has_all_others_and_whatever_identifies_
     assert (left.email, left.phone, left.first_name) == (whole.email, None, "Ada")
     assert set(identifiers.of(left)) == set(identifiers.of(whole)) - by_phone
     assert identifiers.without(whole, set(identifiers.of(whole))) is None
-    only = identifiers.restricted(whole, by_phone)
-    assert only is not None
-    assert (only.email, only.phone) == (None, whole.phone)
-    assert identifiers.restricted(whole, {b"nobody's"}) is None
-    assert identifiers.restricted(whole, set(identifiers.of(whole))) == whole
 
 
 def test_of_rows_by_hand_a_user_is_left_out_whole() -> None:
@@ -96,7 +91,6 @@ def test_of_rows_by_hand_a_user_is_left_out_whole() -> None:
     [own] = [identifiers.of(user)]
     assert len(own) == 1
     assert identifiers.without(user, set(own)) is None
-    assert identifiers.restricted(user, set(own)) == user
 
 
 async def test_a_platform_that_takes_nobody_out_says_so_and_adds_nobody() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -28,11 +29,15 @@ class Identifiers:
         self._provider = provider
         self._key = key
         self._is_by_hand = provider.removes_by_hand()
-        columns = () if self._is_by_hand else provider.removal_maker.columns
+
+    @cached_property
+    def _attributes(self) -> Sequence[str]:
+        """What of a user makes identifiers."""
+        columns = () if self._is_by_hand else self._provider.removal_maker.columns
         named = dict.fromkeys(
             field for column in columns for field in (column.fields[:1] if column.field else column.fields)
         )
-        self._attributes = [FIELDS[field] for field in named if field in FIELDS]
+        return [FIELDS[field] for field in named if field in FIELDS]
 
     def of_users(self, users: Iterable[AudienceUser]) -> list[Hashes]:
         """Return the identifiers of each user. Takes some 8 microseconds for each, so it is for other threads."""
@@ -66,14 +71,6 @@ class Identifiers:
                 user = user if unwanted.issubset(self.of(less)) else less
         left = self.of(user)
         return user if left and not set(left).intersection(identifiers) else None
-
-    def restricted(self, user: AudienceUser, identifiers: Collection[bytes]) -> AudienceUser | None:
-        """Return a user with only the fields that make some identifiers, None where none of these is the user's."""
-        own = set(self.of(user))
-        others = own.difference(identifiers)
-        if not others or own == others:
-            return None if own == others else user
-        return user if self._is_by_hand else self.without(user, others)
 
     def _texts(self, row: msgspec.Raw) -> Sequence[bytes]:
         return [

@@ -71,16 +71,27 @@ class RecordInOrder:
         later = memory.superseded(self.standing.place, self.mode, hashed)
         kept: list[Numbered] = []
         superseded: list[int] = []
-        for position, (index, whole) in enumerate(users):
+        for position, (index, user) in enumerate(users):
+            if not self._is_concerned(memory, hashed[position]):
+                continue
             gone = later.get(position, {})
-            user = whole if self.only is None else identifiers.restricted(whole, self.only)
-            left = identifiers.without(user, gone) if user is not None and gone else user
+            left = identifiers.without(user, gone) if gone else user
             if left is not None:
                 kept.append((index, left))
                 self._sent.update(one for one in hashed[position] if one not in gone or self.mode == "remove")
-            elif user is not None:
+            else:
                 superseded.append(index)
         return Left(users=kept, superseded=superseded)
+
+    def _is_concerned(self, memory: AudienceMemory, identifiers: Hashes) -> bool:
+        """Tell whether a user is one of those for whom a record is done again, as a whole.
+
+        By a part of what the record says of them a platform would take them for somebody else.
+        """
+        if self.only is None:
+            return True
+        meant = identifiers if self.mode == "add" else memory.meant(self.standing.place, identifiers)
+        return not self.only.isdisjoint(meant)
 
     async def others(self, users: Iterable[Numbered]) -> tuple[list[AudienceUser], int]:
         """Return people as the log has them whom a removal means beside its own users, and how many it has no row of.
@@ -136,6 +147,5 @@ class RecordInOrder:
             return []
         batch, _ = found
         hashed = await asyncio.to_thread(self.removals.memory.identifiers.of_users, batch.users)
-        every: Hashes = tuple(chain.from_iterable(hashed))
-        every = every if self.mode == "add" else tuple(memory.meant(place, every))
-        return [one for one in every if self.only is None or one in self.only]
+        every: Hashes = tuple(chain.from_iterable(one for one in hashed if self._is_concerned(memory, one)))
+        return list(every) if self.mode == "add" else memory.meant(place, every)

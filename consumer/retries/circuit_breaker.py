@@ -135,7 +135,7 @@ class CircuitBreaker:
         return False
 
     def withdrew(self, permit: Permit) -> None:
-        """Note that a call was not made after all; where it was to show whether the account works, the next one does."""
+        """Note that a call was not made after all; where it was to show whether the account works, the next is to."""
         if not self._is_stale(permit) and self._is_trying:
             self._let_one_try()
 
