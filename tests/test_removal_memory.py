@@ -111,6 +111,20 @@ async def test_a_removal_that_a_dead_process_may_have_sent_adds_again_who_was_ad
         assert len(await found.members("tiktok")) == 1  # whom a call of the dead may have taken out is in again
 
 
+@pytest.mark.parametrize("provider", ALL)
+async def test_who_is_added_again_is_added_as_the_record_has_them_and_not_by_one_identifier_alone(
+    kafka: KafkaSettings, topic_prefix: str, provider: str
+) -> None:
+    async with remembering(kafka, topic_prefix, provider) as found:
+        await done(found, "add", [person(1, phone(1))])
+        removed = await done(found, "remove", people(1))
+        await done(found, "add", [person(1, phone(1))])
+        members = await found.members(provider)
+        standing = {"calls_until": REAL_TIME.clock() + 0.1, "is_suspect": True}
+        await late(found, served(found, provider), removed.origin, standing=standing)
+        assert await found.members(provider) == members
+
+
 async def test_a_record_that_is_given_up_after_a_call_does_again_what_that_has_undone(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:
