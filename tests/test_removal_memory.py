@@ -116,7 +116,6 @@ async def test_who_is_added_again_is_added_as_the_record_has_them_and_not_by_one
     kafka: KafkaSettings, topic_prefix: str, provider: str
 ) -> None:
     async with remembering(kafka, topic_prefix, provider) as found:
-        await done(found, "add", [person(1, phone(1))])
         removed = await done(found, "remove", people(1))
         await done(found, "add", [person(1, phone(1))])
         members = await found.members(provider)

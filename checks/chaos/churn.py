@@ -122,10 +122,18 @@ def held_otherwise(
     expected: Mapping[str, set[Member]], held: Mapping[str, set[Member]], provider: str
 ) -> Iterator[str]:
     """Yield what a platform lacks of these audiences, or holds too much, and whom, by their numbers in the pool."""
-    numbers = {member: number for number in range(POOL) if (member := person(number).members.get(provider)) is not None}
     for audience, wanted in sorted(expected.items()):
         found = held.get(audience, set())
         for what, who in (("lacks", wanted - found), ("holds too much:", found - wanted)):
             if who:
-                told = sorted(str(numbers.get(member, "somebody that nobody uploaded so")) for member in who)
+                told = sorted(_who(member, provider) for member in who)
                 yield f"{provider}: {audience} {what} {len(who)}, such as {', '.join(told[:8])}"
+
+
+def _who(member: Member, provider: str) -> str:
+    """Return whom of the pool a member is, and by how much of them if not by all."""
+    for number in range(POOL):
+        whole = person(number).members.get(provider, ())
+        if not set(whole[:3]).isdisjoint(member):
+            return str(number) if member == whole else f"{number} by {len(set(whole) & set(member))} of {len(whole)}"
+    return "somebody that nobody uploaded"
