@@ -16,6 +16,7 @@ from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
+from benchmarks.removals import measure_removals
 from benchmarks.replay import measure_replay
 from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
@@ -38,6 +39,7 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "bulkhead": measure_bulkhead,
     "memory": measure_memory,
     "replay": measure_replay,
+    "removals": measure_removals,
     "ledger": measure_ledger,
 }
 
