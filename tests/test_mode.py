@@ -149,6 +149,13 @@ async def test_a_mode_as_a_part_adds_nobody(server: World, part: str) -> None:
     assert await answer(server, "", part) == (400, ["mode: it came as a part; send it in the query"])
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_mode_within_batch_adds_nobody_and_is_told_where_it_belongs(server: World) -> None:
+    place = {"sessionId": 1, "sequence": 1, "totalBatches": 1, "totalUsers": 1, "mode": "remove"}
+    status, body, _ = await server.upload(make_users(1), batch=place)
+    assert (status, "batch.mode: expected in the query" in str(body)) == (400, True)
+
+
 @pytest.mark.parametrize("query", ["?code=7", "?model=gpt", "?node=a", "?mod=1", "?modern=remove", "?move=north"])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_word_that_is_near_mode_by_chance_is_ignored_as_before(server: World, query: str) -> None:

@@ -71,7 +71,7 @@ async def test_an_audience_without_removals_has_no_entry_and_its_late_records_re
         added = await done(found, "add", people(1, 2))
         other = await done(found, "remove", people(1), name="Others")
         assert [(entry.audience, entry.first_offset) for entry in await entries(found)] == [
-            ("blotout_Others", other.origin.offset)
+            ("custom:blotout_Others", other.origin.offset)
         ]
         read: list[str] = []
         monkeypatch.setattr("consumer.removals.log_memory.scan", lambda kafka, topic, *_, **__: read.append(topic))

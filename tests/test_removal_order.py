@@ -148,7 +148,7 @@ async def test_who_is_later_than_a_postponed_removal_waits_by_a_pointer_that_say
             await publish(kafka, found.names.batches, *values)
             await until(lambda: _waits(found, 1, {2}))
             [entry] = await open_removals(kafka, found.names)
-            assert (entry.origin.offset, entry.audience) == (1, "blotout_VIP")
+            assert (entry.origin.offset, entry.audience) == (1, "custom:blotout_VIP")
             await publish(kafka, found.names.batches, record("add", 4))
             await until(lambda: _waits(found, 1, {2, 4}))
             assert await found.members("tiktok", "blotout_Others") == hashes(3)
@@ -162,6 +162,26 @@ async def test_who_is_later_than_a_postponed_removal_waits_by_a_pointer_that_say
                 assert later.attempts == 1, "to wait is no attempt"
             assert await found.members("tiktok") == hashes(1, 2, 4)
             await until(lambda: _none_is_open(kafka, found.names))
+
+
+async def test_a_postponed_removal_takes_out_whom_a_later_addition_names_that_waits_for_it_and_fails_then(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with world(kafka, topic_prefix, providers=["tiktok"], consuming=()) as found:
+        served = sandbox_account(TIKTOK, found.sandbox_url)
+        async with consuming_one(served, kafka, found.names, changed=AT_ONCE):
+            await publish(kafka, found.names.batches, record("add", 1, 2))
+            await found.completions(1)
+            await found.inject(**BUSY, operation="remove", until="cleared")
+            await publish(kafka, found.names.batches, record("remove", 1, 2), record("add", 1))
+            await until(lambda: _waits(found, 1, {2}))
+            await found.inject(provider="tiktok", fault="invalid", operation="upload", until="cleared")
+            faults = {"provider": "tiktok", "fault": BUSY["fault"]}
+            await found.session.delete(f"{found.sandbox_url}/_sandbox/faults", params=faults)
+            ends = {one.origin.offset: one for one in await found.completions(3)}
+            assert [ends[offset].status for offset in range(3)] == ["delivered", "delivered", "failed"]
+            assert ends[1].counts.superseded == 0
+            assert await found.members("tiktok") == set()
 
 
 async def _waits(found: World, behind: int, offsets: set[int]) -> bool:

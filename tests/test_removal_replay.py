@@ -81,6 +81,21 @@ async def test_of_who_was_added_again_by_one_identifier_a_replayed_removal_takes
         assert await found.members(provider) == before
 
 
+async def test_a_replayed_removal_takes_out_what_the_log_knows_beside_an_address_that_was_added_again(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    body = {"error": {"code": 100, "error_subcode": 1713230, "message": "m", "fbtrace_id": "r"}}
+    async with remembering(kafka, topic_prefix, "facebook") as found:
+        await done(found, "add", [person(1, phone(1))])
+        await found.inject(provider="facebook", fault="custom", operation="remove", status=400, body=body)
+        removed = await done(found, "remove", people(1))
+        await done(found, "add", people(1))
+        assert len(await found.members("facebook")) == 2
+        [told] = (await replayed(found, served(found, "facebook"), removed.origin)).ends
+        assert told.status == "delivered"
+        assert [len(member) for member in await found.members("facebook")] == [1], "the address, as it was added last"
+
+
 async def test_a_removal_whose_first_delivery_failed_is_made_up_for_by_a_replay_at_its_place(
     kafka: KafkaSettings, topic_prefix: str
 ) -> None:

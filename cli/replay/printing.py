@@ -70,7 +70,7 @@ def plan_lines(parts: Sequence[Part], seconds: Sequence[float]) -> Iterator[str]
     yield from plain([PLAN, *rows])
     removals = max((part.removals for part in parts), default=0)
     if removals:
-        yield f"Of these records {removals} take users out of audiences."
+        yield f"Removals among these records: {removals}."
     gone = {record.origin: record for part in parts for record in part.gone}
     if gone:
         users = sum(record.users for record in gone.values())

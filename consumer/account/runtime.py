@@ -15,6 +15,7 @@ from consumer.account.state_announcer import StateAnnouncer
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
 from consumer.delivery.rows_in_flight import RowsInFlight
+from consumer.ordering.audience_key import audience_key
 from consumer.records.record_handler import Handler
 from consumer.removals.account_removals import AccountRemovals, check_hash_keys
 from consumer.removals.identifiers import Identifiers
@@ -205,7 +206,7 @@ def _removals(
         framing=deployment.framing,
         log_id=deployment.log_id,
         identifiers=Identifiers(provider, keys.first if keys else own),
-        audience_of=lambda batch: provider.platform_name(batch.name, disable_prefix=batch.disable_prefix),
+        audience_of=lambda batch: audience_key(provider, batch),
         is_counted=lambda batch, place: (
             account.target.is_meant_by(batch.channels)
             and misplaced(batch, place.partition, deployment.created_with) is None

@@ -15,6 +15,7 @@ from consumer.delivery.people import People
 from consumer.delivery.platform_calls import Calls, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.delivery.rows_in_flight import RowsInFlight
+from consumer.ordering.audience_key import audience_key
 from consumer.ordering.removal_memory import Later
 from consumer.ordering.standing import NEVER, Standing
 from consumer.removals.account_removals import AccountRemovals
@@ -45,6 +46,8 @@ class _Record:
     batch: AudienceBatch
     name: str
     """What the platform calls its audience."""
+    audience: str
+    """What the audience is known by: see `audience_key`."""
     attempts: Attempts
     outcome: Outcome
     order: RecordInOrder | None
@@ -126,18 +129,18 @@ class Delivery:
             longest_call=self.provider.settings.timeout,
         )
         name = self.provider.platform_name(batch.name, disable_prefix=batch.disable_prefix)
-        order = None
+        audience, order = audience_key(self.provider, batch), None
         if standing is not None and self.removals is not None:
             order = RecordInOrder(
                 removals=self.removals,
-                audience=name,
+                audience=audience,
                 mode=batch.mode,
                 standing=standing,
                 only=identifiers,
                 has_begun=history.progress is not None,
             )
         head = msgspec.structs.replace(batch, users=[])
-        return _Record(batch=head, name=name, attempts=attempts, outcome=outcome, order=order)
+        return _Record(batch=head, name=name, audience=audience, attempts=attempts, outcome=outcome, order=order)
 
     async def _delivered(self, record: _Record, users: People) -> Outcome:
         outcome, attempts = record.outcome, record.attempts
@@ -184,7 +187,7 @@ class Delivery:
         again = f" {uuid.uuid4().hex}" if standing.is_suspect or order.only is not None else ""
         return CurrentRecord(
             id=f"{removals.log_id or ''} {origin} {self.called}{again}",
-            job_taken=lambda job_id: removals.job_taken(job_id, record.name, origin),
+            job_taken=lambda job_id: removals.job_taken(job_id, record.audience, origin),
             job_ended=removals.job_ended,
         )
 
@@ -194,14 +197,14 @@ class Delivery:
         others: list[AudienceUser] = []
         if order is not None:
             if record.batch.mode == "remove":
-                await order.removals.enter(record.name, order.standing.place)
-            left = await order.left(users)
+                await order.removals.enter(record.audience, order.standing.place)
+            named, left = users, await order.left(users)
             if left.users is not users:
                 users = People.those(left.users)
             is_open = Within(progress.open) if progress else None
             outcome.superseded = sum(1 for index in left.superseded if is_open is None or index in is_open)
             if record.batch.mode == "remove":
-                others, outcome.other_identifiers_unknown = await order.others(users)
+                others, outcome.other_identifiers_unknown = await order.others(named)
         async with self.in_flight.held(self._rows(record, users.taken_out())) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
@@ -243,7 +246,7 @@ class Delivery:
             attempts=record.attempts,
             outcome=record.outcome,
             time=self.time,
-            is_free=lambda: order.removals.is_free(record.name, order.standing.place),
+            is_free=lambda: order.removals.is_free(record.audience, order.standing.place),
         )
 
     async def _send_all(self, record: _Record, call: Adding | Removing, made: Rows) -> None:

@@ -1,10 +1,15 @@
 """Where a record stands in the order of its audience, as its delivery has to know."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumer.ordering.place import Place
 
 NEVER = float("-inf")
+
+
+def _by_nobody() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +32,8 @@ class Standing:
     """
     calls_until: float = NEVER
     """Until when calls of its earlier tries may take effect, by the caller's clock."""
+    is_awaited: Callable[[], bool] = _by_nobody
+    """Tells whether later records of its partition still wait for it, a removal that was postponed.
+
+    Then none of them has gone yet, so that none decides about anybody: it may fail when it goes.
+    """

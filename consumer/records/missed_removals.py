@@ -19,6 +19,9 @@ from streams.read.partition_scan import scan_partition
 
 log = structlog.get_logger()
 
+MISSED = "undecodable"
+"""What a pointer says that was written for a removal which an older version has ended unread."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedRemovals:
@@ -85,7 +88,7 @@ class MissedRemovals:
             attempt=0,
             not_before=now,
             first_attempt_at=now,
-            first_failure="undecodable",
+            first_failure=MISSED,
             mode="remove",
         )
         await self.writer.write(pointer)

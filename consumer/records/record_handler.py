@@ -13,6 +13,7 @@ import structlog
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Job, Outcome, smallest
 from consumer.delivery.platform_outcome import PlatformOutcome
+from consumer.ordering.audience_key import audience_key
 from consumer.ordering.standing import Standing
 from consumer.retries.attempts import History
 from consumer.retries.clock import Time
@@ -82,9 +83,9 @@ class Handler:
         return self.target.is_meant_by(head.channels)
 
     def audience_of(self, head: AudienceBatch) -> str | None:
-        """Return what the platform calls a batch's audience, None where our code fails on that, as it will again."""
+        """Return what a batch's audience is known by, None where our code fails on that, as it will again."""
         try:
-            return self.delivery.provider.platform_name(head.name, disable_prefix=head.disable_prefix)
+            return audience_key(self.delivery.provider, head)
         except Exception:  # a provider may be anybody's
             return None
 

@@ -15,7 +15,7 @@ from consumer.ordering.place import Place
 from consumer.ordering.standing import NEVER, Standing
 from consumer.records.audience_order import Turn
 from consumer.records.intake import Intake
-from consumer.records.missed_removals import MissedRemovals
+from consumer.records.missed_removals import MISSED, MissedRemovals
 from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import Postponement, history_of, next_pointer
 from consumer.records.retry_reader import RetryReader
@@ -23,7 +23,7 @@ from consumer.records.taken_record import TakenRecord
 from consumer.retries.resting import resting_by
 from providers.kit.errors import platform_error
 from providers.kit.last_look import looked_last
-from schemas.records import AudienceBatch, BatchCompletion
+from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 
@@ -112,8 +112,23 @@ class Runner:
             behind = self.retries.open_removals.before(self.handler.audience_of(batch) or "", taken.origin)
         if behind is not None:
             return await self._put_behind(job, batch, taken, behind)
-        completion = await self._delivered(job, batch, taken, _standing(taken, record, self.handler.log_id))
+        standing = _standing(taken, record, self.handler.log_id)
+        if taken.pointer is not None and batch.mode == "remove":
+            standing = await self._among_pointers(taken.pointer, standing)
+        completion = await self._delivered(job, batch, taken, standing)
         return completion and told(completion)
+
+    async def _among_pointers(self, pointer: RetryPointer, standing: Standing) -> Standing:
+        """Return the standing of a removal that was postponed, and for which those behind it wait since it was met.
+
+        One that an older version has ended unread is known to be open, too, but others have gone before it; and so they
+        may where calls of another process, or of its own, may have come late.
+        """
+        if pointer.first_failure == MISSED or pointer.may_take_effect_until is not None:
+            return standing
+        await self.retries.open_removals.caught_up()
+        known, origin = self.retries.open_removals, pointer.origin
+        return dataclasses.replace(standing, is_awaited=lambda: origin.offset in known.of(origin.partition))
 
     async def _record(self, taken: TakenRecord) -> Record | None:
         """Return what was taken over, fetched where that was by a pointer; None where it has left the log."""
@@ -208,9 +223,10 @@ class Runner:
         await self.retries.writer.write(pointer)
 
     def _time_of(self, until: float) -> datetime | None:
-        """Return the time of a moment of our clock that is yet to come."""
-        left = until - self.handler.time.clock()
-        return self.handler.clock() + timedelta(seconds=left) if left > 0 else None
+        """Return the time of a moment of our clock, None for one that never was."""
+        if until == NEVER:
+            return None
+        return self.handler.clock() + timedelta(seconds=until - self.handler.time.clock())
 
 
 def _standing(taken: TakenRecord, record: Record, log_id: str | None) -> Standing:

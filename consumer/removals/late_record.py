@@ -52,7 +52,7 @@ class RecordInOrder:
         An addition in its turn is compared as well where people were removed in another partition: its audience has
         other names, or it does not stand at home.
         """
-        is_late = self.standing.is_late
+        is_late = self.standing.is_late and not self.standing.is_awaited()
         if not is_late and self.mode == "add":
             is_late = self.removals.has_elsewhere(self.audience, self.standing.place.partition)
         if not is_late or not await self.removals.is_known(self.audience):
@@ -127,7 +127,7 @@ class RecordInOrder:
         last = max(until, standing.calls_until)
         while (seconds := last - time.clock()) > 0:
             await rest(seconds, time.sleep)
-        if not await self.removals.is_known(self.audience):
+        if standing.is_awaited() or not await self.removals.is_known(self.audience):
             return
         memory = await self.removals.memory.caught_up(self.audience)
         is_suspect = standing.is_suspect or standing.calls_until > NEVER

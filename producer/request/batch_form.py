@@ -88,6 +88,8 @@ def parse_batch(data: bytes) -> tuple[BatchForm, tuple[Ignored, ...]]:
         raise PayloadError(_not_json(data, error)) from None
     if not isinstance(decoded, dict):
         raise PayloadError(f"batch: expected object{of_content('batch', data)}")
+    if any(name.lower() == "mode" for name in decoded):
+        raise PayloadError("batch.mode: expected in the query, such as ?mode=remove; here it would count for nothing")
     unknown = NameCounter("batch", lambda name: meant_member(name, BATCH_LIKENESSES))
     unknown.add(name for name in decoded if name not in _EXPECTED)
     try:
