@@ -33,6 +33,8 @@ class States:
     removals: RemovalTables = field(init=False)
     """What else stands on the topic: where removals are open, and jobs, and who knows removals."""
     following: "asyncio.Task[None]" = field(init=False)
+    _asked: "asyncio.Task[int] | None" = field(default=None, init=False)
+    _next: "asyncio.Task[int] | None" = field(default=None, init=False)
     _passed: int = field(default=0, init=False)
     _progress: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _latest: dict[Target, AccountState] = field(default_factory=dict)
@@ -43,11 +45,25 @@ class States:
         self.removals = RemovalTables(self.framing)
 
     async def caught_up(self, kafka: KafkaSettings, topic: str) -> None:
-        """Return when all is known that stands on the topic now. Raises KafkaUnreachableError."""
-        [end] = await end_offsets(kafka, topic)
+        """Return when all is known that stands on the topic now. Raises KafkaUnreachableError.
+
+        One question to Kafka serves all who ask before it goes out.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._end_after(self._asked, kafka, topic))
+            self._next.add_done_callback(_look_at)
+        end = await asyncio.shield(self._next)
         while self._passed < end:
             self._progress.clear()
             await self._progress.wait()
+
+    async def _end_after(self, before: "asyncio.Task[int] | None", kafka: KafkaSettings, topic: str) -> int:
+        """Ask where the topic ends once the question before is answered, which may have seen an earlier end."""
+        if before is not None:
+            await asyncio.wait({before})
+        self._asked, self._next = self._next, None
+        [end] = await end_offsets(kafka, topic)
+        return end
 
     def of(self, target: Target) -> AccountState | None:
         """Return how an account stands; None where nothing was ever said, so that it runs."""
@@ -98,6 +114,12 @@ class States:
         self._latest[Target(state.provider, state.account or "")] = state
         for listener in self._listeners:
             listener(state)
+
+
+def _look_at(asked: "asyncio.Task[int]") -> None:
+    """Take notice of how a question ended, as whoever asked it may be gone."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 @asynccontextmanager
