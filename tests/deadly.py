@@ -9,7 +9,8 @@ from schemas.avro.framing import schema_json
 from streams.read.consumer_thread import Record
 
 RECORDS = ("AudienceBatch", "BatchCompletion", "BatchReceipt", "RetryPointer", "AccountRegistration", "AccountState",
-           "AccountLoss", "DirectoryEntry")  # fmt: skip
+           "AccountLoss", "DirectoryEntry", "AudienceRemoval", "OpenRemoval", "PlatformJob",
+           "RemovedAudience", "RemovalReader", "LogCreation")  # fmt: skip
 DEADLY, HANGING = 666, 667
 """Ids of schemas: who asks for the first one ends, who asks for the second one hangs."""
 
