@@ -87,7 +87,7 @@ class _Nobody:
 async def _replay(account: Account, deployment: Deployment, log: str, records: int) -> None:
     """Send the first records of a partition again, and then wait to be ended."""
     wishes = {Origin(topic=log, partition=0, offset=offset): Wish("custom:VIP") for offset in range(records)}
-    order = ReplayOrder(replay_id="r-00000001", wishes=wishes, rate=1.0)
+    order = ReplayOrder(replay_id="r-00000001", wishes=wishes, rate=1.0, removed=())
     await replay(account, ConsumerSettings(), deployment, order, _Nobody())
     await asyncio.Event().wait()
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cli.printing.tables import print_lines
 from cli.replay.saved_replays import Replay, ReplayError
@@ -15,7 +15,7 @@ from consumer.account.runtime import Account, Deployment
 from providers.installed import rates_of
 from providers.kit.http import Answer, Request
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
-from schemas.records import Origin, is_of_log
+from schemas.records import AudienceBatch, BatchReceipt, Origin, is_of_log
 from schemas.target import Target
 from streams.cluster.groups import committed_offsets, groups_with_members
 from streams.read.consumer_thread import Record
@@ -49,11 +49,15 @@ async def planned(found: Replay, targets: Sequence[Target], deployment: Deployme
     receipts, completions = Undecodable("receipts", deployment.framing), Undecodable("completions", deployment.framing)
     await _await_receipts(found.ends, deployment)
     records: dict[Origin, Chosen] = {}
+    removed: dict[tuple[str, bool], AudienceBatch] = {}
 
     def choose(record: Record) -> None:
         receipt = decode_batch_receipt(record.value, deployment.framing)
         if not is_of_log(receipt.log_id, deployment.log_id):
             return
+        if receipt.mode == "remove" and receipt.verdict == "valid":
+            removal = _removal_of(receipt)
+            removed[removal.key, removal.disable_prefix] = removal
         origin = receipt.origin
         is_before = origin.topic == deployment.names.batches and origin.offset < _at(found.ends, origin.partition)
         if is_before and found.choice.has(receipt):
@@ -70,7 +74,20 @@ async def planned(found: Replay, targets: Sequence[Target], deployment: Deployme
         )
     firsts = await first_offsets(deployment.kafka, deployment.names.batches)
     parts = [part_for(target, records.values(), ends, found.choice, firsts) for target in targets]
+    parts = [replace(part, removed=tuple(removed.values())) for part in parts]
     return Plan(parts=parts, undecodable=[receipts, completions])
+
+
+def _removal_of(receipt: BatchReceipt) -> AudienceBatch:
+    """Return the removal that a receipt is of, without its users."""
+    return AudienceBatch(
+        batch_id=receipt.batch_id or "",
+        name=receipt.name or "",
+        type=receipt.type or "custom",
+        disable_prefix=bool(receipt.disable_prefix),
+        users=[],
+        mode="remove",
+    )
 
 
 def _at(ends: Sequence[int], partition: int) -> int:

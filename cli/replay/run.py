@@ -76,7 +76,13 @@ async def _send_one(
 
 
 def _order(found: Replay, part: Part) -> ReplayOrder:
-    return ReplayOrder(replay_id=found.id, wishes=part.wishes, rate=found.rate, with_attributes=found.with_attributes)
+    return ReplayOrder(
+        replay_id=found.id,
+        wishes=part.wishes,
+        rate=found.rate,
+        with_attributes=found.with_attributes,
+        removed=part.removed,
+    )
 
 
 async def _close(found: Replay, targets: Sequence[Target], tools: Tools) -> None:

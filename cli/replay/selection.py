@@ -8,7 +8,17 @@ from typing import Literal
 from msgspec import Struct
 
 from consumer.replay.replayer import Wish
-from schemas.records import TERMINAL, AudienceType, BatchCompletion, BatchReceipt, Mode, Origin, RejectedUser, is_of_log
+from schemas.records import (
+    TERMINAL,
+    AudienceBatch,
+    AudienceType,
+    BatchCompletion,
+    BatchReceipt,
+    Mode,
+    Origin,
+    RejectedUser,
+    is_of_log,
+)
 from schemas.target import Target
 
 Only = Literal["all", "failed", "rejected"]
@@ -193,6 +203,8 @@ class Part:
     gone: list[Chosen] = field(default_factory=list)
     removals: int = 0
     """Records that take users out."""
+    removed: Sequence[AudienceBatch] = ()
+    """A removal of each audience with removals, whether or not it is sent."""
 
     def add(self, record: Chosen, wish: Wish, choice: Choice) -> None:
         """Take in what is sent of one record."""

@@ -1,7 +1,7 @@
 """The removal memory of an account: read from the log, where somebody needs it and as far as that is."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from consumer.ordering.place import Place
@@ -56,6 +56,10 @@ class LogMemory:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def audiences_of(self, batches: Iterable[AudienceBatch]) -> set[str]:
+        """Return the audiences of batches."""
+        return set(map(self.audience_of, batches))
 
     async def removed_audiences(self) -> set[str]:
         """Return the audiences that the log has a removal of."""
