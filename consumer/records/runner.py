@@ -11,7 +11,6 @@ import msgspec
 from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
 from consumer.delivery.platform_outcome import PlatformOutcome
-from consumer.ordering.place import Place
 from consumer.ordering.standing import NEVER, Standing
 from consumer.records.audience_order import Turn
 from consumer.records.intake import Intake
@@ -20,6 +19,7 @@ from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import Postponement, history_of, next_pointer
 from consumer.records.retry_reader import RetryReader
 from consumer.records.taken_record import TakenRecord
+from consumer.removals.log_memory import place_of
 from consumer.retries.resting import resting_by
 from providers.kit.errors import platform_error
 from providers.kit.last_look import looked_last
@@ -231,16 +231,10 @@ class Runner:
 
 def _standing(taken: TakenRecord, record: Record, log_id: str | None) -> Standing:
     """Return where a record stands: late is one by a pointer, and one that a dead process may have had before."""
-    place = Place(
-        partition=record.origin.partition,
-        offset=record.origin.offset,
-        appended_at=int(record.timestamp.timestamp() * 1000) if record.timestamp else 0,
-        log_id=log_id,
-    )
     is_suspect = taken.calls_until > NEVER
     is_late = is_suspect or taken.pointer is not None
     return Standing(
-        place=place,
+        place=place_of(record, log_id),
         is_late=is_late,
         is_suspect=is_suspect,
         has_turn=taken.turn is not None,
