@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal, NoReturn
 
 import pytest
-from test_rows_in_flight import Platform, delivery_to, record
+from test_rows_in_flight import Platform, calm, delivery_to, record
 
 from cli.consume.garbage import FIRST, Freezing
 from consumer.delivery.outcome import Outcome
@@ -104,6 +104,26 @@ async def test_users_that_wait_for_their_rows_are_nothing_that_the_collector_goe
     assert (await under_way).accepted == MANY
 
 
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("room", [ROOM, 1])
+async def test_users_and_rows_that_a_pass_has_met_are_not_gone_through_again(room: int) -> None:
+    """Whether they are in a call or wait for room, but for one record's rows, which wait to be cut into calls."""
+    platform = Platform()
+    delivery = delivery_to(platform, room)
+    batches = [record(number, 1000) for number in (1, 2, 3, 4)]
+    for batch in batches:
+        batch.users[:] = batch.users * (MANY // len(batch.users))
+    references()
+    before = references()
+    under_way = [asyncio.create_task(delivery.deliver(batch, _say_nothing)) for batch in batches]
+    for _ in range(20):
+        await calm(under_way, platform)
+    references()
+    assert references() - before < MANY // 2 + (0 if room == ROOM else 2 * MANY)
+    platform.is_open.set()
+    assert [outcome.accepted for outcome in await asyncio.gather(*under_way)] == [MANY] * 4
+
+
 @pytest.mark.usefixtures("frozen")
 def test_what_is_remembered_of_phone_numbers_is_nothing_that_the_collector_goes_through() -> None:
     """Tables of tens of thousands of them held the event loop for 4 ms in each full pass."""
@@ -145,7 +165,7 @@ def test_what_full_passes_leave_is_frozen_ever_more_seldom() -> None:
 
 def test_the_collector_tells_the_freezing_of_its_full_passes() -> None:
     """Python 3.12 and later freeze what is immortal in any full pass: what is counted here is what is new."""
-    kept = [[] for _ in range(100)]
+    kept: list[list[int]] = [[] for _ in range(100)]
     gc.collect()
     freezing = Freezing(iter((0.0, FIRST)).__next__)
     gc.callbacks.append(freezing)

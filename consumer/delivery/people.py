@@ -3,46 +3,61 @@
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from consumer.removals.late_record import Numbered
 from schemas.records import AudienceBatch, AudienceUser
 
+MANY = 250
+"""Users that are let go of at once."""
+
 
 @dataclass(slots=True)
 class People:
-    """Users and their indexes, paired one at a time.
+    """Users and their indexes, paired one at a time, the users in tuples of MANY.
 
-    Thousands of pairs are what the collector of cycles would spend most of its time on.
+    The collector of cycles forgets a tuple of users once it has met it. Lists of them, which may wait for long, and
+    thousands of pairs are what it would spend most of its time on.
     """
 
     indexes: Sequence[int]
-    users: deque[AudienceUser]
+    users: deque[tuple[AudienceUser, ...]]
 
     @classmethod
     def of(cls, batch: AudienceBatch, only: Container[int] | None = None) -> "People":
         """Return the users of a batch, or those of them with these indexes."""
         first = batch.first_index
         every: Sequence[int] = range(first, first + len(batch.users))
-        indexes = every if only is None else [index for index in every if index in only]
-        return cls(indexes, deque(batch.users[index - first] for index in indexes))
+        indexes = every if only is None else tuple(index for index in every if index in only)
+        return cls(indexes, _cut(batch.users[index - first] for index in indexes))
 
     @classmethod
     def those(cls, numbered: Iterable[Numbered]) -> "People":
         """Return these users."""
         indexes: list[int] = []
-        users: deque[AudienceUser] = deque()
-        for index, user in numbered:
-            indexes.append(index)
-            users.append(user)
-        return cls(indexes, users)
+
+        def users() -> Iterator[AudienceUser]:
+            for index, user in numbered:
+                indexes.append(index)
+                yield user
+
+        cuts = _cut(users())
+        return cls(tuple(indexes), cuts)
 
     def __len__(self) -> int:
-        return len(self.users)
+        return len(self.indexes)
 
     def __iter__(self) -> Iterator[Numbered]:
-        return zip(self.indexes, self.users, strict=True)
+        return zip(self.indexes, chain.from_iterable(self.users), strict=True)
 
     def taken_out(self) -> Iterator[Numbered]:
         """Yield users and forget them."""
-        for index in self.indexes:
-            yield index, self.users.popleft()
+        indexes = iter(self.indexes)
+        while self.users:
+            for user, index in zip(self.users.popleft(), indexes, strict=False):
+                yield index, user
+
+
+def _cut(users: Iterable[AudienceUser]) -> deque[tuple[AudienceUser, ...]]:
+    rest = iter(users)
+    return deque(iter(lambda: tuple(islice(rest, MANY)), ()))

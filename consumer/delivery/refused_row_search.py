@@ -37,14 +37,15 @@ class Search:
     size: int
     step: int = 0
     bad: list[int] = field(default_factory=list)
-    _unknown: list[int] = field(init=False)
+    _unknown: Sequence[int] = field(init=False)
+    """A range as long as nothing was refused: a list of all rows is what the collector of cycles would go through."""
     _refused: list[Sequence[int]] = field(default_factory=list, init=False)
     """Rows that hold a bad one, the largest last."""
     _done: bytearray = field(init=False)
 
     def __post_init__(self) -> None:
         self.step = min(self.step or self.size, self.size)
-        self._unknown = list(range(self.size))
+        self._unknown = range(self.size)
         self._done = bytearray(self.size)
 
     @property
@@ -61,7 +62,7 @@ class Search:
                 return None
             rows = self._refused.pop()
             if len(rows) > 2 * self.step:  # of so many one is bad anyway
-                self._unknown += rows
+                self._put_back(rows)
                 continue
             middle = (len(rows) + 1) // 2
             return Probe(rows[:middle], rows[middle:], is_sample=False)
@@ -85,24 +86,29 @@ class Search:
             self._settle(probe.rows)
         else:
             self._suspect(probe.rows)
-        self._unknown += probe.rest
+        self._put_back(probe.rest)
 
     def named(self, probe: Probe, bad: Collection[int]) -> None:
         """Note that the platform refused these rows for some that it named; of the others nothing is known."""
         self._leave(probe)
         self._settle(bad)
-        self._unknown[:0] = [row for row in probe.rows if not self._done[row]]
-        self._unknown += probe.rest
+        others = (row for row in probe.rows if not self._done[row])
+        self._unknown = [*others, *self._unknown]
+        self._put_back(probe.rest)
 
     def handed_over(self, probe: Probe) -> None:
         """Note that these rows are seen to elsewhere."""
         self._leave(probe)
         self._settle(probe.rows)
-        self._unknown += probe.rest
+        self._put_back(probe.rest)
 
     def _leave(self, probe: Probe) -> None:
         if probe.is_sample:
-            del self._unknown[: len(probe.rows)]
+            self._unknown = self._unknown[len(probe.rows) :]
+
+    def _put_back(self, rows: Sequence[int]) -> None:
+        if rows:
+            self._unknown = [*self._unknown, *rows]
 
     def _suspect(self, rows: Sequence[int]) -> None:
         insort(self._refused, rows, key=len)

@@ -59,7 +59,10 @@ class RowGroup:
     indexes: Sequence[int]
 
     def chosen(self, positions: Iterable[int]) -> "RowGroup":
-        """Return the rows at these positions."""
+        """Return the rows at these positions; those of a range are not copied where they are all there are."""
+        if isinstance(positions, range):
+            part = slice(positions.start, positions.stop)
+            return RowGroup(self.rows[part], self.indexes[part])
         places = list(positions)
         return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
 
