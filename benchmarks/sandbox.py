@@ -64,14 +64,19 @@ class _Calls:
 
     async def send(self, request: Request) -> Answer:
         """Call the sandbox."""
-        if request.operation == "upload" and request.body is not None:
-            self.uploads.append(request.body)
+        body = request.whole_body()
+        if request.operation == "upload" and body is not None:
+            self.uploads.append(body)
         url = request.url(self.base_url)
         async with self.session.request(
-            request.method, url, params=request.query, headers=request.headers, data=request.body
+            request.method,
+            url,
+            params=request.query,
+            headers=request.headers,
+            data=body,
         ) as response:
-            body = await response.read()
-            return Answer(status=response.status, headers=response.headers, body=body)
+            answer = await response.read()
+            return Answer(status=response.status, headers=response.headers, body=answer)
 
 
 def measure_sandbox() -> None:

@@ -327,7 +327,12 @@ class ProviderConformance:
         for request in transport.requests:
             assert request.operation in self.kind.rates
             assert request.path == "" or request.path.startswith("/")
-            open_to_view = {**request.headers, **request.query, "path": request.path, "body": str(request.body)}
+            open_to_view = {
+                **request.headers,
+                **request.query,
+                "path": request.path,
+                "body": str(request.whole_body()),
+            }
             shown = {name: text for name, text in open_to_view.items() if name not in request.secrets}
             assert not any(secret in text for secret in self.secrets() for text in shown.values())
 

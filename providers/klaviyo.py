@@ -13,6 +13,7 @@ from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
+from providers.kit.long_body import encoded
 from providers.kit.provider import NamedRowsError, Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
@@ -222,9 +223,8 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
 
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Import profiles into the list, wait for the job's end and ask what it could not take."""
-        job = (
-            await self._call("upload", "POST", JOBS, _One, body=self.body.filled(rows, audience_id=audience_id))
-        ).data.id
+        body = await self.body.around(rows, audience_id=audience_id)
+        job = (await self._call("upload", "POST", JOBS, _One, body=body)).data.id
         await job_taken(job)
         failed = min(await self._wait_for(job), len(rows))
         return await self._outcome(job, failed, len(rows)) if failed > 0 else Sent(request_ids=[job])
@@ -370,7 +370,7 @@ class Klaviyo(Provider[KlaviyoSettings, dict[str, Any]]):
             path=path,
             query=query or {},
             headers=headers,
-            body=None if body is None else msgspec.json.encode(body),
+            body=encoded(body),
             secrets=("Authorization",),
         )
         answer = await self.transport.send(request)

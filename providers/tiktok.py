@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Request, Transport
 from providers.kit.limits import Limits
+from providers.kit.long_body import encoded
 from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
 from providers.kit.rate_limiter import Rate
 from providers.kit.removal import Removal
@@ -226,7 +227,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
         self, operation: str, action: str, audience_id: str, rows: Sequence[msgspec.Raw], names: Sequence[str]
     ) -> Sequence[str]:
         known = {"names": names, "advertiser_id": self.settings.advertiser_id, "audience_id": audience_id}
-        body = self.body.filled(rows, action=action, **known)
+        body = await self.body.around(rows, action=action, **known)
         envelope = await self._call(operation, "POST", "/segment/mapping/", body=body)
         request_id = envelope.get("request_id")
         return [request_id] if isinstance(request_id, str) else []
@@ -267,7 +268,7 @@ class TikTok(Provider[TikTokSettings, list[str]]):
             path=VERSION + path,
             query=query or {},
             headers=headers,
-            body=None if body is None else msgspec.json.encode(body),
+            body=encoded(body),
             secrets=("Access-Token",),
         )
         answer = await self.transport.send(request)

@@ -129,7 +129,11 @@ async def test_the_preview_is_what_is_sent(name: str) -> None:
             for group in group_rows(made, provider.limits):
                 await provider.send(audience_id, group.rows)
     for line, request in zip(shown, sent, strict=False):
-        body = json.loads(request.body.decode().replace(audience_id, "{audience_id}")) if request.body else None
+        body = (
+            json.loads((request.whole_body() or b"").decode().replace(audience_id, "{audience_id}"))
+            if request.body
+            else None
+        )
         if body and "session" in body:
             body["session"]["session_id"] = line["body"]["session"]["session_id"]
         assert line["body"] == body

@@ -106,7 +106,7 @@ async def test_the_preview_of_a_removal_is_what_is_sent(name: str) -> None:
                 await provider.remove(audience_id, group.rows)
     assert len(shown) == len(sent)
     for line, request in zip(shown, sent, strict=True):
-        text = (request.body or b"null").decode().replace(audience_id, "{audience_id}")
+        text = (request.whole_body() or b"null").decode().replace(audience_id, "{audience_id}")
         body: Any = json.loads(text)
         if body and "session" in body:
             body["session"]["session_id"] = line["body"]["session"]["session_id"]

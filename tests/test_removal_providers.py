@@ -312,7 +312,7 @@ async def test_a_webhook_s_removal_is_an_event_of_its_own_that_nobody_takes_for_
         *_, made = make_removal_rows(provider, enumerate([AudienceUser(email="person0@example.com")]))
         removed = await provider.remove("VIP", made.rows)
         assert len(await stage.members("VIP")) == 1
-    add, remove = (json.loads(request.body or b"") for request in sent)
+    add, remove = (json.loads(request.whole_body() or b"") for request in sent)
     assert add.keys() == {"audience", "users"}
     assert remove == {
         "type": "audience.users.removed",

@@ -175,13 +175,14 @@ def _line(account: Account, request: Request) -> bytes:
 def _body(request: Request) -> object:
     """Return a body as JSON where it is, a form as an object, None where there is none."""
     kind = request.headers.get("Content-Type", "")
-    if request.body is None:
+    body = request.whole_body()
+    if body is None:
         return None
     if "json" in kind:
-        return msgspec.Raw(request.body)
+        return msgspec.Raw(body)
     if "x-www-form-urlencoded" in kind:
-        return dict(_form(request.body))
-    return request.body.decode(errors="replace")
+        return dict(_form(body))
+    return body.decode(errors="replace")
 
 
 def _form(body: bytes) -> Iterator[tuple[str, str]]:

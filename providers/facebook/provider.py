@@ -13,6 +13,7 @@ from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_b
 from providers.kit.errors import TooMuchError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
+from providers.kit.long_body import encoded
 from providers.kit.provider import Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
@@ -214,7 +215,7 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
             "last_batch_flag": True,
             "estimated_num_total": len(rows),
         }
-        body = self.body.filled(rows, names=[column.name for column in columns], session=session)
+        body = await self.body.around(rows, names=[column.name for column in columns], session=session)
         path = f"/{self.settings.api_version}/{audience_id}/users"
         return await self._call(operation, method, path, Received, body=body)
 
@@ -239,7 +240,7 @@ class Facebook(Provider[FacebookSettings, list[Cell]]):
             path=path,
             query={**(query or {}), **self._proof(token)},
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-            body=None if body is None else msgspec.json.encode(body),
+            body=encoded(body),
             secrets=("Authorization", "appsecret_proof"),
         )
         answer = await self.transport.send(request)

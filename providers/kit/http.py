@@ -11,6 +11,7 @@ import msgspec
 
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.last_look import last_look
+from providers.kit.long_body import PIECE, LongBody, pieces_of
 from providers.kit.private_addresses import PrivateAddressError
 from providers.kit.rate_limiter import Pace, Pause
 
@@ -29,8 +30,12 @@ class Request:
     path: str
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | LongBody | None = field(default=None, repr=False)
     secrets: Collection[str] = ()
+
+    def whole_body(self) -> bytes | None:
+        """Return the body as it goes in the end."""
+        return None if self.body is None else bytes(self.body)
 
     def url(self, base_url: str) -> str:
         """Return the URL without its query: the base URL itself, or with the platform's path behind it."""
@@ -170,7 +175,7 @@ class HttpTransport:
             request.url(self._base_url),
             params=request.query,
             headers={**request.headers, **_length(request.body)},
-            data=_pieces(request.body) if _is_long(request.body) else request.body,
+            data=_pieces(request.body) if _is_long(request.body) else request.whole_body(),
             timeout=self._timeout,
             allow_redirects=False,
             middlewares=(once,) if request.method in RESENT else (),
@@ -179,23 +184,21 @@ class HttpTransport:
             return Answer(status=response.status, headers=response.headers, body=body)
 
 
-PIECE = 64 * 1024
-"""Bytes of a body that are written before others get a turn; the HTTP library copies a longer one as a whole first."""
-
-
-def _is_long(body: bytes | None) -> TypeGuard[bytes]:
+def _is_long(body: bytes | LongBody | None) -> TypeGuard[bytes | LongBody]:
+    """Tell whether a body is to go in pieces; the HTTP library copies a long one as a whole first."""
     return body is not None and len(body) > PIECE
 
 
-def _length(body: bytes | None) -> dict[str, str]:
+def _length(body: bytes | LongBody | None) -> dict[str, str]:
     """Return the header without which a body in pieces goes in chunks."""
     return {"Content-Length": str(len(body))} if _is_long(body) else {}
 
 
-async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
-    whole = memoryview(body)
-    for at in range(0, len(whole), PIECE):
-        yield whole[at : at + PIECE]
+async def _pieces(body: bytes | LongBody) -> AsyncIterator[bytes | memoryview]:
+    """Yield pieces in turns: a platform that is near takes each at once, and nobody would be waited for."""
+    for piece in pieces_of(body):
+        yield piece
+        await asyncio.sleep(0)
 
 
 class WatchedTransport:

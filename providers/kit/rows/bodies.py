@@ -1,5 +1,6 @@
 """How rows are wrapped into a call, as data: JSON with holes for what is known only when the call is made."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from providers.kit.long_body import LongBody
 from providers.kit.rows.columns import DeclarationError
 
 
@@ -29,9 +31,12 @@ AUDIENCE_ID = Known("audience_id")
 CELL = Known("cell")
 """A filled cell of a row, within `Body.cell`."""
 
+MANY = 250
+"""Rows whose cells are wrapped before others get a turn."""
+
 _EMPTY = b'""'
 _MARK = msgspec.Raw(b"\0")
-"""Stands for a cell where none of JSON can: it has this sign in texts only, and escaped there."""
+"""Stands for a cell or rows where none of JSON can: it has this sign in texts only, and escaped there."""
 
 _decode_cells = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
@@ -63,6 +68,22 @@ class Body:
         """
         data = rows if self.cell is None else self._wrapped(rows, known)
         return _filled(self.shape, {**known, "rows": data})
+
+    async def around(self, rows: Sequence[msgspec.Raw], **known: object) -> LongBody:
+        """Return the same body for a request to take as it is, which is encoded as it goes. Raises as `filled` does."""
+        data = rows if self.cell is None else await self._wrapped_in_turns(rows, known)
+        filled = msgspec.json.encode(_filled(self.shape, {**known, "rows": [_MARK]}))
+        head, _, tail = filled.partition(bytes(_MARK))
+        return LongBody(head, data, tail)
+
+    async def _wrapped_in_turns(
+        self, rows: Sequence[msgspec.Raw], known: Mapping[str, object]
+    ) -> Sequence[msgspec.Raw]:
+        made: list[msgspec.Raw] = []
+        for start in range(0, len(rows), MANY):
+            made += self._wrapped(rows[start : start + MANY], known)
+            await asyncio.sleep(0)
+        return tuple(made)  # which the collector of cycles forgets
 
     def _wrapped(self, rows: Sequence[msgspec.Raw], known: Mapping[str, object]) -> list[msgspec.Raw]:
         """Return rows with their cells wrapped: what surrounds a cell is the same for all of a call."""
