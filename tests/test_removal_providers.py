@@ -323,6 +323,26 @@ async def test_a_webhook_s_removal_is_an_event_of_its_own_that_nobody_takes_for_
     assert sent[0].headers["webhook-id"] != sent[1].headers["webhook-id"]
 
 
+@pytest.mark.parametrize("name", ["facebook", "tiktok"])
+async def test_who_is_removed_stands_in_the_body_and_never_in_a_url(name: str) -> None:
+    """Meta's own SDK, facebook-business 26.0.3, puts them into the URL of its DELETE, which logs and proxies keep."""
+    async with staged(name) as stage:
+        sent: list[Request] = []
+        inner = stage.provider.transport
+
+        class Listening:
+            async def send(self, request: Request) -> Answer:
+                sent.append(request)
+                return await inner.send(request)
+
+        stage.provider.transport = Listening()
+        await stage.remove(PEOPLE[:3])
+    (request,) = sent
+    hashed = sha("person0@example.com")
+    assert hashed.encode() in (request.whole_body() or b"")
+    assert hashed not in f"{request.path}{request.query}{request.headers}"
+
+
 def test_words_of_removals_say_what_to_do() -> None:
     words: Any = {word: VOCABULARY[word] for word in ("cannot_remove", "removal_refused")}
     assert {word: (of.action, of.scope) for word, of in words.items()} == {
