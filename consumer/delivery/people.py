@@ -34,15 +34,8 @@ class People:
     @classmethod
     def those(cls, numbered: Iterable[Numbered]) -> "People":
         """Return these users."""
-        indexes: list[int] = []
-
-        def users() -> Iterator[AudienceUser]:
-            for index, user in numbered:
-                indexes.append(index)
-                yield user
-
-        cuts = _cut(users())
-        return cls(tuple(indexes), cuts)
+        every = tuple(numbered)
+        return cls(tuple(index for index, _ in every), _cut(user for _, user in every))
 
     def __len__(self) -> int:
         return len(self.indexes)
