@@ -1,0 +1,1 @@
+"""Customer files of any kind, as users of an Audience API."""

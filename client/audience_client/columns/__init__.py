@@ -1,0 +1,1 @@
+"""What columns of exports mean: which field of a user each becomes, and which must never leave."""

@@ -1,0 +1,47 @@
+"""Lines that belong to the customer above them, in exports of shops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audience_client.columns.folding import fold
+
+_ADDRESSES = "_address_"
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How a line is told to go on with the one above: what begins a customer is empty in it, or the same.
+
+    Magento writes a second address below, with nothing but its columns filled. Shopify's orders repeat the order's number
+    for each further item, and leave out what was said of the order.
+    """
+
+    own: frozenset[int]
+    """Columns that alone are filled in such a line."""
+
+    repeated: frozenset[int] = frozenset()
+    """Columns that are filled and the same as in the line above."""
+
+    def continues(self, above: Sequence[str], row: Sequence[str]) -> bool:
+        """Tell whether a row is of the same customer as the one above, both with all cells."""
+        if any(row[column] != above[column] for column in self.repeated):
+            return False
+        filled = {column for column, cell in enumerate(row) if cell}
+        return bool(filled & self.own) and filled <= self.own | self.repeated
+
+
+def continuation_of(columns: Sequence[str]) -> Continuation | None:
+    """Return how a file's lines go on with those above, None where each is a customer."""
+    folded = [fold(name) for name in columns]
+    addresses = frozenset(place for place, name in enumerate(columns) if name.startswith(_ADDRESSES))
+    if addresses and "email" in folded:
+        return Continuation(addresses)
+    items = frozenset(place for place, name in enumerate(folded) if name.startswith("lineitem") or name == "vendor")
+    if len(items) > 1 and {"name", "email"} <= set(folded):
+        return Continuation(items, frozenset({folded.index("name"), folded.index("email")}))
+    return None
+
+
+def merged(above: Sequence[str], row: Sequence[str]) -> list[str]:
+    """Return a customer of two lines: of each column the first that is filled."""
+    return [first or second for first, second in zip(above, row, strict=True)]

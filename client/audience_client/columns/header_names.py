@@ -1,0 +1,131 @@
+"""The one table of header names: what shops, CRMs and ad platforms call the fields of a user.
+
+Names are folded. The first of a field is preferred: what a customer is reached by, before what is of an address or a company.
+Sources: exports of Shopify, WooCommerce, BigCommerce, Magento, PrestaShop, Squarespace, Wix, Klaviyo, HubSpot, Mailchimp,
+Salesforce, Stripe and Square, the templates of Meta, Google and TikTok, and German, French, Spanish, Italian, Dutch, Portuguese,
+Polish and Scandinavian exports in the words that their programs use.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+from audience_client.columns.folding import fold, without_number
+
+Field = Literal[
+    "edgeTagId",
+    "email",
+    "phone",
+    "firstName",
+    "lastName",
+    "country",
+    "postalCode",
+    "purchase.currency",
+    "purchase.profit",
+    "purchase.total7Days",
+    "name",
+]
+"""What a column can be mapped to; `name` is a full name, which becomes first and last name where somebody asks for it."""
+
+IDENTIFIERS: tuple[Field, ...] = ("email", "phone", "edgeTagId")
+
+HEADER_NAMES: Mapping[Field, str] = {
+    "edgeTagId": "edgetagid",
+    "email": """
+        email emailaddress mail mailaddress emailvalue customeremail customeremailaddress contactemail primaryemail
+        primaryemailaddress useremail accountemail subscriberemail personalemail homeemail billingemail billingemailaddress
+        shippingemail otheremail workemail
+        emailadresse mailadresse emailprivat courriel adresseemail adressemail adresseelectronique
+        correo correoelectronico direcciondecorreoelectronico indirizzoemail postaelettronica emailadres
+        enderecodeemail adresemail epost epostadress epostadresse
+        emailsha256 sha256email hashedemail emailhash additionalemailaddresses""",
+    "phone": """
+        phone phonenumber mobile mobilephone mobilephonenumber mobilenumber cell cellphone cellphonenumber cellnumber
+        telephone telephonenumber tel phonevalue customerphone customerphonenumber contactphone contactphonenumber
+        primaryphone primaryphonenumber userphone whatsappphonenumber whatsappnumber smsphonenumber homephone otherphone
+        telefon telefonnummer mobiltelefon mobilnummer handy handynummer mobil rufnummer
+        numerodetelephone telephoneportable telephonemobile portable telefono telefonomovil movil celular numerodetelefono
+        cellulare telefonocellulare numeroditelefono telefoon telefoonnummer mobielnummer mobiel telefone telemovel
+        numertelefonu telefonkomorkowy mobiltelefonnummer
+        billingphone billingphonenumber billingtelephone addressphone addresstelephone defaultaddressphone
+        shippingphone shippingphonenumber shippingtelephone workphone businessphone phonesha256 sha256phone hashedphone""",
+    "firstName": """
+        firstname fname fn givenname forename customerfirstname contactfirstname billingfirstname addressfirstname
+        shippingfirstname
+        vorname prenom voornaam nomedebattesimo primeironome imie fornamn fornavn etunimi""",
+    "lastName": """
+        lastname lname ln surname familyname customerlastname contactlastname billinglastname addresslastname
+        shippinglastname
+        nachname familienname zuname nomdefamille apellido apellidos cognome achternaam sobrenome apelido ultimonome
+        nazwisko efternamn etternavn efternavn sukunimi""",
+    "country": """
+        countrycode countryiso countryisocode countryiso2 countryid country countryregion countryname customercountry
+        contactcountry defaultaddresscountrycode defaultaddresscountry mailingcountrycode mailingcountry
+        billingcountrycode billingcountry billingcountryregion addresscountrycode addresscountryid addresscountry
+        homecountry shippingcountrycode shippingcountry shippingcountryregion othercountrycode othercountry
+        land landercode laendercode landcode pays codepays pais codigodepais paese nazione kraj maa""",
+    "postalCode": """
+        postalcode postcode zip zipcode zippostalcode postalzip postal zipcodepostalcode defaultaddresszip
+        defaultaddresspostalcode mailingpostalcode mailingzippostalcode mailingzip
+        billingpostalcode billingpostcode billingzip billingzipcode billingzippostalcode addresspostcode addresspostalcode
+        addresszip addresszipcode addresszippostalcode homepostalcode
+        shippingpostalcode shippingpostcode shippingzip shippingzipcode shippingzippostalcode otherpostalcode
+        plz postleitzahl codepostal codigopostal codicepostale cap codigopostalcep cep kodpocztowy postnummer postnr
+        postinumero pincode""",
+    "purchase.currency": "purchasecurrency currency currencycode currencyisocode",
+    "purchase.profit": "purchaseprofit profit profits profitvalue customerprofit",
+    "purchase.total7Days": "purchasetotal7days total7days total7d totallast7days",
+    "name": """
+        name fullname customername contactname displayname customer billingname billingfullname shippingname
+        shippingfullname vollstandigername kundenname nomcomplet nomprenom prenomnom nombrecompleto nombreyapellidos
+        nomecompleto naam volledigenaam imieinazwisko namn navn nimi""",
+}
+
+PARTNERED: Mapping[str, tuple[Field, frozenset[str]]] = {
+    "nombre": ("firstName", frozenset({"apellido", "apellidos"})),
+    "nome": ("firstName", frozenset({"cognome", "sobrenome", "apelido", "ultimonome"})),
+    "nom": ("lastName", frozenset({"prenom"})),
+    "name": ("lastName", frozenset({"vorname"})),
+    "naam": ("lastName", frozenset({"voornaam"})),
+}
+"""Names that are one part of a name beside a column of the other part, and a full name without it."""
+
+SPENT = frozenset(
+    fold(name)
+    for name in (
+        "Total Spent, Total Spend, Lifetime Spend, Sales, Value, LTV, Customer Lifetime Value, Total Revenue, "
+        "Historic Customer Lifetime Value, Total Customer Lifetime Value, Gesamtumsatz, Umsatz, Order Total, Total"
+    ).split(", ")
+)
+"""Columns of money that is no profit; somebody has to say so before it is sent as that."""
+
+
+def field_of(name: str) -> Field | None:
+    """Return the field that a header name stands for by itself."""
+    found = ranked_field_of(name)
+    return found[0] if found else None
+
+
+def is_known(name: str) -> bool:
+    """Tell whether the table has a header name."""
+    return ranked_field_of(name) is not None
+
+
+def ranked_field_of(name: str) -> tuple[Field, tuple[int, int]] | None:
+    """Return the field of a header name and its rank, the lower the better: place in the table, number of the column."""
+    folded = fold(name)
+    bare, number = without_number(folded)
+    found = _places().get(folded) or _places().get(bare)
+    if found is None:
+        return None
+    field, place = found
+    return field, (place, number if folded != bare else 0)
+
+
+@cache
+def _places() -> dict[str, tuple[Field, int]]:
+    """Return field and place of each name of the table."""
+    places: dict[str, tuple[Field, int]] = {}
+    for field, names in HEADER_NAMES.items():
+        places.update({name: (field, place) for place, name in enumerate(names.split())})
+    return {**{name: ("name", 0) for name in PARTNERED}, **places}

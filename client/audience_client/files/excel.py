@@ -1,0 +1,201 @@
+"""Excel workbooks (.xlsx): one sheet, its numbers as people saw them."""
+
+import contextlib
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from audience_client.errors import FileError, InputError, MissingExtraError, quoted
+from audience_client.files.bounds import MAX_TEXT
+from audience_client.files.headers import check_header
+from audience_client.files.number_formats import shown_number
+from audience_client.files.options import ReadOptions
+from audience_client.files.source import Source
+from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.values import LostDigitsError, text_of
+
+MAX_SHARED = 64 << 20
+"""Bytes of a workbook's texts, which are held in memory; the rows of a sheet are not."""
+
+MAX_SHEET = 4 << 30
+"""Bytes of a sheet when unpacked; Excel's own 1,048,576 rows of forty filled cells need fewer."""
+
+MAX_DIGITS = 10**15
+"""Excel keeps 15 digits of a number."""
+
+ROWS = 1024
+
+_Cell = tuple[Any, Any]
+"""A cell, and the same one with its formula where the sheet has any."""
+
+
+class ExcelTable:
+    """A sheet of a workbook."""
+
+    kind: Final = "Excel"
+    unit: Final = "row"
+
+    def __init__(self, source: Source, options: ReadOptions) -> None:
+        self.name = source.name
+        self._source = source
+        self.notices: tuple[Notice, ...] = ()
+        self._has_formulas = self._check_parts()
+        self._sheet = self._chosen_sheet(options.sheet)
+        self._header_row = 0
+        self.row_count = 0
+        self.is_checked = False
+        self.columns, self.samples = self._scan()
+
+    def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
+        """Read these columns. Raises FileError where a number lost digits, or a formula has no result."""
+        numbers: list[int] = []
+        rows: list[Row] = []
+        for number, cells in self._customers():
+            numbers.append(number)
+            rows.append([self._text(cells, column, number, is_strict=is_strict) for column in columns])
+            if len(rows) == ROWS:
+                yield Block(numbers, rows)
+                numbers, rows = [], []
+        if rows:
+            yield Block(numbers, rows)
+        self._source.check_unchanged()
+
+    def close(self) -> None:
+        """Let go of the file, and of what was kept of it."""
+        self._source.close()
+
+    def _scan(self) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+        width, samples = 0, list[Row]()
+        for number, cells in self._rows():
+            if not self._header_row:
+                self._header_row = number
+                header = [self._text(cells, place, number, is_strict=False).strip() for place in range(len(cells))]
+                while header and not header[-1]:
+                    header.pop()
+                width = len(header)
+                continue
+            if any(cell.value not in (None, "") for cell, _ in cells[width:]):
+                problem = f"has a cell beyond the {width:,} of the header; give its column a name, or remove it"
+                raise FileError(self.name, problem, row=number)
+            self.row_count += 1
+            if len(samples) < SAMPLE_ROWS:
+                samples.append([self._text(cells, place, number, is_strict=False) for place in range(width)])
+        if not self._header_row:
+            raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
+        check_header(self.name, [header, *samples], self._header_row)
+        if not self.row_count:
+            problem = "is a header and no customer stands below it; export the file again, or name another one"
+            raise FileError(self.name, problem, row=self._header_row)
+        return tuple(header), tuple(samples)
+
+    def _customers(self) -> Iterator[tuple[int, Sequence[_Cell]]]:
+        return ((number, cells) for number, cells in self._rows() if number > self._header_row)
+
+    def _rows(self) -> Iterator[tuple[int, Sequence[_Cell]]]:
+        """Yield the rows that hold something, with their numbers."""
+        with self._opened(data_only=True) as values, contextlib.ExitStack() as stack:
+            formulas = stack.enter_context(self._opened(data_only=False)) if self._has_formulas else None
+            sheet = values[self._sheet]
+            sheet.reset_dimensions()
+            others = iter(())
+            if formulas is not None:
+                formulas[self._sheet].reset_dimensions()
+                others = formulas[self._sheet].iter_rows()
+            for number, row in enumerate(sheet.iter_rows(), 1):
+                other = next(others, ())
+                if any(cell.value is not None for cell in other or row):
+                    yield number, [(cell, other[place] if other else cell) for place, cell in enumerate(row)]
+
+    def _text(self, cells: Sequence[_Cell], column: int, row: int, *, is_strict: bool) -> str:
+        if column >= len(cells):
+            return ""
+        cell, with_formula = cells[column]
+        value = cell.value
+        problem = None
+        if value is None and with_formula.value is not None:
+            problem = "has a formula that was never calculated; open the file in Excel and save it"
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                return _number_text(value, cell.number_format)
+            except LostDigitsError:
+                problem = "has a number of more than 15 digits, of which Excel keeps no more; enter the column as text"
+        if problem and is_strict:
+            raise FileError(self.name, f"the cell in {quoted(self.columns[column])} {problem}", row=row)
+        return "" if problem else text_of(value)
+
+    def _chosen_sheet(self, stated: str | None) -> str:
+        with self._opened(data_only=False) as workbook:
+            names = [sheet.title for sheet in workbook.worksheets]
+            if stated is not None:
+                if stated not in names:
+                    raise InputError(f"{self.name}: --sheet: there is no sheet {quoted(stated)}; there are {_listed(names)}")
+                return stated
+            visible = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
+            filled = [sheet.title for sheet in visible if _is_filled(sheet)]
+        if len(filled) > 1:
+            raise InputError(f"{self.name}: several sheets are filled: {_listed(filled)}; say which: --sheet {quoted(filled[0])}")
+        if not filled:
+            raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
+        return filled[0]
+
+    @contextlib.contextmanager
+    def _opened(self, *, data_only: bool) -> Iterator[Any]:
+        try:
+            import openpyxl  # noqa: PLC0415 -- an extra
+        except ImportError as error:
+            raise MissingExtraError(self.name, "Excel (.xlsx)") from error
+        with self._source.open_seekable() as content, self._translated():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                workbook = openpyxl.load_workbook(content, read_only=True, data_only=data_only)
+            try:
+                yield workbook
+            finally:
+                workbook.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, SyntaxError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+            raise FileError(self.name, "is a workbook that is cut off or damaged; open it in Excel and save it again") from error
+
+    def _check_parts(self) -> bool:
+        """Tell whether a sheet has formulas. Raises FileError where a part is too large."""
+        with self._source.open_seekable() as content, self._translated(), zipfile.ZipFile(content) as parts:
+            for part in parts.infolist():
+                is_sheet = part.filename.startswith("xl/worksheets/")
+                most = MAX_SHEET if is_sheet else MAX_SHARED
+                if part.filename.endswith(".xml") and part.file_size > most:
+                    raise FileError(self.name, f"has more than {most >> 20:,} MiB of texts in a workbook; save it as CSV (UTF-8)")
+            sheets = [part for part in parts.namelist() if part.startswith("xl/worksheets/") and part.endswith(".xml")]
+            return any(_contains(parts, sheet, b"<f") for sheet in sheets)
+
+
+def _contains(parts: zipfile.ZipFile, part: str, wanted: bytes) -> bool:
+    rest = b""
+    with parts.open(part) as content:
+        while data := content.read(1 << 20):
+            if wanted in rest + data:
+                return True
+            rest = data[1 - len(wanted) :]
+    return False
+
+
+def _is_filled(sheet: Any) -> bool:
+    sheet.reset_dimensions()
+    return any(cell.value is not None for row in sheet.iter_rows() for cell in row)
+
+
+def _number_text(value: float, number_format: str) -> str:
+    """Return a number as text. Raises LostDigitsError."""
+    if abs(value) >= MAX_DIGITS:
+        raise LostDigitsError
+    if value == int(value):
+        return shown_number(int(value), number_format)
+    return text_of(float(value))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(quoted, names))

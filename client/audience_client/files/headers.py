@@ -1,0 +1,35 @@
+"""Whether the first row is a header, and the only one."""
+
+import re
+from collections.abc import Sequence
+
+from audience_client.columns.header_names import field_of, is_known
+from audience_client.errors import FileError
+from audience_client.files.table import MAX_COLUMNS, Row
+
+LOOKED_AT = 20
+"""Rows within which a header may stand below a title."""
+
+_CUSTOMER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
+
+
+def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
+    """Raise FileError where the first of these rows is no header, or not the only one; `first` is its number."""
+    header = rows[0]
+    if len(header) > MAX_COLUMNS:
+        problem = f"has {len(header):,} columns, and at most {MAX_COLUMNS} are read; export only those about customers"
+        raise FileError(name, problem, row=first)
+    if any(_CUSTOMER.fullmatch(cell.strip()) for cell in header):
+        problem = "is a customer, not a header; put a row of names above it, such as email or phone"
+        raise FileError(name, problem, row=first)
+    known = [len(_fields(row)) for row in rows[:LOOKED_AT]]
+    if known[0] == 0 and any(known):
+        at = next(place for place, count in enumerate(known) if count)
+        if not any(_CUSTOMER.fullmatch(cell.strip()) for cell in rows[at]):
+            raise FileError(name, f"seems to be the header; delete the rows above it ({first:,} to {first + at - 1:,})", row=first + at)
+    if len(rows) > 1 and known[1] > 1:
+        raise FileError(name, f"is a second header below that of row {first:,}; delete one of them", row=first + 1)
+
+
+def _fields(row: Row) -> set[str | None]:
+    return {field_of(cell) for cell in row if is_known(cell)}

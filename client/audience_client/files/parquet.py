@@ -1,0 +1,204 @@
+"""Parquet: every column as text, read some thousand rows at a time."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+from uuid import UUID
+
+from audience_client.errors import FileError, MissingExtraError, quoted
+from audience_client.files.source import Source
+from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.values import EXACT, LostDigitsError, text_of
+
+MAX_GROUP = 1 << 20
+"""Rows of a row group, of which the needed columns are held, compressed; what writers make unasked is at most this."""
+
+BATCH = 8192
+
+READABLE = "texts, numbers, dates, booleans, UUIDs, and lists of those"
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A column: its dotted name, the places of its fields from the top, whether its type can be text."""
+
+    name: str
+    path: tuple[int, ...]
+    is_readable: bool
+
+
+class ParquetTable:
+    """A Parquet file."""
+
+    kind: Final = "Parquet"
+    unit: Final = "row"
+    is_checked: Final = False
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self._source = source
+        self.notices: tuple[Notice, ...] = ()
+        with self._opened() as file:
+            self._leaves = list(_leaves(file.schema_arrow))
+            self.row_count: int = file.metadata.num_rows
+            self._check(file)
+            self.columns = tuple(leaf.name for leaf in self._leaves)
+        self.samples = tuple(self._sample())
+
+    def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
+        """Read these columns. Raises FileError where one has a type or a number that can't be text."""
+        leaves = [self._leaves[column] for column in columns]
+        for leaf in leaves:
+            if is_strict and not leaf.is_readable:
+                problem = f"the column {quoted(leaf.name)} is of a type that can't be sent; there are {READABLE}"
+                raise FileError(self.name, f"{problem}: leave it out by --ignore-column, or write it as text")
+        first = 1
+        with self._opened() as file:
+            for batch in file.iter_batches(BATCH, columns=self._top_names(file, leaves), use_threads=False):
+                cells = [self._cells(batch, leaf, file, first, is_strict=is_strict) for leaf in leaves]
+                rows: list[Row] = list(zip(*cells, strict=True)) if cells else [()] * batch.num_rows
+                yield Block(range(first, first + batch.num_rows), rows)
+                first += batch.num_rows
+        self._source.check_unchanged()
+
+    def close(self) -> None:
+        """Let go of the file, and of what was kept of it."""
+        self._source.close()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        arrow, parquet = _pyarrow(self.name)
+        content = self._source.open_seekable()
+        try:
+            with content, parquet.ParquetFile(content, pre_buffer=False, buffer_size=1 << 18) as file:
+                yield file
+        except (arrow.ArrowException, OSError) as error:
+            raise FileError(self.name, "is a Parquet file that is cut off or damaged; write it once more") from error
+
+    def _check(self, file: Any) -> None:
+        metadata = file.metadata
+        largest = max((metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)), default=0)
+        if not self.row_count:
+            raise FileError(self.name, "is a Parquet file without a row; write it again, or name another one")
+        if largest > MAX_GROUP:
+            problem = f"has a row group of {largest:,} rows, and at most {MAX_GROUP:,} are read at once"
+            raise FileError(self.name, f"{problem}; write it with smaller groups (row_group_size)")
+        if len(self._leaves) > MAX_COLUMNS:
+            problem = f"has {len(self._leaves):,} columns, and at most {MAX_COLUMNS} are read"
+            raise FileError(self.name, f"{problem}; write only those about customers")
+
+    def _sample(self) -> Iterator[Row]:
+        rows = chain.from_iterable(block.rows for block in self.blocks(range(len(self.columns)), is_strict=False))
+        for row, _ in zip(rows, range(SAMPLE_ROWS), strict=False):
+            yield row
+
+    def _top_names(self, file: Any, leaves: Sequence[_Leaf]) -> list[str]:
+        return list(dict.fromkeys(file.schema_arrow.names[leaf.path[0]] for leaf in leaves))
+
+    def _cells(self, batch: Any, leaf: _Leaf, file: Any, first: int, *, is_strict: bool) -> list[str]:
+        if not leaf.is_readable:
+            return [""] * batch.num_rows
+        array = batch.column(file.schema_arrow.names[leaf.path[0]])
+        for place in leaf.path[1:]:
+            array = _pyarrow_compute().struct_field(array, indices=[place])
+        try:
+            return _texts(array)
+        except LostDigitsError:
+            return self._one_by_one(array, leaf, first, is_strict=is_strict)
+
+    def _one_by_one(self, array: Any, leaf: _Leaf, first: int, *, is_strict: bool) -> list[str]:
+        texts = []
+        for number, value in enumerate(array.to_pylist(), first):
+            try:
+                texts.append(text_of(value))
+            except LostDigitsError as error:
+                if is_strict:
+                    problem = f"the number in {quoted(leaf.name)} is longer than its type, so digits are lost"
+                    raise FileError(self.name, f"{problem}; write that column as text", row=number) from error
+                texts.append("")
+        return texts
+
+
+def _pyarrow(name: str) -> tuple[Any, Any]:
+    try:
+        import pyarrow  # noqa: PLC0415 -- an extra
+        import pyarrow.parquet  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        raise MissingExtraError(name, "Parquet") from error
+    return pyarrow, pyarrow.parquet
+
+
+def _pyarrow_compute() -> Any:
+    import pyarrow.compute  # noqa: PLC0415 -- an extra
+
+    return pyarrow.compute
+
+
+def _leaves(fields: Any, prefix: str = "", path: tuple[int, ...] = ()) -> Iterator[_Leaf]:
+    for place, field in enumerate(fields):
+        if _types().is_struct(field.type):
+            yield from _leaves(field.type.fields, f"{prefix}{field.name}.", (*path, place))
+        else:
+            yield _Leaf(prefix + field.name, (*path, place), _is_readable(field.type))
+
+
+def _types() -> Any:
+    import pyarrow.types  # noqa: PLC0415 -- an extra
+
+    return pyarrow.types
+
+
+def _is_readable(kind: Any) -> bool:
+    types = _types()
+    if types.is_dictionary(kind):
+        return _is_readable(kind.value_type)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _is_readable(kind.value_type)
+    return _is_uuid(kind) or any(is_kind(kind) for is_kind in _READERS(types))
+
+
+def _READERS(types: Any) -> tuple[Callable[[Any], bool], ...]:  # noqa: N802 -- a table that needs the extra
+    return (
+        types.is_null,
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_integer,
+        types.is_floating,
+        types.is_decimal,
+        types.is_boolean,
+        types.is_temporal,
+    )
+
+
+def _is_uuid(kind: Any) -> bool:
+    return getattr(kind, "extension_name", None) == "arrow.uuid"
+
+
+def _texts(array: Any) -> list[str]:
+    """Return an array's values as text, by Arrow where that is what people would write. Raises LostDigitsError."""
+    types, kind = _types(), array.type
+    if types.is_dictionary(kind):
+        return _texts(array.dictionary_decode())
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return _without_nulls(array)
+    if types.is_integer(kind):
+        return _without_nulls(array.cast("string"))
+    if types.is_floating(kind) and _is_whole(array):
+        return _without_nulls(array.cast("int64").cast("string"))
+    if _is_uuid(kind):
+        return ["" if value is None else str(UUID(bytes=value)) for value in array.storage.to_pylist()]
+    return [text_of(value) for value in array.to_pylist()]
+
+
+def _is_whole(array: Any) -> bool:
+    compute = _pyarrow_compute()
+    fits = compute.and_(compute.equal(compute.floor(array), array), compute.less_equal(compute.abs(array), EXACT))
+    return bool(compute.all(fits, skip_nulls=True, min_count=0).as_py())
+
+
+def _without_nulls(array: Any) -> list[str]:
+    values: list[str] = array.to_pylist()
+    return [value or "" for value in values] if array.null_count else values

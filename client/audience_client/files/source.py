@@ -1,0 +1,158 @@
+"""A file that can be read from its beginning as often as needed, also where it comes from a pipe or is compressed."""
+
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from audience_client.errors import FileError
+from audience_client.files.inflating import Inflate, Readable, inflater_of
+
+HEAD = 65_536
+"""Bytes from which is told what a file is."""
+
+BUFFER = 1 << 20
+
+
+class Source:
+    """A file's content, inflated; it must not change while it is used."""
+
+    def __init__(self, name: str, open_raw: Callable[[], BinaryIO], spooled: BinaryIO | None = None) -> None:
+        self.name = name
+        self._open_raw = open_raw
+        self._spooled = [] if spooled is None else [spooled]
+        self._inflated: BinaryIO | None = None
+        with open_raw() as raw:
+            self._stamp = _stamp(raw)
+            self._inflate: Inflate | None = inflater_of(name, raw)
+
+    def open(self) -> Readable:
+        """Return the content from its beginning. Raises FileError where the file has changed since the first look."""
+        raw = self._open_unchanged()
+        return raw if self._inflate is None else self._inflate(self.name, raw)
+
+    def open_seekable(self) -> BinaryIO:
+        """Return the content as a file in which can be jumped; what is compressed is inflated into a private file."""
+        if self._inflate is None:
+            return self._open_unchanged()
+        if self._inflated is None:
+            content = self.open()
+            try:
+                self._inflated = _spool(self.name, content)
+            finally:
+                content.close()
+            self._spooled.append(self._inflated)
+        return io.BufferedReader(_View(self._inflated), BUFFER)
+
+    def head(self) -> bytes:
+        """Return what the content begins with."""
+        content = self.open()
+        try:
+            return content.read(HEAD)
+        finally:
+            content.close()
+
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file since the first look."""
+        self._open_unchanged().close()
+
+    def close(self) -> None:
+        """Delete what was spooled."""
+        while self._spooled:
+            self._spooled.pop().close()
+
+    def _open_unchanged(self) -> BinaryIO:
+        raw = self._open_raw()
+        if _stamp(raw) != self._stamp:
+            raw.close()
+            raise FileError(self.name, "changed while it was read; upload it when nothing writes to it")
+        return raw
+
+
+def open_source(path: str | Path) -> Source:
+    """Return what a path names; `-` is standard input. Pipes go to a private file that is deleted. Raises FileError."""
+    is_input = str(path) == "-"
+    name = "standard input" if is_input else str(path)
+    try:
+        if is_input:
+            spooled = _spool(name, sys.stdin.buffer)
+        elif stat.S_ISREG(Path(path).stat().st_mode):
+            return Source(name, lambda: _open(name, path))
+        else:
+            with open(path, "rb") as pipe:
+                spooled = _spool(name, pipe)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
+
+
+def _open(name: str, path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb")  # noqa: SIM115 -- whoever asked for it closes it
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> FileError:
+    return FileError(name, f"can't be read ({error.strerror or type(error).__name__}); name a file that you may read")
+
+
+def _stamp(raw: BinaryIO) -> tuple[int, int] | None:
+    """Return what changes when a file is written to; nobody else can write to what was spooled."""
+    if isinstance(getattr(raw, "raw", None), _View):
+        return None
+    found = os.fstat(raw.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _spool(name: str, content: Readable) -> BinaryIO:
+    """Copy content to a file that nobody else can open (0600, without a name where the system allows) and that is deleted."""
+    kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- the source closes it
+    try:
+        shutil.copyfileobj(content, kept, BUFFER)
+        kept.flush()
+    except OSError as error:
+        kept.close()
+        why = error.strerror or type(error).__name__
+        raise FileError(name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room") from error
+    except BaseException:
+        kept.close()
+        raise
+    return kept
+
+
+class _View(io.RawIOBase):
+    """A spooled file with a place of its own."""
+
+    def __init__(self, kept: BinaryIO) -> None:
+        self._kept = kept
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # any buffer will do
+        self._kept.seek(self._at)
+        content = self._kept.read(len(buffer))
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end()}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def _end(self) -> int:
+        return self._kept.seek(0, os.SEEK_END)

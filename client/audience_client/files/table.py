@@ -1,0 +1,61 @@
+"""What every kind of file becomes: columns of text, in blocks of rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+MAX_COLUMNS = 256
+"""Columns of a file: more is a report or a broken header, and a mapping that nobody can look over."""
+
+SAMPLE_ROWS = 200
+"""Rows at the beginning from which columns are judged and shown."""
+
+Row = Sequence[str]
+
+
+class Block(NamedTuple):
+    """Some rows, each with the cells of the columns that were asked for, and their numbers in the file."""
+
+    numbers: Sequence[int]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to look at before anything is sent; `examples` are words of the file, for its owner's eyes only."""
+
+    text: str
+    examples: tuple[str, ...] = ()
+
+
+class Table(Protocol):
+    """A file that was read whole once, without the cells of columns that nobody asked for where the kind allows that."""
+
+    name: str
+    """The file as messages name it."""
+
+    kind: str
+    """What it is, such as `CSV`."""
+
+    unit: str
+    """What its numbers count: `row`, `line` or `entry`."""
+
+    columns: tuple[str, ...]
+    row_count: int
+    """Rows that hold something."""
+
+    notices: tuple[Notice, ...]
+    samples: tuple[Row, ...]
+    """Up to `SAMPLE_ROWS` rows with a cell for each column."""
+
+    is_checked: bool
+    """Every cell was read and none is longer than a field may be, so no look at the cells of a mapping is needed."""
+
+    def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
+        """Read the file again, only these columns.
+
+        Raises FileError where a cell of theirs can't be read as text; it is empty where `is_strict` is false.
+        """
+
+    def close(self) -> None:
+        """Let go of the file, and of what was kept of it."""

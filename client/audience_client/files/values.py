@@ -1,0 +1,69 @@
+"""Values of files that have types, as the texts that people would write."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from uuid import UUID
+
+EXACT = 2**53
+"""Whole numbers up to here are exact in a double."""
+
+_ZEROS = re.compile(r"\.0+$")
+
+
+class LostDigitsError(Exception):
+    """A number is too long for the type that it was kept in, so its last digits are gone."""
+
+
+def text_of(value: object) -> str:
+    """Return a value as text; of a list the first that is filled. Raises LostDigitsError."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return float_text(value)
+    if isinstance(value, Decimal):
+        return _ZEROS.sub("", format(value, "f"))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return next((text for text in map(text_of, value) if text), "")
+    return str(value) if isinstance(value, int | UUID) else ""
+
+
+def float_text(value: float) -> str:
+    """Return a double: without a point where it is whole, as a number column with gaps makes it of whole ones."""
+    if math.isnan(value):
+        return ""
+    if not value.is_integer():
+        if math.isinf(value):
+            raise LostDigitsError
+        return format(Decimal(repr(value)), "f")
+    if abs(value) > EXACT:
+        raise LostDigitsError
+    return str(int(value))
+
+
+def flatten(members: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Return an object's values as texts, those of objects within it under dotted names. Raises LostDigitsError."""
+    flat: dict[str, str] = {}
+    for name, given in members.items():
+        value = _first_object(given) if isinstance(given, list) else given
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = text_of(value)
+    return flat
+
+
+def _first_object(values: list[object]) -> object:
+    """Return the first object of a list of objects, and any other list as it is."""
+    first = next((value for value in values if value not in (None, "", {}, [])), None)
+    return first if isinstance(first, dict) else values

@@ -1,0 +1,198 @@
+"""A table's users: first all are looked at and counted, then they are handed on in batches."""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from audience_client.columns.consent import Channel, Consent
+from audience_client.columns.continuation import Continuation, continuation_of, merged
+from audience_client.columns.header_names import Field
+from audience_client.columns.mapping import ColumnMapping
+from audience_client.errors import FileError, quoted
+from audience_client.files.bounds import MAX_TEXT
+from audience_client.files.table import Block, Row, Table
+from audience_client.users.user_fields import AMOUNTS, PLAIN_NUMBER, UserMaker
+
+_encoder = msgspec.json.Encoder()
+
+
+class Batch(NamedTuple):
+    """Users as the JSON array that the server takes, and the numbers of their rows in the file."""
+
+    users: bytes
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Users that batches will have, and rows that were left out as nobody agreed in them."""
+
+    users: int
+    not_consented: int = 0
+
+
+class UserReader:
+    """Users of a table by a mapping; `country` is of those whose row says none, `limit` how many are taken at most."""
+
+    def __init__(
+        self, table: Table, mapping: ColumnMapping, *, country: str | None = None, limit: int | None = None
+    ) -> None:
+        self._table = table
+        self._mapping = mapping
+        self._limit = limit
+        self._continuation = continuation_of(table.columns)
+        mapped = [column for columns in mapping.fields.values() for column in columns]
+        consents = [consent.column for consent in mapping.consents]
+        self._wanted = list(dict.fromkeys(mapped + consents)) if self._continuation is None else [*range(len(table.columns))]
+        self._filter = _ConsentFilter(mapping, self._wanted) if mapping.only_consented else None
+        self._maker = UserMaker(mapping, self._wanted, country)
+
+    def count(self) -> Counted:
+        """Look at every cell that is uploaded, and count users. Raises FileError where one can't be sent.
+
+        A file whose cells were all looked at before is not read again.
+        """
+        if not self._needs_look():
+            return Counted(self._within_limit(self._table.row_count))
+        rows = users = 0
+        for block, of_customers in self._blocks():
+            self._check(block)
+            rows += of_customers
+            users += len(block.rows)
+        return Counted(self._within_limit(users), rows - users)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield users in the order of the file, so many at a time, the last batch aside."""
+        users: list[object] = []
+        rows = array("q")
+        left = self._limit
+        for block, _ in self._blocks():
+            users += self._maker.make(block.rows)
+            rows.extend(block.numbers)
+            if left is not None and len(users) >= left:
+                del users[left:], rows[left:]
+            while len(users) >= size:
+                yield Batch(_encoder.encode(users[:size]), rows[:size])
+                left = None if left is None else left - size
+                del users[:size], rows[:size]
+            if left is not None and len(users) >= left:
+                break
+        if users:
+            yield Batch(_encoder.encode(users), rows)
+
+    def original_rows(self, numbers: Sequence[int]) -> Iterator[tuple[int, Row]]:
+        """Yield the file's own rows of users, all their columns as they are, with the lines that go on with them."""
+        wanted = set(numbers)
+        above: Row = ()
+        is_wanted = False
+        for block in self._table.blocks(range(len(self._table.columns)), is_strict=False):
+            for number, row in zip(block.numbers, block.rows, strict=True):
+                goes_on = self._continuation is not None and above and self._continuation.continues(above, row)
+                is_wanted = is_wanted if goes_on else number in wanted
+                above = merged(above, row) if goes_on else row
+                if is_wanted:
+                    yield number, row
+
+    def _needs_look(self) -> bool:
+        has_amounts = any(field in self._mapping.fields for field in AMOUNTS)
+        return not self._table.is_checked or has_amounts or bool(self._filter or self._continuation)
+
+    def _within_limit(self, users: int) -> int:
+        return users if self._limit is None else min(users, self._limit)
+
+    def _blocks(self) -> Iterator[tuple[Block, int]]:
+        """Yield the rows of users, and how many customers there were before some were left out."""
+        blocks = self._table.blocks(self._wanted)
+        if self._continuation is not None:
+            blocks = _customers(blocks, self._continuation)
+        for block in blocks:
+            yield self._filter.left(block) if self._filter else block, len(block.rows)
+
+    def _check(self, block: Block) -> None:
+        if block.rows and max(map(len, chain.from_iterable(block.rows)), default=0) > MAX_TEXT:
+            self._raise_for_cell(block, self._mapping.fields, lambda cell: len(cell) > MAX_TEXT, _TOO_LONG)
+        self._raise_for_cell(block, [field for field in AMOUNTS if field in self._mapping.fields], _is_no_amount, _NO_AMOUNT)
+
+    def _raise_for_cell(
+        self, block: Block, fields: Iterable[Field], is_wrong: Callable[[str], bool], problem: str
+    ) -> None:
+        columns = [column for field in fields for column in self._mapping.fields[field]]
+        for column in columns:
+            place = self._wanted.index(column)
+            for number, row in zip(block.numbers, block.rows, strict=True):
+                if is_wrong(row[place]):
+                    name = quoted(self._table.columns[column])
+                    raise FileError(self._table.name, f"the cell in {name} {problem}", row=number, unit=self._table.unit)
+
+
+_TOO_LONG = f"has more than {MAX_TEXT:,} characters, which no such field has; correct it, or leave the column out by --ignore-column"
+_NO_AMOUNT = "is no plain number, such as 1234.50 without signs and commas; correct it, or leave the column out by --ignore-column"
+
+
+def _is_no_amount(cell: str) -> bool:
+    return bool(cell.strip()) and not PLAIN_NUMBER.fullmatch(cell)
+
+
+def _customers(blocks: Iterator[Block], continuation: Continuation) -> Iterator[Block]:
+    """Put lines of one customer together, under the number of the first."""
+    customer: Row = ()
+    first = 0
+    for block in blocks:
+        numbers: list[int] = []
+        rows: list[Row] = []
+        for number, row in zip(block.numbers, block.rows, strict=True):
+            if customer and continuation.continues(customer, row):
+                customer = merged(customer, row)
+                continue
+            if customer:
+                numbers.append(first)
+                rows.append(customer)
+            customer, first = row, number
+        yield Block(numbers, rows)
+    if customer:
+        yield Block([first], [customer])
+
+
+class _ConsentFilter:
+    """Leaves out by what somebody did not agree to be reached, and whom nothing is left of."""
+
+    def __init__(self, mapping: ColumnMapping, wanted: Sequence[int]) -> None:
+        self._of_channel = {channel: _of_channel(mapping.consents, channel) for channel in ("email", "phone")}
+        self._place = {column: place for place, column in enumerate(wanted)}
+        self._columns: dict[str, list[int]] = {
+            field: [self._place[column] for column in mapping.fields.get(field, ())] for field in ("email", "phone", "edgeTagId")
+        }
+
+    def left(self, block: Block) -> Block:
+        """Return the rows of people who agreed, without that by which they did not."""
+        numbers: list[int] = []
+        rows: list[Row] = []
+        for number, row in zip(block.numbers, block.rows, strict=True):
+            kept = self._kept(row)
+            if kept is not None:
+                numbers.append(number)
+                rows.append(kept)
+        return Block(numbers, rows)
+
+    def _kept(self, row: Row) -> Row | None:
+        agreed = {channel: self._agrees(consents, row) for channel, consents in self._of_channel.items()}
+        if not any(agreed.values()):
+            return None
+        kept = list(row)
+        for channel, is_agreed in agreed.items():
+            for place in self._columns[channel] if not is_agreed else ():
+                kept[place] = ""
+        return kept if any(kept[place].strip() for places in self._columns.values() for place in places) else None
+
+    def _agrees(self, consents: Sequence[Consent], row: Row) -> bool:
+        return all(consent.agrees(row[self._place[consent.column]]) for consent in consents)
+
+
+def _of_channel(consents: Sequence[Consent], channel: Channel) -> Sequence[Consent]:
+    """Return what decides about a channel: its own columns and general ones, those of the other where there are none."""
+    own = [consent for consent in consents if consent.channel in (channel, "any")]
+    return own or consents
