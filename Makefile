@@ -21,6 +21,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config client/pyproject.toml
 	$(BIN)/pytest -m "not kafka" -q -n 2
 
 wheels: $(VENV)/installed-dev
@@ -60,8 +61,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(VENV)/installed-dev: $(VENV)/installed client/pyproject.toml
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' -e './client[files]'
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

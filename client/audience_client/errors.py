@@ -33,7 +33,9 @@ class AmbiguousColumnsError(MappingError):
 
     def __init__(self, file: str, field: str, candidates: Sequence[str]) -> None:
         names = ", ".join(quoted(name) for name in candidates)
-        super().__init__(f"{file}: several columns may be meant as {field}: {names}; say which: {option(field, candidates[0])}")
+        super().__init__(
+            f"{file}: several columns may be meant as {field}: {names}; say which: {option(field, candidates[0])}"
+        )
         self.file = file
         self.field = field
         self.candidates = tuple(candidates)

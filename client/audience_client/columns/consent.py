@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from audience_client.columns.folding import fold, without_number
+from audience_client.columns.folding import fold, name_set, without_number
 
 Channel = Literal["email", "phone", "any"]
 
 _AGREED: Mapping[Channel, str] = {
     "email": """
-        acceptsemailmarketing emailmarketingconsent emailsubscriberstatus emailsubscriptionstatus emailconsent emailoptin
-        emailmarketing emailsubscribed emailstatus newsletter newsletteroptin newslettersubscribed newsletterabonniert
+        acceptsemailmarketing emailmarketingconsent emailsubscriberstatus emailsubscriptionstatus emailconsent
+        emailoptin emailmarketing emailsubscribed emailstatus newsletter newsletteroptin newslettersubscribed newsletterabonniert
         infolettre boletin""",
     "phone": """
-        acceptssmsmarketing smsmarketingconsent smssubscriberstatus smssubscriptionstatus smsconsent smsoptin smsmarketing
-        smssubscribed phoneconsent phoneoptin""",
+        acceptssmsmarketing smsmarketingconsent smssubscriberstatus smssubscriptionstatus smsconsent smsoptin
+        smsmarketing smssubscribed phoneconsent phoneoptin""",
     "any": """
         acceptsmarketing marketingconsent marketingoptin consent optin optedin subscribed subscriptionstatus gdprconsent
         agreedtomarketing werbeeinwilligung einwilligung consentement consentimiento""",
@@ -25,11 +25,11 @@ _REFUSED: Mapping[Channel, str] = {
     "phone": "donotcall smsoptout hasoptedoutofsms",
     "any": "optout optedout unsubscribed donotcontact hasoptedout",
 }
-YES = frozenset(
+YES = name_set(
     "yes y true t 1 on x subscribed subscribe optin optedin opted granted consented accepted agreed confirmed "
-    "ja wahr oui vrai si verdadero sim verdadeiro tak prawda igen kylla".split()
+    "ja wahr oui vrai si verdadero sim verdadeiro tak prawda igen kylla"
 )
-NO = frozenset("no n false f 0 off nein falsch non faux nao falso nee nie nej nei".split())
+NO = name_set("no n false f 0 off nein falsch non faux nao falso nee nie nej nei")
 
 
 @dataclass(frozen=True, slots=True)

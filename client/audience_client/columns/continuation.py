@@ -12,8 +12,8 @@ _ADDRESSES = "_address_"
 class Continuation:
     """How a line is told to go on with the one above: what begins a customer is empty in it, or the same.
 
-    Magento writes a second address below, with nothing but its columns filled. Shopify's orders repeat the order's number
-    for each further item, and leave out what was said of the order.
+    Magento writes a second address below, with nothing but its columns filled. Shopify's orders repeat the order's
+    number for each further item, and leave out what was said of the order.
     """
 
     own: frozenset[int]

@@ -7,6 +7,11 @@ _NUMBER = re.compile(r"(?<=[^\W\d])\d{1,2}(?=$|[^\W\d])")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 
 
+def name_set(names: str) -> frozenset[str]:
+    """Return the words of a table that is written as text."""
+    return frozenset(names.split())
+
+
 def fold(name: str) -> str:
     """Return a name's letters and digits, as `countryregion` for `Country / Region` and `prenom` for `Prénom`."""
     letters = unicodedata.normalize("NFKD", name.casefold())

@@ -1,13 +1,15 @@
 """Full names in one column, split where somebody asks for it."""
 
-_PARTICLES = frozenset(
-    "af al auf av bin bint da dal das de degli dei del della den der des di do dos du el ibn la las le los ten ter und van vom von "
-    "zu zum zur".split()
+from audience_client.columns.folding import name_set
+
+_PARTICLES = name_set(
+    "af al auf av bin bint da dal das de degli dei del della den der des di do dos du el ibn la las le los ten ter und "
+    "van vom von zu zum zur"
 )
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return first and last name: at a comma, before the first particle of nobility or origin, else before the last word."""
+    """Return first and last name: cut at a comma, before the first particle such as `van`, else before the last word."""
     before, comma, after = name.partition(",")
     if comma:
         return after.strip(), before.strip()

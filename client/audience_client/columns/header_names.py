@@ -1,9 +1,9 @@
 """The one table of header names: what shops, CRMs and ad platforms call the fields of a user.
 
-Names are folded. The first of a field is preferred: what a customer is reached by, before what is of an address or a company.
-Sources: exports of Shopify, WooCommerce, BigCommerce, Magento, PrestaShop, Squarespace, Wix, Klaviyo, HubSpot, Mailchimp,
-Salesforce, Stripe and Square, the templates of Meta, Google and TikTok, and German, French, Spanish, Italian, Dutch, Portuguese,
-Polish and Scandinavian exports in the words that their programs use.
+Names are folded. The first of a field is preferred: what a customer is reached by, before what is of an address or a
+company. Sources: exports of Shopify, WooCommerce, BigCommerce, Magento, PrestaShop, Squarespace, Wix, Klaviyo, HubSpot,
+Mailchimp, Salesforce, Stripe and Square, the templates of Meta, Google and TikTok, and German, French, Spanish, Italian,
+Dutch, Portuguese, Polish and Scandinavian exports in the words that their programs use.
 """
 
 from collections.abc import Mapping

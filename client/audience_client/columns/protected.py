@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from audience_client.columns.folding import fold, words
+from audience_client.columns.folding import fold, name_set, words
 
 _WITHIN = (
     "password",
@@ -34,21 +34,21 @@ _WITHIN = (
     "socialsecurity",
     "passportnumber",
 )
-_WHOLE = frozenset({"pwd", "salt", "token", "secret", "pin", "cvv", "cvc", "cvv2", "iban", "ssn", "pan", "mdp", "card"})
+_WHOLE = name_set("pwd salt token secret pin cvv cvc cvv2 iban ssn pan mdp card")
 _FLAGS = re.compile(r"force.?password|password.?(changed|updated|reset.?at|set)|last4|brand", re.IGNORECASE)
 
 _HASH = re.compile(r"\$(2[abxy]|argon2\w*|5|6|P|1|scrypt)\$.+|[0-9a-f]{32,128}:[\w+/=-]{8,}(:\d+)?|pbkdf2\w*\$.+")
 _CARD = re.compile(r"[3-6]\d{3}[ -]?\d{4}[ -]?\d{4}[ -]?\d{1,7}")
 
-_PERSONAL = frozenset(
+_PERSONAL = name_set(
     "email emails mail phone phones mobile telephone tel telefon cell fax name names firstname lastname surname nickname "
     "username birthday birthdate birth dob doby gender sex age address address1 street city town zip postcode postal ip "
     "latitude longitude geburtstag geburtsdatum geschlecht adresse strasse ort rue ville direccion calle ciudad madid idfa gaid "
-    "passport tax taxvat vat facebook instagram linkedin twitter whatsapp".split()
+    "passport tax taxvat vat facebook instagram linkedin twitter whatsapp"
 )
-_NOT_PERSONAL = frozenset(
+_NOT_PERSONAL = name_set(
     "accepts marketing consent count opened clicked opens clicks bounced status source campaign type date time timestamp tag tags "
-    "verified subscription subscriber suppressions opt optin optout newsletter emails_sent sent template domain owner".split()
+    "verified subscription subscriber suppressions opt optin optout newsletter emails_sent sent template domain owner"
 )
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 PHONE = re.compile(r"'?(\+|00)[\d ()./-]{8,22}|\(?0?\d{2,5}[)/ -][\d /-]{5,14}")

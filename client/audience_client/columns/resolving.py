@@ -14,7 +14,10 @@ from audience_client.errors import AmbiguousColumnsError, MappingError, option, 
 
 FIELDS: tuple[Field, ...] = get_args(Field)
 _PREFIX = "purchase."
-_SIGNS = {"email": (ADDRESS, {"email", "mail", "mails", "emails"}), "phone": (PHONE, {"phone", "mobile", "telephone", "tel"})}
+_SIGNS = {
+    "email": (ADDRESS, {"email", "mail", "mails", "emails"}),
+    "phone": (PHONE, {"phone", "mobile", "telephone", "tel"}),
+}
 
 
 def map_columns(
@@ -189,7 +192,9 @@ class _Resolver:
     def _of_full_names(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[str]:
         if "lastName" in fields:
             return []
-        found = [place for place in free if (ranked := self._ranked(place, self.columns[place])) and ranked[0] == "name"]
+        found = [
+            place for place in free if (ranked := self._ranked(place, self.columns[place])) and ranked[0] == "name"
+        ]
         return [
             f"{quoted(self.columns[place])} holds full names, which are not split unasked: {option('name', self.columns[place])}"
             for place in found[:1]

@@ -129,12 +129,16 @@ class ExcelTable:
             names = [sheet.title for sheet in workbook.worksheets]
             if stated is not None:
                 if stated not in names:
-                    raise InputError(f"{self.name}: --sheet: there is no sheet {quoted(stated)}; there are {_listed(names)}")
+                    raise InputError(
+                        f"{self.name}: --sheet: there is no sheet {quoted(stated)}; there are {_listed(names)}"
+                    )
                 return stated
             visible = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
             filled = [sheet.title for sheet in visible if _is_filled(sheet)]
         if len(filled) > 1:
-            raise InputError(f"{self.name}: several sheets are filled: {_listed(filled)}; say which: --sheet {quoted(filled[0])}")
+            raise InputError(
+                f"{self.name}: several sheets are filled: {_listed(filled)}; say which: --sheet {quoted(filled[0])}"
+            )
         if not filled:
             raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
         return filled[0]
@@ -159,7 +163,9 @@ class ExcelTable:
         try:
             yield
         except (zipfile.BadZipFile, SyntaxError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
-            raise FileError(self.name, "is a workbook that is cut off or damaged; open it in Excel and save it again") from error
+            raise FileError(
+                self.name, "is a workbook that is cut off or damaged; open it in Excel and save it again"
+            ) from error
 
     def _check_parts(self) -> bool:
         """Tell whether a sheet has formulas. Raises FileError where a part is too large."""
@@ -168,7 +174,9 @@ class ExcelTable:
                 is_sheet = part.filename.startswith("xl/worksheets/")
                 most = MAX_SHEET if is_sheet else MAX_SHARED
                 if part.filename.endswith(".xml") and part.file_size > most:
-                    raise FileError(self.name, f"has more than {most >> 20:,} MiB of texts in a workbook; save it as CSV (UTF-8)")
+                    raise FileError(
+                        self.name, f"has more than {most >> 20:,} MiB of texts in a workbook; save it as CSV (UTF-8)"
+                    )
             sheets = [part for part in parts.namelist() if part.startswith("xl/worksheets/") and part.endswith(".xml")]
             return any(_contains(parts, sheet, b"<f") for sheet in sheets)
 

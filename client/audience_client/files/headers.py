@@ -26,7 +26,11 @@ def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
     if known[0] == 0 and any(known):
         at = next(place for place, count in enumerate(known) if count)
         if not any(_CUSTOMER.fullmatch(cell.strip()) for cell in rows[at]):
-            raise FileError(name, f"seems to be the header; delete the rows above it ({first:,} to {first + at - 1:,})", row=first + at)
+            raise FileError(
+                name,
+                f"seems to be the header; delete the rows above it ({first:,} to {first + at - 1:,})",
+                row=first + at,
+            )
     if len(rows) > 1 and known[1] > 1:
         raise FileError(name, f"is a second header below that of row {first:,}; delete one of them", row=first + 1)
 

@@ -96,7 +96,11 @@ def _zip_inflater(name: str, raw: BinaryIO) -> Inflate | None:
 def _is_data(member: zipfile.ZipInfo) -> bool:
     """Tell whether somebody put a member into the archive, rather than macOS or Windows."""
     path = PurePosixPath(member.filename)
-    return not member.is_dir() and path.parts[0] != "__MACOSX" and path.name not in (".DS_Store", "desktop.ini", "Thumbs.db")
+    return (
+        not member.is_dir()
+        and path.parts[0] != "__MACOSX"
+        and path.name not in (".DS_Store", "desktop.ini", "Thumbs.db")
+    )
 
 
 def _of_member(name: str, raw: BinaryIO, member: str) -> Readable:
@@ -128,7 +132,9 @@ class _Bounded:
             raise _damaged(self._name) from error
         self._inflated += len(content)
         if self._inflated > self._most:
-            raise FileError(self._name, f"becomes more than {self._most >> 30} GiB when unpacked; unpack it and look at it")
+            raise FileError(
+                self._name, f"becomes more than {self._most >> 30} GiB when unpacked; unpack it and look at it"
+            )
         return content
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """What a file is, by what it begins with; its name is not asked."""
 
-import io
 import re
 import zipfile
 from typing import Literal
@@ -27,7 +26,11 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"ORC", "is an ORC file; write it as Parquet or CSV"),
     (b"Obj\x01", "is an Avro file; write it as Parquet, CSV or JSON Lines"),
     (b"SQLite format 3", "is a database of SQLite; export the table as CSV"),
-    (b"<", "is HTML or XML, whatever its name says (an error page, a web page or an old Excel export); open it and " + _SAVE_AS),
+    (
+        b"<",
+        "is HTML or XML, whatever its name says (an error page, a web page or an old Excel export); open it and "
+        + _SAVE_AS,
+    ),
 )
 _TEXT_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _DOCUMENTS = (
@@ -88,7 +91,7 @@ def _kind_of_document(source: Source) -> Kind:
     """Tell what a zip is that is no archive, or one within another."""
     with source.open_seekable() as content:
         try:
-            members = set(zipfile.ZipFile(io.BufferedReader(content)).namelist())  # type: ignore[type-var] # a raw file
+            members = set(zipfile.ZipFile(content).namelist())
         except zipfile.BadZipFile:
             members = set()
     if "xl/workbook.xml" in members:

@@ -119,7 +119,9 @@ def _spool(name: str, content: Readable) -> BinaryIO:
     except OSError as error:
         kept.close()
         why = error.strerror or type(error).__name__
-        raise FileError(name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room") from error
+        raise FileError(
+            name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room"
+        ) from error
     except BaseException:
         kept.close()
         raise

@@ -47,7 +47,9 @@ class UserReader:
         self._continuation = continuation_of(table.columns)
         mapped = [column for columns in mapping.fields.values() for column in columns]
         consents = [consent.column for consent in mapping.consents]
-        self._wanted = list(dict.fromkeys(mapped + consents)) if self._continuation is None else [*range(len(table.columns))]
+        self._wanted = (
+            list(dict.fromkeys(mapped + consents)) if self._continuation is None else [*range(len(table.columns))]
+        )
         self._filter = _ConsentFilter(mapping, self._wanted) if mapping.only_consented else None
         self._maker = UserMaker(mapping, self._wanted, country)
 
@@ -115,7 +117,9 @@ class UserReader:
     def _check(self, block: Block) -> None:
         if block.rows and max(map(len, chain.from_iterable(block.rows)), default=0) > MAX_TEXT:
             self._raise_for_cell(block, self._mapping.fields, lambda cell: len(cell) > MAX_TEXT, _TOO_LONG)
-        self._raise_for_cell(block, [field for field in AMOUNTS if field in self._mapping.fields], _is_no_amount, _NO_AMOUNT)
+        self._raise_for_cell(
+            block, [field for field in AMOUNTS if field in self._mapping.fields], _is_no_amount, _NO_AMOUNT
+        )
 
     def _raise_for_cell(
         self, block: Block, fields: Iterable[Field], is_wrong: Callable[[str], bool], problem: str
@@ -126,7 +130,9 @@ class UserReader:
             for number, row in zip(block.numbers, block.rows, strict=True):
                 if is_wrong(row[place]):
                     name = quoted(self._table.columns[column])
-                    raise FileError(self._table.name, f"the cell in {name} {problem}", row=number, unit=self._table.unit)
+                    raise FileError(
+                        self._table.name, f"the cell in {name} {problem}", row=number, unit=self._table.unit
+                    )
 
 
 _TOO_LONG = f"has more than {MAX_TEXT:,} characters, which no such field has; correct it, or leave the column out by --ignore-column"
@@ -164,7 +170,8 @@ class _ConsentFilter:
         self._of_channel = {channel: _of_channel(mapping.consents, channel) for channel in ("email", "phone")}
         self._place = {column: place for place, column in enumerate(wanted)}
         self._columns: dict[str, list[int]] = {
-            field: [self._place[column] for column in mapping.fields.get(field, ())] for field in ("email", "phone", "edgeTagId")
+            field: [self._place[column] for column in mapping.fields.get(field, ())]
+            for field in ("email", "phone", "edgeTagId")
         }
 
     def left(self, block: Block) -> Block:
