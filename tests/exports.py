@@ -1,4 +1,4 @@
-"""Customer files as shops, CRMs and ad platforms export them, of made-up people; `python tests/exports.py FOLDER` writes all."""
+"""Customer files as shops, CRMs and ad platforms export them, of made-up people; `python tests/exports.py FOLDER`."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import openpyxl
 import pyarrow as arrow
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 User = Mapping[str, str]
 
@@ -125,7 +125,10 @@ def as_magento_combined(export: Export, path: Path) -> None:
     """Write a second address of each customer on a line of its own, which has nothing but that."""
     rows = []
     for row in export.rows():
-        second = ["99999" if name == "_address_postcode" else "XX" if name.startswith("_address") else "" for name in export.header]
+        second = [
+            "99999" if name == "_address_postcode" else "XX" if name.startswith("_address") else ""
+            for name in export.header
+        ]
         rows += [row, second]
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([export.header, *rows])
@@ -135,8 +138,16 @@ def as_orders(export: Export, path: Path) -> None:
     """Write two more lines for each order, of items, which repeat its number and address only."""
     rows = []
     for number, row in enumerate(export.rows(), 1001):
-        order = dict(zip(export.header, row, strict=True)) | {"Name": f"#{number}", "Lineitem name": "Tea", "Financial Status": "paid"}
-        item = dict.fromkeys(export.header, "") | {"Name": f"#{number}", "Email": order["Email"], "Lineitem name": "Cup"}
+        order = dict(zip(export.header, row, strict=True)) | {
+            "Name": f"#{number}",
+            "Lineitem name": "Tea",
+            "Financial Status": "paid",
+        }
+        item = dict.fromkeys(export.header, "") | {
+            "Name": f"#{number}",
+            "Email": order["Email"],
+            "Lineitem name": "Cup",
+        }
         rows += [list(order.values()), list(item.values()), list(item.values())]
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([export.header, *rows])
@@ -273,7 +284,9 @@ EXPORTS: tuple[Export, ...] = (
     ),
     Export(
         name="shopify before 2022",
-        header=split("First Name,Last Name,Email,Company,Address1,City,Province Code,Country Code,Zip,Phone,Accepts Marketing"),
+        header=split(
+            "First Name,Last Name,Email,Company,Address1,City,Province Code,Country Code,Zip,Phone,Accepts Marketing"
+        ),
         filled={**BY_NAME, "Email": "email", "Country Code": "country", "Zip": "postal_code", "Phone": "phone"},
         fields={**EMAIL, **PHONE, **NAMES, **COUNTRY, **ZIP},
         write=as_csv(end="\n"),
@@ -293,14 +306,18 @@ EXPORTS: tuple[Export, ...] = (
     ),
     Export(
         name="woocommerce customers",
-        header=split("Name,Username,Last Active,Sign Up,Email,Orders,Total Spend,AOV,Country / Region,City,Region,Postal Code"),
+        header=split(
+            "Name,Username,Last Active,Sign Up,Email,Orders,Total Spend,AOV,Country / Region,City,Region,Postal Code"
+        ),
         filled={"Name": "full", "Email": "email", "Country / Region": "country", "Postal Code": "postal_code"},
         fields={**EMAIL, **COUNTRY, **ZIP},
         write=as_csv(encoding="utf-8-sig", end="\n"),
     ),
     Export(
         name="bigcommerce customers",
-        header=split("Customer ID,First Name,Last Name,Company,Email,Phone,Notes,Store Credit,Customer Group,Date Joined"),
+        header=split(
+            "Customer ID,First Name,Last Name,Company,Email,Phone,Notes,Store Credit,Customer Group,Date Joined"
+        ),
         filled={**BY_NAME, "Email": "email", "Phone": "phone"},
         fields={**EMAIL, **PHONE, **NAMES},
         write=as_csv(),

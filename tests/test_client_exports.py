@@ -37,7 +37,11 @@ def test_what_is_shown_of_a_mapping_tells_nobody_s_values(export: Export, tmp_pa
     table = read_table(path)
     mapping = map_columns(table.name, table.columns, table.samples, MappingOptions())
     told = f"{mapping.shown()} {mapping.notices} {mapping.unmapped_personal} {mapping!r}"
-    values = {value for person in PEOPLE for value in (person.email, person.phone, person.first, person.last, person.postal_code)}
+    values = {
+        value
+        for person in PEOPLE
+        for value in (person.email, person.phone, person.first, person.last, person.postal_code)
+    }
     assert {column.field for column in mapping.shown()} == set(export.fields)
     assert all(len(column.values) <= 3 for column in mapping.shown())
     assert [value for value in values if value in told] == []

@@ -11,7 +11,8 @@ Channel = Literal["email", "phone", "any"]
 _AGREED: Mapping[Channel, str] = {
     "email": """
         acceptsemailmarketing emailmarketingconsent emailsubscriberstatus emailsubscriptionstatus emailconsent
-        emailoptin emailmarketing emailsubscribed emailstatus newsletter newsletteroptin newslettersubscribed newsletterabonniert
+        emailoptin emailmarketing emailsubscribed emailstatus newsletter newsletteroptin newslettersubscribed
+        newsletterabonniert
         infolettre boletin""",
     "phone": """
         acceptssmsmarketing smsmarketingconsent smssubscriberstatus smssubscriptionstatus smsconsent smsoptin

@@ -9,7 +9,7 @@ _PARTICLES = name_set(
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return first and last name: cut at a comma, before the first particle such as `van`, else before the last word."""
+    """Return first and last name, cut at a comma, before a particle such as `van`, else before the last word."""
     before, comma, after = name.partition(",")
     if comma:
         return after.strip(), before.strip()

@@ -2,15 +2,15 @@
 
 Names are folded. The first of a field is preferred: what a customer is reached by, before what is of an address or a
 company. Sources: exports of Shopify, WooCommerce, BigCommerce, Magento, PrestaShop, Squarespace, Wix, Klaviyo, HubSpot,
-Mailchimp, Salesforce, Stripe and Square, the templates of Meta, Google and TikTok, and German, French, Spanish, Italian,
-Dutch, Portuguese, Polish and Scandinavian exports in the words that their programs use.
+Mailchimp, Salesforce, Stripe and Square, the templates of Meta, Google and TikTok, and German, French, Spanish,
+Italian, Dutch, Portuguese, Polish and Scandinavian exports in the words that their programs use.
 """
 
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from audience_client.columns.folding import fold, without_number
+from audience_client.columns.folding import fold, name_set, without_number
 
 Field = Literal[
     "edgeTagId",
@@ -25,7 +25,7 @@ Field = Literal[
     "purchase.total7Days",
     "name",
 ]
-"""What a column can be mapped to; `name` is a full name, which becomes first and last name where somebody asks for it."""
+"""What a column can be mapped to; `name` is a full name, which is split where somebody asks for it."""
 
 IDENTIFIERS: tuple[Field, ...] = ("email", "phone", "edgeTagId")
 
@@ -33,7 +33,8 @@ HEADER_NAMES: Mapping[Field, str] = {
     "edgeTagId": "edgetagid",
     "email": """
         email emailaddress mail mailaddress emailvalue customeremail customeremailaddress contactemail primaryemail
-        primaryemailaddress useremail accountemail subscriberemail personalemail homeemail billingemail billingemailaddress
+        primaryemailaddress useremail accountemail subscriberemail personalemail homeemail billingemail
+        billingemailaddress
         shippingemail otheremail workemail
         emailadresse mailadresse emailprivat courriel adresseemail adressemail adresseelectronique
         correo correoelectronico direcciondecorreoelectronico indirizzoemail postaelettronica emailadres
@@ -44,11 +45,13 @@ HEADER_NAMES: Mapping[Field, str] = {
         telephone telephonenumber tel phonevalue customerphone customerphonenumber contactphone contactphonenumber
         primaryphone primaryphonenumber userphone whatsappphonenumber whatsappnumber smsphonenumber homephone otherphone
         telefon telefonnummer mobiltelefon mobilnummer handy handynummer mobil rufnummer
-        numerodetelephone telephoneportable telephonemobile portable telefono telefonomovil movil celular numerodetelefono
+        numerodetelephone telephoneportable telephonemobile portable telefono telefonomovil movil celular
+        numerodetelefono
         cellulare telefonocellulare numeroditelefono telefoon telefoonnummer mobielnummer mobiel telefone telemovel
         numertelefonu telefonkomorkowy mobiltelefonnummer
         billingphone billingphonenumber billingtelephone addressphone addresstelephone defaultaddressphone
-        shippingphone shippingphonenumber shippingtelephone workphone businessphone phonesha256 sha256phone hashedphone""",
+        shippingphone shippingphonenumber shippingtelephone workphone businessphone phonesha256 sha256phone
+        hashedphone""",
     "firstName": """
         firstname fname fn givenname forename customerfirstname contactfirstname billingfirstname addressfirstname
         shippingfirstname
@@ -67,7 +70,8 @@ HEADER_NAMES: Mapping[Field, str] = {
     "postalCode": """
         postalcode postcode zip zipcode zippostalcode postalzip postal zipcodepostalcode defaultaddresszip
         defaultaddresspostalcode mailingpostalcode mailingzippostalcode mailingzip
-        billingpostalcode billingpostcode billingzip billingzipcode billingzippostalcode addresspostcode addresspostalcode
+        billingpostalcode billingpostcode billingzip billingzipcode billingzippostalcode addresspostcode
+        addresspostalcode
         addresszip addresszipcode addresszippostalcode homepostalcode
         shippingpostalcode shippingpostcode shippingzip shippingzipcode shippingzippostalcode otherpostalcode
         plz postleitzahl codepostal codigopostal codicepostale cap codigopostalcep cep kodpocztowy postnummer postnr
@@ -90,13 +94,10 @@ PARTNERED: Mapping[str, tuple[Field, frozenset[str]]] = {
 }
 """Names that are one part of a name beside a column of the other part, and a full name without it."""
 
-SPENT = frozenset(
-    fold(name)
-    for name in (
-        "Total Spent, Total Spend, Lifetime Spend, Sales, Value, LTV, Customer Lifetime Value, Total Revenue, "
-        "Historic Customer Lifetime Value, Total Customer Lifetime Value, Gesamtumsatz, Umsatz, Order Total, Total"
-    ).split(", ")
-)
+SPENT = name_set("""
+    totalspent totalspend lifetimespend sales value ltv customerlifetimevalue historiccustomerlifetimevalue
+    totalcustomerlifetimevalue totalrevenue ordertotal total umsatz gesamtumsatz
+""")
 """Columns of money that is no profit; somebody has to say so before it is sent as that."""
 
 
@@ -112,7 +113,7 @@ def is_known(name: str) -> bool:
 
 
 def ranked_field_of(name: str) -> tuple[Field, tuple[int, int]] | None:
-    """Return the field of a header name and its rank, the lower the better: place in the table, number of the column."""
+    """Return the field of a header name and its rank, the lowest first: place in the table, number of the column."""
     folded = fold(name)
     bare, number = without_number(folded)
     found = _places().get(folded) or _places().get(bare)
@@ -128,4 +129,4 @@ def _places() -> dict[str, tuple[Field, int]]:
     places: dict[str, tuple[Field, int]] = {}
     for field, names in HEADER_NAMES.items():
         places.update({name: (field, place) for place, name in enumerate(names.split())})
-    return {**{name: ("name", 0) for name in PARTNERED}, **places}
+    return {**dict.fromkeys(PARTNERED, ("name", 0)), **places}

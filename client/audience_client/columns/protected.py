@@ -40,17 +40,17 @@ _FLAGS = re.compile(r"force.?password|password.?(changed|updated|reset.?at|set)|
 _HASH = re.compile(r"\$(2[abxy]|argon2\w*|5|6|P|1|scrypt)\$.+|[0-9a-f]{32,128}:[\w+/=-]{8,}(:\d+)?|pbkdf2\w*\$.+")
 _CARD = re.compile(r"[3-6]\d{3}[ -]?\d{4}[ -]?\d{4}[ -]?\d{1,7}")
 
-_PERSONAL = name_set(
-    "email emails mail phone phones mobile telephone tel telefon cell fax name names firstname lastname surname nickname "
-    "username birthday birthdate birth dob doby gender sex age address address1 street city town zip postcode postal ip "
-    "latitude longitude geburtstag geburtsdatum geschlecht adresse strasse ort rue ville direccion calle ciudad madid idfa gaid "
-    "passport tax taxvat vat facebook instagram linkedin twitter whatsapp"
-)
-_NOT_PERSONAL = name_set(
-    "accepts marketing consent count opened clicked opens clicks bounced status source campaign type date time timestamp tag tags "
-    "verified subscription subscriber suppressions opt optin optout newsletter emails_sent sent template domain owner"
-)
-ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PERSONAL = name_set("""
+    email emails mail phone phones mobile telephone tel telefon cell fax name names firstname lastname surname nickname
+    username birthday birthdate birth dob doby gender sex age address address1 street city town zip postcode postal ip
+    latitude longitude geburtstag geburtsdatum geschlecht adresse strasse ort rue ville direccion calle ciudad madid
+    idfa gaid passport tax taxvat vat facebook instagram linkedin twitter whatsapp
+""")
+_NOT_PERSONAL = name_set("""
+    accepts marketing consent count opened clicked opens clicks bounced status source campaign type date time timestamp
+    tag tags verified subscription subscriber suppressions opt optin optout newsletter sent template domain owner
+""")
+ADDRESS = re.compile(r"[^@\s]+@[\w.-]+\.\w+")
 PHONE = re.compile(r"'?(\+|00)[\d ()./-]{8,22}|\(?0?\d{2,5}[)/ -][\d /-]{5,14}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import get_args
 
 from audience_client.columns.consent import Consent, consent_of
-from audience_client.columns.folding import fold, words
+from audience_client.columns.folding import fold, name_set, words
 from audience_client.columns.header_names import IDENTIFIERS, PARTNERED, SPENT, Field, ranked_field_of
 from audience_client.columns.mapping import ColumnMapping, MappingOptions
 from audience_client.columns.protected import ADDRESS, PHONE, is_protected, looks_personal, mostly
@@ -15,15 +15,15 @@ from audience_client.errors import AmbiguousColumnsError, MappingError, option, 
 FIELDS: tuple[Field, ...] = get_args(Field)
 _PREFIX = "purchase."
 _SIGNS = {
-    "email": (ADDRESS, {"email", "mail", "mails", "emails"}),
-    "phone": (PHONE, {"phone", "mobile", "telephone", "tel"}),
+    "email": (ADDRESS, name_set("email emails mail mails")),
+    "phone": (PHONE, name_set("phone mobile telephone tel")),
 }
 
 
 def map_columns(
     file: str, columns: Sequence[str], samples: Sequence[Sequence[str]], options: MappingOptions
 ) -> ColumnMapping:
-    """Map columns to fields. Raises MappingError where that can't be done, or is not certain enough to send anything."""
+    """Map columns to fields. Raises MappingError where that can't be done, or is not certain enough."""
     resolver = _Resolver(file, columns, samples, options)
     fields = resolver.fields()
     consents = resolver.consents() if options.only_consented else ()
@@ -195,10 +195,8 @@ class _Resolver:
         found = [
             place for place in free if (ranked := self._ranked(place, self.columns[place])) and ranked[0] == "name"
         ]
-        return [
-            f"{quoted(self.columns[place])} holds full names, which are not split unasked: {option('name', self.columns[place])}"
-            for place in found[:1]
-        ]
+        names = [self.columns[place] for place in found[:1]]
+        return [f"{quoted(name)} holds full names, not split unless you say {option('name', name)}" for name in names]
 
     def _of_money(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[str]:
         if "purchase.profit" in fields:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter, methodcaller
-from typing import Final
 
 from audience_client.errors import FileError
+from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.encodings import GUESS, Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.options import ReadOptions
@@ -15,7 +15,6 @@ from audience_client.files.records import Cells, Chunk, chunks
 from audience_client.files.separators import mixed, other_separator, separator_of, shown, stated_separator
 from audience_client.files.source import Source
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
-from audience_client.files.bounds import MAX_TEXT
 
 _EXCELS_HINT = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?\r?\n', re.IGNORECASE)
 _HEAD = 1 << 16
@@ -147,10 +146,9 @@ class _Shape:
 class DelimitedTable:
     """A file of cells with a separator between them."""
 
-    unit: Final = "row"
-
     def __init__(self, source: Source, encoding: Encoding, separator: str, shape: _Shape) -> None:
         self.name = source.name
+        self.unit = "row"
         self.kind = "TSV" if separator == "\t" else "CSV"
         self.encoding = encoding
         self.separator = separator

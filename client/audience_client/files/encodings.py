@@ -21,7 +21,7 @@ GUESS = "cp1252"
 
 EXAMPLES = 5
 _WORD = re.compile(r"\w*[^\x00-\x7f\W]\w*")
-_NO_TEXT = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"})
+_NO_TEXT = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"})
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -57,7 +57,7 @@ def stated_encoding(name: str) -> Encoding:
     """Return the encoding that a caller names. Raises InputError where there is none of that name."""
     try:
         found = codecs.lookup(name)
-        is_text = "a;1\n".encode(found.name).decode(found.name) == "a;1\n" and found.name not in _NO_TEXT
+        is_text = "a;1\n".encode(found.name).decode(found.name) == "a;1\n" and found.name.replace("-", "_") not in _NO_TEXT
     except (LookupError, UnicodeError, TypeError, ValueError):
         is_text = False
     if not is_text:
@@ -78,23 +78,10 @@ def text_blocks(source: Source, encoding: Encoding, *, is_one_line: bool = False
 
     Raises NotUtf8Error where another encoding may be tried, FileError where none can.
     """
-    decoder = codecs.getincrementaldecoder(encoding.name)()
-    content = source.open()
     lines, is_ascii, rest = 0, True, ""
     try:
-        while True:
-            data = content.read(BLOCK)
-            try:
-                text = decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                raise _undecodable(source.name, encoding, error, lines, is_ascii=is_ascii) from error
+        for text in _decoded(source, encoding):
             is_ascii = is_ascii and text.isascii()
-            if encoding.is_guess and not text.isascii():
-                _note_examples(encoding, text)
-            if lines == 0 and not rest:
-                text = text.removeprefix("\ufeff")
-            if not data:
-                break
             whole, rest = (text, "") if is_one_line else _cut(rest + text)
             lines += whole.count("\n")
             if len(rest) > MAX_LINE:
@@ -102,8 +89,25 @@ def text_blocks(source: Source, encoding: Encoding, *, is_one_line: bool = False
                 raise FileError(source.name, problem, row=lines + 1, unit="line")
             if whole:
                 yield whole
-        if rest + text:
-            yield rest + text
+    except UnicodeError as error:
+        raise _undecodable(source.name, encoding, error, lines, is_ascii=is_ascii) from error
+    if rest:
+        yield rest
+
+
+def _decoded(source: Source, encoding: Encoding) -> Iterator[str]:
+    """Yield a text without its mark, cut anywhere; note how a guess reads what is not ASCII."""
+    decoder = codecs.getincrementaldecoder(encoding.name)()
+    content = source.open()
+    mark = "\ufeff"
+    try:
+        while data := content.read(BLOCK):
+            text = decoder.decode(data).removeprefix(mark)
+            mark = "" if text else mark
+            if encoding.is_guess and not text.isascii():
+                _note_examples(encoding, text)
+            yield text
+        yield decoder.decode(b"", final=True)
     finally:
         content.close()
 
@@ -114,8 +118,8 @@ def _cut(text: str) -> tuple[str, str]:
     return text[:at], text[at:]
 
 
-def _undecodable(name: str, encoding: Encoding, error: UnicodeDecodeError, lines: int, *, is_ascii: bool) -> Exception:
-    before = bytes(error.object[: error.start])
+def _undecodable(name: str, encoding: Encoding, error: UnicodeError, lines: int, *, is_ascii: bool) -> Exception:
+    before = bytes(error.object[: error.start]) if isinstance(error, UnicodeDecodeError) else b""
     line = lines + before.count(b"\n") + 1
     if encoding.is_guess:
         return FileError(name, f"is neither UTF-8 nor Windows-1252; say --encoding: {OTHERS}", row=line, unit="line")

@@ -4,10 +4,9 @@ import contextlib
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from audience_client.errors import FileError, InputError, MissingExtraError, quoted
-from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
@@ -33,11 +32,10 @@ _Cell = tuple[Any, Any]
 class ExcelTable:
     """A sheet of a workbook."""
 
-    kind: Final = "Excel"
-    unit: Final = "row"
-
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self.name = source.name
+        self.kind = "Excel"
+        self.unit = "row"
         self._source = source
         self.notices: tuple[Notice, ...] = ()
         self._has_formulas = self._check_parts()
@@ -117,7 +115,7 @@ class ExcelTable:
             problem = "has a formula that was never calculated; open the file in Excel and save it"
         elif isinstance(value, int | float) and not isinstance(value, bool):
             try:
-                return _number_text(value, cell.number_format)
+                return _number_text(value, str(cell.number_format))
             except LostDigitsError:
                 problem = "has a number of more than 15 digits, of which Excel keeps no more; enter the column as text"
         if problem and is_strict:
@@ -141,7 +139,7 @@ class ExcelTable:
             )
         if not filled:
             raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
-        return filled[0]
+        return str(filled[0])
 
     @contextlib.contextmanager
     def _opened(self, *, data_only: bool) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from audience_client.files.table import MAX_COLUMNS, Row
 LOOKED_AT = 20
 """Rows within which a header may stand below a title."""
 
-_CUSTOMER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|\+?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
+_CUSTOMER = re.compile(r"[^@\s]+@[\w.-]+\.\w+|\+?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
 
 
 def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:

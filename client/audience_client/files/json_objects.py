@@ -114,8 +114,8 @@ class JsonArray:
                 parts.append(text)
                 size += len(text)
                 if size > MAX_ARRAY:
-                    problem = f"is a JSON array of more than {MAX_ARRAY >> 20} MiB, which is read as a whole; write JSON Lines"
-                    raise FileError(self.name, f"{problem}, such as by: jq -c '.[]'")
+                    problem = f"is a JSON array of more than {MAX_ARRAY >> 20} MiB, and is read as a whole"
+                    raise FileError(self.name, f"{problem}; write JSON Lines, such as by: jq -c '.[]'")
             return _entries.decode("".join(parts))
         except NotUtf8Error as error:
             raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error

@@ -9,7 +9,7 @@ _PLAIN = re.compile(r'(?:"[^"]*"|\\.|_.|[-()/+ 0#?])+')
 
 def shown_number(value: int, number_format: str) -> str:
     """Return a whole number as its format shows it where that is made of digits only, else its digits."""
-    slots = _slots(number_format.split(";")[0])
+    slots = _slots(number_format.partition(";")[0])
     digits = str(abs(value))
     least = sum(slot == "0" for slot in slots)
     if not least or value < 0:

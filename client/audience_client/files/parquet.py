@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from audience_client.errors import FileError, MissingExtraError, quoted
@@ -32,12 +32,11 @@ class _Leaf:
 class ParquetTable:
     """A Parquet file."""
 
-    kind: Final = "Parquet"
-    unit: Final = "row"
-    is_checked: Final = False
-
     def __init__(self, source: Source) -> None:
         self.name = source.name
+        self.kind = "Parquet"
+        self.unit = "row"
+        self.is_checked = False
         self._source = source
         self.notices: tuple[Notice, ...] = ()
         with self._opened() as file:

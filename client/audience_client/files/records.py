@@ -65,7 +65,7 @@ def chunks(name: str, texts: Iterable[str], separator: str) -> Iterator[Chunk]:
 
 
 def _split(text: str, separator: str, number: int) -> Chunk | None:
-    """Return the records of a text most of whose lines can just be split, None where the parser has to see all of it."""
+    """Return the records of a text whose lines can mostly just be split, None where the parser has to see all."""
     end = "\n" if "\r" not in text else "\r\n"
     quotes, ends = text.count('"'), text.count(end)
     is_plain = text.count("\n") == ends
@@ -84,17 +84,18 @@ def _split(text: str, separator: str, number: int) -> Chunk | None:
 def _all_quoted(lines: list[str], separator: str, number: int) -> Chunk | None:
     """Return lines that have quotes around each cell and nowhere else, None where one is otherwise.
 
-    A line that begins and ends with a quote, and whose other quotes all stand beside separators, has no other.
+    Where a line begins and ends with a quote, and those between stand in pairs around separators, no cell has one.
     """
+    if min(map(len, lines)) < 2 or {*map(_first, lines), *map(_last, lines)} != {'"'}:
+        return None
     between = f'"{separator}"'
-    count = lines[0].count(between)
-    if "" in lines or {*map(_first, lines), *map(_last, lines)} != {'"'}:
+    within = [line[1:-1] for line in lines]
+    count = within[0].count(between)
+    if {*map(methodcaller("count", between), within)} != {count}:
         return None
-    if {*map(methodcaller("count", between), lines)} != {count}:
+    if {*map(methodcaller("count", '"'), within)} != {2 * count}:
         return None
-    if {*map(methodcaller("count", '"'), lines)} != {2 * count + 2}:
-        return None
-    return Chunk(number, [line[1:-1] for line in lines], [], (), between)
+    return Chunk(number, within, [], (), between)
 
 
 def _with_quotes(lines: list[str], end: str, separator: str, number: int, *, is_plain: bool) -> Chunk | None:
@@ -142,7 +143,7 @@ def sample_rows(text: str, separator: str, most: int) -> list[Cells]:
     rows: list[Cells] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
-            rows.append(row)  # noqa: PERF402 -- what comes before an error is kept
+            rows.append(row)
             if len(rows) >= most:
                 break
     except csv.Error:

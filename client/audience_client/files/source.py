@@ -93,7 +93,7 @@ def open_source(path: str | Path) -> Source:
 
 def _open(name: str, path: str | Path) -> BinaryIO:
     try:
-        return open(path, "rb")  # noqa: SIM115 -- whoever asked for it closes it
+        return open(path, "rb")
     except OSError as error:
         raise _unreadable(name, error) from error
 
@@ -111,7 +111,7 @@ def _stamp(raw: BinaryIO) -> tuple[int, int] | None:
 
 
 def _spool(name: str, content: Readable) -> BinaryIO:
-    """Copy content to a file that nobody else can open (0600, without a name where the system allows) and that is deleted."""
+    """Copy content to a file that only we can open (0600, without a name where the system can) and that is deleted."""
     kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- the source closes it
     try:
         shutil.copyfileobj(content, kept, BUFFER)

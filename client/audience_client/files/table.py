@@ -29,7 +29,7 @@ class Notice:
 
 
 class Table(Protocol):
-    """A file that was read whole once, without the cells of columns that nobody asked for where the kind allows that."""
+    """A file that was read whole once; of what has columns of its own, only the shape."""
 
     name: str
     """The file as messages name it."""

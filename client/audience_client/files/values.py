@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 EXACT = 2**53
@@ -18,24 +19,9 @@ class LostDigitsError(Exception):
 
 
 def text_of(value: object) -> str:
-    """Return a value as text; of a list the first that is filled. Raises LostDigitsError."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return float_text(value)
-    if isinstance(value, Decimal):
-        return _ZEROS.sub("", format(value, "f"))
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, list | tuple):
-        return next((text for text in map(text_of, value) if text), "")
-    return str(value) if isinstance(value, int | UUID) else ""
+    """Return a value as text, of a list the first that is filled, nothing of objects. Raises LostDigitsError."""
+    write = _WRITERS.get(type(value))
+    return write(value) if write else ""
 
 
 def float_text(value: float) -> str:
@@ -67,3 +53,27 @@ def _first_object(values: list[object]) -> object:
     """Return the first object of a list of objects, and any other list as it is."""
     first = next((value for value in values if value not in (None, "", {}, [])), None)
     return first if isinstance(first, dict) else values
+
+
+def _datetime_text(value: datetime) -> str:
+    return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+
+
+def _first_text(values: Sequence[object]) -> str:
+    return next((text for text in map(text_of, values) if text), "")
+
+
+_WRITERS: Mapping[type, Callable[[Any], str]] = {
+    str: str,
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: float_text,
+    Decimal: lambda value: _ZEROS.sub("", format(value, "f")),
+    datetime: _datetime_text,
+    date: date.isoformat,
+    time: time.isoformat,
+    list: _first_text,
+    tuple: _first_text,
+    UUID: str,
+}
+"""How values of each type are written."""

@@ -135,8 +135,9 @@ class UserReader:
                     )
 
 
-_TOO_LONG = f"has more than {MAX_TEXT:,} characters, which no such field has; correct it, or leave the column out by --ignore-column"
-_NO_AMOUNT = "is no plain number, such as 1234.50 without signs and commas; correct it, or leave the column out by --ignore-column"
+_LEAVE_OUT = "correct it, or leave the column out by --ignore-column"
+_TOO_LONG = f"has more than {MAX_TEXT:,} characters, which no such field has; {_LEAVE_OUT}"
+_NO_AMOUNT = f"is no plain number, such as 1234.50 without signs and commas; {_LEAVE_OUT}"
 
 
 def _is_no_amount(cell: str) -> bool:
@@ -200,6 +201,6 @@ class _ConsentFilter:
 
 
 def _of_channel(consents: Sequence[Consent], channel: Channel) -> Sequence[Consent]:
-    """Return what decides about a channel: its own columns and general ones, those of the other where there are none."""
+    """Return what decides about a channel: its own columns and general ones, those of the other if there are none."""
     own = [consent for consent in consents if consent.channel in (channel, "any")]
     return own or consents
