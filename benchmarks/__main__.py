@@ -11,6 +11,7 @@ import structlog
 from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
+from benchmarks.files import measure_files
 from benchmarks.ingest import measure_ingest
 from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
@@ -32,6 +33,7 @@ BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "transform": measure_transform,
     "rows": measure_rows,
     "sandbox": measure_sandbox,
+    "files": measure_files,
 }
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,

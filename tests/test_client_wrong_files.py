@@ -9,8 +9,8 @@ from pathlib import Path
 
 import openpyxl
 import pyarrow as arrow
-import pyarrow.parquet as parquet
 import pytest
+from pyarrow import parquet
 
 from audience_client.columns.mapping import MappingOptions
 from audience_client.columns.resolving import map_columns

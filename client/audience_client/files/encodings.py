@@ -57,10 +57,10 @@ def stated_encoding(name: str) -> Encoding:
     """Return the encoding that a caller names. Raises InputError where there is none of that name."""
     try:
         found = codecs.lookup(name)
-        is_text = "a;1\n".encode(found.name).decode(found.name) == "a;1\n" and found.name.replace("-", "_") not in _NO_TEXT
+        is_text = "a;1\n".encode(found.name).decode(found.name) == "a;1\n"
     except (LookupError, UnicodeError, TypeError, ValueError):
         is_text = False
-    if not is_text:
+    if not is_text or found.name.replace("-", "_") in _NO_TEXT:
         raise InputError(f"--encoding: no such encoding is known; name one such as utf-8, cp1252, {OTHERS}")
     return Encoding(found.name, is_stated=True)
 
