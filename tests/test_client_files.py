@@ -256,7 +256,11 @@ def test_the_fast_ways_read_what_the_parser_does(rows: list[list[str]], quoting:
         assert rows_of(table) == expected
 
 
-def test_quotes_on_some_lines_of_many_are_read_as_the_parser_reads_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [300, 2_000, 1 << 16])
+def test_quotes_on_some_lines_of_many_are_read_as_the_parser_reads_them(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "BLOCK", block)
     chance = random.Random(7)
     notes = ["plain", "with, comma", 'with "quotes"', "two\nlines", "two\r\nlines", ""]
     dialects = itertools.product(("\n", "\r\n"), (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))

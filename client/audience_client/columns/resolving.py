@@ -7,7 +7,7 @@ from typing import get_args
 
 from audience_client.columns.consent import Consent, consent_of
 from audience_client.columns.folding import fold, name_set, words
-from audience_client.columns.header_names import IDENTIFIERS, PARTNERED, SPENT, Field, ranked_field_of
+from audience_client.columns.header_names import IDENTIFIERS, PARTNERED, SPENT, Field, is_known, ranked_field_of
 from audience_client.columns.mapping import ColumnMapping, MappingOptions
 from audience_client.columns.protected import ADDRESS, PHONE, is_protected, looks_personal, mostly
 from audience_client.errors import AmbiguousColumnsError, MappingError, option, quoted
@@ -172,7 +172,8 @@ class _Resolver:
         for field in ("email", "phone"):
             if candidates := self._candidates(field):
                 raise AmbiguousColumnsError(self.file, field, [self.columns[place] for place in candidates])
-        known = f"the columns are {_listed(self.columns)}"
+        are_names = any(map(is_known, self.columns))  # else the row may be of somebody
+        known = f"the columns are {_listed(self.columns)}" if are_names else "none of the headers is known"
         one = " (one column: say --separator if there are more)" if len(self.columns) == 1 else ""
         raise MappingError(
             f"{self.file}, row 1: no column is known to hold e-mail addresses or phone numbers{one}; {known}; "

@@ -132,7 +132,7 @@ class _Shape:
         width = len(self.header)
         if len(row) == 1 and (other := other_separator(row[0], self.separator, width)):
             raise FileError(self.name, mixed(shown(other), shown(self.separator)), row=number)
-        if len(row) > width and any(row[width:]):
+        if len(row) > width and "".join(row[width:]).strip():
             problem = (
                 f"has {len(row):,} cells and the header {width:,}; put quotes around cells that hold a "
                 f"{shown(self.separator)}, or remove what is too much"

@@ -10,7 +10,7 @@ from audience_client.files.table import MAX_COLUMNS, Row
 LOOKED_AT = 20
 """Rows within which a header may stand below a title."""
 
-_CUSTOMER = re.compile(r"[^@\s]+@[\w.-]+\.\w+|\+?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
+_CUSTOMER = re.compile(r"[^@\s]+@[\w.-]+\.\w+|(?!\d{4}[-/.]\d)[(+]?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
 
 
 def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
@@ -19,20 +19,25 @@ def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
     if len(header) > MAX_COLUMNS:
         problem = f"has {len(header):,} columns, and at most {MAX_COLUMNS} are read; export only those about customers"
         raise FileError(name, problem, row=first)
-    if any(_CUSTOMER.fullmatch(cell.strip()) for cell in header):
+    if _is_customer(header):
         problem = "is a customer, not a header; put a row of names above it, such as email or phone"
         raise FileError(name, problem, row=first)
     known = [len(_fields(row)) for row in rows[:LOOKED_AT]]
     if known[0] == 0 and any(known):
         at = next(place for place, count in enumerate(known) if count)
-        if not any(_CUSTOMER.fullmatch(cell.strip()) for cell in rows[at]):
+        if not _is_customer(rows[at]):
             raise FileError(
                 name,
                 f"seems to be the header; delete the rows above it ({first:,} to {first + at - 1:,})",
                 row=first + at,
             )
-    if len(rows) > 1 and known[1] > 1:
+    if len(rows) > 1 and known[1] > 1 and not _is_customer(rows[1]):
         raise FileError(name, f"is a second header below that of row {first:,}; delete one of them", row=first + 1)
+
+
+def _is_customer(row: Row) -> bool:
+    """Tell whether a row holds an address, a number or a hash of somebody."""
+    return any(_CUSTOMER.fullmatch(cell.strip()) for cell in row)
 
 
 def _fields(row: Row) -> set[str | None]:

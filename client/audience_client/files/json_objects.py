@@ -14,7 +14,7 @@ from audience_client.files.encodings import Encoding, NotUtf8Error, first_encodi
 from audience_client.files.options import ReadOptions
 from audience_client.files.source import Source
 from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
-from audience_client.files.values import flatten, text_of
+from audience_client.files.values import TooDeepError, flatten, text_of
 
 MAX_ARRAY = 64 << 20
 """Bytes of a JSON array, which has to be in memory as a whole; JSON Lines have no such bound."""
@@ -176,7 +176,11 @@ class JsonTable:
         return longest, first_rows
 
     def _add_names(self, names: dict[str, None], members: Members, number: int) -> None:
-        names.update(dict.fromkeys(flatten(members) if self._is_nested else members))
+        try:
+            names.update(dict.fromkeys(flatten(members) if self._is_nested else members))
+        except TooDeepError as error:
+            problem = "has objects within each other too deeply; write what is about the customer further up"
+            raise FileError(self.name, problem, row=number, unit=self.unit) from error
         if len(names) > MAX_COLUMNS:
             problem = f"has names beyond the {MAX_COLUMNS} that are read; write only those about customers"
             raise FileError(self.name, problem, row=number, unit=self.unit)

@@ -84,6 +84,8 @@ class ParquetTable:
         if largest > MAX_GROUP:
             problem = f"has a row group of {largest:,} rows, and at most {MAX_GROUP:,} are read at once"
             raise FileError(self.name, f"{problem}; write it with smaller groups (row_group_size)")
+        if len({*file.schema_arrow.names}) < len(file.schema_arrow.names):
+            raise FileError(self.name, "has several columns of one name; write it with a name for each")
         if len(self._leaves) > MAX_COLUMNS:
             problem = f"has {len(self._leaves):,} columns, and at most {MAX_COLUMNS} are read"
             raise FileError(self.name, f"{problem}; write only those about customers")

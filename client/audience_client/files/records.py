@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from operator import itemgetter, methodcaller
 from typing import NamedTuple
 
@@ -18,7 +17,9 @@ _last: Callable[[str], str] = itemgetter(-1)
 MANY_QUOTES = 2
 """A line in so many with a quote, or more, and the parser is faster for all of them."""
 
-UNCLOSED = "a quote opens a cell and nothing closes it; close it, or remove it"
+UNCLOSED = (
+    f"a quote opens a cell and nothing closes it within {csv.field_size_limit():,} characters; close or remove it"
+)
 BEHIND_QUOTE = "text stands behind a quote that closes a cell; double quotes that are within a cell"
 
 
@@ -68,17 +69,21 @@ def _split(text: str, separator: str, number: int) -> Chunk | None:
     """Return the records of a text whose lines can mostly just be split, None where the parser has to see all."""
     end = "\n" if "\r" not in text else "\r\n"
     quotes, ends = text.count('"'), text.count(end)
-    is_plain = text.count("\n") == ends
-    if (end == "\r\n" and text.count("\r") != ends) or (not is_plain and not quotes):
+    if end == "\r\n" and text.count("\r") != ends:
         return None
+    is_plain = end == "\n" or text.count("\n") == ends
+    if not quotes:
+        return Chunk(number, _lines(text, end), [], (), separator) if is_plain else None
+    if quotes > ends // MANY_QUOTES:
+        return _all_quoted(_lines(text, end), separator, number) if is_plain else None
+    return _with_quotes(text, end, separator, number)
+
+
+def _lines(text: str, end: str) -> list[str]:
     lines = text.split(end)
     if not lines[-1]:
         lines.pop()
-    if not quotes:
-        return Chunk(number, lines, [], (), separator)
-    if quotes > len(lines) // MANY_QUOTES:
-        return _all_quoted(lines, separator, number) if is_plain else None
-    return _with_quotes(lines, end, separator, number, is_plain=is_plain)
+    return lines
 
 
 def _all_quoted(lines: list[str], separator: str, number: int) -> Chunk | None:
@@ -98,23 +103,32 @@ def _all_quoted(lines: list[str], separator: str, number: int) -> Chunk | None:
     return Chunk(number, within, [], (), between)
 
 
-def _with_quotes(lines: list[str], end: str, separator: str, number: int, *, is_plain: bool) -> Chunk | None:
-    """Give only lines with quotes to the parser; None where it finds something wrong or unfinished."""
-    plain: list[str] = []
-    rows: list[Cells] = []
+def _with_quotes(text: str, end: str, separator: str, number: int) -> Chunk | None:
+    """Give only records with quotes to the parser; None where it finds something wrong or unfinished."""
+    lines: list[str] = []
+    quoted: list[str] = []
     places: list[int] = []
-    following = iter(lines)
-    for line in following:
-        if '"' not in line and (is_plain or "\n" not in line):
-            plain.append(line)
-            continue
-        record = chain((line + end,), (more + end for more in following))
-        places.append(len(plain) + len(rows))
-        try:
-            rows.append(next(csv.reader(record, delimiter=separator, strict=True)))
-        except csv.Error:
+    at = 0
+    while (quote := text.find('"', at)) >= 0:
+        before = text.rfind(end, at, quote)
+        begin = at if before < 0 else before + len(end)
+        stop = text.find(end, quote)
+        while stop >= 0 and text.count('"', begin, stop) % 2:
+            stop = text.find(end, stop + 1)
+        if stop < 0:
             return None
-    return Chunk(number, plain, rows, places, separator)
+        if begin > at:
+            lines += text[at : begin - len(end)].split(end)
+        places.append(len(lines) + len(quoted))
+        quoted.append(text[begin:stop])
+        at = stop + len(end)
+    lines += _lines(text[at:], end)
+    try:
+        rows = list(csv.reader(quoted, delimiter=separator, strict=True))
+    except csv.Error:
+        return None
+    is_plain = end == "\n" or "\n" not in "".join(lines)
+    return Chunk(number, lines, rows, places, separator) if is_plain and len(rows) == len(quoted) else None
 
 
 def _parse(name: str, text: str, separator: str, number: int, *, is_last: bool) -> tuple[Chunk, str]:

@@ -10,6 +10,7 @@ from audience_client.files.records import Cells, sample_rows
 from audience_client.files.table import SAMPLE_ROWS
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+FEW = 5
 _WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -71,6 +72,8 @@ def mixed(row_has: str, others_have: str) -> str:
 
 def _cut(text: str, separator: str) -> _Cut:
     rows = [row for row in sample_rows(text, separator, SAMPLE_ROWS) if row]
+    if len(rows) > FEW:  # the text may be cut within the last one
+        rows.pop()
     widths = Counter(map(len, rows))
     width, count = widths.most_common(1)[0] if widths else (0, 0)
     return _Cut(separator, rows, width, count / max(1, len(rows)))

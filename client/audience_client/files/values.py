@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+MAX_DEPTH = 16
 EXACT = 2**53
 """Whole numbers up to here are exact in a double."""
 
@@ -37,13 +38,19 @@ def float_text(value: float) -> str:
     return str(int(value))
 
 
-def flatten(members: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Return an object's values as texts, those of objects within it under dotted names. Raises LostDigitsError."""
+class TooDeepError(Exception):
+    """Objects stand within each other more deeply than anybody writes about customers."""
+
+
+def flatten(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict[str, str]:
+    """Return an object's values as texts, those of objects within it under dotted names. Raises TooDeepError."""
     flat: dict[str, str] = {}
+    if depth > MAX_DEPTH:
+        raise TooDeepError
     for name, given in members.items():
         value = _first_object(given) if isinstance(given, list) else given
         if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{name}."))
+            flat.update(flatten(value, f"{prefix}{name}.", depth + 1))
         else:
             flat[prefix + name] = text_of(value)
     return flat
