@@ -247,6 +247,17 @@ def test_a_parquet_with_groups_that_are_too_large_is_refused(tmp_path: Path, mon
     assert "has a row group of 3 rows" in problem_of(path)
 
 
+def test_a_parquet_with_dictionaries_that_are_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "customers.parquet"
+    emails = arrow.array([f"p{number}@example.com" for number in range(100)])
+    parquet.write_table(arrow.table({"email": emails.dictionary_encode()}), path)
+    read(path)
+    monkeypatch.setattr("audience_client.files.parquet.MAX_DICTIONARIES", 100)
+    assert "of dictionaries (categories) in a row group" in problem_of(path)
+
+
 def test_a_json_array_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audience_client.files.json_objects.MAX_ARRAY", 50_000)
     path = written(tmp_path, json.dumps([{"email": "ada@example.com"}] * 5_000))

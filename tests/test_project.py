@@ -24,9 +24,26 @@ def test_rooms_import_downwards_only_and_kafka_s_client_only_in_streams() -> Non
     assert ran.returncode == 0, ran.stdout
 
 
-@pytest.mark.parametrize("room", ROOMS)
+def test_the_client_knows_nothing_of_the_server_and_its_floors_import_downwards_only() -> None:
+    ran = run("lint-imports", "--no-cache", "--config", "client/pyproject.toml")
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_the_client_needs_neither_kafka_nor_what_its_extra_installs() -> None:
+    code = """
+import sys, threading
+for package in ("confluent_kafka", "fastavro", "pydantic", "aiohttp", "openpyxl", "pyarrow", "backports"):
+    sys.modules[package] = None
+sys.path.insert(0, "client")
+import audience_client.users.user_reader, audience_client.files.reading, audience_client.columns.resolving
+assert threading.active_count() == 1
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "audience_client"])
 def test_importing_a_room_starts_nothing(room: str) -> None:
-    code = f"import threading, {room}; assert threading.active_count() == 1"
+    code = f"import sys; sys.path.insert(0, 'client'); import threading, {room}; assert threading.active_count() == 1"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -1,16 +1,20 @@
 """Excel workbooks (.xlsx): one sheet, its numbers as people saw them."""
 
 import contextlib
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from audience_client.errors import FileError, InputError, MissingExtraError, quoted
+from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source
+from audience_client.files.source import Source, not_kept
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import LostDigitsError, text_of
 
@@ -23,14 +27,21 @@ MAX_SHEET = 4 << 30
 MAX_DIGITS = 10**15
 """Excel keeps 15 digits of a number."""
 
-ROWS = 1024
+KEPT_AT_ONCE = 1 << 16
+
+NOT_CALCULATED = "has a formula that was never calculated; open the file in Excel and save it"
+LOST_DIGITS = "has a number of more than 15 digits, of which Excel keeps no more; enter the column as text"
 
 _Cell = tuple[Any, Any]
 """A cell, and the same one with its formula where the sheet has any."""
 
 
+_encoder = msgspec.json.Encoder()
+_kept_rows = msgspec.json.Decoder(tuple[int, list[str]])
+
+
 class ExcelTable:
-    """A sheet of a workbook."""
+    """A sheet of a workbook, which is gone through once: its texts are kept in a private file until it is closed."""
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self.name = source.name
@@ -40,55 +51,73 @@ class ExcelTable:
         self.notices: tuple[Notice, ...] = ()
         self._has_formulas = self._check_parts()
         self._sheet = self._chosen_sheet(options.sheet)
-        self._header_row = 0
+        self._kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- close() closes it
+        self._problems: dict[int, tuple[int, str]] = {}
         self.row_count = 0
-        self.is_checked = False
-        self.columns, self.samples = self._scan()
+        try:
+            self.columns, self.samples, longest = self._scan()
+        except BaseException:
+            self._kept.close()
+            raise
+        self.is_checked = longest <= MAX_TEXT and not self._problems
 
     def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
         """Read these columns. Raises FileError where a number lost digits, or a formula has no result."""
-        numbers: list[int] = []
-        rows: list[Row] = []
-        for number, cells in self._customers():
-            numbers.append(number)
-            rows.append([self._text(cells, column, number, is_strict=is_strict) for column in columns])
-            if len(rows) == ROWS:
-                yield Block(numbers, rows)
-                numbers, rows = [], []
-        if rows:
-            yield Block(numbers, rows)
-        self._source.check_unchanged()
+        problems = sorted((*self._problems[column], column) for column in columns if column in self._problems)
+        if problems and is_strict:
+            row, problem, column = problems[0]
+            raise FileError(self.name, f"the cell in {quoted(self.columns[column])} {problem}", row=row)
+        at = 0
+        while True:
+            self._kept.seek(at)
+            lines = self._kept.read(KEPT_AT_ONCE)
+            if not lines:
+                break
+            lines += self._kept.readline()
+            at += len(lines)
+            kept = _kept_rows.decode_lines(lines)
+            yield Block([number for number, _ in kept], [[cells[column] for column in columns] for _, cells in kept])
 
     def close(self) -> None:
-        """Let go of the file, and of what was kept of it."""
+        """Let go of the file, and delete what was kept of it."""
+        self._kept.close()
         self._source.close()
 
-    def _scan(self) -> tuple[tuple[str, ...], tuple[Row, ...]]:
-        width, samples = 0, list[Row]()
+    def _scan(self) -> tuple[tuple[str, ...], tuple[Row, ...], int]:
+        """Keep all rows as text, and return header, samples and the length of the longest cell."""
+        header: list[str] = []
+        header_row, longest, samples = 0, 0, list[Row]()
         for number, cells in self._rows():
-            if not self._header_row:
-                self._header_row = number
-                header = [self._text(cells, place, number, is_strict=False).strip() for place in range(len(cells))]
-                while header and not header[-1]:
-                    header.pop()
-                width = len(header)
+            texts = [self._text(cell, place, number, is_header=not header_row) for place, cell in enumerate(cells)]
+            if not header_row:
+                header_row, header = number, _without_empty_end([text.strip() for text in texts])
                 continue
-            if any(cell.value not in (None, "") for cell, _ in cells[width:]):
-                problem = f"has a cell beyond the {width:,} of the header; give its column a name, or remove it"
-                raise FileError(self.name, problem, row=number)
+            row = self._fitted(texts, len(header), number)
+            self._keep(number, row)
+            longest = max(longest, *map(len, row))
             self.row_count += 1
             if len(samples) < SAMPLE_ROWS:
-                samples.append([self._text(cells, place, number, is_strict=False) for place in range(width)])
-        if not self._header_row:
+                samples.append(row)
+        if not header_row:
             raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
-        check_header(self.name, [header, *samples], self._header_row)
+        check_header(self.name, [header, *samples], header_row)
         if not self.row_count:
             problem = "is a header and no customer stands below it; export the file again, or name another one"
-            raise FileError(self.name, problem, row=self._header_row)
-        return tuple(header), tuple(samples)
+            raise FileError(self.name, problem, row=header_row)
+        self._source.check_unchanged()
+        return tuple(header), tuple(samples), longest
 
-    def _customers(self) -> Iterator[tuple[int, Sequence[_Cell]]]:
-        return ((number, cells) for number, cells in self._rows() if number > self._header_row)
+    def _keep(self, number: int, row: Row) -> None:
+        try:
+            self._kept.write(_encoder.encode((number, row)) + b"\n")
+        except OSError as error:
+            raise not_kept(self.name, error) from error
+
+    def _fitted(self, texts: list[str], width: int, number: int) -> list[str]:
+        if any(texts[width:]):
+            problem = f"has a cell beyond the {width:,} of the header; give its column a name, or remove it"
+            raise FileError(self.name, problem, row=number)
+        return [*texts[:width], *[""] * (width - len(texts))]
 
     def _rows(self) -> Iterator[tuple[int, Sequence[_Cell]]]:
         """Yield the rows that hold something, with their numbers."""
@@ -105,22 +134,22 @@ class ExcelTable:
                 if any(cell.value is not None for cell in other or row):
                     yield number, [(cell, other[place] if other else cell) for place, cell in enumerate(row)]
 
-    def _text(self, cells: Sequence[_Cell], column: int, row: int, *, is_strict: bool) -> str:
-        if column >= len(cells):
-            return ""
-        cell, with_formula = cells[column]
+    def _text(self, cells: _Cell, column: int, row: int, *, is_header: bool) -> str:
+        """Return a cell as text; of what can't be, note the first of each column."""
+        cell, with_formula = cells
         value = cell.value
-        problem = None
         if value is None and with_formula.value is not None:
-            problem = "has a formula that was never calculated; open the file in Excel and save it"
+            problem = NOT_CALCULATED
         elif isinstance(value, int | float) and not isinstance(value, bool):
             try:
                 return _number_text(value, str(cell.number_format))
             except LostDigitsError:
-                problem = "has a number of more than 15 digits, of which Excel keeps no more; enter the column as text"
-        if problem and is_strict:
-            raise FileError(self.name, f"the cell in {quoted(self.columns[column])} {problem}", row=row)
-        return "" if problem else text_of(value)
+                problem = LOST_DIGITS
+        else:
+            return text_of(value)
+        if not is_header:
+            self._problems.setdefault(column, (row, problem))
+        return ""
 
     def _chosen_sheet(self, stated: str | None) -> str:
         with self._opened(data_only=False) as workbook:
@@ -187,6 +216,12 @@ def _contains(parts: zipfile.ZipFile, part: str, wanted: bytes) -> bool:
                 return True
             rest = data[1 - len(wanted) :]
     return False
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
 def _is_filled(sheet: Any) -> bool:

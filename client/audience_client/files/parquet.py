@@ -15,6 +15,9 @@ from audience_client.files.values import EXACT, LostDigitsError, text_of
 MAX_GROUP = 1 << 20
 """Rows of a row group, of which the needed columns are held, compressed; what writers make unasked is at most this."""
 
+MAX_DICTIONARIES = 32 << 20
+"""Bytes of the needed columns of a row group that are dictionaries of Arrow's, each of which is held as a whole."""
+
 BATCH = 8192
 
 READABLE = "texts, numbers, dates, booleans, UUIDs, and lists of those"
@@ -22,11 +25,12 @@ READABLE = "texts, numbers, dates, booleans, UUIDs, and lists of those"
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A column: its dotted name, the places of its fields from the top, whether its type can be text."""
+    """A column: its dotted name, the places of its fields from the top, and what its type is."""
 
     name: str
     path: tuple[int, ...]
     is_readable: bool
+    is_dictionary: bool
 
 
 class ParquetTable:
@@ -55,6 +59,8 @@ class ParquetTable:
                 raise FileError(self.name, f"{problem}: leave it out by --ignore-column, or write it as text")
         first = 1
         with self._opened() as file:
+            if is_strict:
+                self._check_dictionaries(file.metadata, leaves)
             for batch in file.iter_batches(BATCH, columns=self._top_names(file, leaves), use_threads=False):
                 cells = [self._cells(batch, leaf, file, first, is_strict=is_strict) for leaf in leaves]
                 rows: list[Row] = list(zip(*cells, strict=True)) if cells else [()] * batch.num_rows
@@ -89,6 +95,15 @@ class ParquetTable:
         if len(self._leaves) > MAX_COLUMNS:
             problem = f"has {len(self._leaves):,} columns, and at most {MAX_COLUMNS} are read"
             raise FileError(self.name, f"{problem}; write only those about customers")
+
+    def _check_dictionaries(self, metadata: Any, leaves: Sequence[_Leaf]) -> None:
+        names = {leaf.name for leaf in leaves if leaf.is_dictionary}
+        for group in map(metadata.row_group, range(metadata.num_row_groups) if names else ()):
+            chunks = map(group.column, range(group.num_columns))
+            size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in names)
+            if size > MAX_DICTIONARIES:
+                problem = f"has more than {MAX_DICTIONARIES >> 20} MiB of dictionaries (categories) in a row group"
+                raise FileError(self.name, f"{problem}; write such columns as text, or smaller groups (row_group_size)")
 
     def _sample(self) -> Iterator[Row]:
         rows = chain.from_iterable(block.rows for block in self.blocks(range(len(self.columns)), is_strict=False))
@@ -142,7 +157,9 @@ def _leaves(fields: Any, prefix: str = "", path: tuple[int, ...] = ()) -> Iterat
         if _types().is_struct(field.type):
             yield from _leaves(field.type.fields, f"{prefix}{field.name}.", (*path, place))
         else:
-            yield _Leaf(prefix + field.name, (*path, place), _is_readable(field.type))
+            yield _Leaf(
+                prefix + field.name, (*path, place), _is_readable(field.type), _types().is_dictionary(field.type)
+            )
 
 
 def _types() -> Any:

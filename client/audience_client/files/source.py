@@ -88,7 +88,11 @@ def open_source(path: str | Path) -> Source:
                 spooled = _spool(name, pipe)
     except OSError as error:
         raise _unreadable(name, error) from error
-    return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
+    try:
+        return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
+    except BaseException:
+        spooled.close()
+        raise
 
 
 def _open(name: str, path: str | Path) -> BinaryIO:
@@ -118,14 +122,17 @@ def _spool(name: str, content: Readable) -> BinaryIO:
         kept.flush()
     except OSError as error:
         kept.close()
-        why = error.strerror or type(error).__name__
-        raise FileError(
-            name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room"
-        ) from error
+        raise not_kept(name, error) from error
     except BaseException:
         kept.close()
         raise
     return kept
+
+
+def not_kept(name: str, error: OSError) -> FileError:
+    """Say that there is no room for a private file."""
+    why = error.strerror or type(error).__name__
+    return FileError(name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room")
 
 
 class _View(io.RawIOBase):
