@@ -25,11 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from audience_client.files import encodings
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
 from audience_client.files.reading import read_table
 from audience_client.files.table import Table
+from audience_client.files.text import encodings
 
 CONTENT = "email,phone,firstName\nada@example.com,+447911123456,Ada\nalan@example.com,0049151,Alan\n"
 ROWS = [["ada@example.com", "+447911123456", "Ada"], ["alan@example.com", "0049151", "Alan"]]
@@ -141,7 +141,7 @@ modes = [stat.S_IMODE(os.fstat(file.fileno()).st_mode) for file in made]
 table.close()
 print(repr((rows == again, rows, modes, [file.closed for file in made], table.name)))
 """
-    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(encodings.__file__).parents[2])}
+    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(encodings.__file__).parents[3])}
     ran = subprocess.run(
         [sys.executable, "-c", code], input=KINDS[kind], capture_output=True, env=environ, check=True, timeout=60
     )

@@ -259,7 +259,7 @@ def test_a_parquet_with_dictionaries_that_are_too_large_is_refused(
 
 
 def test_a_json_array_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audience_client.files.json_objects.MAX_ARRAY", 50_000)
+    monkeypatch.setattr("audience_client.files.text.json_objects.MAX_ARRAY", 50_000)
     path = written(tmp_path, json.dumps([{"email": "ada@example.com"}] * 5_000))
     assert "write JSON Lines, such as by: jq" in problem_of(path)
 

@@ -67,7 +67,7 @@ def shown_text(head: bytes) -> str:
     for bom, encoding in zip(_TEXT_BOMS, ("utf-8", "utf-16-le", "utf-16-be"), strict=True):
         if head.startswith(bom):
             return head[len(bom) :].decode(encoding, "replace").lstrip()
-    return head.decode(utf_16_without_bom(head) or "latin-1").lstrip()
+    return head.decode(utf_16_without_bom(head) or "latin-1", "replace").lstrip()
 
 
 def utf_16_without_bom(head: bytes) -> str | None:

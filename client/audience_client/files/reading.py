@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from audience_client.errors import InputError
-from audience_client.files.delimited import read_delimited
 from audience_client.files.excel import ExcelTable
-from audience_client.files.json_objects import JsonArray, JsonLines, JsonTable
 from audience_client.files.kinds import Kind, kind_of
 from audience_client.files.options import ReadOptions
 from audience_client.files.parquet import ParquetTable
 from audience_client.files.source import Source, open_source
 from audience_client.files.table import Table
+from audience_client.files.text.delimited import read_delimited
+from audience_client.files.text.json_objects import JsonArray, JsonLines, JsonTable
 
 
 def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:

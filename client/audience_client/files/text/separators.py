@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from audience_client.columns.header_names import is_known
 from audience_client.errors import FileError, InputError
-from audience_client.files.records import Cells, sample_rows
 from audience_client.files.table import SAMPLE_ROWS
+from audience_client.files.text.records import Cells, sample_rows
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 FEW = 5

@@ -8,13 +8,20 @@ from operator import itemgetter, methodcaller
 
 from audience_client.errors import FileError
 from audience_client.files.bounds import MAX_TEXT
-from audience_client.files.encodings import GUESS, Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.options import ReadOptions
-from audience_client.files.records import Cells, Chunk, chunks
-from audience_client.files.separators import mixed, other_separator, separator_of, shown, stated_separator
 from audience_client.files.source import Source
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.text.encodings import (
+    GUESS,
+    Encoding,
+    NotUtf8Error,
+    first_encoding,
+    stated_encoding,
+    text_blocks,
+)
+from audience_client.files.text.records import Cells, Chunk, chunks
+from audience_client.files.text.separators import mixed, other_separator, separator_of, shown, stated_separator
 
 _EXCELS_HINT = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?\r?\n', re.IGNORECASE)
 _HEAD = 1 << 16

@@ -10,10 +10,10 @@ import msgspec
 
 from audience_client.errors import FileError
 from audience_client.files.bounds import MAX_TEXT
-from audience_client.files.encodings import Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.options import ReadOptions
 from audience_client.files.source import Source
 from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.text.encodings import Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.values import TooDeepError, flatten, text_of
 
 MAX_ARRAY = 64 << 20

@@ -1,0 +1,1 @@
+"""Files of text: their encoding, separators and records, and the tables that they hold."""
