@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -304,6 +305,21 @@ def test_excel_s_numbers_are_those_that_people_saw(tmp_path: Path) -> None:
 )
 def test_a_format_of_zeros_gives_back_those_that_a_number_lost(value: int, number_format: str, expected: str) -> None:
     assert shown_number(value, number_format) == expected
+
+
+def test_a_formula_that_results_in_nothing_is_an_empty_cell(tmp_path: Path) -> None:
+    """As where somebody drags a formula further down than there are customers."""
+    made = io.BytesIO()
+    content = of_excel([["email", "phone"], ["ada@example.com", "=A9"], ["=A9", "=A9"]])
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(made, "w") as parts:
+        for part in given.namelist():
+            text = re.sub(
+                rb'<c r="(\w+)"><f>A9</f><v ?/></c>', rb'<c r="\1" t="str"><f>A9</f><v></v></c>', given.read(part)
+            )
+            parts.writestr(part, text)
+    table = read_table(written(tmp_path, made.getvalue()))
+    assert table.is_checked
+    assert rows_of(table) == [["ada@example.com", ""]]
 
 
 def test_rows_of_excel_keep_their_numbers_and_sheets_can_be_chosen(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ MAX_DIGITS = 10**15
 
 KEPT_AT_ONCE = 1 << 16
 
+EMPTY_TEXT = "str"
+"""What openpyxl leaves as the type of a cell whose formula was calculated, and results in an empty text."""
+
 NOT_CALCULATED = "has a formula that was never calculated; open the file in Excel and save it"
 LOST_DIGITS = "has a number of more than 15 digits, of which Excel keeps no more; enter the column as text"
 
@@ -92,6 +95,8 @@ class ExcelTable:
             if not header_row:
                 header_row, header = number, _without_empty_end([text.strip() for text in texts])
                 continue
+            if not any(texts):
+                continue
             row = self._fitted(texts, len(header), number)
             self._keep(number, row)
             longest = max(longest, *map(len, row))
@@ -138,7 +143,7 @@ class ExcelTable:
         """Return a cell as text; of what can't be, note the first of each column."""
         cell, with_formula = cells
         value = cell.value
-        if value is None and with_formula.value is not None:
+        if value is None and with_formula.value is not None and cell.data_type != EMPTY_TEXT:
             problem = NOT_CALCULATED
         elif isinstance(value, int | float) and not isinstance(value, bool):
             try:
