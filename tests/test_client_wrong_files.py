@@ -231,7 +231,7 @@ def test_digits_that_a_double_lost_are_refused_by_row(tmp_path: Path) -> None:
     parquet.write_table(
         arrow.table({"email": ["ada@example.com"] * 2, "phone": [14155550100.0, 1.4155550100e17]}), path
     )
-    assert 'FILE, row 2: the number in "phone" is longer than its type' in problem_of(path)
+    assert 'FILE, row 2: the value in "phone" is beyond what its type can hold' in problem_of(path)
 
 
 def test_a_parquet_of_no_rows_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Parquet: every column as text, read some thousand rows at a time."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,6 +19,21 @@ MAX_DICTIONARIES = 32 << 20
 """Bytes of the needed columns of a row group that are dictionaries of Arrow's, each of which is held as a whole."""
 
 BATCH = 8192
+
+_READABLE_KINDS = (
+    "is_null",
+    "is_string",
+    "is_large_string",
+    "is_string_view",
+    "is_integer",
+    "is_floating",
+    "is_decimal",
+    "is_boolean",
+    "is_date",
+    "is_timestamp",
+    "is_time32",
+)
+"""Names of the questions of `pyarrow.types`."""
 
 READABLE = "texts, numbers, dates, booleans, UUIDs, and lists of those"
 
@@ -111,7 +126,7 @@ class ParquetTable:
             yield row
 
     def _top_names(self, file: Any, leaves: Sequence[_Leaf]) -> list[str]:
-        return list(dict.fromkeys(file.schema_arrow.names[leaf.path[0]] for leaf in leaves))
+        return list(dict.fromkeys(file.schema_arrow.names[leaf.path[0]] for leaf in leaves if leaf.is_readable))
 
     def _cells(self, batch: Any, leaf: _Leaf, file: Any, first: int, *, is_strict: bool) -> list[str]:
         if not leaf.is_readable:
@@ -121,20 +136,24 @@ class ParquetTable:
             array = _pyarrow_compute().struct_field(array, indices=[place])
         try:
             return _texts(array)
-        except LostDigitsError:
+        except _NO_TEXT:
             return self._one_by_one(array, leaf, first, is_strict=is_strict)
 
     def _one_by_one(self, array: Any, leaf: _Leaf, first: int, *, is_strict: bool) -> list[str]:
         texts = []
-        for number, value in enumerate(array.to_pylist(), first):
+        for number, value in enumerate(array, first):
             try:
-                texts.append(text_of(value))
-            except LostDigitsError as error:
+                texts.append(text_of(value.as_py()))
+            except _NO_TEXT as error:
                 if is_strict:
-                    problem = f"the number in {quoted(leaf.name)} is longer than its type, so digits are lost"
+                    problem = f"the value in {quoted(leaf.name)} is beyond what its type can hold, so digits are lost"
                     raise FileError(self.name, f"{problem}; write that column as text", row=number) from error
                 texts.append("")
         return texts
+
+
+_NO_TEXT = (LostDigitsError, ValueError, OverflowError)
+"""What values raise of which there is no text: digits that are lost, dates beyond the years of Python."""
 
 
 def _pyarrow(name: str) -> tuple[Any, Any]:
@@ -174,32 +193,17 @@ def _is_readable(kind: Any) -> bool:
         return _is_readable(kind.value_type)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return _is_readable(kind.value_type)
-    return _is_uuid(kind) or any(is_kind(kind) for is_kind in _READERS(types))
-
-
-def _READERS(types: Any) -> tuple[Callable[[Any], bool], ...]:  # noqa: N802 -- a table that needs the extra
-    return (
-        types.is_null,
-        types.is_string,
-        types.is_large_string,
-        types.is_string_view,
-        types.is_integer,
-        types.is_floating,
-        types.is_decimal,
-        types.is_boolean,
-        types.is_temporal,
-    )
+    return _is_uuid(kind) or any(getattr(types, name)(kind) for name in _READABLE_KINDS)
 
 
 def _is_uuid(kind: Any) -> bool:
     return getattr(kind, "extension_name", None) == "arrow.uuid"
 
 
-def _texts(array: Any) -> list[str]:
-    """Return an array's values as text, by Arrow where that is what people would write. Raises LostDigitsError."""
-    types, kind = _types(), array.type
-    if types.is_dictionary(kind):
-        return _texts(array.dictionary_decode())
+def _texts(given: Any) -> list[str]:
+    """Return an array's values as text, by Arrow where that is what people would write. Raises what is in _NO_TEXT."""
+    types, array = _types(), _simpler(given)
+    kind = array.type
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return _without_nulls(array)
     if types.is_integer(kind):
@@ -209,6 +213,18 @@ def _texts(array: Any) -> list[str]:
     if _is_uuid(kind):
         return ["" if value is None else str(UUID(bytes=value)) for value in array.storage.to_pylist()]
     return [text_of(value) for value in array.to_pylist()]
+
+
+def _simpler(array: Any) -> Any:
+    """Return an array without dictionaries, half floats and nanoseconds, which are not written as text as they are."""
+    types, kind = _types(), array.type
+    if types.is_dictionary(kind):
+        return _simpler(array.dictionary_decode())
+    if types.is_float16(kind):
+        return array.cast("float32")
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return array.cast(_pyarrow("")[0].timestamp("us", kind.tz), safe=False)
+    return array
 
 
 def _is_whole(array: Any) -> bool:
