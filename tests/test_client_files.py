@@ -230,7 +230,7 @@ def test_numbers_of_rows_are_those_that_a_spreadsheet_shows(tmp_path: Path) -> N
 def test_rows_that_end_early_are_read_where_nothing_that_is_uploaded_is_missing(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, "email,phone,note\nada@example.com,1,x\nalan@example.com,2\n"))
     (notice,) = table.notices
-    assert "1 rows, the first is row 3, have fewer cells" in notice.text
+    assert "have fewer cells than the header (1, the first is row 3)" in notice.text
     assert rows_of(table, [0, 1]) == [["ada@example.com", "1"], ["alan@example.com", "2"]]
 
 

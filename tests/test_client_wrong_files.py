@@ -92,7 +92,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         "FILE, row 4: cells are separated by a semicolon, in other rows",
     ),
     "too many cells": (TWO + "ada@example.com,1,Lovelace\n", "FILE, row 4: has 3 cells and the header 2"),
-    "too few cells": ("name,email,phone\nAda,ada@example.com,1\nAlan\n", "FILE, row 3: has 1 cells and the header 3"),
+    "too few cells": ("name,email,phone\nAda,ada@example.com,1\nAlan\n", "FILE, row 3: has cells for 1 of 3 columns"),
     "an unclosed quote at the end": ('email,phone\nada@example.com,"1\n', "FILE, row 2: a quote opens a cell"),
     "an unclosed quote": ('email,phone\n"ada@example.com,1\nalan@example.com,"2"\n', "FILE, row 2: text stands behind"),
     "quotes within": ('email,name\nada@example.com,"Ada "A" Lovelace"\n', "FILE, row 2: text stands behind a quote"),

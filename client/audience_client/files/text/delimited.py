@@ -198,7 +198,7 @@ class DelimitedTable:
         width = len(self.columns)
         if wanted.is_strict and wanted.last >= len(row):
             problem = (
-                f"has {len(row):,} cells and the header {width:,}, so a column that is uploaded is missing; "
+                f"has cells for {len(row):,} of {width:,} columns, so one that is uploaded is missing; "
                 "correct or delete the row"
             )
             raise FileError(self.name, problem, row=number)
@@ -217,7 +217,7 @@ class _Wanted:
 def _notices(shape: _Shape) -> Iterator[Notice]:
     if count := shape.short.count:
         yield Notice(
-            text=f"{count:,} rows, the first is row {shape.short.first:,}, have fewer cells than the header; "
+            text=f"rows have fewer cells than the header ({count:,}, the first is row {shape.short.first:,}); "
             "none of those missing is uploaded"
         )
 
