@@ -164,7 +164,9 @@ def test_a_pipe_is_read_as_standard_input_is(tmp_path: Path) -> None:
 UMLAUTS = "email,firstName\nada@example.com,Jörg\nalan@example.com,Brûlé\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"]
+)
 def test_encodings_are_told_apart(encoding: str, tmp_path: Path) -> None:
     table = read_table(written(tmp_path, UMLAUTS.encode(encoding)))
     assert bool(table.notices) == (encoding in ("cp1252", "latin-1"))
@@ -176,6 +178,11 @@ def test_a_guess_of_an_encoding_is_shown_with_what_it_changes(tmp_path: Path) ->
     assert notice.examples == ("Jörg", "Brûlé")
     assert "--encoding" in notice.text
     assert "Jörg" not in notice.text
+
+
+def test_a_stray_zero_byte_makes_no_text_a_binary_file(tmp_path: Path) -> None:
+    content = "email,firstName\n" + "ada@example.com,Ada\n" * 20 + "alan@example.com,Al\0an\n"
+    assert rows_of(read_table(written(tmp_path, content)))[-1] == ["alan@example.com", "Al\0an"]
 
 
 def test_one_letter_late_in_the_file_decides(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from audience_client.files.source import Source
 
 Kind = Literal["delimited", "json lines", "json array", "parquet", "excel"]
 
+FEW_ZEROS = 100
+"""A text may have a zero byte in so many letters: databases leave some behind."""
+
 _SAVE_AS = "save or export it as CSV (UTF-8) or .xlsx"
 _UNPACK = "unpack it, or compress it as .gz, .zst or .zip"
 
@@ -32,7 +35,13 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
         + _SAVE_AS,
     ),
 )
-_TEXT_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_TEXT_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 _DOCUMENTS = (
     ("xl/workbook.bin", f"is a binary Excel file (.xlsb); {_SAVE_AS}"),
     ("content.xml", f"is an OpenDocument file; {_SAVE_AS}"),
@@ -57,14 +66,14 @@ def kind_of(source: Source) -> Kind:
     for begins, what in _OTHERS:
         if head.startswith(begins):
             raise FileError(source.name, what)
-    if b"\x00" in head and "\x00" in text:
+    if text.count("\x00") * FEW_ZEROS > len(text):
         raise FileError(source.name, f"is no text and of no kind that is read; {_SAVE_AS}")
     return _kind_of_text(text)
 
 
 def shown_text(head: bytes) -> str:
     """Return about what a text begins with, to judge what it is by signs that are the same in all encodings."""
-    for bom, encoding in zip(_TEXT_BOMS, ("utf-8", "utf-16-le", "utf-16-be"), strict=True):
+    for bom, encoding in _TEXT_BOMS:
         if head.startswith(bom):
             return head[len(bom) :].decode(encoding, "replace").lstrip()
     return head.decode(utf_16_without_bom(head) or "latin-1", "replace").lstrip()
