@@ -35,7 +35,7 @@ HEADER_NAMES: Mapping[Field, str] = {
         email emailaddress mail mailaddress emailvalue customeremail customeremailaddress contactemail primaryemail
         primaryemailaddress useremail accountemail subscriberemail personalemail homeemail billingemail
         billingemailaddress
-        shippingemail otheremail workemail
+        shippingemail otheremail secondaryemail alternateemail workemail
         emailadresse mailadresse emailprivat courriel adresseemail adressemail adresseelectronique
         correo correoelectronico direcciondecorreoelectronico indirizzoemail postaelettronica emailadres
         enderecodeemail adresemail epost epostadress epostadresse
@@ -43,7 +43,8 @@ HEADER_NAMES: Mapping[Field, str] = {
     "phone": """
         phone phonenumber mobile mobilephone mobilephonenumber mobilenumber cell cellphone cellphonenumber cellnumber
         telephone telephonenumber tel phonevalue customerphone customerphonenumber contactphone contactphonenumber
-        primaryphone primaryphonenumber userphone whatsappphonenumber whatsappnumber smsphonenumber homephone otherphone
+        primaryphone primaryphonenumber secondaryphone alternatephone userphone
+        whatsappphonenumber whatsappnumber smsphonenumber homephone otherphone
         telefon telefonnummer mobiltelefon mobilnummer handy handynummer mobil rufnummer
         numerodetelephone telephoneportable telephonemobile portable telefono telefonomovil movil celular
         numerodetelefono
