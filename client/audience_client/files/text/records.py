@@ -68,15 +68,21 @@ def chunks(name: str, texts: Iterable[str], separator: str) -> Iterator[Chunk]:
 def _split(text: str, separator: str, number: int) -> Chunk | None:
     """Return the records of a text whose lines can mostly just be split, None where the parser has to see all."""
     end = "\n" if "\r" not in text else "\r\n"
-    quotes, ends = text.count('"'), text.count(end)
-    if end == "\r\n" and text.count("\r") != ends:
+    quotes = text.count('"')
+    if quotes and quotes <= text.count("\n") // MANY_QUOTES:
+        return _with_quotes(text, end, separator, number)
+    lines = _lines(text, end)
+    if not _are_whole(lines, end):
         return None
-    is_plain = end == "\n" or text.count("\n") == ends
-    if not quotes:
-        return Chunk(number, _lines(text, end), [], (), separator) if is_plain else None
-    if quotes > ends // MANY_QUOTES:
-        return _all_quoted(_lines(text, end), separator, number) if is_plain else None
-    return _with_quotes(text, end, separator, number)
+    return _all_quoted(lines, separator, number) if quotes else Chunk(number, lines, [], (), separator)
+
+
+def _are_whole(lines: list[str], end: str) -> bool:
+    """Tell whether no line holds the end of another kind."""
+    if end == "\n":  # chosen where there is no other
+        return True
+    text = "".join(lines)
+    return "\n" not in text and "\r" not in text
 
 
 def _lines(text: str, end: str) -> list[str]:
@@ -127,8 +133,8 @@ def _with_quotes(text: str, end: str, separator: str, number: int) -> Chunk | No
         rows = list(csv.reader(quoted, delimiter=separator, strict=True))
     except csv.Error:
         return None
-    is_plain = end == "\n" or "\n" not in "".join(lines)
-    return Chunk(number, lines, rows, places, separator) if is_plain and len(rows) == len(quoted) else None
+    is_whole = _are_whole(lines, end) and len(rows) == len(quoted)
+    return Chunk(number, lines, rows, places, separator) if is_whole else None
 
 
 def _parse(name: str, text: str, separator: str, number: int, *, is_last: bool) -> tuple[Chunk, str]:
