@@ -74,10 +74,6 @@ class AccountRemovals:
         """Kafka's id of the log's topic."""
         return self.memory.log_id
 
-    async def close(self) -> None:
-        """End what is still being read."""
-        await self.memory.close()
-
     async def is_known(self, audience: str) -> bool:
         """Tell whether anybody was removed from an audience, by all that any process has written until now."""
         if audience in self.found_in_log:
