@@ -64,19 +64,6 @@ class LogMemory:
         """Return the audiences of batches."""
         return set(map(self.audience_of, batches))
 
-    async def removed_audiences(self) -> set[str]:
-        """Return the audiences that the log has a removal of."""
-        found: set[str] = set()
-
-        def take(record: Record) -> None:
-            if record.error is None and self.framing.is_of("AudienceRemoval", record.value):
-                batch = self.batch_of(record)
-                found.update([self.audience_of(batch)] if batch is not None else [])
-
-        what = "The log can't be read for removals"
-        await keep_trying(lambda: scan(self.kafka, self.topic, take), what, self.time)
-        return found
-
     async def _scan_after(self, before: "asyncio.Task[None] | None") -> None:
         """Scan once the scan that is under way has ended, which may have seen an earlier end."""
         if before is not None:
