@@ -361,7 +361,8 @@ async def test_every_batch_goes_home_whatever_partitions_are_added_and_a_removal
                 await writer.send(found.names.batches, batch.key, encode_audience_batch(batch), partition=place)
         told = {receipt.batch_id: receipt for receipt in await receipts(found, 14)}
         assert judged(told[away["add"].batch_id]) == ("valid", None, False, "add")
-        wrong = "partition: wrong partition for a removal"
+        home = home_partition(away["remove"].key, 12)
+        wrong = f"partition: wrong partition for a removal; write it to {home}, the home partition of its key type:name"
         assert judged(told[away["remove"].batch_id]) == ("invalid", wrong, False, "remove")
         assert {receipt.is_home for receipt in told.values()} == {True, False}
         _, status = await get(found, f"/audience/batches/{away['add'].batch_id}?wait=1")
