@@ -282,6 +282,18 @@ async def test_a_removal_repeated_is_a_retry_and_under_another_name_of_its_audie
         ),
         (
             {
+                "status": "partial",
+                "counts": Counts(received=10, rejected=10),
+                "rejected_reasons": {"no_identifier": 9, "email: not_an_email": 1},
+            },
+            400,
+            [
+                "facebook: no user was removed (no_identifier: 9, email: not_an_email: 1). Add an e-mail address or a "
+                "phone number: names and postal codes alone identify nobody."
+            ],
+        ),
+        (
+            {
                 "status": "failed",
                 "error_code": "removal_refused",
                 "platform_code": "100/1713230",
