@@ -483,7 +483,7 @@ async def in_process(
     """Replay records to an account, TikTok's by default, by a clock a hundred times as fast."""
     seen = Seen()
     wishes = {one.origin: Wish("custom:VIP") for one in wanted}
-    order = ReplayOrder(replay_id=replay_id, wishes=wishes, rate=1.0, with_attributes=with_attributes)
+    order = ReplayOrder(replay_id=replay_id, wishes=wishes, rate=1.0, removed=(), with_attributes=with_attributes)
     deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=pace)
     served = to or sandbox_account(Target("tiktok"), found.sandbox_url)
     try:

@@ -67,9 +67,9 @@ class ReplayOrder:
     replay_id: str
     wishes: Mapping[Origin, Wish]
     rate: float
+    removed: Collection[AudienceBatch]
+    """A removal of each audience with removals, by the receipts."""
     with_attributes: bool = False
-    removed: Collection[AudienceBatch] | None = None
-    """A removal of each audience with removals, by the receipts; None where the log is to be read for that."""
 
 
 def replay_group(target: Target, prefix: str, replay_id: str) -> str:
@@ -128,8 +128,7 @@ async def replay(
         deployment = replace(deployment, created_with=created.partitions)
         runtime = await stack.enter_async_context(opened_runtime(slowed, settings, deployment, writer, serving))
         if removals := runtime.handler.delivery.removals:  # the account may be new, and not have met them itself
-            found = removals.memory.audiences_of(order.removed or ())
-            removals.found_in_log |= await removals.memory.removed_audiences() if order.removed is None else found
+            removals.found_in_log |= removals.memory.audiences_of(order.removed)
         reader = ChosenRecordReader(
             deployment.kafka,
             group_id=replay_group(account.target, deployment.names.prefix, order.replay_id),
