@@ -180,7 +180,8 @@ class Attempts:
             self._count(trying)
             if not isinstance(error, RetryError | StopError):
                 raise error
-            trying.caller.most_records = max(1, end.records // 2)
+            if end.records > 1:  # so that nobody fails by another's rows for long
+                trying.caller.most_records = end.records // 2
             await self._back_off(error, trying)
             trying.attempt += 1
 

@@ -109,9 +109,14 @@ class Gate:
         if isinstance(error, ThrottleError):
             held = await self.throttles.hold(error)
             log.warning(
-                "The platform throttles: waiting.", seconds=held, action="throttle", **facts_of(error, callers[0].context)
+                "The platform throttles: waiting.",
+                seconds=held,
+                action="throttle",
+                **facts_of(error, callers[0].context),
             )
-        return End(error=error, waited=waited, held=held, passes=passes, is_lone=is_lone and isinstance(error, StopError))
+        return End(
+            error=error, waited=waited, held=held, passes=passes, is_lone=is_lone and isinstance(error, StopError)
+        )
 
 
 def facts_of(error: PlatformError, context: Mapping[str, object]) -> dict[str, object]:
