@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 
-
 OVERHEAD = 1_400
 """Bytes that a record counts for besides its own: at ten times as much when decoded, what its delivery takes."""
 
