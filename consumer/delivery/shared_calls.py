@@ -67,6 +67,8 @@ class _Call:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     has_gone: bool = False
     """Whether bytes of it have gone, so that nobody can be left out any more."""
+    has_turn: bool = False
+    """Whether it is the one whose rows are in a body of which no bytes have gone."""
 
     @property
     def is_shared(self) -> bool:
@@ -119,8 +121,9 @@ class _Call:
 class SharedCalls:
     """The additions of one account that may share a call.
 
-    Who comes while no call of its key waits begins one at once; who comes while one waits goes with the next, which
-    begins when the bytes of that one have gone. So no call is put off for others to come.
+    Who comes while no call of its key waits begins one at once; who comes before that is formed goes with it, who comes
+    later with the next one. Calls are formed one at a time, when the bytes of the one before have gone: so a call holds
+    all who have come while it waited for the pace and a slot, and none is put off for others to come.
     A call that is refused for rows is made again by halves at the borders of records, down to one record, whose own
     rules hold from there on: what becomes of a record is what would have become of it alone.
     """
@@ -134,6 +137,7 @@ class SharedCalls:
     """Calls in which the rows of one call are looked for that the platform refused by number."""
     _lines: dict[Key, _Line] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def takes(self, rows: RowGroup) -> bool:
         """Tell whether rows may share a call."""
@@ -222,20 +226,32 @@ class SharedCalls:
 
     async def _sent(self, call: _Call) -> Sent:
         """Send the rows of those who are in a call when its bytes go. Raises GivenUpError where there is nobody."""
-        while True:
-            audience_id = await self.audiences.ask(call.key.name, call.key.type)
-            call.form(self.provider.limits)
-            if not call.members:
-                raise GivenUpError
-            for member in call.members:
-                member.outcome.audience_id, member.outcome.is_sent = audience_id, True
-            rows = rows_of(call.members)
-            try:
-                with calls_for(call.current), looked_last(lambda: self._look(call)):
-                    sent = await add(self.provider, self.audiences, call.key.name, audience_id, rows)
-            except _SomebodyLeftError:
-                continue
-            return _checked(sent, len(rows)) if call.is_shared else sent
+        audience_id = await self.audiences.ask(call.key.name, call.key.type)
+        call.has_turn = await self._turn.acquire()
+        try:
+            while True:
+                try:
+                    return await self._sent_to(audience_id, call)
+                except _SomebodyLeftError:
+                    continue
+        finally:
+            self._give_turn(call)
+
+    def _give_turn(self, call: _Call) -> None:
+        if call.has_turn:
+            call.has_turn = False
+            self._turn.release()
+
+    async def _sent_to(self, audience_id: str, call: _Call) -> Sent:
+        call.form(self.provider.limits)
+        if not call.members:
+            raise GivenUpError
+        for member in call.members:
+            member.outcome.audience_id, member.outcome.is_sent = audience_id, True
+        rows = rows_of(call.members)
+        with calls_for(call.current), looked_last(lambda: self._look(call)):
+            sent = await add(self.provider, self.audiences, call.key.name, audience_id, rows)
+        return _checked(sent, len(rows)) if call.is_shared else sent
 
     async def _look(self, call: _Call) -> None:
         """Ask for each record whether it is still wanted, right before bytes go.
@@ -254,6 +270,7 @@ class SharedCalls:
             member.caller.called()
         if not call.has_gone:
             call.has_gone = True
+            self._give_turn(call)
             if call.line is not None:
                 self._go_on(call.line)
 
