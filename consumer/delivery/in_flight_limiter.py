@@ -35,6 +35,11 @@ class InFlightLimiter:
                 self.give_back(size)  # it came in the very moment in which nobody wanted it any more
             raise
 
+    def shrink(self, size: int) -> None:
+        """Let others have so many bytes of a place that needs fewer than it was taken for."""
+        self._bytes -= size
+        self._hand_out()
+
     def give_back(self, size: int) -> None:
         """Let others have a place that was taken for `size` bytes."""
         self._taken -= 1
