@@ -19,7 +19,7 @@ from consumer.delivery.call_members import Member, fitting
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.delivery.shared_calls import Key
+from consumer.delivery.shared_call import Key
 from consumer.ordering.place import Place
 from consumer.ordering.standing import Standing
 from consumer.removals.late_record import RecordInOrder

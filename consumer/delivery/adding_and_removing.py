@@ -7,7 +7,8 @@ from consumer.delivery.additions import add, of_rows
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.call_members import Member
 from consumer.delivery.outcome import Outcome
-from consumer.delivery.shared_calls import Key, SharedCalls
+from consumer.delivery.shared_call import Key
+from consumer.delivery.shared_calls import SharedCalls
 from consumer.ordering.place import Place
 from consumer.retries.attempts import Attempts
 from consumer.retries.clock import Time

@@ -1,120 +1,32 @@
 """Calls that small records of one audience share: those that wait at the same time go up together."""
 
 import asyncio
-import uuid
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import structlog
 
 from consumer.delivery.additions import add
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, fitting, leaves_room, own_copy, rows_of, spans_of, within
+from consumer.delivery.call_members import Member, leaves_room, rows_of, spans_of, within
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, named_in
+from consumer.delivery.shared_call import Key, Line, SharedCall, SomebodyLeftError
 from consumer.delivery.unplaced_counts import Answered, SendAgain, placed, refused_of
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller, End, Gate, GivenUpError, facts_of
+from consumer.retries.gate import End, Gate, GivenUpError, IsShut, ShutOutError, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
-from providers.kit.current_record import CurrentRecord, calls_for
+from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
 from providers.kit.last_look import looked_last
-from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, NamedRowsError, Rejection, Sent
 from providers.kit.rows.row_groups import RowGroup
-from schemas.records import AudienceType
 from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
 ATTEMPTS = 4
 """Tries of one call that looks for rows that the platform refused by number; the rows themselves were taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What calls must have in common to be one: all but their rows."""
-
-    partition: int | None
-    """Of the log: a removal there waits for all earlier records of its own partition."""
-    name: str
-    type: AudienceType
-
-
-class _SomebodyLeftError(Exception):
-    """A record left the call before its bytes went: it is made anew of the others."""
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """The records of one key that wait. At most one of its calls has bytes that have not gone."""
-
-    key: Key
-    queue: deque[Member] = field(default_factory=deque)
-    has_waiting_call: bool = False
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Call:
-    """One call, from its waiting to its end."""
-
-    key: Key
-    members: list[Member] = field(default_factory=list)
-    line: _Line | None = None
-    """Whose queue it is formed of, None for one of records that were in a call before."""
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    has_gone: bool = False
-    """Whether bytes of it have gone, so that nobody can be left out any more."""
-    has_turn: bool = False
-    """Whether it is the one whose rows are in a body of which no bytes have gone."""
-
-    @property
-    def is_shared(self) -> bool:
-        return len(self.members) > 1
-
-    @property
-    def current(self) -> CurrentRecord:
-        """The record that it counts as: the first one of the log, as a removal behind any of them waits for its job."""
-        first = min(self.members, key=lambda member: member.place)
-        return first.current or CurrentRecord(id="")
-
-    def callers(self) -> Iterable[Caller]:
-        """Return the records that it is for, as far as is known."""
-        members = self.members or (self.line.queue if self.line else ())
-        return (member.caller for member in members if not member.has_left)
-
-    def form(self, limits: Limits) -> None:
-        """Have those in it who have not left, and those who wait as far as they fit in."""
-        if self.has_gone:
-            return
-        self.members = [member for member in self.members if not member.has_left]
-        if self.line is None:
-            return
-        queue, stayed = self.line.queue, len(self.members)
-        waiting = (member for member in queue if not member.has_left)
-        self.members = list(fitting(chain(self.members, waiting), limits))
-        joined = set(self.members[stayed:])
-        while queue and (queue[0].has_left or queue[0] in joined):
-            queue.popleft()
-
-    def note_shared(self) -> None:
-        """Have the completions of its records name it."""
-        if self.is_shared:
-            for member in self.members:
-                member.outcome.note_shared(self.id)
-
-    def tell_all(self, end: End[Sent]) -> None:
-        """Tell each of its records that it failed, by an error of its own."""
-        for member in self.members:
-            error = own_copy(end.error) if isinstance(end.error, PlatformError) else end.error
-            member.tell(replace(end, error=error, records=len(self.members)))
-
-    def leave_all(self, why: Exception) -> None:
-        """Let all of its records end by an error."""
-        for member in self.members:
-            member.leave(why)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +47,7 @@ class SharedCalls:
     time: Time
     search_calls: int
     """Calls in which the rows of one call are looked for that the platform refused by number."""
-    _lines: dict[Key, _Line] = field(default_factory=dict)
+    _lines: dict[Key, Line] = field(default_factory=dict)
     _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -147,7 +59,7 @@ class SharedCalls:
         """Send a record's rows, with those of others that wait, and return how that ended for it alone."""
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(key)
+            line = self._lines[key] = Line(key)
         line.queue.append(member)
         if not line.has_waiting_call:
             self._begin(line)
@@ -160,15 +72,15 @@ class SharedCalls:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, line: _Line) -> None:
+    def _begin(self, line: Line) -> None:
         line.has_waiting_call = True
         task = asyncio.create_task(self._run(line), context=Context())  # it is nobody's own
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, line: _Line) -> None:
+    async def _run(self, line: Line) -> None:
         """Make one call of those that wait; the next one waits from when its bytes have gone."""
-        call = _Call(key=line.key, line=line)
+        call = SharedCall(key=line.key, line=line)
         try:
             await self._make(call)
         except Exception as error:
@@ -183,7 +95,7 @@ class SharedCalls:
             if not call.has_gone:
                 self._go_on(line)
 
-    def _go_on(self, line: _Line) -> None:
+    def _go_on(self, line: Line) -> None:
         """Let the next call wait, if there is anybody for it."""
         line.has_waiting_call = False
         while line.queue and line.queue[0].has_left:
@@ -193,7 +105,7 @@ class SharedCalls:
         elif self._lines.get(line.key) is line:
             del self._lines[line.key]
 
-    async def _make(self, call: _Call) -> None:
+    async def _make(self, call: SharedCall) -> None:
         """Make a call, and go by how it ended for each of its records."""
         end = await self._gone(call)
         if end is None:
@@ -209,10 +121,10 @@ class SharedCalls:
         else:
             call.tell_all(end)
 
-    async def _gone(self, call: _Call) -> End[Sent] | None:
+    async def _gone(self, call: SharedCall) -> End[Sent] | None:
         """Return how a call ended, None where nobody wants it any more."""
         try:
-            end = await self.gate.go(lambda: self._sent(call), call.callers)
+            end = await self.gate.go(lambda is_shut: self._sent(call, is_shut), call.callers)
         except GivenUpError:
             call.form(self.provider.limits)
             call.leave_all(GivenUpError())
@@ -224,25 +136,27 @@ class SharedCalls:
             _say(call, end.error)
         return end
 
-    async def _sent(self, call: _Call) -> Sent:
+    async def _sent(self, call: SharedCall, is_shut: IsShut) -> Sent:
         """Send the rows of those who are in a call when its bytes go. Raises GivenUpError where there is nobody."""
         audience_id = await self.audiences.ask(call.key.name, call.key.type)
         call.has_turn = await self._turn.acquire()
         try:
+            if is_shut():
+                raise ShutOutError
             while True:
                 try:
                     return await self._sent_to(audience_id, call)
-                except _SomebodyLeftError:
+                except SomebodyLeftError:
                     continue
         finally:
             self._give_turn(call)
 
-    def _give_turn(self, call: _Call) -> None:
+    def _give_turn(self, call: SharedCall) -> None:
         if call.has_turn:
             call.has_turn = False
             self._turn.release()
 
-    async def _sent_to(self, audience_id: str, call: _Call) -> Sent:
+    async def _sent_to(self, audience_id: str, call: SharedCall) -> Sent:
         call.form(self.provider.limits)
         if not call.members:
             raise GivenUpError
@@ -253,7 +167,7 @@ class SharedCalls:
             sent = await add(self.provider, self.audiences, call.key.name, audience_id, rows)
         return _checked(sent, len(rows)) if call.is_shared else sent
 
-    async def _look(self, call: _Call) -> None:
+    async def _look(self, call: SharedCall) -> None:
         """Ask for each record whether it is still wanted, right before bytes go.
 
         Before the first ones, who is not leaves the call, and it is made anew of the others.
@@ -265,7 +179,7 @@ class SharedCalls:
         if not staying:
             raise GivenUpError
         if len(staying) < len(call.members) and not call.has_gone:
-            raise _SomebodyLeftError
+            raise SomebodyLeftError
         for member in staying:
             member.caller.called()
         if not call.has_gone:
@@ -274,7 +188,7 @@ class SharedCalls:
             if call.line is not None:
                 self._go_on(call.line)
 
-    async def _taken(self, call: _Call, end: End[Sent]) -> None:
+    async def _taken(self, call: SharedCall, end: End[Sent]) -> None:
         call.note_shared()
         sent = end.result or Sent()
         for one in await placed(Answered(call.members, sent), self._sending_again(call.key)):
@@ -282,7 +196,7 @@ class SharedCalls:
                 one.member.outcome.note_shared(call.id, one.unplaced)
             one.member.tell(End(result=one.sent, waited=one.member.waited))
 
-    async def _refused(self, call: _Call, error: Exception) -> None:
+    async def _refused(self, call: SharedCall, error: Exception) -> None:
         """Give rows that are named to their records, and send the others again; where none are, send halves."""
         call.note_shared()
         by = error.by if isinstance(error, RowsRefusedError) else None
@@ -304,7 +218,7 @@ class SharedCalls:
     async def _send_anew(self, key: Key, members: Sequence[Member]) -> None:
         staying = [member for member in members if not member.has_left]
         if staying:
-            await self._make(_Call(key=key, members=staying))
+            await self._make(SharedCall(key=key, members=staying))
 
     def _sending_again(self, key: Key) -> SendAgain:
         """Return what sends rows again that were taken, within the calls that a search may cost."""
@@ -312,7 +226,7 @@ class SharedCalls:
 
         async def send_again(members: Sequence[Member]) -> Answered | None:
             for attempt in range(1, ATTEMPTS + 1):
-                call = _Call(key=key, members=[member for member in members if not member.has_left])
+                call = SharedCall(key=key, members=[member for member in members if not member.has_left])
                 end = await self._gone(call) if calls.take() else End()
                 if end is None:
                     return Answered((), Sent())
@@ -325,7 +239,7 @@ class SharedCalls:
 
         return send_again
 
-    async def _may_go_again(self, call: _Call, end: End[Sent], attempt: int) -> bool:
+    async def _may_go_again(self, call: SharedCall, end: End[Sent], attempt: int) -> bool:
         """Wait after a call that looks for rows failed; False where their number is rather told as it is.
 
         One without an answer may take effect later, as any other.
@@ -359,7 +273,7 @@ def _naming(by: RejectError, rejected: Mapping[int, Rejection]) -> NamedRowsErro
     return NamedRowsError(by.code, rejected=rejected, platform_code=by.platform_code, request_id=by.request_id)
 
 
-def _say(call: _Call, error: Exception) -> None:
+def _say(call: SharedCall, error: Exception) -> None:
     """Log that a call failed, under the id by which the completions of its records name it."""
     facts: dict[str, object] = {"call": call.id, "records": len(call.members)}
     if isinstance(error, PlatformError):

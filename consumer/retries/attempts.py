@@ -113,7 +113,7 @@ class Attempts:
 
         async def go(caller: Caller) -> End[T]:
             with looked_last(caller.look):
-                return await gate.go(call, lambda: (caller,))
+                return await gate.go(lambda _: call(), lambda: (caller,))
 
         return await self.run_by(go)
 

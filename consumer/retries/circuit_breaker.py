@@ -110,6 +110,10 @@ class CircuitBreaker:
         """Whether calls are held."""
         return self.closed_by is not None
 
+    def is_shut_since(self, permit: Permit) -> bool:
+        """Tell whether calls are held, and were not yet when this one got its leave."""
+        return self.is_closed and self._is_stale(permit)
+
     def passed(self, permit: Permit) -> None:
         """Note that a call passed, or failed for a reason that is not the account's."""
         if not self._is_stale(permit):

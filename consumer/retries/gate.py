@@ -20,6 +20,14 @@ class GivenUpError(Exception):
     """The record is another process's by now: nothing is to be said of it."""
 
 
+class ShutOutError(Exception):
+    """The account was parked while the call waited for others behind the gate: it is to wait there again."""
+
+
+IsShut = Callable[[], bool]
+"""Tells a call that waits behind the gate whether the account was parked since it passed."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Caller:
     """A record that has a call to make, by itself or together with others."""
@@ -72,21 +80,37 @@ class Gate:
     throttles: Throttles
     breaker: CircuitBreaker
 
-    async def go(self, call: Callable[[], Awaitable[T]], callers: Callable[[], Iterable[Caller]]) -> End[T]:
+    async def go(self, call: Callable[[IsShut], Awaitable[T]], callers: Callable[[], Iterable[Caller]]) -> End[T]:
         """Make a call once the account is neither held nor parked, and return how it ended.
 
         `callers` are the records that it is for by then. Raises GivenUpError where nobody wants it any more.
         """
-        waited = await self.throttles.pace.unheld()
-        first = next((caller for caller in callers() if caller.is_wanted()), None)
-        if first is None:
-            raise GivenUpError
-        permit = await self.breaker.enter(first.batch_id)
-        waited += permit.waited
+        waited = 0.0
+        while True:
+            waited += await self.throttles.pace.unheld()
+            first = next((caller for caller in callers() if caller.is_wanted()), None)
+            if first is None:
+                raise GivenUpError
+            permit = await self.breaker.enter(first.batch_id)
+            waited += permit.waited
+            try:
+                return await self._made(call, callers, permit, waited)
+            except ShutOutError:
+                self.breaker.withdrew(permit)
+            except GivenUpError:
+                self.breaker.withdrew(permit)
+                raise
+
+    async def _made(
+        self,
+        call: Callable[[IsShut], Awaitable[T]],
+        callers: Callable[[], Iterable[Caller]],
+        permit: Permit,
+        waited: float,
+    ) -> End[T]:
         try:
-            result = await call()
-        except GivenUpError:
-            self.breaker.withdrew(permit)
+            result = await call(lambda: self.breaker.is_shut_since(permit))
+        except (GivenUpError, ShutOutError):
             raise
         except PlatformError as error:
             return await self._failed(without_frames(error), permit, waited, list(callers()))
