@@ -75,4 +75,5 @@ def held_otherwise(audience: str, provider: str, wanted: set[Member], held: set[
     """Yield how many a platform lacks of these people, or holds too much."""
     for what, who in (("lacks", wanted - held), ("holds too much:", held - wanted)):
         if who:
-            yield f"{provider}: {audience} {what} {len(who)}, such as {', '.join(member[0] for member in sorted(who)[:3])}"
+            told = ", ".join(member[0] for member in sorted(who)[:3])
+            yield f"{provider}: {audience} {what} {len(who)}, such as {told}"
