@@ -1,7 +1,10 @@
-"""Bounds of what is worked on at once: so many records, and so many bytes of them."""
+"""Bounds of what is worked on at once: so many bytes of records, and so many records."""
 
 import asyncio
 from collections import deque
+
+OVERHEAD = 1_400
+"""Bytes that a record counts for besides its own: at ten times as much when decoded, what its delivery takes."""
 
 
 class InFlightLimiter:

@@ -208,7 +208,7 @@ class Job:
                 received=outcome.received,
                 accepted=outcome.accepted,
                 rejected=reasons.total(),
-                matched=outcome.platform.matched,
+                matched=None if outcome.shared_calls else outcome.platform.matched,
                 removed=outcome.removed,
                 superseded=outcome.superseded,
                 other_identifiers_unknown=outcome.other_identifiers_unknown,
