@@ -47,7 +47,7 @@ from streams.write.writer import Writer
 MOST_POINTERS = 20_000
 """Pointers to later attempts that are kept in memory, about a kilobyte each."""
 
-MOST_RECORDS = 6_000
+MOST_RECORDS = 4_000
 """Records of the log that are in hand, be they with the platform, waiting for it or for a place; memory bounds them
 before, where they are not small."""
 

@@ -223,7 +223,7 @@ class Delivery:
             outcome.superseded = sum(1 for index in left.superseded if is_open is None or index in is_open)
             if record.batch.mode == "remove":
                 others, outcome.other_identifiers_unknown = await order.others(named)
-        async with self.in_flight.held(self._rows(record, users.taken_out())) as made:
+        async with self.in_flight.held(self._rows(record, users.taken_out()), len(users)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)

@@ -21,6 +21,10 @@ class InFlightLimiter:
 
     async def take(self, size: int) -> None:
         """Wait for a place for a record of `size` bytes; give it back."""
+        if not self._queue and self._fits(size):
+            self._taken += 1
+            self._bytes += size
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((turn, size))
         self._hand_out()

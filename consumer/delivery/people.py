@@ -1,6 +1,5 @@
 """The users of a record that are to be sent, with their indexes in the request."""
 
-from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ class People:
     """
 
     indexes: Sequence[int]
-    users: deque[AudienceUser]
+    users: list[AudienceUser]
 
     @classmethod
     def of(cls, batch: AudienceBatch, only: Container[int] | None = None) -> "People":
@@ -24,13 +23,13 @@ class People:
         first = batch.first_index
         every: Sequence[int] = range(first, first + len(batch.users))
         indexes = every if only is None else [index for index in every if index in only]
-        return cls(indexes, deque(batch.users[index - first] for index in indexes))
+        return cls(indexes, [batch.users[index - first] for index in indexes])
 
     @classmethod
     def those(cls, numbered: Iterable[Numbered]) -> "People":
         """Return these users."""
         indexes: list[int] = []
-        users: deque[AudienceUser] = deque()
+        users: list[AudienceUser] = []
         for index, user in numbered:
             indexes.append(index)
             users.append(user)
@@ -44,5 +43,6 @@ class People:
 
     def taken_out(self) -> Iterator[Numbered]:
         """Yield users and forget them."""
+        self.users.reverse()
         for index in self.indexes:
-            yield index, self.users.popleft()
+            yield index, self.users.pop()
