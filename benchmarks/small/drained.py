@@ -85,8 +85,9 @@ class Ends:
         async for records in tail.batches():
             for record in records:
                 completion = decode_batch_completion(record.value)
-                self.ended += completion.status in TERMINAL
-                if completion.status != "delivered":
+                is_end = completion.status in TERMINAL
+                self.ended += is_end
+                if is_end and completion.status != "delivered":
                     self.failures[f"{completion.status} ({completion.error_code})"] += 1
                 if record.timestamp is not None:
                     self.last = record.timestamp.timestamp()
