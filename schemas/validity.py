@@ -71,6 +71,7 @@ def pointer_fault(pointer: RetryPointer) -> str | None:
     numbers = (
         *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited),
         *(progress.step, progress.accepted, progress.matched, *progress.rejected_reasons.values()),
+        progress.shared_unplaced,
     )
     if not all(map(is_whole, numbers)):
         return "numbers: expected 0 to 2^53"

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+SELDOM = (20_000, 10, 50)
+"""Thresholds of the collector's passes: thousands of records that are under way are no garbage."""
+
 FIRST = 1.0
 """Seconds to a full pass of its own, before most records come; from one freezing to the next it is ever longer."""
 
@@ -15,6 +18,7 @@ def frozen_at_times() -> Iterator[None]:
     """Freeze what has come to stay while the block is entered, on the event loop that runs."""
     freezing = Freezing(time.monotonic)
     gc.callbacks.append(freezing)
+    gc.set_threshold(*SELDOM)
     first = asyncio.get_running_loop().call_later(FIRST, gc.collect)
     try:
         yield

@@ -168,6 +168,7 @@ async def opened_runtime(
             removals=removals,
             called=serving.called,
         )
+        stack.push_async_callback(delivery.close)
         handler = Handler(
             target=account.target,
             delivery=delivery,

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from consumer.delivery.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import OVERHEAD, InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
 from consumer.delivery.platform_outcome import PlatformOutcome
 from consumer.ordering.standing import NEVER, Standing
@@ -135,6 +135,9 @@ class Runner:
         if taken.pointer is None:  # tried before it was met
             return dataclasses.replace(taken.read, is_suspect=taken.read.is_suspect and taken.is_quarantined is None)
         found = await self.retries.fetched(taken.origin)
+        if found is not None and (surplus := taken.size - len(found.value) - OVERHEAD) > 0:
+            taken.size -= surplus  # of records that are due again many may go together, too
+            self.limiter.shrink(surplus)
         return found and dataclasses.replace(found, is_suspect=taken.read.is_suspect)
 
     async def _put_behind(self, job: Job, batch: AudienceBatch, taken: TakenRecord, behind: int) -> BatchCompletion:

@@ -14,7 +14,7 @@ LOOK_AGAIN = 0.05
 """Seconds between looks at whether it is sure again that a record is ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class TakenRecord:
     """A record of the log with its place among those in flight, as it came, or by a pointer that fell due."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.final_outcomes import last_words
-from ledger.status import StateOf, added_up, with_identifier
+from ledger.status import StateOf, added_up, shared_calls, shared_unplaced, with_identifier
 from ledger.view import EndRow
 from ledger.view_updater import Following
 from schemas.error_words import VOCABULARY
@@ -136,7 +136,14 @@ class Result:
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,
             **self._by_mode(),
+            **self._shared(),
         }
+
+    def _shared(self) -> dict[str, object]:
+        """Return what is told of calls in which users of other batches went, too."""
+        calls = shared_calls(call for part in self.parts for call in part.shared_calls)
+        unplaced = shared_unplaced(self.parts)
+        return {**({"sharedCalls": calls} if calls else {}), **({"sharedUnplaced": unplaced} if unplaced else {})}
 
     def _by_mode(self) -> dict[str, object]:
         """Return what is told of removals, and of additions that a later removal decides about."""
