@@ -69,6 +69,8 @@ class Platform:
     """How the next calls fail, None for one that does not."""
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the bytes of calls may go."""
+    is_stepwise: bool = False
+    """Whether that is to be set for each call anew."""
     calls: list[list[str]] = field(default_factory=list)
     members: set[str] = field(default_factory=set)
 
@@ -125,6 +127,8 @@ class Sharing(Provider[AccountSettings, dict[str, str | None]]):
     async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
         """Wait as for the pace, then let the bytes go."""
         await self.platform.is_open.wait()
+        if self.platform.is_stepwise:
+            self.platform.is_open.clear()
         await last_look()
         await asyncio.sleep(0)
         return self.platform.take([msgspec.json.decode(row)["id"] for row in rows])
@@ -166,7 +170,7 @@ def delivery_to(
         owner=OWNER, topic="directory", writer=Writer(KafkaSettings(bootstrap_servers="127.0.0.1:1")), framing=Framing()
     )
     known = Holding(type="custom", audience_id="1", nonce="", until=NOW)
-    for name in ("VIP", "Others"):
+    for name in ("VIP", "Others", "More"):
         directory._held[OWNER.key(provider.platform_name(name, disable_prefix=False))] = known
     return Delivery(
         provider=provider,
@@ -474,6 +478,26 @@ async def test_each_record_of_a_call_that_failed_has_its_own_attempts_and_its_ow
     assert len(errors) == 10
     assert len({id(error) for error in errors}) == 10
     assert {outcome.attempts for outcome in outcomes} == {1}
+
+
+async def test_calls_that_wait_for_their_turn_are_held_when_the_account_is_parked_meanwhile() -> None:
+    platform = Platform(errors=[platform_error("token_invalid")], is_stepwise=True)
+    delivery = delivery_to(platform)
+    tasks = [
+        asyncio.create_task(delivery.deliver(record([name], name), _say_nothing)) for name in ("VIP", "Others", "More")
+    ]
+    for calls in (1, 2, 2):  # one was formed before the account was parked, as those that wait for the pace are
+        await calm()
+        platform.is_open.set()
+        await calm()
+        assert len(platform.calls) == calls
+    assert delivery.breaker.is_closed
+    platform.is_stepwise = False
+    watching = asyncio.create_task(delivery.breaker.watch())
+    async with asyncio.timeout(LIMIT):
+        outcomes = await asyncio.gather(*tasks)
+    watching.cancel()
+    assert [outcome.accepted for outcome in outcomes] == [1] * 3
 
 
 async def test_rows_on_which_a_platform_fails_hold_nobody_else_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
