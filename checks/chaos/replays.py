@@ -9,8 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from checks.chaos.churn import AUDIENCES, CHURN
+from checks.chaos import churn, small
 from streams.processes.lifeline import Lifeline
+
+REPLAYED = [
+    f"{kind} {number}" for number in range(min(churn.AUDIENCES, small.AUDIENCES)) for kind in (churn.CHURN, small.SMALL)
+]
+"""Audiences where people come and go, and those of small records, in turn."""
 
 BETWEEN = 4.0
 """Seconds between the end of a replay and the next one."""
@@ -35,7 +40,7 @@ class Replays:
         number = 0
         while not is_over.is_set():
             await asyncio.sleep(BETWEEN)
-            await self._replay(f"{CHURN} {number % AUDIENCES}")
+            await self._replay(REPLAYED[number % len(REPLAYED)])
             number += 1
 
     async def _replay(self, audience: str) -> None:

@@ -58,7 +58,7 @@ def as_table(report: Report) -> Table:
     table.add_row("users uploaded, records of the log", f"{report.users:,}, {report.records:,}")
     changes = ", ".join(f"{mode} {count}" for mode, count in sorted(report.changes.items()))
     table.add_row("of audiences where people come and go", changes)
-    table.add_row("replays of these", ", ".join(f"{end}: {n}" for end, n in sorted(report.replays.items())) or "none")
+    table.add_row("replays", ", ".join(f"{end}: {n}" for end, n in sorted(report.replays.items())) or "none")
     table.add_row("records of few people", ", ".join(f"{what} {n:,}" for what, n in report.small.items()))
     if report.strays:
         table.add_row("records that nobody should write", f"{report.strays:,}")
