@@ -341,8 +341,11 @@ async def _not_told(error: PlatformError, outcome: Outcome) -> None:
 
 
 def _is_plain(order: RecordInOrder) -> bool:
-    """Tell whether a record may share calls: not one that a process may have died of, or that is done once more."""
-    return not order.standing.is_suspect and order.only is None
+    """Tell whether a record may share calls: not one that is done once more, for some of its users.
+
+    One that a process may have died of may: it was tried in a child process, and there may be thousands of them.
+    """
+    return order.only is None
 
 
 def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:
