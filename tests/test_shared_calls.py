@@ -553,11 +553,12 @@ async def test_a_stop_parks_the_account_once_and_all_records_of_the_call_wait() 
 
 
 @pytest.mark.parametrize(
-    ("is_suspect", "only", "shares"), [(False, None, True), (True, None, False), (False, frozenset([b"1"]), False)]
+    ("is_suspect", "only", "shares"), [(False, None, True), (True, None, True), (True, frozenset([b"1"]), False)]
 )
-async def test_a_record_that_a_process_may_have_died_of_or_that_is_done_again_for_some_goes_alone(
+async def test_a_record_that_is_done_again_for_some_goes_alone_and_one_that_another_process_had_does_not(
     is_suspect: bool, only: frozenset[bytes] | None, shares: bool
 ) -> None:
+    """What another process may have had is all that the log held when that died."""
     delivery = delivery_to(Platform())
     standing = Standing(place=Place(partition=0, offset=1, appended_at=0), is_suspect=is_suspect)
     made = delivery._record(record(["1"]), _say_nothing, FRESH, lambda: True, None)

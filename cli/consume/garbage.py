@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-SELDOM = (50_000, 20, 50)
-"""Thresholds of the collector's passes: thousands of records that are under way are no garbage."""
+SELDOM = (10_000, 20, 50)
+"""Thresholds of the collector's passes: thousands of records that are under way are no garbage.
+
+The first is what a pass goes through at least, which takes a millisecond.
+"""
 
 FIRST = 1.0
 """Seconds to a full pass of its own, before most records come; from one freezing to the next it is ever longer."""
@@ -18,6 +21,7 @@ def frozen_at_times() -> Iterator[None]:
     """Freeze what has come to stay while the block is entered, on the event loop that runs."""
     freezing = Freezing(time.monotonic)
     gc.callbacks.append(freezing)
+    usual = gc.get_threshold()
     gc.set_threshold(*SELDOM)
     first = asyncio.get_running_loop().call_later(FIRST, gc.collect)
     try:
@@ -25,6 +29,7 @@ def frozen_at_times() -> Iterator[None]:
     finally:
         first.cancel()
         gc.callbacks.remove(freezing)
+        gc.set_threshold(*usual)
 
 
 class Freezing:
