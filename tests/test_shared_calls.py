@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -478,6 +479,26 @@ async def test_each_record_of_a_call_that_failed_has_its_own_attempts_and_its_ow
     assert len(errors) == 10
     assert len({id(error) for error in errors}) == 10
     assert {outcome.attempts for outcome in outcomes} == {1}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [{"refused": {"3"}}, {"named": {"3"}}, {"unplaced": {"3"}}, {"broken": {"3"}}, {"failing": {"3"}}, {"most": 1}],
+)
+async def test_rows_of_shared_calls_are_free_when_their_records_ended_without_the_collector(
+    world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.retries.circuit_breaker.FEWEST", 10_000)
+    gc.collect()
+    gc.disable()
+    try:
+        platform = Platform(**world)
+        outcomes = await delivered(delivery_to(platform), [[str(number)] for number in range(8)], platform)
+        assert sum(outcome.accepted for outcome in outcomes) >= 7
+        await calm()
+        assert not [found for found in gc.get_objects() if isinstance(found, RowGroup | Member)]
+    finally:
+        gc.enable()
 
 
 async def test_calls_that_wait_for_their_turn_are_held_when_the_account_is_parked_meanwhile() -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-SELDOM = (20_000, 10, 50)
+SELDOM = (50_000, 20, 50)
 """Thresholds of the collector's passes: thousands of records that are under way are no garbage."""
 
 FIRST = 1.0

@@ -94,6 +94,7 @@ class Sending:
             self.outcome.is_given_up = True
         except Exception as error:
             log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
+            without_frames(error)
             self.outcome.fail(RejectError("bug"))
 
     async def _send(self, group: RowGroup, *, may_share: bool = False) -> None:

@@ -120,6 +120,7 @@ class SharedCalls:
             await self._refused(call, error)
         else:
             call.tell_all(end)
+        call.members = []  # an error's frames may hold the call: nobody's rows are to be held by their own error
 
     async def _gone(self, call: SharedCall) -> End[Sent] | None:
         """Return how a call ended, None where nobody wants it any more."""

@@ -21,8 +21,10 @@ from consumer.records.record_handler import Handler, told
 from consumer.removals.log_memory import place_of
 from consumer.replay.replay_turns import ReplayTurn, ReplayTurns
 from consumer.retries.attempts import History
+from consumer.retries.gate import GivenUpError
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
+from providers.kit.last_look import Look, looked_last
 from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target
@@ -230,7 +232,7 @@ class Replayer:
         finally:
             self.limiter.give_back(size)
 
-    async def _sent(self, record: Record, wish: Wish) -> BatchCompletion:
+    async def _sent(self, record: Record, wish: Wish) -> BatchCompletion | None:
         if record.error == GONE:
             return told(self.handler.job(record.origin).completion("failed", error_code="expired"))
         standing = Standing(place=place_of(record, self.handler.log_id), is_late=True)
@@ -238,10 +240,25 @@ class Replayer:
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        outcome = await self._delivered(job, batch, wish, standing)
+        with looked_last(self._look_once_begun()):
+            outcome = await self._delivered(job, batch, wish, standing)
+        if outcome.is_given_up:
+            return None
         if outcome.postponed is not None:
             outcome.fail(outcome.postponed.error)
         return told(job.completed(outcome))
+
+    def _look_once_begun(self) -> Look:
+        """Return what is asked before the calls of one record: after a stop none begins that has sent nothing yet."""
+        has_begun = False
+
+        async def look() -> None:
+            nonlocal has_begun
+            if self._is_stopping.is_set() and not has_begun:
+                raise GivenUpError
+            has_begun = True
+
+        return look
 
     async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish, standing: Standing) -> Outcome:
         """Deliver, and go on where a search or a job of the platform is waited for, as there are no pointers."""
