@@ -145,6 +145,7 @@ class Handler:
             return Outcome(
                 mode=batch.mode,
                 received=job.users,
+                progress_before=history.progress,
                 platform=PlatformOutcome.after(history.progress),
                 error=RejectError("bug"),
             )
