@@ -552,6 +552,95 @@ async def test_a_stop_parks_the_account_once_and_all_records_of_the_call_wait() 
     assert [told(outcome)[:3] for outcome in outcomes] == [("delivered", None, 1)] * 10
 
 
+class ByOwnMeans(Sharing):
+    """A provider whose calls do not go by our transport, so that nobody looks before their bytes go."""
+
+    async def send(self, audience_id: str, rows: Sequence[msgspec.Raw]) -> Sent:
+        """Wait, then do it."""
+        await self.platform.is_open.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return self.platform.take([msgspec.json.decode(row)["id"] for row in rows])
+
+
+async def test_who_comes_behind_a_call_whose_records_have_all_left_goes_up_with_the_next_one() -> None:
+    """They were taken into the call that nobody wanted any more, and given up with it, for good."""
+    platform, is_held = Platform(), [True]
+    delivery = delivery_to(platform)
+    lost = [
+        asyncio.create_task(delivery.deliver(record([name]), _say_nothing, is_wanted=lambda: is_held[0]))
+        for name in ("lost", "lost too")
+    ]
+    cancelled = asyncio.create_task(delivery.deliver(record(["cancelled"]), _say_nothing))
+    await calm()
+    is_held[0] = False
+    cancelled.cancel()
+    outcomes = await delivered(delivery, [["new"], ["newer"]], platform)
+    assert [outcome.accepted for outcome in outcomes] == [1, 1]
+    assert platform.calls == [["new", "newer"]]
+    assert [outcome.is_given_up for outcome in await asyncio.gather(*lost)] == [True, True]
+
+
+@pytest.mark.parametrize("closed_by", [None, "provider_broken"])
+async def test_a_few_records_on_which_our_code_fails_park_no_account(closed_by: str | None) -> None:
+    """The calls that looked for them did, and for ever, as the one that was to show better held the same records."""
+    platform = Platform(broken={"3", "33"})
+    delivery = delivery_to(platform)
+    if closed_by is not None:
+        delivery.breaker.adopt(platform_error(closed_by))
+    watching = asyncio.create_task(delivery.breaker.watch())
+    outcomes = await delivered(delivery, [[str(number)] for number in range(64)], platform)
+    watching.cancel()
+    assert Counter(told(outcome)[:2] for outcome in outcomes) == {("delivered", None): 62, ("failed", "bug"): 2}
+    assert not delivery.breaker.is_closed
+
+
+async def test_what_the_gate_was_closed_is_excused_to_those_behind_a_call_as_well_and_not_to_who_comes_later() -> None:
+    platform = Platform(errors=[None, platform_error("unexpected_answer")])
+    platform.is_open.set()
+    delivery = delivery_to(platform)
+    delivery.provider.limits = Limits(rows=4, body=1_000_000)
+    delivery.breaker.adopt(platform_error("token_invalid"))
+    waiting = [asyncio.create_task(delivery.deliver(record([str(number)]), _say_nothing)) for number in range(6)]
+    await calm()
+    await delivery.time.sleep(7200)
+    late = asyncio.create_task(delivery.deliver(record(["late"]), _say_nothing))
+    await calm()
+    watching = asyncio.create_task(delivery.breaker.watch())
+    async with asyncio.timeout(LIMIT):
+        outcomes = await asyncio.gather(*waiting, late)
+    watching.cancel()
+    assert [told(outcome)[:3] for outcome in outcomes] == [("delivered", None, 1)] * 7
+    assert all(outcome.excused >= 7200 for outcome in outcomes[:6])
+    assert outcomes[6].excused < 7200
+
+
+async def test_a_call_that_goes_by_other_means_is_not_made_anew_when_it_has_ended() -> None:
+    """Who had come meanwhile was told that it was taken, and was never sent."""
+    platform = Platform(named={"1"})
+    delivery = delivery_to(platform, ByOwnMeans)
+    first = [asyncio.create_task(delivery.deliver(record([str(number)]), _say_nothing)) for number in range(3)]
+    await calm()
+    outcomes = await delivered(delivery, [["3"], ["4"]], platform)
+    assert [outcome.accepted for outcome in [*await asyncio.gather(*first), *outcomes]] == [1, 0, 1, 1, 1]
+    assert platform.members == {"0", "2", "3", "4"}
+
+
+async def test_calls_of_other_audiences_wait_beside_one_that_waits_for_long() -> None:
+    """One at a time of an account they had one share of its pace, against one for each call of large records."""
+    platform = Platform()
+    delivery = delivery_to(platform)
+    names = ("VIP", "Others", "More")
+    tasks = [asyncio.create_task(delivery.deliver(record([name], name), _say_nothing)) for name in names]
+    shared = delivery.shared
+    async with asyncio.timeout(LIMIT):
+        while any(line.queue for line in shared._lines.values()) or not shared._lines:
+            await asyncio.sleep(0.01)
+    assert not platform.calls
+    platform.is_open.set()
+    assert [outcome.accepted for outcome in await asyncio.gather(*tasks)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("is_suspect", "only", "shares"), [(False, None, True), (True, None, True), (True, frozenset([b"1"]), False)]
 )

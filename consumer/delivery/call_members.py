@@ -1,7 +1,8 @@
 """The records that share one call: each one's rows, and what of the call's end is its own."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -108,17 +109,23 @@ def spans_of(members: Iterable[Member]) -> Iterator[tuple[Member, range]]:
         start = end
 
 
-def within(positions: range, rejected: Iterable[tuple[int, Rejection]]) -> dict[int, Rejection]:
-    """Return the rejections at some positions of a call, by the positions among these."""
-    return {position - positions.start: rejection for position, rejection in rejected if position in positions}
-
-
 def by_member(members: Sequence[Member], sent: Sent) -> list[Sent]:
     """Return what the platform did with the rows of each record, without what it placed nowhere."""
-    found: list[dict[int, Rejection]] = [{} for _ in members]
-    if sent.rejected:
-        found = [within(span, sent.rejected.items()) for _, span in spans_of(members)]
+    found = rejected_by_member(members, sent.rejected)
     return [Sent(rejected=rejected, request_ids=sent.request_ids) for rejected in found]
+
+
+def rejected_by_member(members: Sequence[Member], rejected: Mapping[int, Rejection]) -> list[dict[int, Rejection]]:
+    """Return the rejections of each record, by the positions of its own rows."""
+    found: list[dict[int, Rejection]] = []
+    positions = deque(sorted(rejected))
+    for _, span in spans_of(members):
+        own: dict[int, Rejection] = {}
+        while positions and positions[0] < span.stop:
+            position = positions.popleft()
+            own[position - span.start] = rejected[position]
+        found.append(own)
+    return found
 
 
 def own_copy(error: ErrorT) -> ErrorT:

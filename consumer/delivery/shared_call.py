@@ -1,5 +1,6 @@
 """One call that records of one audience may share, from its waiting to its end."""
 
+import asyncio
 import uuid
 from collections import deque
 from collections.abc import Iterable
@@ -49,8 +50,10 @@ class SharedCall:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     has_gone: bool = False
     """Whether bytes of it have gone, so that nobody can be left out any more."""
-    has_turn: bool = False
-    """Whether it is the one whose rows are in a body of which no bytes have gone."""
+    waited: float = 0.0
+    """Seconds of waiting at the gate that its records were excused."""
+    turn: asyncio.TimerHandle | None = None
+    """Set while it is the one that is formed, and its bytes have not gone; lets others at last."""
 
     @property
     def is_shared(self) -> bool:
@@ -81,6 +84,15 @@ class SharedCall:
         while queue and (queue[0].has_left or queue[0] in joined):
             queue.popleft()
 
+    def excuse(self, waited: float, now: float) -> None:
+        """Excuse those in it, and those behind it, what they waited at the gate that it passes now.
+
+        `waited` are all the seconds that it waited there: it may have been sent back.
+        """
+        more, self.waited = waited - self.waited, waited
+        for member in (*self.members, *(self.line.queue if self.line else ())):
+            member.waited += min(more, now - member.since)
+
     def note_shared(self) -> None:
         """Have the completions of its records name it."""
         if self.is_shared:
@@ -91,7 +103,7 @@ class SharedCall:
         """Tell each of its records that it failed, by an error of its own."""
         for member in self.members:
             error = own_copy(end.error) if isinstance(end.error, PlatformError) else end.error
-            member.tell(replace(end, error=error, records=len(self.members)))
+            member.tell(replace(end, error=error, records=len(self.members), waited=member.waited))
 
     def leave_all(self, why: Exception) -> None:
         """Let all of its records end by an error."""

@@ -9,12 +9,12 @@ import structlog
 
 from consumer.delivery.additions import add
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, leaves_room, rows_of, spans_of, within
+from consumer.delivery.call_members import Member, leaves_room, rejected_by_member, rows_of
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, named_in
 from consumer.delivery.shared_call import Key, Line, SharedCall, SomebodyLeftError
 from consumer.delivery.unplaced_counts import Answered, SendAgain, placed, refused_of
 from consumer.retries.clock import Time
-from consumer.retries.gate import End, Gate, GivenUpError, IsShut, ShutOutError, facts_of
+from consumer.retries.gate import End, Gate, GivenUpError, Passage, ShutOutError, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
@@ -25,6 +25,13 @@ from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
+PATIENCE = 0.05
+"""Seconds for which others wait with forming their calls until the bytes of one have gone.
+
+Longer it waits for a slot or the pace. There it is one of many, as the calls of large records are, and others are to
+be, too: each goes on collecting behind its own.
+"""
+
 ATTEMPTS = 4
 """Tries of one call that looks for rows that the platform refused by number; the rows themselves were taken."""
 
@@ -34,8 +41,8 @@ class SharedCalls:
     """The additions of one account that may share a call.
 
     Who comes while no call of its key waits begins one at once; who comes before that is formed goes with it, who comes
-    later with the next one. Calls are formed one at a time, when the bytes of the one before have gone: so a call holds
-    all who have come while it waited for the pace and a slot, and none is put off for others to come.
+    later with the next one. Calls are formed one at a time, when the bytes of the one before have gone or PATIENCE is
+    over: so a call holds all who have come meanwhile, and none is put off for others to come.
     A call that is refused for rows is made again by halves at the borders of records, down to one record, whose own
     rules hold from there on: what becomes of a record is what would have become of it alone.
     """
@@ -85,7 +92,8 @@ class SharedCalls:
             await self._make(call)
         except Exception as error:
             log.error("A call that records share failed by a bug.", call=call.id, at=place_of(error), action="reject")
-            call.form(self.provider.limits)
+            if not call.members:
+                call.form(self.provider.limits)
             call.leave_all(error)
         except asyncio.CancelledError:
             for member in (*call.members, *line.queue):
@@ -110,7 +118,6 @@ class SharedCalls:
         end = await self._gone(call)
         if end is None:
             return
-        call.form(self.provider.limits)
         error = end.error
         if len(call.members) == 1:
             call.members[0].tell(replace(end, waited=call.members[0].waited))
@@ -125,24 +132,26 @@ class SharedCalls:
     async def _gone(self, call: SharedCall) -> End[Sent] | None:
         """Return how a call ended, None where nobody wants it any more."""
         try:
-            end = await self.gate.go(lambda is_shut: self._sent(call, is_shut), call.callers)
+            end = await self.gate.go(lambda passage: self._sent(call, passage), call.callers)
         except GivenUpError:
-            call.form(self.provider.limits)
-            call.leave_all(GivenUpError())
+            call.leave_all(GivenUpError())  # of those who were in it; who joined the line meanwhile is another call's
+            for member in list(call.line.queue) if call.line is not None else ():
+                member.stays()
             return None
-        now = self.time.clock()
-        for member in call.members:
-            member.waited += min(end.waited, now - member.since)
+        if not call.members:  # it failed before it was formed
+            call.form(self.provider.limits)
         if end.error is not None and call.is_shared:
             _say(call, end.error)
         return end
 
-    async def _sent(self, call: SharedCall, is_shut: IsShut) -> Sent:
+    async def _sent(self, call: SharedCall, passage: Passage) -> Sent:
         """Send the rows of those who are in a call when its bytes go. Raises GivenUpError where there is nobody."""
+        call.excuse(passage.waited, self.time.clock())
         audience_id = await self.audiences.ask(call.key.name, call.key.type)
-        call.has_turn = await self._turn.acquire()
+        await self._turn.acquire()
+        call.turn = asyncio.get_running_loop().call_later(PATIENCE, self._give_turn, call)
         try:
-            if is_shut():
+            if passage.is_shut():
                 raise ShutOutError
             while True:
                 try:
@@ -153,8 +162,9 @@ class SharedCalls:
             self._give_turn(call)
 
     def _give_turn(self, call: SharedCall) -> None:
-        if call.has_turn:
-            call.has_turn = False
+        if call.turn is not None:
+            call.turn.cancel()
+            call.turn = None
             self._turn.release()
 
     async def _sent_to(self, audience_id: str, call: SharedCall) -> Sent:
@@ -209,8 +219,8 @@ class SharedCalls:
                 tasks.create_task(self._send_anew(call.key, call.members[middle:]))
             return
         others: list[Member] = []
-        for member, span in spans_of(call.members):
-            if own := within(span, named.items()):
+        for member, own in zip(call.members, rejected_by_member(call.members, named), strict=True):
+            if own:
                 member.tell(End(error=RowsRefusedError(_naming(by, own)), waited=member.waited))
             else:
                 others.append(member)

@@ -24,8 +24,14 @@ class ShutOutError(Exception):
     """The account was parked while the call waited for others behind the gate: it is to wait there again."""
 
 
-IsShut = Callable[[], bool]
-"""Tells a call that waits behind the gate whether the account was parked since it passed."""
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a call knows that has passed the gate."""
+
+    is_shut: Callable[[], bool]
+    """Tells whether the account was parked since then."""
+    waited: float
+    """Seconds for which the gate was closed to it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +86,7 @@ class Gate:
     throttles: Throttles
     breaker: CircuitBreaker
 
-    async def go(self, call: Callable[[IsShut], Awaitable[T]], callers: Callable[[], Iterable[Caller]]) -> End[T]:
+    async def go(self, call: Callable[[Passage], Awaitable[T]], callers: Callable[[], Iterable[Caller]]) -> End[T]:
         """Make a call once the account is neither held nor parked, and return how it ended.
 
         `callers` are the records that it is for by then. Raises GivenUpError where nobody wants it any more.
@@ -103,18 +109,21 @@ class Gate:
 
     async def _made(
         self,
-        call: Callable[[IsShut], Awaitable[T]],
+        call: Callable[[Passage], Awaitable[T]],
         callers: Callable[[], Iterable[Caller]],
         permit: Permit,
         waited: float,
     ) -> End[T]:
         try:
-            result = await call(lambda: self.breaker.is_shut_since(permit))
+            result = await call(Passage(lambda: self.breaker.is_shut_since(permit), waited))
         except (GivenUpError, ShutOutError):
             raise
         except PlatformError as error:
             return await self._failed(without_frames(error), permit, waited, list(callers()))
         except Exception as error:
+            if len(list(callers())) > 1:  # whose fault it is, smaller calls tell: it says nothing of the account
+                self.breaker.withdrew(permit)
+                return End(error=error, waited=waited)
             return End(error=error, waited=waited, is_parked=self.breaker.broke(permit))
         self.breaker.passed(permit)
         return End(result=result, waited=waited)
@@ -136,7 +145,7 @@ class Gate:
                 "The platform throttles: waiting.",
                 seconds=held,
                 action="throttle",
-                **facts_of(error, callers[0].context),
+                **facts_of(error, callers[0].context if callers else {}),
             )
         return End(
             error=error, waited=waited, held=held, passes=passes, is_lone=is_lone and isinstance(error, StopError)
