@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,10 @@ BETWEEN = 4.0
 """Seconds between the end of a replay and the next one."""
 
 MOST_TRIES = 60
+
+LONGEST = 200.0
+"""Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with."""
+
 _ID = re.compile(r"--resume ([A-Za-z0-9-]+)")
 
 
@@ -67,8 +72,14 @@ class Replays:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**self.settings, **self.lifeline.environ()},
+                env={**self.settings, **self.lifeline.environ(), "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[self.lifeline.fd],
             )
-            code = await process.wait()
+            try:
+                async with asyncio.timeout(LONGEST):
+                    code = await process.wait()
+            except TimeoutError:
+                self.faults.append(f"a replay hung: {' '.join(arguments)}")
+                process.send_signal(signal.SIGABRT)
+                code = await process.wait()
         return code, self.log.read_bytes()[begun_at:].decode(errors="replace")
