@@ -158,6 +158,7 @@ async def test_killed_nodes_lose_nothing_and_without_two_of_three_nothing_is_acc
             await cluster.kill(second)
             alone = clock()
             await until(lambda: any(t.is_refused for t in told) and any(t.is_unconfirmed for t in told))
+            await until(lambda: any(t.sent > alone for t in told))
             assert {t.status for t in told if t.sent > alone} == {503}
 
             await cluster.start(leader, second)

@@ -50,6 +50,7 @@ class Runner:
             async for records in self.reader.batches():
                 async for taken in self.intake.taken(records):
                     tasks.create_task(self._take_over(taken))
+            self.intake.order.stop()
             await self.retries.pointers.stop_reading()
             await later
             finding.cancel()
@@ -57,6 +58,8 @@ class Runner:
     async def _take_over(self, taken: TakenRecord) -> None:
         """Handle a record of the log once it has its turn, and then a place: who waits for a turn needs none."""
         behind = await taken.turn.come() if taken.turn is not None else None
+        if self.reader.is_stopping:
+            return  # the next start meets it as it stands
         await self.limiter.take(taken.size)
         await self._handle(taken, behind)
 
@@ -188,7 +191,7 @@ class Runner:
         history = history_of(taken.pointer, self.handler.clock())
         if taken.turn is not None:
             taken.turn.begun()
-        with looked_last(taken.surely), resting_by(partial(self._sleep, taken)):
+        with looked_last(taken.surely), looked_last(taken.begin), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(job, batch, taken.is_held, history, None, standing)
         taken.under_way.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:
