@@ -324,14 +324,15 @@ async def test_a_replay_that_was_killed_in_the_middle_is_resumed_and_exact(
         await wipe(found)
         await reset(found)
         slots = {f"{provider.upper()}_SLOTS": "1" for provider in ALL}
-        async with replaying(tmp_path, found, "--since", "1h", "--yes", "--rate", "1", **slots) as process:
+        brief = {"AUDIENCE_CLAIM_EXPIRY": "3"}  # for so long a killed process is waited for that creates an audience
+        async with replaying(tmp_path, found, "--since", "1h", "--yes", "--rate", "1", **slots, **brief) as process:
             await until_sent(found, records * 3 // 2)
             process.kill()
             await process.wait()
         (kept,) = (tmp_path / "data" / "replays").glob("r-*.json")
         sent = await rows(found)
         assert sent < 3 * records, "the replay was through before it was killed"
-        code, output, errors = await replay(tmp_path, found, "--resume", kept.stem, "--yes", "--rate", "1")
+        code, output, errors = await replay(tmp_path, found, "--resume", kept.stem, "--yes", "--rate", "1", **brief)
         assert code == 0, output + errors
         assert await members(found, names) == before
         assert await rows(found) < 3 * records + sent // 2
