@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-SELDOM = (10_000, 20, 50)
+SELDOM = (2_000, 20, 50)
 """Thresholds of the collector's passes: thousands of records that are under way are no garbage.
 
-The first is what a pass goes through at least, which takes a millisecond.
+The first is what a pass goes through at least, a millisecond or two on a busy machine.
 """
 
 FIRST = 1.0
