@@ -55,7 +55,7 @@ async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool]
     process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
     brokers are away. Raises KafkaUnreachableError where Kafka does not say.
     """
-    admin = AdminClient(kafka.client())
+    admin = AdminClient(kafka.admin())
     asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
         async with asyncio.timeout(timeout + 1):
@@ -98,7 +98,7 @@ async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.
     A process of its own asks, and another one where that is ended: it asks the group's coordinator.
     """
     try:
-        problem = await in_child(_deleted, kafka.client(), group_id, timeout, limit=timeout + START_LIMIT)
+        problem = await in_child(_deleted, kafka.admin(), group_id, timeout, limit=timeout + START_LIMIT)
     except ChildEndedError as error:
         raise KafkaUnreachableError(f"Kafka does not delete {group_id}; try again later.") from error
     if problem is not None:
