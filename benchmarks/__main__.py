@@ -5,6 +5,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -21,9 +22,10 @@ from benchmarks.removals import measure_removals
 from benchmarks.replay import measure_replay
 from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
+from benchmarks.small import command as small
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
-from benchmarks.whole.command import DEFAULTS, Options, add_options, measure_whole, options_of, trees_of
+from benchmarks.whole import command as whole
 from streams.client.settings import KafkaSettings
 
 BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
@@ -46,40 +48,62 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
 }
 
 
-WHOLE = "whole"
-"""Has a Kafka of its own, whose processor time it tells."""
+SMALL, WHOLE = "small", "whole"
+"""Each has a Kafka of its own, and runs other checkouts, too."""
 
-NAMES = (*BY_THEMSELVES, *ON_KAFKA, WHOLE)
+NAMES = (*BY_THEMSELVES, *ON_KAFKA, SMALL, WHOLE)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the benchmarks that are named, all if none is; those that need a Kafka on the same one."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all if none is named")
-    add_options(parser)
+    small.add_options(parser)
+    whole.add_options(parser)
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - {*NAMES}:
         sys.exit(f"benchmarks: there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    chosen, options = set(given.names or NAMES), options_of(given)
-    if WHOLE not in chosen and options != DEFAULTS:
-        parser.error(f"these options are of {WHOLE}, which is not among the names")
+    chosen, options = set(given.names or NAMES), Options(whole.options_of(given), small.options_of(given))
+    if told := options.ignored(chosen):
+        parser.error(told)
     try:
-        trees_of(options)
+        whole.trees_of(options.whole)
     except FileNotFoundError as error:
         parser.error(f"argument --before: {error}")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     run(chosen, options)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given; `whole` has also what both have."""
+
+    whole: whole.Options
+    small: small.Options
+
+    def ignored(self, chosen: Collection[str]) -> str | None:
+        """Return that options have no effect on what is chosen, None where all have."""
+        if SMALL not in chosen and self.small != small.DEFAULTS:
+            return f"these options are of {SMALL}, which is not among the names"
+        of_both = replace(whole.DEFAULTS, before=self.whole.before, pairs=self.whole.pairs)
+        if WHOLE not in chosen and self.whole != (of_both if SMALL in chosen else whole.DEFAULTS):
+            besides = f", nor is {SMALL}" if self.whole == of_both else ""
+            return f"these options are of {WHOLE}, which is not among the names{besides}"
+        return None
+
+
 def run(chosen: Collection[str], options: Options) -> None:
-    """Run what is chosen; the options are those of `whole`."""
+    """Run what is chosen."""
     for name, measure in BY_THEMSELVES.items():
         if name in chosen:
             measure()
     if set(chosen) & ON_KAFKA.keys():
         asyncio.run(_on_kafka(chosen))
+    if SMALL in chosen:
+        trees = whole.trees_of(options.whole)
+        asyncio.run(small.measure_small(options.small, trees, options.whole.pairs))
     if WHOLE in chosen:
-        asyncio.run(measure_whole(options))
+        asyncio.run(whole.measure_whole(options.whole))
 
 
 async def _on_kafka(chosen: Collection[str]) -> None:

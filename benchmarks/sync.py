@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.bare_round_trip import BareRoundTrip, bare_round_trip
 from benchmarks.product import make_form
 from benchmarks.stamped_platform import Stamped, StampedPlatform, stamped_platform
-from benchmarks.whole.trees import Tree, environment, started
+from benchmarks.whole.trees import Tree, commands_of, environment, started
 from schemas.avro.codec import decode_audience_batch, decode_batch_completion
 from schemas.records import BatchCompletion
 from schemas.target import Target
@@ -155,7 +155,7 @@ async def _running(kafka: KafkaSettings) -> AsyncIterator[_Running]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         platform = await stack.enter_async_context(stamped_platform(LATENCY))
         values = environment(kafka, names.prefix, platform.url, folder, providers)
-        [ingestion, *_] = await stack.enter_async_context(started(Tree.here(), values, folder, providers))
+        [ingestion, *_] = await stack.enter_async_context(started(Tree.here(), values, folder, commands_of(providers)))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield _Running(session, ingestion.url, platform, names, ingestion.log)
 

@@ -90,6 +90,8 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
         removed=sum(removed) if (removed := [end.removed for end in ends if end.removed is not None]) else None,
         superseded=sum(end.superseded for end in ends),
         other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends),
+        shared_calls=tuple(dict.fromkeys(call for end in ends for call in end.shared_calls)),
+        shared_unplaced=sum(end.shared_unplaced for end in ends),
     )
     return LastWord(end, standing)
 

@@ -20,7 +20,8 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
 
     `open` is who was sent and is neither accepted nor rejected yet, `superseded` about whom a later record decides.
     Of a removal `accepted` is whose removal the platform took, whether or not they were in, `removed` who was, null
-    where it does not say, and of `other_identifiers_unknown` only what the removal names went.
+    where it does not say, and of `other_identifiers_unknown` only what the removal names went. Of `accepted`
+    `shared_unplaced` at most were refused after all, in a call with other batches of which the platform said no more.
     """
 
     in_log: int
@@ -32,6 +33,7 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     removed: int | UnsetType | None = UNSET
     superseded: int | UnsetType = UNSET
     other_identifiers_unknown: int | UnsetType = UNSET
+    shared_unplaced: int | UnsetType = UNSET
 
 
 class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -56,7 +58,8 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far one account is.
 
     `reasons` counts rejected users, `repaired` values that were mended by `field: kind`, `dropped` values that users
-    went out without by `field: reason`. `waits_for` is where the removal stands that it waits for.
+    went out without by `field: reason`. `waits_for` is where the removal stands that it waits for, `shared_calls` has
+    the ids of calls in which users of other batches went, too, a bounded list.
     """
 
     provider: str
@@ -72,6 +75,7 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     seconds_to_go: float | None
     replays: list[ReplayTold]
     waits_for: str | UnsetType = UNSET
+    shared_calls: list[str] | UnsetType = UNSET
 
 
 class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):

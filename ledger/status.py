@@ -44,6 +44,9 @@ TRANSACTION_OPEN = "transaction_open"
 
 REPLAY = "audience replay "
 
+MOST_CALLS = 10
+"""Calls shared with other batches that are named."""
+
 StateOf = Callable[[Target], AccountState | None]
 
 
@@ -74,6 +77,7 @@ def target_status(
         seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
         replays=_replays(records, mine),
         waits_for=_waits_for(told) if state in ("waiting", "retrying", "blocked") else UNSET,
+        shared_calls=shared_calls(call for end in told for call in end.shared_calls) or UNSET,
     )
 
 
@@ -81,6 +85,16 @@ def _waits_for(ends: Iterable[EndRow]) -> str | UnsetType:
     """Return where the last removal stands that is waited for."""
     places = [end.waits_for for end in ends if end.status == "retrying" and end.waits_for is not None]
     return str(max(places)) if places else UNSET
+
+
+def shared_calls(ids: Iterable[str]) -> list[str]:
+    """Return the first ids, each once."""
+    return list(dict.fromkeys(ids))[:MOST_CALLS]
+
+
+def shared_unplaced(ends: Iterable[EndRow]) -> int:
+    """Return how many accepted users may be refused ones, at most: of shared calls platforms may say no more."""
+    return sum(min(end.shared_unplaced, end.accepted) for end in ends)
 
 
 def held_up(told: TargetStatus, by: OpenTransaction) -> TargetStatus:
@@ -139,6 +153,7 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
         removed=(sum(removed) if removed else None) if removes else UNSET,
         superseded=superseded if removes or superseded else UNSET,
         other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends) if removes else UNSET,
+        shared_unplaced=shared_unplaced(ends) or UNSET,
     )
 
 
@@ -364,6 +379,7 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
             removed=_removed([status.users.removed for status in some]),
             superseded=_count(status.users.superseded for status in some),
             other_identifiers_unknown=_count(status.users.other_identifiers_unknown for status in some),
+            shared_unplaced=_count(status.users.shared_unplaced for status in some),
         ),
         reasons=dict(added_up(status.reasons for status in some)),
         repaired=dict(added_up(status.repaired for status in some)),
@@ -374,6 +390,7 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
         seconds_to_go=max(to_go, default=None),
         replays=[replay for status in some for replay in status.replays],
         waits_for=worst.waits_for,
+        shared_calls=shared_calls(call for status in some for call in status.shared_calls or ()) or UNSET,
     )
 
 

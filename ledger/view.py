@@ -27,7 +27,7 @@ DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLIT
 CUT_OFF = 522
 """SQLITE_IOERR_SHORT_READ, which Python names from 3.12 on: of all errors of input it alone is the file's own."""
 
-VERSION = "3"
+VERSION = "4"
 """Of the tables below; another one in the file makes the view be built anew."""
 
 _ID_OF = "id of "
@@ -64,7 +64,8 @@ CREATE TABLE ends (
     received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, open INTEGER, error_code TEXT,
     platform_code TEXT, request_id TEXT, audience_id TEXT, attempts INTEGER, started INTEGER, reasons TEXT,
     rejected_users TEXT, repaired TEXT, dropped TEXT, mode TEXT, removed INTEGER, superseded INTEGER,
-    other_identifiers_unknown INTEGER, waits_for INTEGER, completion_partition INTEGER, completion_offset INTEGER,
+    other_identifiers_unknown INTEGER, waits_for INTEGER, shared_calls TEXT, shared_unplaced INTEGER,
+    completion_partition INTEGER, completion_offset INTEGER,
     PRIMARY KEY (partition, offset, target, delivery)
 ) WITHOUT ROWID;
 CREATE INDEX ends_by_time ON ends (target, finished);
@@ -81,8 +82,8 @@ _RECORD_COLUMNS = (
 _END_COLUMNS = (
     "partition, offset, target, delivery, rank, finished, status, received, accepted, rejected, matched, open,"
     " error_code, platform_code, request_id, audience_id, attempts, started, reasons, rejected_users, repaired,"
-    " dropped, mode, removed, superseded, other_identifiers_unknown, waits_for, completion_partition,"
-    " completion_offset"
+    " dropped, mode, removed, superseded, other_identifiers_unknown, waits_for, shared_calls, shared_unplaced,"
+    " completion_partition, completion_offset"
 )
 
 _OTHER_MODE_AT = (
@@ -153,6 +154,10 @@ class EndRow:
     other_identifiers_unknown: int
     waits_for: Origin | None
     """The removal that it waits for while it is retried."""
+    shared_calls: tuple[str, ...] = ()
+    """Ids of calls that carried rows of other records, too."""
+    shared_unplaced: int = 0
+    """Rows of such calls that the platform refused, nobody knows of which record."""
 
     @property
     def is_in_vain(self) -> bool:
@@ -581,6 +586,8 @@ def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origi
         told.counts.superseded,
         told.counts.other_identifiers_unknown,
         told.waits_for,
+        json.dumps(told.shared_calls),
+        told.shared_unplaced,
         place.partition,
         place.offset,
     )
@@ -631,6 +638,8 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         superseded=row[24],
         other_identifiers_unknown=row[25],
         waits_for=None if row[26] is None else structs.replace(origin, offset=row[26]),
+        shared_calls=tuple(json.loads(row[27])),
+        shared_unplaced=row[28],
     )
 
 

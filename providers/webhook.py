@@ -102,6 +102,7 @@ class Webhook(Provider[WebhookSettings, dict[str, Any]]):
     limits = Limits(rows=500, body=BODY)
     rates: ClassVar[Mapping[str, Sequence[Rate]]] = {"upload": (), "remove": ()}
     codes = CODES
+    shares_calls: ClassVar[bool] = False  # `webhook-id` is of one record, by which receivers tell a repeated call
     template = RowTemplate(
         row=members(EDGE_TAG_ID, EMAIL, PHONE, *OTHERS, PURCHASE),
         usable=[[EDGE_TAG_ID], [EMAIL], [PHONE]],

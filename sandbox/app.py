@@ -9,7 +9,8 @@ Base URLs are `/facebook`, `/tiktok` and `/klaviyo`. Besides, and never counted 
 - `GET /_sandbox/counters`: by provider `calls`, `inFlight`, `highestInFlight`, `refusedByLimits`, `byOperation`,
   `rows` that were taken, `repeatedRows` among them that their audience held already; `DELETE` begins again
 - `POST /_sandbox/faults`: a fault for the next calls, see `sandbox.kit.faults.Fault`; `GET` lists those that wait,
-  `DELETE` ends them and lets stalled calls go on; `DELETE …?provider=…[&fault=…]` ends only those that wait
+  `DELETE` ends them and lets stalled calls go on, with `?but=KIND,…` all but those of some kinds;
+  `DELETE …?provider=…[&fault=…]` ends only those that wait
 - `GET /healthz`: `ok`
 """
 
@@ -101,7 +102,7 @@ class _Stage:
         operation, request = route.operation_of(read), read.request
         self._control.counters[self._name].by_operation[operation] += 1
         fault = self._control.take(self._name, operation)
-        call = replace(read, fault=fault)
+        call = replace(read, fault=fault, standing=self._control.standing(self._name, operation))
         kind = fault.fault if fault else ""
         seconds = fault.seconds if fault else None
         await asyncio.sleep(self._options.latency)

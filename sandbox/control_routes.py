@@ -85,11 +85,11 @@ class Inside:
         return json_answer({"faults": self._control.faults}, 201)
 
     async def clear(self, request: web.Request) -> web.Response:
-        """End all faults, upon which calls that one holds up go on; or those of a provider that wait."""
+        """End all faults but some kinds, upon which calls that one holds up go on; or those of a provider that wait."""
         if "provider" in request.query:
             self._control.end(_provider(request), request.query.get("fault"))
         else:
-            self._control.clear()
+            self._control.clear(request.query.get("but", "").split(","))
         return web.Response(status=204)
 
     def _chosen(self, request: web.Request) -> list[Audience]:

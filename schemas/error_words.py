@@ -170,7 +170,7 @@ VOCABULARY: Mapping[str, Meaning] = {
         "reject",
         "row",
         "The user has nothing that this platform can match.",
-        "Add an e-mail address or a phone number.",
+        "Add an e-mail address or a phone number: names and postal codes alone identify nobody.",
     ),
     "not_an_email": Meaning("reject", "row", "The e-mail address is none.", "Correct it."),
     "not_a_phone": Meaning(

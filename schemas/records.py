@@ -128,7 +128,11 @@ class RejectedUser(Struct, frozen=True, kw_only=True):
 
 
 class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one provider account did with one record of the log."""
+    """What one provider account did with one record of the log.
+
+    `shared_calls` carried rows of other records, too. Of such calls the platform refused `shared_unplaced` rows without
+    saying which, so that nobody knows whose they were: they count as accepted.
+    """
 
     batch_id: str | None = None
     part: Int | None = None
@@ -156,6 +160,8 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
     log_id: str | None = None
     mode: Mode = "add"
     waits_for: int | None = None
+    shared_calls: list[str] = []
+    shared_unplaced: int = 0
 
     @property
     def key(self) -> str:
@@ -263,6 +269,8 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
     rejected_users: list[RejectedUser] = []
     rejected_reasons: dict[str, int] = {}
     request_ids: list[str] = []
+    shared_calls: list[str] = []
+    shared_unplaced: int = 0
 
 
 class RetryPointer(Struct, frozen=True, kw_only=True, rename="camel"):

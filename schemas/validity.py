@@ -57,9 +57,12 @@ def misplaced(batch: AudienceBatch, partition: int, partitions: int | None) -> s
     The offsets of its home partition are the order of an audience, so a removal counts there alone. None if it does,
     or if it is not known how the log was created.
     """
-    if batch.mode == "add" or partitions is None or home_partition(batch.key, partitions) == partition:
+    if batch.mode == "add" or partitions is None:
         return None
-    return "partition: wrong partition for a removal"
+    home = home_partition(batch.key, partitions)
+    if home == partition:
+        return None
+    return f"partition: wrong partition for a removal; write it to {home}, the home partition of its key type:name"
 
 
 def pointer_fault(pointer: RetryPointer) -> str | None:
@@ -68,6 +71,7 @@ def pointer_fault(pointer: RetryPointer) -> str | None:
     numbers = (
         *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited),
         *(progress.step, progress.accepted, progress.matched, *progress.rejected_reasons.values()),
+        progress.shared_unplaced,
     )
     if not all(map(is_whole, numbers)):
         return "numbers: expected 0 to 2^53"

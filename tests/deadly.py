@@ -11,8 +11,8 @@ from streams.read.consumer_thread import Record
 RECORDS = ("AudienceBatch", "BatchCompletion", "BatchReceipt", "RetryPointer", "AccountRegistration", "AccountState",
            "AccountLoss", "DirectoryEntry", "AudienceRemoval", "OpenRemoval", "PlatformJob",
            "RemovedAudience", "RemovalReader", "LogCreation")  # fmt: skip
-DEADLY, HANGING = 666, 667
-"""Ids of schemas: who asks for the first one ends, who asks for the second one hangs."""
+DEADLY, FOREIGN = 666, 700
+"""Ids of schemas: who asks for the first one ends, the second one is another's of an addition."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Deadly:
         if schema_id == DEADLY:
             os.kill(os.getpid(), self.by)
             time.sleep(60)
+        if schema_id == FOREIGN:
+            return '{"type": "record", "name": "AudienceBatch", "fields": [{"name": "name", "type": "string"}]}'
         return schema_json(RECORDS[schema_id]) if schema_id < len(RECORDS) else None
 
 

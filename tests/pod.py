@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deadly import Deadly
-from world import sandbox_account
+from world import KEYS, sandbox_account
 
 from consumer.account.runtime import Account, Deployment
 from consumer.account.service import consume
@@ -108,7 +108,7 @@ async def _run(spec: dict[str, Any]) -> None:
                 account, Deployment(kafka=kafka, names=names, framing=framing), names.batches, spec["records"]
             )
         else:
-            settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 2})
+            settings = ConsumerSettings.model_validate({"AUDIENCE_SHUTDOWN_TIMEOUT": 2, **KEYS})
             await consume(account, settings, kafka, names, framing)
 
 

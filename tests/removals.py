@@ -3,17 +3,21 @@
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from test_replay import Seen
+from test_replay import Seen, ledger
 from world import KEYS, UNLIMITED, World, consuming_one, sandbox_account, world
 
+from cli.replay.log_scan import planned
+from cli.replay.saved_replays import Replay
+from cli.replay.selection import LONG_AGO, Choice
 from consumer.account.runtime import Account, Deployment, Serving, opened_runtime
 from consumer.account.settings import ConsumerSettings
 from consumer.delivery.outcome import Outcome
 from consumer.ordering.standing import Standing
 from consumer.removals.log_memory import place_of
-from consumer.replay.replayer import ReplayOrder, Wish, replay
+from consumer.replay.replayer import ReplayOrder, replay
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from sandbox import SandboxOptions
@@ -23,7 +27,7 @@ from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Mode, 
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.tail import read_to_end
+from streams.read.tail import end_offsets, read_to_end
 from streams.write.writer import Writer
 
 
@@ -94,9 +98,21 @@ async def late(
 
 
 async def replayed(found: World, served: Account, *origins: Origin, replay_id: str = "r-00000001") -> Seen:
-    """Replay records of the log to an account."""
-    order = ReplayOrder(replay_id=replay_id, wishes={origin: Wish("custom:VIP") for origin in origins}, rate=1.0)
+    """Replay records of the log to an account, by their receipts."""
     deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT)
+    async with ledger(found):
+        everything = Replay(
+            id=replay_id,
+            created_at=datetime.now(UTC),
+            log=found.names.batches,
+            ends=await end_offsets(found.kafka, found.names.batches),
+            targets=[str(served.target)],
+            choice=Choice(since=LONG_AGO),
+            rate=1.0,
+        )
+        [part] = (await planned(everything, [served.target], deployment)).parts
+    wishes = {origin: part.wishes[origin] for origin in origins}
+    order = ReplayOrder(replay_id=replay_id, wishes=wishes, rate=1.0, removed=part.removed)
     seen = Seen()
     await replay(served, ConsumerSettings.model_validate(KEYS), deployment, order, seen)
     return seen

@@ -180,6 +180,8 @@ def test_a_completion_and_a_registration_come_back_as_they_were_written() -> Non
         attempts=2,
         started_at=now,
         finished_at=now,
+        shared_calls=["c"],
+        shared_unplaced=2,
     )
     assert decode_batch_completion(encode_batch_completion(completion)) == completion
     registration = AccountRegistration(provider="facebook", first_offsets=[1, 2], registered_at=now)

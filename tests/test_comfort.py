@@ -137,7 +137,7 @@ async def test_replays_are_listed_and_one_that_runs_is_stopped_in_order(
         await reset(found)
         code, output, errors = await listed(tmp_path, found)
         assert (code, output, errors) == (0, "", "No replay is known.\n")
-        mine = {"AUDIENCE_PROVIDERS": "tiktok", "AUDIENCE_SHUTDOWN_TIMEOUT": "2"}
+        mine = {"AUDIENCE_PROVIDERS": "tiktok", "AUDIENCE_SHUTDOWN_TIMEOUT": "2", "TIKTOK_SLOTS": "1"}
         async with replaying(tmp_path, found, "--since", "1h", "--yes", **mine) as process:
             await until_sent(found, 5)
             await found.inject(provider="tiktok", fault="stall", untilCleared=True)  # so that it runs for long enough

@@ -1,6 +1,7 @@
 """The keys of what is remembered of who was removed: read, refused without a value, made by `up`."""
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,16 @@ from test_cli import audience
 from cli.settings.config import ConfigError, load
 from cli.settings.environment import Environment
 from cli.up.own_hash_key import FILE, own_hash_key
+from consumer.removals.account_removals import HashKeysMissingError, check_hash_keys
+from schemas.avro.codec import encode_removed_audience
+from schemas.avro.framing import SINGLE_OBJECT
 from schemas.hash_keys import VARIABLE, HashKey, parse_hash_keys
+from schemas.records import Origin, RemovedAudience
+from schemas.target import Target
+from streams.read.consumer_thread import Record
+from streams.tables.removals import RemovalTables, key_of
 
-FIRST, SECOND = "first made-up key of a test", "second made-up key of a test"
+FIRST, SECOND, THIRD = (f"{number} made-up key of a test" for number in ("first", "second", "third"))
 
 
 def test_the_first_key_hashes_and_all_are_known_by_their_ids() -> None:
@@ -22,6 +30,37 @@ def test_the_first_key_hashes_and_all_are_known_by_their_ids() -> None:
     assert keys.first.hashed([b"a", b"b"]) == keys.first.hashed([b"a", b"b"])
     assert keys.first.hashed([b"a"]) != HashKey(SECOND.encode()).hashed([b"a"])
     assert len(HashKey(b"k" * 1000).hashed([b"a"])[0]) == 16
+
+
+async def knowing(*keys: str) -> RemovalTables:
+    """Return what an account knows that removed people from an audience by each of these keys."""
+    tables = RemovalTables(SINGLE_OBJECT)
+    for partition, key in enumerate(keys):
+        entry = RemovedAudience(
+            provider="tiktok",
+            audience="VIP",
+            partition=partition,
+            first_offset=0,
+            key_id=HashKey(key.encode()).id,
+            written_at=datetime.now(UTC),
+        )
+        place = Origin(topic="t", partition=0, offset=partition)
+        await tables.take(Record(origin=place, key=key_of(entry).encode(), value=encode_removed_audience(entry)))
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        ([SECOND], "lacks the key with the id {}, by which tiktok remembers who was removed; set it, behind"),
+        ([SECOND, THIRD], "lacks the keys with the ids {} and {}, by which .*; set them, behind"),
+        ([FIRST, SECOND, THIRD, "a fourth key of a test"], "the keys with the ids {}, {} and {}, by which"),
+    ],
+)
+async def test_who_lacks_keys_is_told_which_by_their_ids(used: list[str], told: str) -> None:
+    ids = sorted(HashKey(key.encode()).id for key in used if key != FIRST)
+    with pytest.raises(HashKeysMissingError, match=told.format(*ids)):
+        check_hash_keys(Target("tiktok"), await knowing(*used), parse_hash_keys(FIRST))
 
 
 @pytest.mark.parametrize("text", ["wee", f"{FIRST},", f"{FIRST},,{SECOND}", f"{FIRST},tiny"])

@@ -51,6 +51,7 @@ async def consuming(found: World, folder: Path) -> AsyncIterator[asyncio.subproc
         KAFKA_SESSION_TIMEOUT_MS="6000",  # for so long a killed member's place is kept
         TIKTOK_BASE_URL=f"{found.sandbox_url}/tiktok",
         TIKTOK_PACE="off",
+        TIKTOK_ROWS="1",  # so that a record is a call
         **CREDENTIALS["tiktok"],
     )
     process = await asyncio.create_subprocess_exec(

@@ -6,12 +6,11 @@ import os
 import random
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from group_members import members_of
 from test_cli import clean_environ
 from world import World, world
 
@@ -20,11 +19,13 @@ from providers.kit.settings import variable
 from sandbox import CREDENTIALS
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
+from streams.cluster.groups import committed_offsets
 from streams.processes.ports import free_port
 from streams.read.tail import end_offsets
 
 STALL = float(os.environ.get("STALL_SECONDS", "25"))
 STALLED, HEALTHY = Target("facebook"), Target("tiktok")
+PARTITIONS = 12
 USERS = 200
 AT_ONCE = 4
 """Uploads that are made before the healthy group must have caught up."""
@@ -88,27 +89,21 @@ def memory(process: Part) -> int:
     return int(found[1]) * 1024
 
 
-def members(kafka: KafkaSettings, groups: Iterable[str]) -> Mapping[str, set[str]]:
+async def members(kafka: KafkaSettings, groups: Collection[str]) -> Mapping[str, set[str]]:
     """Return the ids of the members of groups; Kafka gives a new one to whoever was away."""
-    admin = AdminClient(kafka.client())  # kept, as its answers end with it
-    described = admin.describe_consumer_groups(list(groups), request_timeout=10)
-    return {group: {member.member_id for member in future.result(20).members} for group, future in described.items()}
+    found = await members_of(kafka, *groups)
+    return {group: set(of.partitions) for group, of in zip(groups, found, strict=True)}
 
 
-def committed(kafka: KafkaSettings, group: str, topic: str) -> list[int]:
-    """Return the offset of each partition that a group has committed, from the first on."""
-    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for number in range(12)])]
-    admin = AdminClient(kafka.client())  # kept, as its answers end with it
-    future = admin.list_consumer_group_offsets(asked, request_timeout=10)[group]
-    return [max(0, found.offset) for found in future.result(20).topic_partitions]
+async def committed(found: World, group: str) -> list[int]:
+    """Return the offset of each partition of the log that a group has committed, from the first on."""
+    return [max(0, offset) for offset in await committed_offsets(found.kafka, group, found.names.batches, PARTITIONS)]
 
 
 async def caught_up(found: World, group: str, patience: float = PATIENCE) -> None:
     """Wait until a group has committed all that is on the log."""
     async with asyncio.timeout(patience):
-        while await end_offsets(found.kafka, found.names.batches) != await asyncio.to_thread(
-            committed, found.kafka, group, found.names.batches
-        ):
+        while await end_offsets(found.kafka, found.names.batches) != await committed(found, group):
             await asyncio.sleep(0.1)
 
 
@@ -137,7 +132,7 @@ async def test_a_long_stall_costs_no_membership_and_no_memory_and_holds_up_nobod
     async with world(kafka, topic_prefix, providers=providers, consuming=()) as found, Supervisor() as supervisor:
         parts = {target: part(found, tmp_path, target) for target in (STALLED, HEALTHY)}
         await supervisor.start(*parts.values())
-        joined = await asyncio.to_thread(members, kafka, groups)
+        joined = await members(kafka, groups)
         assert [len(joined[group]) for group in groups] == [1, 1]
         await found.inject(provider=str(STALLED), fault="stall", operation="upload", until="cleared")
 
@@ -150,7 +145,7 @@ async def test_a_long_stall_costs_no_membership_and_no_memory_and_holds_up_nobod
             await caught_up(found, HEALTHY.group_id(topic_prefix))
             most = max(most, memory(parts[STALLED]) - idle)
 
-        assert await asyncio.to_thread(members, kafka, groups) == joined
+        assert await members(kafka, groups) == joined
         assert most < MOST_MEMORY
         assert await held(found, str(STALLED)) == set()
 
@@ -159,4 +154,4 @@ async def test_a_long_stall_costs_no_membership_and_no_memory_and_holds_up_nobod
         assert {c.status for c in await found.completions(2 * users // USERS)} == {"delivered"}
         expected = {hashlib.sha256(f"person{number}@example.com".encode()).hexdigest() for number in range(users)}
         assert await held(found, str(STALLED)) == await held(found, str(HEALTHY)) == expected
-        assert await asyncio.to_thread(members, kafka, groups) == joined
+        assert await members(kafka, groups) == joined

@@ -282,6 +282,18 @@ async def test_a_removal_repeated_is_a_retry_and_under_another_name_of_its_audie
         ),
         (
             {
+                "status": "partial",
+                "counts": Counts(received=10, rejected=10),
+                "rejected_reasons": {"no_identifier": 9, "email: not_an_email": 1},
+            },
+            400,
+            [
+                "facebook: no user was removed (no_identifier: 9, email: not_an_email: 1). Add an e-mail address or a "
+                "phone number: names and postal codes alone identify nobody."
+            ],
+        ),
+        (
+            {
                 "status": "failed",
                 "error_code": "removal_refused",
                 "platform_code": "100/1713230",
@@ -361,7 +373,8 @@ async def test_every_batch_goes_home_whatever_partitions_are_added_and_a_removal
                 await writer.send(found.names.batches, batch.key, encode_audience_batch(batch), partition=place)
         told = {receipt.batch_id: receipt for receipt in await receipts(found, 14)}
         assert judged(told[away["add"].batch_id]) == ("valid", None, False, "add")
-        wrong = "partition: wrong partition for a removal"
+        home = home_partition(away["remove"].key, 12)
+        wrong = f"partition: wrong partition for a removal; write it to {home}, the home partition of its key type:name"
         assert judged(told[away["remove"].batch_id]) == ("invalid", wrong, False, "remove")
         assert {receipt.is_home for receipt in told.values()} == {True, False}
         _, status = await get(found, f"/audience/batches/{away['add'].batch_id}?wait=1")

@@ -1,13 +1,11 @@
 """The whole product by KAFKA_GROUP_PROTOCOL=consumer, where the brokers share out partitions (KIP-848)."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from group_members import shares
 from test_replay import members, recorded, replay, upload_all, wipe
-from test_shared_pace import shares
 from world import ALL, World, consuming_one, make_batch, make_users, sandbox_account
 
 from schemas.target import Target
@@ -30,10 +28,7 @@ def kind_of_group(kafka: KafkaSettings, group: str) -> str:
 async def held(found: World, *wanted: int) -> None:
     """Return when the members of Klaviyo's group hold so many partitions each."""
     async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(KafkaException):
-                if sorted(await asyncio.to_thread(shares, found.kafka, f"{found.names.prefix}.klaviyo")) == [*wanted]:
-                    return
+        while await shares(found.kafka, f"{found.names.prefix}.klaviyo") != [*wanted]:
             await asyncio.sleep(0.1)
 
 

@@ -128,6 +128,7 @@ def test_a_place_is_what_its_text_says() -> None:
         {"progress": Progress(open=[Span(first=0, count=-5)])},
         {"progress": Progress(open=[Span(first=-5, count=5)])},
         {"progress": Progress(rejected_reasons={"email: gone": -1})},
+        {"progress": Progress(shared_unplaced=-1)},
     ],
 )
 def test_a_pointer_that_can_not_be_gone_by_is_told(changes: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Partitions that come and go while the product runs: paces stay inside their limits, and everything is read."""
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future as ConcurrentFuture
@@ -10,9 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
-from test_shared_pace import shares
+from group_members import shares
 from world import World, consuming_one, make_users, sandbox_account, sandbox_running, world
 
 from consumer.account.pace_share import share_of
@@ -115,10 +114,7 @@ def publish_to_each(found: World, count: int) -> None:
 async def held(found: World, *wanted: int) -> None:
     """Return when the members of the account's group hold so many partitions each."""
     async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(KafkaException):  # of a group that is new, or moves
-                if sorted(await asyncio.to_thread(shares, found.kafka, f"{found.names.prefix}.tiktok")) == [*wanted]:
-                    return
+        while await shares(found.kafka, f"{found.names.prefix}.tiktok") != [*wanted]:
             await asyncio.sleep(0.1)
 
 

@@ -20,7 +20,8 @@ from test_decisions import Clock, make_attempts
 from test_pipeline import hashes
 from world import World, consuming_one, sandbox_account, world
 
-from consumer.retries.attempts import GivenUpError
+from consumer.retries.attempts import PostponedError
+from consumer.retries.gate import GivenUpError
 from providers.kit.errors import RetryError
 from providers.kit.http import HttpTransport, Request
 from providers.kit.rate_limiter import Pace
@@ -470,4 +471,7 @@ def request(path: str) -> Request:
 
 async def transport_call(attempts: Any, transport: HttpTransport) -> None:
     """Make a call that is not answered in time."""
-    await attempts._called(lambda: transport.send(request("/never")))
+    try:
+        await attempts.run(lambda: transport.send(request("/never")))
+    except PostponedError as postponed:
+        raise postponed.error from postponed

@@ -52,6 +52,7 @@ class Slow(Provider[AccountSettings, dict[str, str | None]]):
     settings_type = AccountSettings
     limits = Limits(rows=1000, body=10_000_000)
     rates: ClassVar[dict[str, Any]] = {}
+    shares_calls: ClassVar[bool] = False  # each call is one record's
     platform: Platform
 
     account_id = "1"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.replay.printing import Outcome, plan_lines
+from cli.replay.printing import SUMMARY, Outcome, plan_lines
 from cli.replay.selection import Choice, Chosen, Ends, chosen_of, part_for, seconds_for, wish_for
 from consumer.replay.replayer import Wish
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser, Status
@@ -215,3 +215,19 @@ def test_what_has_not_ended_is_unfinished(ended: list[Status], left: int) -> Non
         outcome.add(make_end(status))
     assert outcome.unfinished == left
     assert outcome.ends["failed"] == ended.count("failed")
+
+
+def test_what_came_of_a_replay_says_who_was_removed_and_about_whom_later_records_decide() -> None:
+    outcome = Outcome(target=FACEBOOK, records=3)
+    outcome.add(make_end(counts=Counts(received=5, accepted=3, superseded=2)))
+    columns = ("accepted", "rejected", "superseded", "removed")
+    assert counted(outcome, *columns) == ["3", "0", "2", "-"], "nobody was to be removed, or no platform has said"
+    for removed in (0, None, 4):
+        outcome.add(make_end(counts=Counts(received=5, accepted=5, removed=removed)))
+    assert counted(outcome, *columns) == ["18", "0", "2", "4"]
+
+
+def counted(outcome: Outcome, *columns: str) -> list[str]:
+    """Return some cells of what came of one account's part."""
+    of = dict(zip(SUMMARY, outcome.cells(), strict=True))
+    return [of[column] for column in columns]

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupState, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
+from group_members import shares
 from test_cli import clean_environ
 from world import World, make_users, world
 
@@ -54,15 +54,6 @@ async def consumer_process(found: World, folder: Path, number: int) -> AsyncIter
                 process.kill()
 
 
-def shares(kafka: KafkaSettings, group: str) -> list[int]:
-    """Return how many partitions each member of a group holds; nothing while the group sorts itself out."""
-    admin = AdminClient(kafka.client())
-    found = admin.describe_consumer_groups([group])[group].result(timeout=10)
-    if found.state != ConsumerGroupState.STABLE:
-        return []
-    return [len(member.assignment.topic_partitions) for member in found.members]
-
-
 def publish_to_every_partition(found: World) -> None:
     """Write a record of an audience of its own to each partition of the log."""
     producer = Producer(found.kafka.client())
@@ -97,7 +88,7 @@ async def test_three_processes_of_one_account_together_stay_inside_its_limit(
                 for number in range(PROCESSES)
             ]
             async with asyncio.timeout(60):
-                while await asyncio.to_thread(shares, kafka, f"{topic_prefix}.tiktok") != [4, 4, 4]:
+                while await shares(kafka, f"{topic_prefix}.tiktok") != [4, 4, 4]:
                     await asyncio.sleep(0.2)
             await asyncio.to_thread(publish_to_every_partition, found)
             await uploaded(found, PARTITIONS * CALLS_EACH)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster, three_nodes
+from confluent_kafka.admin import AdminClient
 from world import ALL, World, make_users, world
 
 from schemas.avro.codec import decode_audience_batch, decode_batch_completion
@@ -136,6 +138,27 @@ def as_member(provider: str, email: str) -> str:
     return email if provider == "klaviyo" else hashlib.sha256(email.encode()).hexdigest()
 
 
+class Asking:
+    """A client that is asked about a cluster, and how often it has tried to connect to each of the brokers."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.tries: dict[str, int] = {}
+        often = {"statistics.interval.ms": 100}
+        self.admin = AdminClient(cluster.kafka.admin(stats_cb=self._note, **often))
+        self.admin.list_topics(timeout=10)
+
+    def _note(self, stats: str) -> None:
+        brokers = json.loads(stats)["brokers"]
+        self.tries |= {name: broker["connects"] + broker["disconnects"] for name, broker in brokers.items()}
+
+    async def ask(self) -> None:
+        """Ask all brokers for two seconds, and fail."""
+        asked = self.admin.list_consumer_groups(request_timeout=2)
+        while not asked.done():
+            await asyncio.to_thread(self.admin.poll, 0.1)
+        assert asked.result().errors
+
+
 async def assert_durable(cluster: Cluster, found: World) -> None:
     """See that each topic is on all nodes and that two of them must have a record."""
     for spec in layout(found.names, [Target(provider).group_id(found.names.prefix) for provider in ALL]):
@@ -154,10 +177,14 @@ async def test_killed_nodes_lose_nothing_and_without_two_of_three_nothing_is_acc
             await cluster.kill(leader)
             await accepted_everywhere(told)
 
+            asking = await asyncio.to_thread(Asking, cluster)
             second = leader % 3 + 1
             await cluster.kill(second)
             alone = clock()
+            await asking.ask()
+            assert 0 < max(asking.tries.values()) < 100, "brokers that are away are tried again without a pause"
             await until(lambda: any(t.is_refused for t in told) and any(t.is_unconfirmed for t in told))
+            await until(lambda: any(t.sent > alone for t in told))
             assert {t.status for t in told if t.sent > alone} == {503}
 
             await cluster.start(leader, second)

@@ -324,6 +324,11 @@ def test_completions_of_earlier_versions_are_read_and_leave_nobody_open(version:
     assert (told.status, told.counts) == ("partial", Counts(received=3, accepted=2, rejected=1, open=0))
 
 
+def written_by(record: str, version: int, datum: dict[str, object]) -> bytes:
+    """Return a record as the release with this version of its schema wrote it."""
+    return written(parse_schema(json.loads((RELEASED / record / f"{version}.avsc").read_text())), datum)
+
+
 def written(schema: object, datum: dict[str, object]) -> bytes:
     """Return a record as a release with this schema wrote it."""
     buffer = io.BytesIO()

@@ -3,7 +3,8 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("whole")
     group.add_argument("--users", type=_numbers, default=DEFAULTS.users, help="users of a run; several by commas")
     group.add_argument("--untidy", action="store_true", help="as people write them, with national phone numbers")
-    group.add_argument("--before", type=Path, help="another checkout, with a .venv, to run beside this one")
-    group.add_argument("--pairs", type=_number, default=DEFAULTS.pairs, help="runs of each, in turn")
     group.add_argument("--held", action="store_true", help="note how long event loops are held, which costs some CPU")
+    both = parser.add_argument_group("whole and small")
+    both.add_argument("--before", type=Path, help="another checkout, with a .venv, to run beside this one")
+    both.add_argument("--pairs", type=number_from_one, default=DEFAULTS.pairs, help="runs of each, in turn")
 
 
 def options_of(given: argparse.Namespace) -> Options:
@@ -46,7 +48,8 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(users=given.users, is_untidy=given.untidy, before=given.before, pairs=given.pairs, watch=given.held)
 
 
-def _number(text: str) -> int:
+def number_from_one(text: str) -> int:
+    """Return the number that an option was given. Raises ArgumentTypeError."""
     try:
         value = int(text)
     except ValueError:
@@ -57,7 +60,7 @@ def _number(text: str) -> int:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    values = tuple(map(_number, text.replace("_", "").split(",")))
+    values = tuple(map(number_from_one, text.replace("_", "").split(",")))
     if max(values) > MOST - WARM_UP:
         raise argparse.ArgumentTypeError(f"expected at most {MOST - WARM_UP:,}")
     return values
@@ -70,13 +73,18 @@ def trees_of(options: Options) -> Sequence[Tree]:
 
 async def measure_whole(options: Options) -> None:
     """Run all loads against one Kafka and one sink, and print what came of each; exit 1 where a row is missing."""
-    trees = trees_of(options)
+    async with surroundings() as around:
+        await _loads(options, trees_of(options), around)
+
+
+@asynccontextmanager
+async def surroundings() -> AsyncIterator[Surroundings]:
+    """Run a Kafka and a sink while the block is entered."""
     with tempfile.TemporaryDirectory() as data:
         broker = LocalBroker(data=Path(data), port=0)
         async with broker, sink() as (url, process), aiohttp.ClientSession() as session:
             kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-            around = Surroundings(kafka, broker.guard or 0, url, process, session)
-            await _loads(options, trees, around)
+            yield Surroundings(kafka, broker.guard or 0, url, process, session)
 
 
 async def _loads(options: Options, trees: Sequence[Tree], around: Surroundings) -> None:

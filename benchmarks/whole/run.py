@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.whole.people import CONTENT_TYPE, upload, users_json
 from benchmarks.whole.reports import Reports, followed_reports
 from benchmarks.whole.sink import Counts
-from benchmarks.whole.trees import PROVIDERS, Process, Tree, environment, started
+from benchmarks.whole.trees import PROVIDERS, Process, Tree, commands_of, environment, started
 from benchmarks.whole.usage import bound_by, machine_seconds, own_seconds, peak_of, processes, seconds_of
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
@@ -97,7 +97,7 @@ async def measure(tree: Tree, load: Load, around: Surroundings) -> Measured:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         values = environment(around.kafka, names.prefix, around.sink, folder)
         reports = await stack.enter_async_context(followed_reports(around.kafka, names))
-        running = await stack.enter_async_context(started(tree, values, folder, watch=load.watch))
+        running = await stack.enter_async_context(started(tree, values, folder, commands_of(), watch=load.watch))
         run = _Run(around, names, running, reports, load)
         await run.send(range(WARM_UP))
         return await run.measured()

@@ -105,17 +105,20 @@ def environment(
     return values
 
 
+def commands_of(providers: Sequence[str] = PROVIDERS) -> Mapping[str, Sequence[str]]:
+    """Return the commands, by what runs them, of ingestion, which is first, the consumers and the ledger."""
+    consumers = {f"consumer {provider}": ["consume", "--provider", provider] for provider in providers}
+    return {"ingestion": ["serve"], **consumers, "ledger": ["consume", "--ledger"]}
+
+
 @asynccontextmanager
 async def started(
-    tree: Tree, values: Mapping[str, str], folder: Path, providers: Sequence[str] = PROVIDERS, *, watch: bool = False
+    tree: Tree, values: Mapping[str, str], folder: Path, commands: Mapping[str, Sequence[str]], *, watch: bool = False
 ) -> AsyncIterator[Sequence[Process]]:
-    """Run ingestion, the consumers and the ledger of a tree while the block is entered; all are ready, ingestion first.
+    """Run a tree's commands while the block is entered; all are ready, in their order.
 
     With `watch` they note how long callbacks hold their event loops.
     """
-    commands = {"ingestion": ["serve"]}
-    commands |= {f"consumer {provider}": ["consume", "--provider", provider] for provider in providers}
-    commands |= {"ledger": ["consume", "--ledger"]}
     lifeline = Lifeline()
     async with AsyncExitStack() as stack:
         stack.callback(lifeline.close)

@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from checks.chaos import small_verdict
 from checks.chaos.churn import Change, held_otherwise, members_at_end, misplaced
 from checks.chaos.plan import PROVIDERS
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
+from checks.chaos.small import SMALL, Small
+from checks.chaos.small_verdict import faults_of_small, unlike_the_log, wanted_members
 from checks.chaos.strays import STRAY
 from checks.chaos.uploads import AUDIENCE, Clients
 from checks.chaos.verdict import (
@@ -80,7 +83,10 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
     strays = sorted(record.origin for record in log if record.key == STRAY)
     report.records, report.strays = len(origins), len(strays)
     report.stall = longest_stall(_begun(log), _first_ends(completions))
-    report.differences += faults_of(folded, origins, SANDBOXED)
+    small = _small_in(log, clients.small)
+    report.differences += faults_of(folded, [origin for origin in origins if origin not in small], SANDBOXED)
+    report.differences += await _small_faults(small, clients.small, folded, completions, sandbox)
+    report.take_small(small, (completion for completion, _ in completions))
     report.differences += faults_of_strays(folded, receipts, strays, SANDBOXED)
     changes = clients.churn.changes
     changed = _changes_in(log, changes)
@@ -92,7 +98,9 @@ async def judge(books: Books, sandbox: SandboxClient, clients: Clients, report: 
         report.differences += held_otherwise(expected, found_of, provider)
         found = await sandbox.audiences(provider)
         report.audiences[provider], report.extra_audiences[provider] = found.total(), found.total() - len(found)
-        report.differences += _strangers(provider, found, [*clients.uploads, *changes], are_strays_about=bool(strays))
+        report.differences += _strangers(
+            provider, found, [*clients.uploads, *changes, *clients.small.uploads], are_strays_about=bool(strays)
+        )
         for audience in sorted({upload.audience for upload in clients.uploads}):
             mine = [upload for upload in clients.uploads if upload.audience == audience]
             held = await sandbox.members(provider, _platform_name(audience))
@@ -106,6 +114,34 @@ def _changes_in(log: Sequence[Record], changes: Sequence[Change]) -> list[tuple[
     """Return the records of the log that are of changes."""
     keys = {f"custom:{change.audience}".encode() for change in changes}
     return [(record.origin, decode_audience_batch(record.value)) for record in log if record.key in keys]
+
+
+def _small_in(log: Sequence[Record], small: Small) -> dict[Origin, Upload]:
+    """Return the uploads of few people that stand in the log, by where."""
+    by_session = {str(upload.start): upload for upload in small.uploads}
+    found = (record for record in log if record.key is not None and record.key.startswith(f"custom:{SMALL} ".encode()))
+    batches = ((record.origin, decode_audience_batch(record.value)) for record in found)
+    return {origin: by_session[batch.session_id or ""] for origin, batch in batches}
+
+
+async def _small_faults(
+    standing: Mapping[Origin, Upload],
+    small: Small,
+    folded: Mapping[Place, BatchCompletion],
+    completions: Sequence[tuple[BatchCompletion, float]],
+    sandbox: SandboxClient,
+) -> list[str]:
+    """Say what is wrong with the ends of small records, and with whom the platforms hold of them."""
+    missing = [(origin, target) for origin in standing for target in SANDBOXED if (origin, target) not in folded]
+    told = [f"{target}: {origin}: no terminal completion" for origin, target in missing]
+    told += faults_of_small((completion for completion, _ in completions), standing)
+    told += unlike_the_log(small.uploads, standing.values())
+    for provider in PROVIDERS:
+        for audience in sorted({upload.audience for upload in standing.values()}):
+            mine = [upload for upload in standing.values() if upload.audience == audience]
+            held = await sandbox.members(provider, _platform_name(audience))
+            told += small_verdict.held_otherwise(audience, provider, wanted_members(mine, provider), held)
+    return told
 
 
 def _begun(log: Sequence[Record]) -> dict[Place, float]:

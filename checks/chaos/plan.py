@@ -1,7 +1,7 @@
 """What goes wrong when: drawn from a seed, decided before anything runs."""
 
-import itertools
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
@@ -18,8 +18,11 @@ PROCESS_FAULTS = (
     "add consumer",
     "remove consumer",
 )
-PLATFORM_FAULTS = ("server_error", "throttled", "html", "drop", "drop_after", "stall", "auth", "half")
-"""As the sandbox names them. Each comes at every provider where a process's fault comes at one."""
+PLATFORM_FAULTS = ("server_error", "throttled", "html", "drop", "drop_after", "stall", "auth", "half", "too_much")
+"""As the sandbox names them. Each comes at every provider that has it, where a process's fault comes at one."""
+
+OF_SOME: Mapping[str, Sequence[str]] = {"too_much": ("facebook", "klaviyo")}
+"""Providers of faults that not all have."""
 
 ROUND = 25.0
 """Seconds in which every kind of fault comes at least once."""
@@ -51,7 +54,7 @@ def make_plan(chance: random.Random, seconds: float) -> list[Fault]:
     faults: list[Fault] = []
     for number in range(rounds):
         dealt = [(kind, chance.choice(PROVIDERS)) for kind in PROCESS_FAULTS]
-        dealt += itertools.product(PLATFORM_FAULTS, PROVIDERS)
+        dealt += [(kind, provider) for kind in PLATFORM_FAULTS for provider in OF_SOME.get(kind, PROVIDERS)]
         faults += [_drawn(chance, *what, chance.uniform(number, number + 1) * length) for what in dealt]
     return sorted(faults, key=lambda fault: fault.at)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -9,13 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from checks.chaos.churn import AUDIENCES, CHURN
+from checks.chaos import churn, small
 from streams.processes.lifeline import Lifeline
+
+REPLAYED = [
+    f"{kind} {number}" for number in range(min(churn.AUDIENCES, small.AUDIENCES)) for kind in (churn.CHURN, small.SMALL)
+]
+"""Audiences where people come and go, and those of small records, in turn."""
 
 BETWEEN = 4.0
 """Seconds between the end of a replay and the next one."""
 
 MOST_TRIES = 60
+
+LONGEST = 200.0
+"""Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with."""
+
 _ID = re.compile(r"--resume ([A-Za-z0-9-]+)")
 
 
@@ -35,7 +45,7 @@ class Replays:
         number = 0
         while not is_over.is_set():
             await asyncio.sleep(BETWEEN)
-            await self._replay(f"{CHURN} {number % AUDIENCES}")
+            await self._replay(REPLAYED[number % len(REPLAYED)])
             number += 1
 
     async def _replay(self, audience: str) -> None:
@@ -62,8 +72,14 @@ class Replays:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**self.settings, **self.lifeline.environ()},
+                env={**self.settings, **self.lifeline.environ(), "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[self.lifeline.fd],
             )
-            code = await process.wait()
+            try:
+                async with asyncio.timeout(LONGEST):
+                    code = await process.wait()
+            except TimeoutError:
+                self.faults.append(f"a replay hung: {' '.join(arguments)}")
+                process.send_signal(signal.SIGABRT)
+                code = await process.wait()
         return code, self.log.read_bytes()[begun_at:].decode(errors="replace")

@@ -1,9 +1,12 @@
 """What came of a run, and its table."""
 
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from rich.table import Table
+
+from schemas.records import TERMINAL, BatchCompletion, Origin
 
 
 @dataclass(slots=True)
@@ -18,6 +21,8 @@ class Report:
     replays: Counter[str] = field(default_factory=Counter)
     users: int = 0
     records: int = 0
+    small: Counter[str] = field(default_factory=Counter)
+    """Records of few people, their ends by status, and how many of those were of calls that records shared."""
     strays: int = 0
     """Records that no publisher should write."""
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -30,6 +35,18 @@ class Report:
     alone: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
 
+    def take_small(self, standing: Collection[Origin], completions: Iterable[BatchCompletion]) -> None:
+        """Note the ends of records of few people, of which those in the log are given."""
+        self.small["in the log"] = len(standing)
+        calls: set[str] = set()
+        for end in completions:
+            if end.origin in standing and end.status in TERMINAL:
+                self.small[end.status] += 1
+                self.small["by shared calls"] += bool(end.shared_calls)
+                self.small["with rows that nobody could place"] += bool(end.shared_unplaced)
+                calls.update(end.shared_calls)
+        self.small["shared calls that were told"] = len(calls)
+
 
 def as_table(report: Report) -> Table:
     """Return the report as one table."""
@@ -41,7 +58,8 @@ def as_table(report: Report) -> Table:
     table.add_row("users uploaded, records of the log", f"{report.users:,}, {report.records:,}")
     changes = ", ".join(f"{mode} {count}" for mode, count in sorted(report.changes.items()))
     table.add_row("of audiences where people come and go", changes)
-    table.add_row("replays of these", ", ".join(f"{end}: {n}" for end, n in sorted(report.replays.items())) or "none")
+    table.add_row("replays", ", ".join(f"{end}: {n}" for end, n in sorted(report.replays.items())) or "none")
+    table.add_row("records of few people", ", ".join(f"{what} {n:,}" for what, n in report.small.items()))
     if report.strays:
         table.add_row("records that nobody should write", f"{report.strays:,}")
     for provider, (rows, repeated) in report.sent.items():

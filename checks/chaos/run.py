@@ -11,12 +11,14 @@ from pathlib import Path
 
 import aiohttp
 
+from checks.chaos import small
 from checks.chaos.judge import READ_LIMIT, Books, judge
 from checks.chaos.plan import PROVIDERS, Fault
 from checks.chaos.processes import UNEXPECTED, UNEXPECTED_OF_STRAYS, Fleet
 from checks.chaos.replays import Replays
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
+from checks.chaos.small import Publisher
 from checks.chaos.strays import Strays
 from checks.chaos.uploads import Clients
 from cli.demo.command import demo_environment
@@ -34,6 +36,9 @@ from streams.processes.ports import is_free
 SERVERS = 2
 SHARED = frozenset({"ingestion", "ledger"})
 """Kinds of processes that serve every account."""
+
+MOST_BORNE = 30
+"""Rows of a call that a platform takes at most while it finds calls too large."""
 
 MOST_CONSUMERS = 3
 CLIENTS = 4
@@ -55,8 +60,12 @@ SETTINGS: Mapping[str, str] = {
     "AUDIENCE_SANDBOX_LATENCY": "0.02",
     **{f"{provider.upper()}_TIMEOUT": "4" for provider in PROVIDERS},
     **{f"{provider.upper()}_PACE": "off" for provider in PROVIDERS},
+    "TIKTOK_PACE": "10/s",
 }
-"""Short waits, so that pointers, claims and stalls come to their end often; no paces, so that much is done."""
+"""Short waits, so that pointers, claims and stalls come to their end often; no paces but one, so that much is done.
+
+At the account that has one, small records wait all the time, and so share calls.
+"""
 
 
 def chaos_environment(process: Mapping[str, str]) -> Environment:
@@ -82,6 +91,7 @@ class World:
     fleet: Fleet
     sandbox: SandboxClient
     clients: Clients
+    publisher: Publisher
     settings: Mapping[str, str]
     books: Books
     logs: Path
@@ -142,7 +152,9 @@ class World:
             more = {"until": "cleared"}
         elif fault.kind == "throttled":
             more |= {"seconds": fault.seconds, "status": 429}
-        await self.sandbox.fail(fault.provider, fault.kind, **more)
+        elif fault.kind == "too_much":
+            more |= {"rows": 1 + int(fault.choice * MOST_BORNE)}
+        await self.sandbox.fail(provider=fault.provider, fault=fault.kind, **more)
         await asyncio.sleep(fault.seconds)  # a parked account makes few calls, and would meet faults of long ago
         await self.sandbox.clear(provider=fault.provider, fault=fault.kind)
 
@@ -152,6 +164,7 @@ class World:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.clients.run(CLIENTS))
             tasks.create_task(self.replays.run(self.clients.is_over))
+            tasks.create_task(self.publisher.run(self.clients.is_over))
             if self.strays is not None:
                 tasks.create_task(self.strays.run(self.clients.is_over))
             await asyncio.sleep(CALM)
@@ -161,7 +174,7 @@ class World:
                 tasks.create_task(self.inject(fault))
             await asyncio.sleep(begun + seconds - loop.time())
             self.clients.is_over.set()
-            await self.sandbox.clear()
+            await self.sandbox.clear(but="dislikes,leaves_out")  # that is what these platforms are like
             self.fleet.wake()
 
     async def settle(self) -> None:
@@ -206,10 +219,12 @@ async def world(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READ_LIMIT))
         )
+        clients = Clients([f"http://{server}" for server in servers], PROVIDERS, chance)
         found = World(
             fleet=fleet,
             sandbox=SandboxClient(session, f"http://{sandbox}"),
-            clients=Clients([f"http://{server}" for server in servers], PROVIDERS, chance),
+            clients=clients,
+            publisher=Publisher(kafka, config.names.batches, clients.small),
             settings=settings,
             books=Books(kafka, config.names),
             logs=logs,
@@ -222,6 +237,8 @@ async def world(
             make_part("sandbox", ["sandbox"], settings, sandbox, "/healthz", logs / "sandbox.log"),
             is_awaited=True,
         )
+        for taste in small.faults():
+            await found.sandbox.fail(**taste)
         starts: list[Awaitable[object]] = [found.add_consumer(provider, is_awaited=True) for provider in PROVIDERS]
         starts.append(found.add_ledger())
         for number, server in enumerate(servers, 1):

@@ -16,14 +16,13 @@ class SandboxClient:
     session: aiohttp.ClientSession
     url: str
 
-    async def fail(self, provider: str, fault: str, **more: object) -> None:
+    async def fail(self, **fault: object) -> None:
         """Make calls to a platform fail."""
-        body = {"provider": provider, "fault": fault, **more}
-        async with self.session.post(f"{self.url}/_sandbox/faults", json=body) as response:
+        async with self.session.post(f"{self.url}/_sandbox/faults", json=fault) as response:
             response.raise_for_status()
 
     async def clear(self, **only: str) -> None:
-        """End all faults, or those of a `provider` and `fault`."""
+        """End all faults `but` some kinds, or those of a `provider` and `fault`."""
         async with self.session.delete(f"{self.url}/_sandbox/faults", params=only) as response:
             response.raise_for_status()
 

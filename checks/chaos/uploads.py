@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 
 from checks.chaos.churn import Churn
+from checks.chaos.small import FIRST, Small
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload
-from cli.demo.made_up_people import MOST_PEOPLE
 
 AUDIENCE = "Chaos"
 """What the name of every audience of these clients begins with."""
@@ -24,6 +24,9 @@ LARGE_EVERY = 40
 NEW_AUDIENCE_EVERY = 12
 CHANGES = 0.4
 """Share of uploads that add people to a few audiences, or take them out again."""
+
+SMALL_ONES = 0.3
+"""Share of the other uploads that are of few people, some of whom a platform refuses."""
 
 PATIENCE = 20.0
 TRIES = 3
@@ -58,10 +61,11 @@ class Clients:
     """Answers that no sound upload may get."""
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
     churn: Churn = field(init=False)
+    small: Small = field(init=False)
     _people: int = 0
 
     def __post_init__(self) -> None:
-        self.churn = Churn(self.chance)
+        self.churn, self.small = Churn(self.chance), Small(self.chance)
 
     @property
     def users(self) -> int:
@@ -75,13 +79,19 @@ class Clients:
                 tasks.create_task(self._keep_uploading(session))
 
     async def _keep_uploading(self, session: aiohttp.ClientSession) -> None:
-        while not self.is_over.is_set() and self._people + LARGE < MOST_PEOPLE:
-            is_change = self.chance.random() < CHANGES
-            await self.upload(session, self.churn.next() if is_change else self._next())
+        while not self.is_over.is_set() and self._people + LARGE < FIRST:
+            await self.upload(session, self._any())
             await asyncio.sleep(self.chance.uniform(0, 0.8))
 
+    def _any(self) -> Upload:
+        """Return the next upload, of any kind."""
+        if self.chance.random() < CHANGES:
+            return self.churn.next()
+        small = self.small.next() if self.chance.random() < SMALL_ONES else None
+        return small or self._next()
+
     def _next(self) -> Upload:
-        """Return the next upload: most are small, few are large, some name an audience that is new."""
+        """Return the next upload whom all want: most are small, few are large, some name an audience that is new."""
         number = len(self.uploads)
         most = self.chance.choice((1, 20, 20, 300, 300, 2000))
         count = LARGE if number % LARGE_EVERY == 2 else self.chance.randint(1, most)

@@ -6,6 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+SELDOM = (2_000, 20, 50)
+"""Thresholds of the collector's passes: thousands of records that are under way are no garbage.
+
+The first is what a pass goes through at least, a millisecond or two on a busy machine.
+"""
+
 FIRST = 1.0
 """Seconds to a full pass of its own, before most records come; from one freezing to the next it is ever longer."""
 
@@ -15,12 +21,15 @@ def frozen_at_times() -> Iterator[None]:
     """Freeze what has come to stay while the block is entered, on the event loop that runs."""
     freezing = Freezing(time.monotonic)
     gc.callbacks.append(freezing)
+    usual = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
     first = asyncio.get_running_loop().call_later(FIRST, gc.collect)
     try:
         yield
     finally:
         first.cancel()
         gc.callbacks.remove(freezing)
+        gc.set_threshold(*usual)
 
 
 class Freezing:

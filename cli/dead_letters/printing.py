@@ -125,6 +125,8 @@ def _details(letter: BatchCompletion) -> dict[str, object]:
         "counts": letter.counts,
         "rejectedReasons": letter.rejected_reasons,
         "startedAt": letter.started_at,
+        **({"sharedCalls": letter.shared_calls} if letter.shared_calls else {}),
+        **({"sharedUnplaced": letter.shared_unplaced} if letter.shared_unplaced else {}),
     }
 
 
@@ -167,6 +169,7 @@ def _facts(letter: BatchCompletion) -> Facts:
         "what to do": known and known.remedy,
         "request": letter.request_id,
         "requests": ", ".join(letter.request_ids),
+        "shared calls": ", ".join(letter.shared_calls),
         "attempts": letter.attempts,
         "started": moment_text(letter.started_at),
         "failed": moment_text(letter.finished_at),

@@ -11,7 +11,10 @@ from schemas.records import BatchCompletion, Status
 from schemas.target import Target
 
 PLAN = ("account", "batches", "records", "users", "about", "left the log")
-SUMMARY = ("account", "delivered", "partial", "failed", "skipped", "unfinished", "accepted", "rejected", "reasons")
+SUMMARY = (
+    *("account", "delivered", "partial", "failed", "skipped", "unfinished"),
+    *("accepted", "rejected", "superseded", "removed", "reasons"),
+)
 
 ENDS: tuple[Status, ...] = ("delivered", "partial", "failed", "skipped")
 
@@ -28,6 +31,10 @@ class Outcome:
     reasons: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     rejected: int = 0
+    superseded: int = 0
+    """Users about whom a later record decides."""
+    removed: int | None = None
+    """Users who left audiences, None where no platform has said of any."""
     parked_by: str | None = None
 
     def add(self, completion: BatchCompletion) -> None:
@@ -35,6 +42,9 @@ class Outcome:
         self.ends[completion.status] += 1
         self.accepted += completion.counts.accepted
         self.rejected += completion.counts.rejected
+        self.superseded += completion.counts.superseded
+        if completion.counts.removed is not None:
+            self.removed = (self.removed or 0) + completion.counts.removed
         if completion.status == "failed":
             self.reasons[completion.error_code or "unknown"] += 1
 
@@ -49,9 +59,8 @@ class Outcome:
         words = [f"{reason}: {count}" for reason, count in self.reasons.most_common()]
         words += [f"blocked: {self.parked_by}"] if self.parked_by else []
         words += [f"{self.before} were finished before"] if self.before else []
-        return [
-            str(self.target), *ends, str(self.unfinished), str(self.accepted), str(self.rejected), ", ".join(words)
-        ]  # fmt: skip
+        users = [self.accepted, self.rejected, self.superseded, "-" if self.removed is None else self.removed]
+        return [str(self.target), *ends, str(self.unfinished), *map(str, users), ", ".join(words)]
 
 
 def plan_lines(parts: Sequence[Part], seconds: Sequence[float]) -> Iterator[str]:

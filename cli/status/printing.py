@@ -209,9 +209,19 @@ def _words_of(target: TargetStatus) -> Iterator[str]:
     if users.other_identifiers_unknown:
         count = users.other_identifiers_unknown
         yield f"of {count} only what the removal names was taken out, as the log knows no more of them"
+    yield from _shared(target)
     for word, counted in {"rejected": target.reasons, "left out": target.dropped, "repaired": target.repaired}.items():
         if counted:
             yield f"{word} {', '.join(f'{what}: {count}' for what, count in counted.items())}"
+
+
+def _shared(target: TargetStatus) -> Iterator[str]:
+    """Yield which calls carried users of other batches, too, and what is not known for it."""
+    if target.users.shared_unplaced:
+        count = target.users.shared_unplaced
+        yield f"{count} at most of the accepted were refused: the platform did not say whom of a call with others"
+    if target.shared_calls:
+        yield f"in calls with other batches: {', '.join(target.shared_calls)}"
 
 
 def _target_rows(target: TargetStatus, mode: Mode) -> Iterator[list[str]]:

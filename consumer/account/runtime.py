@@ -40,7 +40,9 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.batch_decoding import trial_of_batches
 from streams.read.messages import SURE
+from streams.read.quarantine import Trial
 from streams.read.record_fetcher import RecordFetcher
+from streams.read.scan_trial import ScanTrial
 from streams.read.tail import end_offsets
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed
@@ -150,9 +152,9 @@ async def opened_runtime(
             ends=lambda: end_offsets(kafka, names.directory),
         )
         stack.push_async_callback(audiences.close)
-        removals = _removals(account, settings, deployment, provider, states, writer, breaker)
-        if removals is not None:
-            stack.push_async_callback(removals.close)
+        trial = await stack.enter_async_context(trial_of_batches(deployment.framing))
+        memory = await stack.enter_async_context(_memory(account, settings, deployment, provider, trial))
+        removals = _removals(account, settings, deployment, memory, states, writer, breaker)
         delivery = Delivery(
             provider=provider,
             throttles=throttles,
@@ -166,6 +168,7 @@ async def opened_runtime(
             removals=removals,
             called=serving.called,
         )
+        stack.push_async_callback(delivery.close)
         handler = Handler(
             target=account.target,
             delivery=delivery,
@@ -174,7 +177,7 @@ async def opened_runtime(
             framing=deployment.framing,
             time=time,
             clock=now,
-            trial=await stack.enter_async_context(trial_of_batches(deployment.framing)),
+            trial=trial,
             called=serving.called,
             log_id=deployment.log_id,
             created_with=deployment.created_with,
@@ -182,48 +185,62 @@ async def opened_runtime(
         yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling), states)
 
 
-def _removals(
-    account: Account,
-    settings: ConsumerSettings,
-    deployment: Deployment,
-    provider: AnyProvider,
-    states: States,
-    writer: Writer,
-    breaker: CircuitBreaker,
-) -> AccountRemovals | None:
-    """Return what is known of who was removed, None where the platform can't remove anybody.
+@asynccontextmanager
+async def _memory(
+    account: Account, settings: ConsumerSettings, deployment: Deployment, provider: AnyProvider, trial: Trial
+) -> AsyncIterator[LogMemory | None]:
+    """Read what the log says of who was removed while the block is entered; None where nobody can be.
 
     Without a key of the deployment's nobody is removed; hashes never leave the process, so that it makes one for itself
     by which it remembers who others removed.
     """
     if provider.removal is None:
-        return None
-    kafka, names, keys = deployment.kafka, deployment.names, settings.keys
+        yield None
+        return
     own = HashKey(secrets.token_bytes())
     memory = LogMemory(
-        kafka=kafka,
-        topic=names.batches,
+        kafka=deployment.kafka,
+        topic=deployment.names.batches,
         framing=deployment.framing,
         log_id=deployment.log_id,
-        identifiers=Identifiers(provider, keys.first if keys else own),
+        identifiers=Identifiers(provider, settings.keys.first if settings.keys else own),
         audience_of=lambda batch: audience_key(provider, batch),
         is_counted=lambda batch, place: (
             account.target.is_meant_by(batch.channels)
             and misplaced(batch, place.partition, deployment.created_with) is None
         ),
+        trial=ScanTrial(deployment.framing, trial),
         time=deployment.time,
     )
+    try:
+        yield memory
+    finally:
+        await memory.close()
+
+
+def _removals(
+    account: Account,
+    settings: ConsumerSettings,
+    deployment: Deployment,
+    memory: LogMemory | None,
+    states: States,
+    writer: Writer,
+    breaker: CircuitBreaker,
+) -> AccountRemovals | None:
+    """Return what is known of an account's removals, None where the platform can't remove anybody."""
+    if memory is None:
+        return None
     return AccountRemovals(
         target=account.target,
-        provider=provider,
+        provider=memory.identifiers.provider,
         states=states,
-        kafka=kafka,
-        accounts=names.accounts,
+        kafka=deployment.kafka,
+        accounts=deployment.names.accounts,
         writer=writer,
         framing=deployment.framing,
-        keys=keys,
+        keys=settings.keys,
         memory=memory,
-        fetcher=RecordFetcher(kafka, sure=SURE),
+        fetcher=RecordFetcher(deployment.kafka, sure=SURE),
         time=deployment.time,
         now=now,
         breaker=breaker,

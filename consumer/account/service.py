@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ from streams.write.writer import Writer
 MOST_POINTERS = 20_000
 """Pointers to later attempts that are kept in memory, about a kilobyte each."""
 
-SPARE = 8
-"""Records that are prepared and reported while as many as there are slots are with the platform."""
+MOST_RECORDS = 3_000
+"""Records of the log that are in hand, be they with the platform, waiting for it or for a place; memory bounds them
+before, where they are not small."""
 
 
 async def consume(
@@ -112,7 +114,7 @@ async def _open(
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
-        limiter = InFlightLimiter(account.settings.slots + SPARE, settings.decoded)
+        limiter = InFlightLimiter(math.inf, settings.decoded)
         handler, names = runtime.handler, deployment.names
         open_removals = OpenRemovals(
             target=account.target,
@@ -226,6 +228,7 @@ def _readers(
         topic=names.batches,
         first_offset=lambda partition: registered.first_offset(partition, deployment.log_id),
         max_in_flight_bytes=settings.in_flight,
+        max_in_flight_records=MOST_RECORDS,
         on_loss=on_loss,
         topic_id=deployment.log_id,
         leaving=hooks.leaving(hooks.records),

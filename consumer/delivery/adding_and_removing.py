@@ -3,12 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from consumer.delivery.additions import add, of_rows
 from consumer.delivery.audiences import Audiences
+from consumer.delivery.call_members import Member
 from consumer.delivery.outcome import Outcome
-from consumer.delivery.platform_calls import RowsRefusedError
+from consumer.delivery.shared_call import Key
+from consumer.delivery.shared_calls import SharedCalls
+from consumer.ordering.place import Place
 from consumer.retries.attempts import Attempts
 from consumer.retries.clock import Time
+from consumer.retries.gate import Caller, End
+from providers.kit.current_record import current_record
 from providers.kit.errors import AudienceGoneError, RejectError, platform_error
+from providers.kit.last_look import looks
 from providers.kit.provider import AnyProvider, Removed, Sent
 from providers.kit.rows.row_groups import RowGroup
 from schemas.records import AudienceType
@@ -30,21 +37,34 @@ class Adding:
     type: AudienceType
     attempts: Attempts
     outcome: Outcome
+    place: Place | None = None
+    shared: SharedCalls | None = None
+    """What makes calls with rows of other records; None: the record goes by itself."""
 
-    async def __call__(self, rows: RowGroup) -> Sent:
+    async def __call__(self, rows: RowGroup, may_share: bool) -> Sent:
         """Send rows, and again until that passes or never will. Raises what Attempts do; RowsRefusedError."""
-        return await self.attempts.run(lambda: self._once(rows))
+        shared = self.shared
+        if may_share and shared is not None and shared.takes(rows):
+            return await self.attempts.run_by(lambda caller: self._together(shared, rows, caller))
+        return await self.attempts.run(lambda: self._alone(rows))
 
-    async def _once(self, rows: RowGroup) -> Sent:
+    async def _alone(self, rows: RowGroup) -> Sent:
         audience_id = await self.audiences.ask(self.name, self.type)
         self.outcome.audience_id, self.outcome.is_sent = audience_id, True
-        try:
-            return await self.provider.send(audience_id, rows.rows)
-        except AudienceGoneError:
-            self.audiences.forget(self.name, audience_id)
-            raise
-        except RejectError as error:
-            raise _of_rows(error) from error
+        return await add(self.provider, self.audiences, self.name, audience_id, rows.rows)
+
+    async def _together(self, shared: SharedCalls, rows: RowGroup, caller: Caller) -> End[Sent]:
+        place = self.place
+        member = Member(
+            caller=caller,
+            rows=rows,
+            outcome=self.outcome,
+            place=place.offset if place is not None else 0,
+            current=current_record(),
+            looks=looks(),
+            since=shared.time.clock(),
+        )
+        return await shared.send(Key(place.partition if place is not None else None, self.name, self.type), member)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,8 +86,9 @@ class Removing:
     """Tells whether those jobs have ended."""
     _has_been_free: bool = False
 
-    async def __call__(self, rows: RowGroup) -> Sent:
+    async def __call__(self, rows: RowGroup, may_share: bool) -> Sent:
         """Take people out, and again until that passes or never will. Raises as `Adding` does."""
+        del may_share  # who leaves is named by one record, whose turn it is
         return await self.attempts.run(lambda: self._once(rows))
 
     async def _once(self, rows: RowGroup) -> Sent:
@@ -81,7 +102,7 @@ class Removing:
         except AudienceGoneError:
             return await self._of_successor(audience_id, rows)
         except RejectError as error:
-            raise _of_rows(error) from error
+            raise of_rows(error) from error
 
     async def _until_free(self) -> None:
         """Wait for earlier jobs for a while. Raises RetryError(`job_pending`)."""
@@ -104,9 +125,4 @@ class Removing:
         except AudienceGoneError:
             return Removed(removed=0)
         except RejectError as error:
-            raise _of_rows(error) from error
-
-
-def _of_rows(error: RejectError) -> RejectError:
-    """Return what the search for refused rows goes by where an error is about rows."""
-    return RowsRefusedError(error) if error.scope == "row" else error
+            raise of_rows(error) from error

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ from consumer.delivery.people import People
 from consumer.delivery.platform_calls import Calls, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.delivery.rows_in_flight import RowsInFlight
+from consumer.delivery.shared_calls import SharedCalls
 from consumer.ordering.audience_key import audience_key
 from consumer.ordering.removal_memory import Later
 from consumer.ordering.standing import NEVER, Standing
@@ -23,6 +24,7 @@ from consumer.removals.late_record import Numbered, RecordInOrder
 from consumer.retries.attempts import Attempts, History
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
+from consumer.retries.gate import Gate
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.current_record import CurrentRecord, calls_for
@@ -53,7 +55,7 @@ class _Record:
     order: RecordInOrder | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivery:
     """One account's way to its platform. Records may be delivered at the same time."""
 
@@ -73,6 +75,22 @@ class Delivery:
     """What is known of who was removed; without it nobody is."""
     called: str = LIVE
     """What completions call these deliveries."""
+    shared: SharedCalls = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the records of this account share calls."""
+        self.shared = SharedCalls(
+            provider=self.provider,
+            audiences=self.audiences,
+            gate=Gate(throttles=self.throttles, breaker=self.breaker),
+            policy=self.policy,
+            time=self.time,
+            search_calls=self.search_calls,
+        )
+
+    async def close(self) -> None:
+        """End the calls that records share."""
+        await self.shared.close()
 
     async def deliver(
         self,
@@ -205,7 +223,7 @@ class Delivery:
             outcome.superseded = sum(1 for index in left.superseded if is_open is None or index in is_open)
             if record.batch.mode == "remove":
                 others, outcome.other_identifiers_unknown = await order.others(named)
-        async with self.in_flight.held(self._rows(record, users.taken_out())) as made:
+        async with self.in_flight.held(self._rows(record, users.taken_out()), len(users)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)
@@ -237,6 +255,8 @@ class Delivery:
                 type=batch.type,
                 attempts=record.attempts,
                 outcome=record.outcome,
+                place=order.standing.place if order is not None else None,
+                shared=self.shared if order is None or _is_plain(order) else None,
             )
         return Removing(
             provider=self.provider,
@@ -318,6 +338,14 @@ class Delivery:
 async def _not_told(error: PlatformError, outcome: Outcome) -> None:
     """Say nothing: the record has a completion."""
     del error, outcome
+
+
+def _is_plain(order: RecordInOrder) -> bool:
+    """Tell whether a record may share calls: not one that is done once more, for some of its users.
+
+    One that a process may have died of may: it was tried in a child process, and there may be thousands of them.
+    """
+    return order.only is None
 
 
 def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:

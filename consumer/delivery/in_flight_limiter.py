@@ -1,7 +1,10 @@
-"""Bounds of what is worked on at once: so many records, and so many bytes of them."""
+"""Bounds of what is worked on at once: so many bytes of records, and so many records."""
 
 import asyncio
 from collections import deque
+
+OVERHEAD = 1_400
+"""Bytes that a record counts for besides its own: at ten times as much when decoded, what its delivery takes."""
 
 
 class InFlightLimiter:
@@ -18,6 +21,10 @@ class InFlightLimiter:
 
     async def take(self, size: int) -> None:
         """Wait for a place for a record of `size` bytes; give it back."""
+        if not self._queue and self._fits(size):
+            self._taken += 1
+            self._bytes += size
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((turn, size))
         self._hand_out()
@@ -27,6 +34,11 @@ class InFlightLimiter:
             if turn.done() and not turn.cancelled():
                 self.give_back(size)  # it came in the very moment in which nobody wanted it any more
             raise
+
+    def shrink(self, size: int) -> None:
+        """Let others have so many bytes of a place that needs fewer than it was taken for."""
+        self._bytes -= size
+        self._hand_out()
 
     def give_back(self, size: int) -> None:
         """Let others have a place that was taken for `size` bytes."""

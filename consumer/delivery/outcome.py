@@ -32,6 +32,9 @@ from schemas.validity import is_uuid, is_whole
 
 NOBODY = Span(first=0, count=0)
 
+MAX_SHARED_CALLS = 10
+"""Calls shared with other records that a completion names."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
@@ -63,7 +66,22 @@ class Outcome:
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     unusable: list[tuple[int, Rejection]] = field(default_factory=list)
+    shared_calls: list[str] = field(init=False, default_factory=list)
+    """Ids of calls that carried rows of other records, too, and were taken or refused, over all tries."""
+    shared_unplaced: int = field(init=False, default=0)
+    """Rows of such calls that the platform refused without saying which, over all tries; they count as accepted."""
     _unusable_reasons: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Begin with what the tries before this one came to."""
+        before = self.progress_before or Progress()
+        self.shared_calls, self.shared_unplaced = list(before.shared_calls), before.shared_unplaced
+
+    def note_shared(self, call_id: str, unplaced: int = 0) -> None:
+        """Note that a call carried rows of other records, too, and how many of all it left unplaced for good."""
+        if len(self.shared_calls) < MAX_SHARED_CALLS and call_id not in self.shared_calls:
+            self.shared_calls.append(call_id)
+        self.shared_unplaced += unplaced
 
     def reject(self, index: int, rejection: Rejection) -> None:
         """Count a user that makes no row; `index` is the user's place in the request."""
@@ -133,7 +151,8 @@ class Outcome:
         if not self.is_begun:
             return None
         before = self.progress_before
-        return self.platform.progress(before.open if before else [self.span], self.step)
+        progress = self.platform.progress(before.open if before else [self.span], self.step)
+        return msgspec.structs.replace(progress, shared_calls=self.shared_calls, shared_unplaced=self.shared_unplaced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +208,7 @@ class Job:
                 received=outcome.received,
                 accepted=outcome.accepted,
                 rejected=reasons.total(),
-                matched=outcome.platform.matched,
+                matched=None if outcome.shared_calls else outcome.platform.matched,
                 removed=outcome.removed,
                 superseded=outcome.superseded,
                 other_identifiers_unknown=outcome.other_identifiers_unknown,
@@ -203,6 +222,8 @@ class Job:
             request_id=error.request_id if error else None,
             request_ids=outcome.platform.request_ids[:MAX_REQUEST_IDS],
             attempts=outcome.attempts,
+            shared_calls=list(outcome.shared_calls),
+            shared_unplaced=outcome.shared_unplaced,
         )
 
 
@@ -222,4 +243,5 @@ def smallest(completion: BatchCompletion) -> BatchCompletion:
         started_at=completion.started_at,
         finished_at=completion.finished_at,
         mode=completion.mode,
+        shared_unplaced=completion.shared_unplaced if is_whole(completion.shared_unplaced) else 0,
     )

@@ -1,6 +1,5 @@
 """The users of a record that are to be sent, with their indexes in the request."""
 
-from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -21,7 +20,7 @@ class People:
     """
 
     indexes: Sequence[int]
-    users: deque[tuple[AudienceUser, ...]]
+    users: list[tuple[AudienceUser, ...]]
 
     @classmethod
     def of(cls, batch: AudienceBatch, only: Container[int] | None = None) -> "People":
@@ -46,11 +45,12 @@ class People:
     def taken_out(self) -> Iterator[Numbered]:
         """Yield users and forget them."""
         indexes = iter(self.indexes)
+        self.users.reverse()
         while self.users:
-            for user, index in zip(self.users.popleft(), indexes, strict=False):
+            for user, index in zip(self.users.pop(), indexes, strict=False):
                 yield index, user
 
 
-def _cut(users: Iterable[AudienceUser]) -> deque[tuple[AudienceUser, ...]]:
+def _cut(users: Iterable[AudienceUser]) -> list[tuple[AudienceUser, ...]]:
     rest = iter(users)
-    return deque(iter(lambda: tuple(islice(rest, MANY)), ()))
+    return list(iter(lambda: tuple(islice(rest, MANY)), ()))

@@ -1,14 +1,15 @@
 """The calls of one record: those that take its rows, and those that find out which rows the platform refuses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.refused_row_search import Probe, Search
-from consumer.retries.attempts import Attempts, GivenUpError, PostponedError
+from consumer.retries.attempts import Attempts, PostponedError
+from consumer.retries.gate import GivenUpError
 from providers.kit.errors import PlatformError, RejectError, TooMuchError, platform_error
 from providers.kit.provider import NamedRowsError, Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of
@@ -35,6 +36,10 @@ class RowsRefusedError(RejectError):
         self.by = by
 
 
+Call = Callable[[RowGroup, bool], Awaitable[Sent]]
+"""Sends rows; True for those of a record's first call, which may share it with others', as a search's are its own."""
+
+
 @dataclass(slots=True)
 class Calls:
     """Calls that a record may still cost in this try, besides the first one of each group of rows."""
@@ -51,7 +56,7 @@ class Calls:
 class Sending:
     """The sending of one record's rows in one try. Groups of rows are sent at the same time."""
 
-    call: Callable[[RowGroup], Awaitable[Sent]]
+    call: Call
     outcome: Outcome
     attempts: Attempts
     calls: Calls
@@ -67,17 +72,20 @@ class Sending:
     """Indexes of users among whom the calls did not suffice to find those that are refused."""
     _steps: list[int] = field(default_factory=list)
 
-    async def send_all(self, groups: Iterable[RowGroup]) -> None:
+    async def send_all(self, groups: Sequence[RowGroup]) -> None:
         """Send all groups of rows at once, and settle what came of them together."""
-        async with asyncio.TaskGroup() as tasks:
-            for group in groups:
-                tasks.create_task(self.send(group))
+        if len(groups) == 1:
+            await self.send(groups[0])
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for group in groups:
+                    tasks.create_task(self.send(group))
         self.conclude()
 
     async def send(self, group: RowGroup) -> None:
         """Send rows and note what came of it; `conclude` when all of a record are through."""
         try:
-            await self._send(group)
+            await self._send(group, may_share=self.step == 0)
         except PlatformError as error:
             self.outcome.fail(error)
         except PostponedError as postponed:
@@ -86,26 +94,27 @@ class Sending:
             self.outcome.is_given_up = True
         except Exception as error:
             log.error("A provider failed.", at=place_of(error), action="reject", **self.attempts.context)
+            without_frames(error)
             self.outcome.fail(RejectError("bug"))
 
-    async def _send(self, group: RowGroup) -> None:
+    async def _send(self, group: RowGroup, *, may_share: bool = False) -> None:
         """Send rows, the first call of which is paid; where the platform refuses some, search until calls end."""
         search = Search(len(group.rows), self.step)
         is_paid = True
         try:
             while (probe := search.next()) is not None and (is_paid or self.calls.take()):
+                await self._try(group, search, probe, may_share=may_share and is_paid)
                 is_paid = False
-                await self._try(group, search, probe)
         finally:
             self._found += (group.indexes[row] for row in search.bad)
             if search.step < search.size:
                 self._steps.append(search.step)
         self._open += (group.indexes[row] for row in search.open)
 
-    async def _try(self, group: RowGroup, search: Search, probe: Probe) -> None:
+    async def _try(self, group: RowGroup, search: Search, probe: Probe, *, may_share: bool) -> None:
         rows = group.chosen(probe.rows)
         try:
-            sent = await self.call(rows)
+            sent = await self.call(rows, may_share)
         except RowsRefusedError as refused:
             await self._learn(refused, rows, search, probe)
         else:
@@ -115,7 +124,7 @@ class Sending:
     async def _learn(self, refused: RowsRefusedError, rows: RowGroup, search: Search, probe: Probe) -> None:
         """Go by what the platform said: its names of rows, that they were too many, or nothing."""
         self.refused = without_frames(refused)
-        named = dict(_named(refused.by, rows))
+        named = dict(named_in(refused.by, len(rows.rows)))
         if named:
             for position, rejection in named.items():
                 self.outcome.platform.refuse(rows.indexes[position], rejection)
@@ -186,7 +195,7 @@ class Sending:
         )
 
 
-def _named(error: RejectError, rows: RowGroup) -> Iterator[tuple[int, Rejection]]:
-    """Yield the rows of a call that a refusal names; what it names beyond them is nobody."""
+def named_in(error: RejectError, rows: int) -> Iterator[tuple[int, Rejection]]:
+    """Yield those of a call's rows that a refusal names; what it names beyond them is nobody."""
     if isinstance(error, NamedRowsError):
-        yield from ((place, why) for place, why in error.rejected.items() if 0 <= place < len(rows.rows))
+        yield from ((place, why) for place, why in error.rejected.items() if 0 <= place < rows)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from consumer.delivery.in_flight_limiter import InFlightLimiter
-from providers.kit.rows.row_groups import Rows
+from providers.kit.rows.row_groups import FEW, MANY, Rows
 
 MOST = 32 * 1024 * 1024
 """Bytes of rows and bodies that an account holds in a process, four of the largest records at least."""
@@ -27,20 +27,33 @@ class RowsInFlight:
         self._preparing = asyncio.Lock()
 
     @asynccontextmanager
-    async def held(self, turns: Iterator[Rows]) -> AsyncIterator[Rows]:
+    async def held(self, turns: Iterator[Rows], users: int = MANY) -> AsyncIterator[Rows]:
         """Hold the rows that come of some turns while the block is entered, once there is room.
 
-        Rows are made of one record after the other, so that the first can be under way while the next is prepared, and
-        no more than one waits with its rows made.
+        Rows of many users are made of one record after the other, so that the first can be under way while the next is
+        prepared, and no more than one waits with its rows made. Those of few wait for nobody's.
         """
-        made = Rows()
-        async with self._preparing:
-            for grown in turns:
-                made = grown
-                await asyncio.sleep(0)
-            size = COPIES * sum(map(len, made.rows))
-            await self._limiter.take(size)
+        if users <= FEW:
+            *_, made = turns
+            size = await self._room_for(made)
+        else:
+            async with self._preparing:
+                made = await _in_turns(turns)
+                size = await self._room_for(made)
         try:
             yield made
         finally:
             self._limiter.give_back(size)
+
+    async def _room_for(self, made: Rows) -> int:
+        size = COPIES * sum(map(len, made.rows))
+        await self._limiter.take(size)
+        return size
+
+
+async def _in_turns(turns: Iterator[Rows]) -> Rows:
+    made = Rows()
+    for grown in turns:
+        made = grown
+        await asyncio.sleep(0)
+    return made

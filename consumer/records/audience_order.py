@@ -166,6 +166,12 @@ class AudienceOrder:
         for lane in self._lanes.pop(partition, {}).values():
             lane.end()
 
+    def stop(self) -> None:
+        """Let all go who wait: in our process none of them is begun any more."""
+        for lanes in self._lanes.values():
+            for lane in lanes.values():
+                lane.end()
+
     def look_elsewhere(self) -> None:
         """Let go on who waits for removals that have ended, wherever that was."""
         for lanes in self._lanes.values():

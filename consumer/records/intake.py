@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from consumer.delivery.in_flight_limiter import OVERHEAD
 from consumer.records.audience_order import AudienceOrder, Turn
 from consumer.records.record_handler import Handler
 from consumer.records.taken_record import TakenRecord
@@ -51,7 +52,7 @@ class Intake:
         self.order.begin(record.assignment)
         return TakenRecord(
             origin=record.origin,
-            size=len(record.value),
+            size=len(record.value) + OVERHEAD,
             reader=self.reader,
             read=record,
             under_way=self.under_way,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -16,6 +16,7 @@ from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Assignment, Record
 from streams.read.group_reader import GroupReader
 from streams.read.partition_scan import scan_partition
+from streams.read.scan_trial import ScanTrial
 
 log = structlog.get_logger()
 
@@ -60,10 +61,12 @@ class MissedRemovals:
     async def _removals(self, partition: int, span: tuple[int, int]) -> list[Record]:
         found: list[Record] = []
         framing = self.handler.framing
+        trial = ScanTrial(framing, self.handler.trial)
 
         def take(record: Record) -> None:
-            if record.error is None and framing.is_of("AudienceRemoval", record.value):
-                found.append(record)
+            is_read = record.error is None and not trial.has_deadly_schema(record)
+            if is_read and framing.is_of("AudienceRemoval", record.value):
+                found.append(replace(record, is_suspect=True))  # nobody who knows removals has read it
 
         async def scan() -> None:
             found.clear()

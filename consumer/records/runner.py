@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from consumer.delivery.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import OVERHEAD, InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
 from consumer.delivery.platform_outcome import PlatformOutcome
 from consumer.ordering.standing import NEVER, Standing
@@ -50,6 +50,7 @@ class Runner:
             async for records in self.reader.batches():
                 async for taken in self.intake.taken(records):
                     tasks.create_task(self._take_over(taken))
+            self.intake.order.stop()
             await self.retries.pointers.stop_reading()
             await later
             finding.cancel()
@@ -57,6 +58,8 @@ class Runner:
     async def _take_over(self, taken: TakenRecord) -> None:
         """Handle a record of the log once it has its turn, and then a place: who waits for a turn needs none."""
         behind = await taken.turn.come() if taken.turn is not None else None
+        if self.reader.is_stopping:
+            return  # the next start meets it as it stands
         await self.limiter.take(taken.size)
         await self._handle(taken, behind)
 
@@ -135,6 +138,9 @@ class Runner:
         if taken.pointer is None:  # tried before it was met
             return dataclasses.replace(taken.read, is_suspect=taken.read.is_suspect and taken.is_quarantined is None)
         found = await self.retries.fetched(taken.origin)
+        if found is not None and (surplus := taken.size - len(found.value) - OVERHEAD) > 0:
+            taken.size -= surplus  # of records that are due again many may go together, too
+            self.limiter.shrink(surplus)
         return found and dataclasses.replace(found, is_suspect=taken.read.is_suspect)
 
     async def _put_behind(self, job: Job, batch: AudienceBatch, taken: TakenRecord, behind: int) -> BatchCompletion:
@@ -185,7 +191,7 @@ class Runner:
         history = history_of(taken.pointer, self.handler.clock())
         if taken.turn is not None:
             taken.turn.begun()
-        with looked_last(taken.surely), resting_by(partial(self._sleep, taken)):
+        with looked_last(taken.surely), looked_last(taken.begin), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(job, batch, taken.is_held, history, None, standing)
         taken.under_way.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from consumer.ordering.standing import NEVER
 from consumer.records.audience_order import Turn
 from consumer.records.under_way import UnderWay
+from consumer.retries.gate import GivenUpError
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -14,7 +15,7 @@ LOOK_AGAIN = 0.05
 """Seconds between looks at whether it is sure again that a record is ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class TakenRecord:
     """A record of the log with its place among those in flight, as it came, or by a pointer that fell due."""
 
@@ -32,6 +33,8 @@ class TakenRecord:
     """Among the records of its audience; None for one that is for nobody here, and for one that came by a pointer."""
     is_quarantined: bool | None = None
     """Whether reading it ends a process; None where that was not tried."""
+    has_begun: bool = False
+    """Whether a call of it was to go in our process."""
     calls_until: float = NEVER
     """Until when calls may take effect that others made for it, or that ended without an answer, by our clock."""
 
@@ -48,6 +51,15 @@ class TakenRecord:
         """Return when it is sure what `is_held` says, as it is not when our process was stopped for long."""
         while self.is_held() and not self.reader.is_sure(self.read):
             await asyncio.sleep(LOOK_AGAIN)
+
+    async def begin(self) -> None:
+        """Note that a call of it is to go. Raises GivenUpError before the first one where our process is to end.
+
+        Thousands may be in hand, and whoever has the partition next meets those that were not begun as they stand.
+        """
+        if self.reader.is_stopping and not self.has_begun:
+            raise GivenUpError
+        self.has_begun = True
 
     def finish(self) -> None:
         """Let its offset be committed, once all before it are finished."""

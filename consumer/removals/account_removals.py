@@ -1,7 +1,7 @@
 """What one process of an account knows of its removals, and lets others know: entries on the topic of accounts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -36,12 +36,17 @@ class HashKeysMissingError(Exception):
 def check_hash_keys(target: Target, tables: RemovalTables, keys: HashKeys | None) -> None:
     """Raises HashKeysMissingError where an account has removals under a key that is not set."""
     used = {entry.key_id for entry in tables.removed_audiences(target)}
-    lacking = sorted(used) if keys is None else keys.lacks(used)
+    lacking = sorted(used) if keys is None else list(keys.lacks(used))
     if lacking:
         raise HashKeysMissingError(
-            f"{VARIABLE}: lacks the key with the id {', '.join(lacking)}, by which {target} remembers who was removed; "
-            "set it, behind the one that is to be used from now on"
+            f"{VARIABLE}: lacks {_keys(lacking)}, by which {target} remembers who was removed; "
+            f"set {'it' if len(lacking) == 1 else 'them'}, behind the one that is to be used from now on"
         )
+
+
+def _keys(ids: Sequence[str]) -> str:
+    *others, last = ids
+    return f"the keys with the ids {', '.join(others)} and {last}" if others else f"the key with the id {last}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,10 +78,6 @@ class AccountRemovals:
     def log_id(self) -> str | None:
         """Kafka's id of the log's topic."""
         return self.memory.log_id
-
-    async def close(self) -> None:
-        """End what is still being read."""
-        await self.memory.close()
 
     async def is_known(self, audience: str) -> bool:
         """Tell whether anybody was removed from an audience, by all that any process has written until now."""

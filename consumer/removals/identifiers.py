@@ -26,14 +26,14 @@ class Identifiers:
     """
 
     def __init__(self, provider: AnyProvider, key: HashKey) -> None:
-        self._provider = provider
+        self.provider = provider
         self._key = key
         self._is_by_hand = provider.removes_by_hand()
 
     @cached_property
     def _attributes(self) -> Sequence[str]:
         """What of a user makes identifiers."""
-        columns = () if self._is_by_hand else self._provider.removal_maker.columns
+        columns = () if self._is_by_hand else self.provider.removal_maker.columns
         named = dict.fromkeys(
             field for column in columns for field in (column.fields[:1] if column.field else column.fields)
         )
@@ -44,7 +44,7 @@ class Identifiers:
         numbered = list(enumerate(users))
         found: list[Hashes] = [()] * len(numbered)
         rows = Rows()
-        for made in make_removal_rows(self._provider, numbered):
+        for made in make_removal_rows(self.provider, numbered):
             rows = made
             time.sleep(0)  # the event loop's thread may want to go on
         for count, (row, place) in enumerate(zip(rows.rows, rows.indexes, strict=True)):
@@ -79,7 +79,7 @@ class Identifiers:
 
     def _pairs(self, row: Any) -> Sequence[tuple[str, object]]:
         if not self._is_by_hand:
-            return self._provider.removal_maker.identifying(row)
-        names = list(self._provider.removal_identifiers(row))
+            return self.provider.removal_maker.identifying(row)
+        names = list(self.provider.removal_identifiers(row))
         is_plain = isinstance(row, Mapping) and all(name in row for name in names)
         return [(name, row[name]) for name in names] if is_plain else [("", row)]

@@ -15,6 +15,7 @@ from schemas.validity import invalidity
 from streams.client.settings import KafkaSettings
 from streams.read.batch_decoding import batch_in
 from streams.read.consumer_thread import Record
+from streams.read.scan_trial import ScanTrial
 from streams.read.tail import scan
 
 Wanted = Callable[[AudienceBatch], bool]
@@ -37,6 +38,8 @@ class LogMemory:
     """What the platform calls a batch's audience."""
     is_counted: Callable[[AudienceBatch, Place], bool]
     """Whether a valid batch is for this account, and in its place."""
+    trial: ScanTrial
+    """Tells which records are left out as they would end our process."""
     time: Time
     _audiences: dict[str, AudienceMemory] = field(default_factory=dict)
     _running: "asyncio.Task[None] | None" = None
@@ -60,19 +63,6 @@ class LogMemory:
     def audiences_of(self, batches: Iterable[AudienceBatch]) -> set[str]:
         """Return the audiences of batches."""
         return set(map(self.audience_of, batches))
-
-    async def removed_audiences(self) -> set[str]:
-        """Return the audiences that the log has a removal of."""
-        found: set[str] = set()
-
-        def take(record: Record) -> None:
-            if record.error is None and self.framing.is_of("AudienceRemoval", record.value):
-                batch = self.batch_of(record)
-                found.update([self.audience_of(batch)] if batch is not None else [])
-
-        what = "The log can't be read for removals"
-        await keep_trying(lambda: scan(self.kafka, self.topic, take), what, self.time)
-        return found
 
     async def _scan_after(self, before: "asyncio.Task[None] | None") -> None:
         """Scan once the scan that is under way has ended, which may have seen an earlier end."""
@@ -107,7 +97,9 @@ class LogMemory:
         memory.read_to[partition] = offset + 1
 
     def _batch(self, record: Record, is_wanted: Wanted) -> AudienceBatch | None:
-        """Return the batch of a record that counts and is wanted."""
+        """Return the batch of a record that counts and is wanted; to be called on another thread than the loop's."""
+        if self.trial.ends_process(record):
+            return None
         try:
             opened = batch_in(record, self.framing, is_wanted)
         except UndecodableError:

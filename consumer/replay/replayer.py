@@ -1,7 +1,7 @@
 """Send chosen records of the log to one account again: the same engine, in a group of its own."""
 
 import asyncio
-from collections import defaultdict
+import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -10,23 +10,28 @@ from typing import Protocol
 import msgspec
 
 from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
-from consumer.account.service import SPARE
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
-from consumer.delivery.in_flight_limiter import InFlightLimiter
+from consumer.delivery.in_flight_limiter import OVERHEAD, InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
+from consumer.ordering.place import Verb
 from consumer.ordering.standing import Standing
 from consumer.records.record_handler import Handler, told
 from consumer.removals.log_memory import place_of
+from consumer.replay.replay_turns import ReplayTurn, ReplayTurns
 from consumer.retries.attempts import History
+from consumer.retries.gate import GivenUpError
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
+from providers.kit.last_look import Look, looked_last
+from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target
 from streams.client.errors import TopicMadeAnewError
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import watched_topics
+from streams.read.batch_decoding import head_in
 from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.messages import SURE
@@ -67,9 +72,9 @@ class ReplayOrder:
     replay_id: str
     wishes: Mapping[Origin, Wish]
     rate: float
+    removed: Collection[AudienceBatch]
+    """A removal of each audience with removals, by the receipts."""
     with_attributes: bool = False
-    removed: Collection[AudienceBatch] | None = None
-    """A removal of each audience with removals, by the receipts; None where the log is to be read for that."""
 
 
 def replay_group(target: Target, prefix: str, replay_id: str) -> str:
@@ -128,8 +133,7 @@ async def replay(
         deployment = replace(deployment, created_with=created.partitions)
         runtime = await stack.enter_async_context(opened_runtime(slowed, settings, deployment, writer, serving))
         if removals := runtime.handler.delivery.removals:  # the account may be new, and not have met them itself
-            found = removals.memory.audiences_of(order.removed or ())
-            removals.found_in_log |= await removals.memory.removed_audiences() if order.removed is None else found
+            removals.found_in_log |= removals.memory.audiences_of(order.removed)
         reader = ChosenRecordReader(
             deployment.kafka,
             group_id=replay_group(account.target, deployment.names.prefix, order.replay_id),
@@ -143,7 +147,7 @@ async def replay(
         observer.begun(reader.finished_before)
         breaker = runtime.handler.delivery.breaker
         parked = await stack.enter_async_context(running(_look_at(runtime.handler.delivery, observer)))
-        limiter = InFlightLimiter(slowed.settings.slots + SPARE, settings.decoded)
+        limiter = InFlightLimiter(math.inf, settings.decoded)
         replayer = Replayer(handler=runtime.handler, reader=reader, order=order, limiter=limiter, observer=observer)
         await tended(
             replayer.run(), (*runtime.background, parked, watch.watching), replayer.stop, breaker, settings.finishing
@@ -174,7 +178,7 @@ async def _look_at(delivery: Delivery, observer: ReplayObserver) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayer:
-    """One account's replay at work. Records of one audience go one after the other, in the order of the log."""
+    """One account's replay at work. Of an audience a removal goes alone, in the order of the log."""
 
     handler: Handler
     reader: ChosenRecordReader
@@ -182,24 +186,36 @@ class Replayer:
     limiter: InFlightLimiter
     observer: ReplayObserver
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _turns: ReplayTurns = field(default_factory=ReplayTurns)
 
     async def run(self) -> None:
         """Handle all records, or until told to stop those that are under way."""
         async with asyncio.TaskGroup() as tasks:
             async for records in self.reader.batches():
                 for record in records:
-                    tasks.create_task(self._handle(record))
+                    turn = self._turns.met(self.order.wishes[record.origin].audience, await self._verb(record))
+                    tasks.create_task(self._handle(record, turn))
 
     async def stop(self) -> None:
         """Begin nothing more."""
         self._is_stopping.set()
         await self.reader.stop_reading()
 
-    async def _handle(self, record: Record) -> None:
+    async def _verb(self, record: Record) -> Verb:
+        """Return what a record does; one that may end our process is not looked into, and goes alone."""
+        if record.is_suspect or self.order.wishes[record.origin].is_suspect:
+            return "remove"
+
+        def read() -> AudienceBatch | None:
+            return head_in(record, self.handler.framing)
+
+        head = read() if is_todays_batch(record.value) else await self.handler.decoded(read)
+        return head.mode if head is not None else "add"
+
+    async def _handle(self, record: Record, turn: ReplayTurn) -> None:
         """1. Wait for the audience's turn. 2. Deliver. 3. Have the completion acknowledged. 4. Let it be committed."""
         wish = self.order.wishes[record.origin]
-        async with self._turns[wish.audience]:
+        async with turn.taken():
             completion = await self.handler.contained(record.origin, lambda: self._completion(record, wish))
             if completion is not None:
                 await self.handler.report(completion)
@@ -208,14 +224,14 @@ class Replayer:
 
     async def _completion(self, record: Record, wish: Wish) -> BatchCompletion | None:
         """Return how a record ended, None where it was not begun."""
-        size = len(record.value)
+        size = len(record.value) + OVERHEAD
         await self.limiter.take(size)
         try:
             return None if self._is_stopping.is_set() else await self._sent(record, wish)
         finally:
             self.limiter.give_back(size)
 
-    async def _sent(self, record: Record, wish: Wish) -> BatchCompletion:
+    async def _sent(self, record: Record, wish: Wish) -> BatchCompletion | None:
         if record.error == GONE:
             return told(self.handler.job(record.origin).completion("failed", error_code="expired"))
         standing = Standing(place=place_of(record, self.handler.log_id), is_late=True)
@@ -223,10 +239,25 @@ class Replayer:
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        outcome = await self._delivered(job, batch, wish, standing)
+        with looked_last(self._look_once_begun()):
+            outcome = await self._delivered(job, batch, wish, standing)
+        if outcome.is_given_up:
+            return None
         if outcome.postponed is not None:
             outcome.fail(outcome.postponed.error)
         return told(job.completed(outcome))
+
+    def _look_once_begun(self) -> Look:
+        """Return what is asked before the calls of one record: after a stop none begins that has sent nothing yet."""
+        has_begun = False
+
+        async def look() -> None:
+            nonlocal has_begun
+            if self._is_stopping.is_set() and not has_begun:
+                raise GivenUpError
+            has_begun = True
+
+        return look
 
     async def _delivered(self, job: Job, batch: AudienceBatch, wish: Wish, standing: Standing) -> Outcome:
         """Deliver, and go on where a search or a job of the platform is waited for, as there are no pointers."""

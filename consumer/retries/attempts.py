@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
 from consumer.ordering.standing import NEVER
-from consumer.retries.circuit_breaker import CircuitBreaker, Permit
+from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
+from consumer.retries.gate import Caller, End, Gate, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
 from providers.kit.last_look import looked_last
 from schemas.records import Progress
-from schemas.tracebacks import without_frames
 
 log = structlog.get_logger()
 
@@ -50,10 +50,6 @@ class PostponedError(Exception):
         return self.is_search or self.error.code == "job_pending"
 
 
-class GivenUpError(Exception):
-    """The record is another process's by now: nothing is to be said of it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What was tried of a record before: attempts, how old the first one is, without what does not count, and how far.
@@ -72,11 +68,10 @@ class _Trying:
 
     attempt: int
     since: float
+    caller: Caller
     excused: float = 0.0
     noticed: str | None = None
     """Word of the error that was reported last."""
-    stopped_at: int | None = None
-    """How many calls of the account had passed when a stop met this one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,85 +108,85 @@ class Attempts:
         return self.history.age + self.time.clock() - self.begun - self.excused
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until it returns; while the account is held or parked, wait.
+        """Call until it returns; while the account is held or parked, wait. Raises as `run_by` does."""
+        gate = Gate(throttles=self.throttles, breaker=self.breaker)
+
+        async def go(caller: Caller) -> End[T]:
+            with looked_last(caller.look):
+                return await gate.go(lambda _: call(), lambda: (caller,))
+
+        return await self.run_by(go)
+
+    async def run_by(self, go: Callable[[Caller], Awaitable[End[T]]]) -> T:
+        """Make a call by what leads it through the gate, until it returns; that may be one together with others.
 
         Raises RetryError or StopError past the policy's age, RejectError, an error of ours, PostponedError, or
         GivenUpError before a call of a record that is no longer ours.
         Throttles and what parks the account are neither attempts nor age.
         """
-        trying = _Trying(attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age)
+        trying = _Trying(
+            attempt=self.history.attempts + 1, since=self.time.clock() - self.history.age, caller=self._caller()
+        )
         try:
             while True:
-                permit = await self._enter(trying)
-                try:
-                    result = await self._called(call)
-                except GivenUpError:
-                    self.breaker.withdrew(permit)
-                    raise
-                except PlatformError as error:
-                    await self._see_to(without_frames(error), trying, permit)
-                except Exception:
-                    if not self.breaker.broke(permit):
-                        self._count(trying)
-                        raise
-                else:
-                    self.breaker.passed(permit)
+                end = await self._gone(go, trying)
+                if end.error is None:
                     self._count(trying)
-                    return result
+                    return cast(T, end.result)
+                await self._see_to(end.error, end, trying)
         finally:
             self.excused = max(self.excused, trying.excused)
+
+    def _caller(self) -> Caller:
+        return Caller(
+            is_wanted=self.is_wanted,
+            called=self._note_called,
+            doubt=self._doubt,
+            context=self.context,
+            batch_id=self.batch_id,
+        )
 
     def _count(self, trying: _Trying) -> None:
         self.most = max(self.most, trying.attempt)
 
-    async def _enter(self, trying: _Trying) -> Permit:
-        trying.excused += await self.throttles.pace.unheld()
-        if not self.is_wanted():
-            raise GivenUpError
-        permit = await self.breaker.enter(self.batch_id)
-        trying.excused += permit.waited
-        return permit
-
-    async def _called(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, if the record is still ours once the call has its slot; note what may come of it later."""
-        try:
-            with looked_last(self._look):
-                return await call()
-        except (PlatformError, asyncio.CancelledError) as error:
-            if self.has_called and (not isinstance(error, PlatformError) or error.is_ambiguous):
-                self.doubtful_until = max(self.doubtful_until, self.time.clock() + self.longest_call)
-            raise
-
-    async def _look(self) -> None:
-        if not self.is_wanted():
-            raise GivenUpError
+    def _note_called(self) -> None:
         self.has_called = True
 
-    async def _see_to(self, error: PlatformError, trying: _Trying, permit: Permit) -> None:
-        """Return when the call is to be tried again, raise where it is not.
+    def _doubt(self) -> None:
+        """Note that a call may take effect later, if any bytes have gone."""
+        if self.has_called:
+            self.doubtful_until = max(self.doubtful_until, self.time.clock() + self.longest_call)
 
-        A stop that meets this call again, while others pass, is not the account's but this audience's.
-        """
-        is_lone = trying.stopped_at is not None and self.breaker.passes > trying.stopped_at
+    async def _gone(self, go: Callable[[Caller], Awaitable[End[T]]], trying: _Trying) -> End[T]:
+        """Make a call; note what may come of it later."""
+        try:
+            end = await go(trying.caller)
+        except asyncio.CancelledError:
+            self._doubt()
+            raise
+        if isinstance(end.error, PlatformError) and end.error.is_ambiguous:
+            self._doubt()
+        trying.excused += end.waited
+        return end
+
+    async def _see_to(self, error: Exception, end: End[T], trying: _Trying) -> None:
+        """Return when the call is to be tried again, raise where it is not."""
         if isinstance(error, ThrottleError):
-            self.breaker.passed(permit)
-            await self._wait_out(error, trying)
-        elif isinstance(error, StopError) and not is_lone:
-            trying.stopped_at = self.breaker.passes
-            self.breaker.failed(permit, error)
+            await self._wait_out(error, end.held, trying)
+        elif isinstance(error, StopError) and not end.is_lone:
+            trying.caller.stopped_at = end.passes
             await self._tell(error, trying)
-        else:
+        elif not end.is_parked:
             self._count(trying)
-            (self.breaker.passed(permit) if is_lone else self.breaker.failed(permit, error))
             if not isinstance(error, RetryError | StopError):
                 raise error
+            if end.records > 1:  # so that nobody fails by another's rows for long
+                trying.caller.most_records = end.records // 2
             await self._back_off(error, trying)
             trying.attempt += 1
 
-    async def _wait_out(self, error: ThrottleError, trying: _Trying) -> None:
+    async def _wait_out(self, error: ThrottleError, wait: float, trying: _Trying) -> None:
         """Wait in place, unless others need not: one operation may be held for a day."""
-        wait = await self.throttles.hold(error)
-        log.warning("The platform throttles: waiting.", seconds=wait, action="throttle", **self._facts(error))
         if error.operation is not None:
             trying.excused += wait
             if wait > self.policy.longest_in_place:
@@ -207,7 +202,7 @@ class Attempts:
             raise error
         is_now = isinstance(decision, InPlace)
         text = "A platform call failed: trying again." if is_now else "A platform call failed: trying again later."
-        facts = {"attempt": trying.attempt, "seconds": round(decision.seconds, 2), **self._facts(error)}
+        facts = {"attempt": trying.attempt, "seconds": round(decision.seconds, 2), **facts_of(error, self.context)}
         log.warning(text, action="retry", **facts)
         if not is_now:
             raise PostponedError(error, decision.seconds)
@@ -219,7 +214,3 @@ class Attempts:
         if trying.noticed != error.code:
             trying.noticed = error.code
             await self.notice(error)
-
-    def _facts(self, error: PlatformError) -> dict[str, object]:
-        facts = {"error": error.code, "platform_code": error.platform_code, "request_id": error.request_id}
-        return {**self.context, **{name: fact for name, fact in facts.items() if fact}}

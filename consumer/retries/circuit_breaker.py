@@ -29,14 +29,20 @@ class FailureShare:
     """How an account's calls went lately: a pure decision by share, not by count."""
 
     calls: deque[tuple[float, bool]] = field(default_factory=deque)
+    _failed: int = 0
 
     def note(self, now: float, *, is_failure: bool) -> bool:
         """Note a call's end; True where so many failed that the account should be closed."""
         self.calls.append((now, is_failure))
+        self._failed += is_failure
         while self.calls and self.calls[0][0] <= now - WINDOW:
-            self.calls.popleft()
-        failed = sum(is_failure for _, is_failure in self.calls)
-        return is_failure and len(self.calls) >= FEWEST and failed >= SHARE * len(self.calls)
+            self._failed -= self.calls.popleft()[1]
+        return is_failure and len(self.calls) >= FEWEST and self._failed >= SHARE * len(self.calls)
+
+    def clear(self) -> None:
+        """Forget how calls went."""
+        self.calls.clear()
+        self._failed = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,10 @@ class CircuitBreaker:
         """Whether calls are held."""
         return self.closed_by is not None
 
+    def is_shut_since(self, permit: Permit) -> bool:
+        """Tell whether calls are held, and were not yet when this one got its leave."""
+        return self.is_closed and self._is_stale(permit)
+
     def passed(self, permit: Permit) -> None:
         """Note that a call passed, or failed for a reason that is not the account's."""
         if not self._is_stale(permit):
@@ -167,8 +177,8 @@ class CircuitBreaker:
     def _reopen(self) -> None:
         if self.closed_by is not None:
             self.closed_by, self._is_trying, self._interval = None, False, FIRST_PROBE
-            self._platform.calls.clear()
-            self._bugs.calls.clear()
+            self._platform.clear()
+            self._bugs.clear()
             self._open.set()
             self._work.set()
 

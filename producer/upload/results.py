@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.final_outcomes import last_words
-from ledger.status import StateOf, added_up, with_identifier
+from ledger.status import StateOf, added_up, shared_calls, shared_unplaced, with_identifier
 from ledger.view import EndRow
 from ledger.view_updater import Following
+from schemas.error_words import VOCABULARY
 from schemas.records import TERMINAL, AccountState, Origin
 from schemas.target import Target
 
@@ -17,6 +18,9 @@ SUCCESSES = frozenset({"delivered", "partial"})
 
 SEARCHED = "unisolated"
 """Error of a record whose first try is over, while rows that the platform refuses are still being looked for."""
+
+NO_IDENTIFIER = "no_identifier"
+"""Why a user is rejected who has nothing that a platform knows people by."""
 
 TOLERATED = 1
 """Percent of the users that may be open in a success."""
@@ -107,7 +111,12 @@ class Result:
         listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
         if self.not_removed:
             return f"{self.not_removed} of {self.received} users were not removed ({listed})"
-        return f"no user was {'removed' if self.removes else 'accepted'} ({listed})"
+        return f"no user was removed ({listed}){self._remedy}" if self.removes else f"no user was accepted ({listed})"
+
+    @property
+    def _remedy(self) -> str:
+        """What to do where a removal names nobody, as the rest of a sentence."""
+        return f". {VOCABULARY[NO_IDENTIFIER].remedy}" if NO_IDENTIFIER in self.reasons else ""
 
     def as_json(self) -> dict[str, object]:
         """Return the result for `detail=true`."""
@@ -127,7 +136,14 @@ class Result:
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,
             **self._by_mode(),
+            **self._shared(),
         }
+
+    def _shared(self) -> dict[str, object]:
+        """Return what is told of calls in which users of other batches went, too."""
+        calls = shared_calls(call for part in self.parts for call in part.shared_calls)
+        unplaced = shared_unplaced(self.parts)
+        return {**({"sharedCalls": calls} if calls else {}), **({"sharedUnplaced": unplaced} if unplaced else {})}
 
     def _by_mode(self) -> dict[str, object]:
         """Return what is told of removals, and of additions that a later removal decides about."""

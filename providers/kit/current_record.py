@@ -35,6 +35,11 @@ def calls_for(record: CurrentRecord) -> Iterator[None]:
         _current.reset(token)
 
 
+def current_record() -> CurrentRecord | None:
+    """Return the record that a call is made for, None where it is for none."""
+    return _current.get()
+
+
 def record_id() -> str:
     """Return the id of the record that a call is made for, empty where it is for none, as in a preview.
 

@@ -22,6 +22,11 @@ def looked_last(look: Look) -> Iterator[None]:
         _LOOKS.reset(token)
 
 
+def looks() -> tuple[Look, ...]:
+    """Return what is asked before calls that are made here, for whoever makes them elsewhere."""
+    return _LOOKS.get()
+
+
 async def last_look() -> None:
     """Raise what speaks against the call whose bytes are about to go."""
     for look in _LOOKS.get():

@@ -33,14 +33,22 @@ class LongBody:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body in order, in pieces of about PIECE bytes."""
-        piece, size = [self.head], len(self.head)
-        for position, row in enumerate(self.rows):
-            piece += (b",", row) if position else (row,)
-            size += len(row) + 1
-            if size >= PIECE:
-                yield b"".join(piece)
-                piece, size = [], 0
-        yield b"".join([*piece, self.tail])
+        step = max(1, PIECE * len(self.rows) // max(1, len(self)))
+        before = self.head
+        for start in range(0, len(self.rows), step):
+            for some in _cut(self.rows[start : start + step]):
+                yield before + b",".join(some)
+                before = b","
+        yield (self.tail if self.rows else self.head + self.tail)
+
+
+def _cut(rows: Sequence[msgspec.Raw]) -> Iterator[Sequence[msgspec.Raw]]:
+    """Yield rows in parts of about PIECE bytes at most, whatever a single one has."""
+    if len(rows) == 1 or sum(map(len, rows)) <= PIECE:
+        yield rows
+    else:
+        yield from _cut(rows[: len(rows) // 2])
+        yield from _cut(rows[len(rows) // 2 :])
 
 
 def pieces_of(body: "bytes | LongBody") -> Iterator[bytes | memoryview]:

@@ -122,6 +122,8 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     """The platform's documented error codes in words of our vocabulary."""
     template: ClassVar[RowTemplate | None] = None
     """How rows are made; without it `row` and `identifiers` are written by hand."""
+    shares_calls: ClassVar[bool] = True
+    """Whether rows of several records may go in one `send`: not where a call is one record's own to the platform."""
     removal: ClassVar[Removal | None] = None
     """How people leave an audience; without it the platform `cannot_remove`."""
 

@@ -159,19 +159,19 @@ class Facebook:
             audience = self._audience(call)
             # Rows of an audience of the other kind are refused, which the way by rows does in its words.
             if (VALUE in sound.schema) == bool(audience.options.get("is_value_based")):
-                return self._take(audience, _upload_in_bulk(sound))
+                return self._take(call, audience, _upload_in_bulk(sound))
         given = _parameters(call)
         if _is_removal(call):
             return self.remove(call)
         audience = self._audience(call)
-        return self._take(audience, _upload_by_rows(call, given, audience))
+        return self._take(call, audience, _upload_by_rows(call, given, audience))
 
     def _is_plain(self, call: Call) -> bool:
         """Tell whether a call is one whose parameters are those of its body."""
         is_json = call.request.content_type == "application/json"
         return self._around.checks_in_bulk(call) and is_json and "method" not in call.query
 
-    def _take(self, audience: Audience, upload: Upload) -> web.Response:
+    def _take(self, call: Call, audience: Audience, upload: Upload) -> web.Response:
         """Add an upload's members, if its session lets them in, and answer."""
         session, schema = upload.session, upload.schema
         admitted = self._sessions.admit(session, audience.account, audience.id, schema, self._around.now())
@@ -179,7 +179,7 @@ class Facebook:
         audience.options["has_uploads"] = True
         is_last = session["last_batch_flag"] in (True, "true")
         admitted.take(upload.rows, len(upload.unsound), is_last=is_last)
-        return json_answer(_received(audience, str(admitted.id), admitted.received, upload.unsound))
+        return json_answer(_received(call, audience, str(admitted.id), admitted.received, upload.unsound))
 
     def remove(self, call: Call) -> web.Response:
         """Remove the people that rows name; nobody of them in the audience is no error.
@@ -193,9 +193,9 @@ class Facebook:
         number = numbers_of(session)[0] if session else digits(17)
         _check_liked(call, payload)
         taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
-        sound, unsound = sorted_rows(taken, is_partial=call.is_partial)
+        sound, unsound = sorted_rows(call, taken)
         audience.members -= leavers(audience.members, taken, sound)
-        return json_answer(_received(audience, str(number), len(payload.rows), unsound))
+        return json_answer(_received(call, audience, str(number), len(payload.rows), unsound))
 
     def sessions(self, call: Call) -> web.Response:
         """Show an audience's upload sessions, or one of them."""
@@ -265,7 +265,7 @@ def _upload_by_rows(call: Call, given: Mapping[str, Any], audience: Audience) ->
         raise Refusal(meta_error(100, blame="session"))
     _check_liked(call, payload)
     taken = Payload(schema=payload.schema, rows=call.half_of(payload.rows))
-    members, unsound = sorted_out(taken, is_partial=call.is_partial)
+    members, unsound = sorted_out(call, taken)
     return Upload(
         schema=payload.schema,
         session=session,
@@ -277,13 +277,18 @@ def _upload_by_rows(call: Call, given: Mapping[str, Any], audience: Audience) ->
 
 
 def _check_liked(call: Call, payload: Payload) -> None:
+    if call.is_too_much(payload.rows):
+        raise Refusal(meta_error(1, status=500))
     if any(call.dislikes(cell) for row in payload.rows for cell in row if isinstance(cell, str)):
         raise Refusal(meta_error(100, blame="payload"))
 
 
-def _received(audience: Audience, session_id: str, received: int, unsound: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def _received(
+    call: Call, audience: Audience, session_id: str, received: int, unsound: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
     """Return the answer to rows; samples are keyed by the entry and quote it."""
-    samples = {msgspec.json.encode(row).decode(): "Invalid entry" for row in unsound[:MAX_SAMPLES]}
+    shown = [row for row in unsound if call.names(*row)][:MAX_SAMPLES]
+    samples = {msgspec.json.encode(row).decode(): "Invalid entry" for row in shown}
     return {
         "audience_id": audience.id,
         "session_id": session_id,

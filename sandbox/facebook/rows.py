@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from sandbox.facebook.errors import meta_error
-from sandbox.kit.platform import HASH, Refusal
+from sandbox.kit.platform import HASH, Call, Refusal
 from sandbox.kit.store import Audience, Member
 
 VALUE = "LOOKALIKE_VALUE"
@@ -70,21 +70,22 @@ def _is_row(row: object, length: int) -> bool:
     return all(isinstance(cell, str | int | float | list) and not isinstance(cell, bool) for cell in row)
 
 
-def sorted_out(payload: Payload, *, is_partial: bool) -> tuple[list[Member], list[Sequence[Any]]]:
+def sorted_out(call: Call, payload: Payload) -> tuple[list[Member], list[Sequence[Any]]]:
     """Return the members among rows, and the rows that are none."""
-    sound, unsound = sorted_rows(payload, is_partial=is_partial)
+    sound, unsound = sorted_rows(call, payload)
     identifying = _identifying(payload)
     return [_cells(row, identifying) for row in sound], unsound
 
 
-def sorted_rows(payload: Payload, *, is_partial: bool) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-    """Return the rows that are members, and those that are none."""
+def sorted_rows(call: Call, payload: Payload) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
+    """Return the rows that are members, and those that are none, or that a fault leaves out."""
     identifying = _identifying(payload)
     sound: list[Sequence[Any]] = []
     unsound: list[Sequence[Any]] = []
     for number, row in enumerate(payload.rows):
         is_sound = bool(_cells(row, identifying)) and all(map(_is_sound, payload.schema, row))
-        (sound if is_sound and not (is_partial and number == 0) else unsound).append(row)
+        is_left_out = (call.is_partial and number == 0) or any(map(call.leaves_out, row))
+        (sound if is_sound and not is_left_out else unsound).append(row)
     return sound, unsound
 
 

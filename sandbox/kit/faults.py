@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -13,16 +13,23 @@ import msgspec
 PROVIDERS = ("facebook", "tiktok", "klaviyo")
 OPERATIONS = ("find", "create", "upload", "job", "lookup", "remove")
 REFUSALS = ("throttled", "auth", "terms", "server_error", "not_found", "invalid", "blocked")
-FAULTS = (*REFUSALS, "html", "partial", "half", "dislikes", "stall", "slow", "drop", "drop_after", "custom")
+OF_VALUES = ("dislikes", "leaves_out")
+"""Faults about rows with certain values."""
 
-OF_ROWS = ("partial", "half", "dislikes", "blocked")
+FAULTS = (*REFUSALS, "html", "partial", "half", *OF_VALUES, "too_much", "stall", "slow", "drop", "drop_after", "custom")
+
+OF_ROWS = ("partial", "half", *OF_VALUES, "too_much", "blocked")
 """Faults of calls that hold users: uploads and removals."""
 
 HOLDING_ROWS = ("upload", "remove")
-OF_PLATFORMS = {"blocked": ("facebook",)}
+OF_PLATFORMS = {
+    "blocked": ("facebook",),
+    "leaves_out": ("facebook", "klaviyo"),
+    "too_much": ("facebook", "klaviyo"),
+}
 """Faults that only some platforms have words for."""
 
-WITHOUT_ROWS = ("partial", "dislikes")
+WITHOUT_ROWS = ("partial", *OF_VALUES, "too_much")
 """Faults that are about single rows, which Klaviyo's removal has none of: it has ids."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -42,6 +49,10 @@ class Fault(
     rows is taken, a single row whole; then TikTok says that some were taken, of the others the connection ends.
     dislikes: an upload that holds a row with one of `values`, as they are sent, is refused whole, as the platform does
     for what is wrong with a row; Klaviyo names these rows, unless `names` is false.
+    leaves_out: an upload is taken but for the rows with one of `values`; Meta counts these as invalid entries, Klaviyo
+    as failed. Both show which, unless `names` is false.
+    Until they are cleared, these two are what a platform is like: they hold beside whatever else a call meets.
+    too_much: an upload of more than `rows` rows (one) is refused as too much for one call.
     blocked: Meta has flagged the audience (operation status 471) and refuses what would change its members.
     What is said of uploads holds for removals, too, of Klaviyo's only `half`, as those hold ids.
     stall: no answer for `seconds` (an hour), then the call is handled. slow: handled at once, answered after
@@ -65,6 +76,7 @@ class Fault(
     body: str | dict[str, Any] | list[Any] = ""
     values: frozenset[str] = frozenset()
     names: bool = True
+    rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         _check_choice("provider", self.provider, PROVIDERS)
@@ -75,8 +87,10 @@ class Fault(
             raise ValueError(f"fault: only {', '.join(OF_PLATFORMS[self.fault])} can be {self.fault}")
         if self.operation is not None and not self.is_for(self.provider, self.operation):
             raise ValueError(f"operation: only an upload or a removal with rows can be {self.fault}")
-        if self.values and self.fault != "dislikes":
-            raise ValueError("values: only of a fault that dislikes them")
+        if self.values and self.fault not in OF_VALUES:
+            raise ValueError("values: only of a fault that dislikes them or leaves them out")
+        if self.rows is not None and self.fault != "too_much":
+            raise ValueError("rows: only of a fault that finds more of them too much")
         if any(set(name + value) & set("\r\n\0") for name, value in self.headers.items()):
             raise ValueError("headers: expected text of one line")
         self._check_calls()
@@ -90,6 +104,11 @@ class Fault(
             self.calls = 1 if self.calls is None else self.calls
             if self.calls == 0:
                 raise ValueError('calls: expected 1 or more, or "until": "cleared"')
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it is about rows with certain values, and stays: it holds beside others."""
+        return self.fault in OF_VALUES and self.until is not None
 
     def is_for(self, provider: str, operation: str) -> bool:
         """Tell whether a call of this operation meets the fault."""
@@ -159,21 +178,26 @@ class Control:
         self._cleared = asyncio.Event()
 
     def take(self, provider: str, operation: str) -> Fault | None:
-        """Return the first fault for this call, if any, and use one call of it up."""
-        fault = next((fault for fault in self.faults if fault.is_for(provider, operation)), None)
+        """Return the first fault for this call, if any but those that stand, and use one call of it up."""
+        met = (fault for fault in self.faults if fault.is_for(provider, operation) and not fault.is_standing)
+        fault = next(met, None)
         if fault is not None and fault.calls is not None and fault.until is None:
             fault.calls -= 1
             if fault.calls == 0:
                 self.faults.remove(fault)
         return fault
 
+    def standing(self, provider: str, operation: str) -> list[Fault]:
+        """Return the faults of rows that hold in this call whatever else it meets."""
+        return [fault for fault in self.faults if fault.is_standing and fault.is_for(provider, operation)]
+
     def end(self, provider: str, fault: str | None) -> None:
         """End the faults of one provider, all or those of a kind, that wait for calls."""
         self.faults = [kept for kept in self.faults if kept.provider != provider or fault not in (None, kept.fault)]
 
-    def clear(self) -> None:
-        """End all faults and let the calls go on that one holds up."""
-        self.faults.clear()
+    def clear(self, but: Collection[str] = ()) -> None:
+        """End all faults but some kinds, and let the calls go on that one holds up."""
+        self.faults = [fault for fault in self.faults if fault.fault in but]
         self._cleared.set()
         self._cleared = asyncio.Event()
 

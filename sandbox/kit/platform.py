@@ -2,14 +2,14 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from sandbox.kit.faults import Counters, Fault
+from sandbox.kit.faults import OF_VALUES, Counters, Fault
 from sandbox.kit.options import SandboxOptions
 from sandbox.kit.rate_limits import Windows
 from sandbox.kit.store import Audience, Member, Store
@@ -37,7 +37,7 @@ class Surroundings:
 
     def checks_in_bulk(self, call: "Call") -> bool:
         """Tell whether a call's rows may be checked all at once: a fault may be about some of them."""
-        return self.options.in_bulk and call.fault is None
+        return self.options.in_bulk and call.fault is None and not call.standing
 
     def take(self, audience: Audience, members: Collection[Member], *, rows: int) -> None:
         """Add the members that so many rows are to an audience, and count the rows."""
@@ -59,6 +59,8 @@ class Call:
     body: bytes
     form: Mapping[str, str]
     fault: Fault | None = None
+    standing: Sequence[Fault] = ()
+    """Faults of rows that hold beside `fault`."""
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -77,12 +79,23 @@ class Call:
 
     def dislikes(self, value: object) -> bool:
         """Tell whether an upload with this value in a row is to be refused whole."""
-        return self.fault is not None and self.fault.fault == "dislikes" and value in self.fault.values
+        return bool(self._of_value("dislikes", value))
 
-    @property
-    def is_naming(self) -> bool:
-        """Whether rows that are disliked are to be named."""
-        return self.fault is None or self.fault.names
+    def leaves_out(self, value: object) -> bool:
+        """Tell whether a row with this value is not to be taken."""
+        return bool(self._of_value("leaves_out", value))
+
+    def names(self, *values: object) -> bool:
+        """Tell whether a row with these values, if it is not wanted, is to be named."""
+        return all(fault.names for value in values for kind in OF_VALUES for fault in self._of_value(kind, value))
+
+    def is_too_much(self, rows: Sized) -> bool:
+        """Tell whether so many rows are too much for one call."""
+        return self.fault is not None and self.fault.fault == "too_much" and len(rows) > (self.fault.rows or 1)
+
+    def _of_value(self, kind: str, value: object) -> list[Fault]:
+        met = (*self.standing, *([self.fault] if self.fault else ()))
+        return [fault for fault in met if fault.fault == kind and isinstance(value, str) and value in fault.values]
 
     def half_of(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows that are taken where the fault is `half`, else all of them."""

@@ -159,7 +159,7 @@ class Klaviyo:
         sent = _profiles(data)
         _check_liked(call, sent)
         profiles = call.half_of(sent)
-        failed = failures(profiles, is_partial=call.is_partial)
+        failed = failures(call, profiles)
         places = {failure.place for failure in failed}
         taken = [identifiers_of(profile) for place, profile in enumerate(profiles) if place not in places]
         return self._begun(data.get("relationships", {}), taken, failed)
@@ -182,7 +182,8 @@ class Klaviyo:
         """Show the profiles that a complete import could not take, by pages."""
         _check_parameters(call, {"fields[import-error]", "page[size]", "page[cursor]"})
         found = self._import(call)
-        failed = found.failures if found.status(self._around.now()) == "complete" else ()
+        is_complete = found.status(self._around.now()) == "complete"
+        failed = [failure for failure in found.failures if failure.is_shown] if is_complete else []
         page, links = _paged(call, failed, default=20, maximum=ERRORS_PAGE)
         return json_answer({"data": [failure.shown() for failure in page], "links": links}, kind=KIND)
 
@@ -384,15 +385,17 @@ def _profiles(data: Mapping[str, Any]) -> list[Profile]:
 
 
 def _check_liked(call: Call, profiles: Sequence[Profile]) -> None:
-    """Refuse an import for values that are disliked, naming each."""
-    disliked = [
-        f"{PROFILES}/{place}/attributes/{name}"
+    """Refuse an import that is too much for one call, or for values that are disliked, naming each."""
+    if call.is_too_much(profiles):
+        raise Refusal(klaviyo_error("payload_too_large"))
+    disliked = {
+        f"{PROFILES}/{place}/attributes/{name}": call.names(profile[name])
         for place, profile in enumerate(profiles)
         for name in IDENTIFIERS
         if call.dislikes(profile.get(name))
-    ]
+    }
     if disliked:
-        raise Refusal(klaviyo_error("invalid", pointers=disliked if call.is_naming else ()))
+        raise Refusal(klaviyo_error("invalid", pointers=[at for at, is_named in disliked.items() if is_named]))
 
 
 def _shown(audience: Audience) -> dict[str, Any]:

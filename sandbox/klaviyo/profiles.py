@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sandbox.kit.platform import Call
 from sandbox.kit.store import Member
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
@@ -35,6 +36,8 @@ class Failure:
     attribute: str
     detail: str
     payload: Profile
+    is_shown: bool = True
+    """Whether it is listed, besides being counted."""
 
     def shown(self) -> dict[str, Any]:
         """Return the error as Klaviyo shows it; it quotes the profile."""
@@ -52,12 +55,17 @@ class Failure:
         }
 
 
-def failures(profiles: Sequence[Profile], *, is_partial: bool) -> list[Failure]:
-    """Return what an import can't take; the first profile where it is to be partial."""
-    checked = [_failure(place, profile) for place, profile in enumerate(profiles)]
-    if is_partial and checked[0] is None:
-        checked[0] = Failure(0, "email", "The profile could not be imported.", profiles[0])
+def failures(call: Call, profiles: Sequence[Profile]) -> list[Failure]:
+    """Return what an import can't take, and what a fault leaves out: the first profile where it is to be partial."""
+    checked = [_failure(place, profile) or _left_out(call, place, profile) for place, profile in enumerate(profiles)]
     return [failure for failure in checked if failure is not None]
+
+
+def _left_out(call: Call, place: int, profile: Profile) -> Failure | None:
+    given = [profile.get(name) for name in IDENTIFIERS]
+    if not (call.is_partial and place == 0) and not any(map(call.leaves_out, given)):
+        return None
+    return Failure(place, "email", "The profile could not be imported.", profile, is_shown=call.names(*given))
 
 
 def _failure(place: int, profile: Profile) -> Failure | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -71,6 +72,16 @@ def _schemas_by_header(record: str) -> dict[bytes, WriterSchema]:
     texts = [path.read_text(encoding="utf-8") for path in released.iterdir()]
     every = [*((text, read_schema(record, text)) for text in texts), (schema_json(record), todays_writer(record))]
     return {SINGLE_OBJECT_MARKER + mark: schema for text, schema in every for mark in fingerprints(text)}
+
+
+@cache
+def _ours(record: str) -> Sequence[Schema]:
+    return [schema.plain for schema in _schemas_by_header(record).values()]
+
+
+def is_ours(record: str, schema: WriterSchema) -> bool:
+    """Tell whether a schema is today's of a record, or one that was ever released."""
+    return schema.plain in _ours(record)
 
 
 @lru_cache(maxsize=256)

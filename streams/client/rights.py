@@ -46,7 +46,7 @@ class Rights:
         return AclOperation.READ in (found.authorized_operations or ())
 
     def _ask(self, topic: str) -> "Future[Any]":
-        self._admin = self._admin or AdminClient(self._kafka.client())
+        self._admin = self._admin or AdminClient(self._kafka.admin())
         topics = TopicCollection([topic])
         return self._admin.describe_topics(topics, include_authorized_operations=True, request_timeout=LIMIT)[topic]
 

@@ -48,6 +48,14 @@ class KafkaSettings:
         chosen = {name: value for name, value in self.properties.items() if name not in overrides}
         return {**ours, **chosen, **overrides}
 
+    def admin(self, **overrides: Any) -> dict[str, Any]:
+        """Return the configuration of a client that is asked about the cluster, which connects to all brokers.
+
+        One that connects to those that it needs takes whole cores while one of them is away: librdkafka (2.16) tries
+        such a broker again at once, without the usual pause, for as long as a question waits for it.
+        """
+        return {"enable.sparse.connections": False, **self.client(**overrides)}
+
     def on_error(self, error: KafkaError) -> None:
         """Take down what a client reports, as its `error_cb`: it is told once for all clients of these settings."""
         self.outages.note(error, self.client())

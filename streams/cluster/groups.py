@@ -3,17 +3,22 @@
 import asyncio
 import time
 from collections.abc import Collection
+from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
+from streams.processes.child_call import ChildEndedError, in_child
 from streams.read.commits import committed, place_in
 from streams.read.tail import offset_spans
 
 COMMITTED_LIMIT = 5.0
 """Seconds that a broker may take to say what a group has committed."""
+
+START_LIMIT = 20.0
+"""Seconds that a child process may take besides, to start on a busy machine."""
 
 _BECOMING_COORDINATOR = frozenset(
     {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE}
@@ -50,7 +55,7 @@ async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool]
     process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
     brokers are away. Raises KafkaUnreachableError where Kafka does not say.
     """
-    admin = AdminClient(kafka.client())
+    admin = AdminClient(kafka.admin())
     asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
         async with asyncio.timeout(timeout + 1):
@@ -88,17 +93,27 @@ async def committed_offsets(
 
 
 async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.0) -> None:
-    """Delete a group without members and what it has committed. Raises KafkaUnreachableError where Kafka does not."""
-    admin = AdminClient(kafka.client())  # which must live for as long as it is asked
-    asked = admin.delete_consumer_groups([group_id], request_timeout=timeout)[group_id]
+    """Delete a group without members and what it has committed. Raises KafkaUnreachableError where Kafka does not.
+
+    A process of its own asks, and another one where that is ended: it asks the group's coordinator.
+    """
     try:
-        async with asyncio.timeout(timeout + 1):
-            await asyncio.wrap_future(asked)
-    except TimeoutError as error:
+        problem = await in_child(_deleted, kafka.admin(), group_id, timeout, limit=timeout + START_LIMIT)
+    except ChildEndedError as error:
         raise KafkaUnreachableError(f"Kafka does not delete {group_id}; try again later.") from error
+    if problem is not None:
+        raise KafkaUnreachableError(f"Kafka does not delete {group_id} ({problem}).")
+
+
+def _deleted(config: dict[str, Any], group_id: str, timeout: float) -> str | None:
+    """Delete a group, in a child; return what Kafka says against it, by the error's name."""
+    admin = AdminClient(config)  # which must live for as long as it is asked
+    try:
+        admin.delete_consumer_groups([group_id], request_timeout=timeout)[group_id].result(timeout + 1)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-            raise KafkaUnreachableError(f"Kafka does not delete {group_id} ({error.args[0].name()}).") from error
+        problem = error.args[0]
+        return None if problem.code() == KafkaError.GROUP_ID_NOT_FOUND else str(problem.name())
+    return None
 
 
 def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int) -> list[TopicPartition]:

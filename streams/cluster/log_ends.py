@@ -17,7 +17,7 @@ async def true_end(kafka: KafkaSettings, topic: str, partition: int) -> int:
 
     Raises KafkaUnreachableError.
     """
-    admin, place = AdminClient(kafka.client()), TopicPartition(topic, partition)
+    admin, place = AdminClient(kafka.admin()), TopicPartition(topic, partition)
     asked = admin.list_offsets(
         {place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=LIMIT
     )

@@ -30,7 +30,7 @@ async def followed_partitions(
     kafka: KafkaSettings, topic: str, count: int, limit: float = LIMIT
 ) -> AsyncIterator[Partitions]:
     """Follow a topic's count while the block is entered; it is `count` until Kafka tells another one."""
-    partitions, admin = Partitions(count), AdminClient(kafka.client())
+    partitions, admin = Partitions(count), AdminClient(kafka.admin())
     await _look(admin, topic, partitions, limit)
     partitions.following = asyncio.create_task(_follow(admin, topic, partitions, limit))
     try:

@@ -26,7 +26,7 @@ async def topic_ids(kafka: KafkaSettings, topics: Collection[str], limit: float 
 
     Whoever may read or write a topic may ask; of what nobody lets us see there is none. Raises KafkaUnreachableError.
     """
-    admin = AdminClient(kafka.client())  # which must live for as long as it is asked
+    admin = AdminClient(kafka.admin())  # which must live for as long as it is asked
     found = await described(admin, topics, limit)
     return {name: topic_id for name, (topic_id, _) in found.items() if topic_id is not None}
 

@@ -81,7 +81,7 @@ class TopicWatch:
 
     async def watch(self) -> None:
         """Look without end; a Kafka that does not answer is told by others. Raises TopicMadeAnewError."""
-        admin = AdminClient(self.kafka.client(error_cb=self.kafka.on_error))
+        admin = AdminClient(self.kafka.admin(error_cb=self.kafka.on_error))
         while True:
             await asyncio.sleep(LOOK)
             try:
@@ -140,7 +140,7 @@ async def held_partitions(kafka: KafkaSettings, topic: str) -> Mapping[int, int]
 
     Raises KafkaUnreachableError.
     """
-    admin = AdminClient(kafka.client())
+    admin = AdminClient(kafka.admin())
     found = await described(admin, [topic])
     return await _held(admin, topic, found[topic][1]) if topic in found else {}
 

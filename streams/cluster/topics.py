@@ -196,7 +196,7 @@ class _Cluster:
         self._address = kafka.bootstrap_servers
         self._deadline = deadline
         self._problems: list[KafkaError] = []
-        self._admin = AdminClient(kafka.client(error_cb=self._problems.append))
+        self._admin = AdminClient(kafka.admin(error_cb=self._problems.append))
 
     def describe(self) -> tuple[int, dict[str, TopicShape]]:
         """Return the number of brokers and the shape of each topic. Raises KafkaUnreachableError."""

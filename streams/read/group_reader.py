@@ -129,6 +129,11 @@ class GroupReader:
         self._member.is_stopping.set()
         self._thread.end()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is handed over."""
+        return self._member.is_stopping.is_set()
+
     def finish(self, record: Record) -> bool:
         """Note that all effects of a record are acknowledged: its offset may be committed from now on.
 

@@ -259,7 +259,7 @@ async def cluster_id(kafka: KafkaSettings) -> str:
 
 def _cluster_id(kafka: KafkaSettings) -> str:
     try:
-        return str(AdminClient(kafka.client(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
+        return str(AdminClient(kafka.admin(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
     except KafkaException as error:
         raise _unreachable(error, "a cluster") from error
 

@@ -90,7 +90,7 @@ async def log_creation(
 
 async def _present(kafka: KafkaSettings, topic: str) -> tuple[str | None, int]:
     """Return id and partitions of the log as it is. Raises KafkaUnreachableError."""
-    admin = AdminClient(kafka.client())  # which must live for as long as it is asked
+    admin = AdminClient(kafka.admin())  # which must live for as long as it is asked
     found = await described(admin, [topic])
     if topic not in found:
         raise KafkaUnreachableError(f"Kafka does not describe {topic}.")

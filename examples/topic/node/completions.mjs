@@ -12,7 +12,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({ decompress: async (bytes) =>
 const topic = process.env.TOPIC ?? "audience.completions";
 const schema = avro.Type.forSchema(JSON.parse(readFileSync(`${process.env.SCHEMAS ?? ".."}/BatchCompletion.avsc`)));
 // `audience schema BatchCompletion --headers` prints these ten bytes; another release has others.
-const header = Buffer.from("c3017a5814fe7f479d97", "hex");
+const header = Buffer.from("c30112b3bceb92713a98", "hex");
 
 const kafka = new Kafka({ brokers: [process.env.BOOTSTRAP_SERVERS ?? "127.0.0.1:9092"], logLevel: logLevel.ERROR });
 const consumer = kafka.consumer({ groupId: process.env.GROUP ?? `completions-${randomUUID()}` });
