@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-SELDOM = (2_000, 20, 50)
+SELDOM = (500, 80, 50)
 """Thresholds of the collector's passes: thousands of records that are under way are no garbage.
 
 The first is what a pass goes through at least, a millisecond or two on a busy machine.
