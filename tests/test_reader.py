@@ -1,4 +1,6 @@
 import asyncio
+import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from kafka_proxies import SilentCoordinator, advertised, proxying
 
+from schemas.records import Origin
 from streams.client.errors import ReaderFailedError
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import groups_with_members
@@ -19,6 +22,8 @@ from streams.processes.ports import free_port
 from streams.read import group_reader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
+from streams.read.in_flight import Budget
+from streams.read.messages import resume
 
 PATIENCE = 30.0
 
@@ -353,6 +358,55 @@ async def test_records_deleted_before_they_were_read_are_a_reported_loss(
     losses = [entry for entry in logs if entry["log_level"] == "error"]
     assert [(entry["topic"], entry["partition"], entry["lost"]) for entry in losses] == [(topic_prefix, 0, 9)]
     assert second.values == list(range(15, 20))
+
+
+async def test_a_reader_that_rests_takes_nothing_more_until_few_records_are_left(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await make_topic(kafka, topic_prefix)
+    async with reading(kafka, topic_prefix, keep) as first:
+        await produce(kafka, topic_prefix, numbered(3))
+        await first.until(lambda: len(first.records) == 3)
+        first.reader.rest(left=1, seconds=600)
+        await first.until(lambda: first.reader._member._paused == {0})
+        await produce(kafka, topic_prefix, numbered(1, first=3))
+        assert first.reader.finish(first.records[0])
+        assert first.reader.in_hand == 2
+        await asyncio.sleep(0.2)
+        assert first.values == [0, 1, 2]
+        assert first.reader.finish(first.records[1])
+        await first.until(lambda: first.values == [0, 1, 2, 3])
+
+
+def test_a_rest_ends_when_its_time_is_over_however_much_is_left() -> None:
+    budget = Budget(max_bytes=1000, max_records=1000)
+    for offset in range(3):
+        budget.add(Record(origin=Origin(topic="log", partition=0, offset=offset), value=b"1"))
+    budget.rest(left=1, until=time.monotonic() + 600)
+    assert budget.is_over()
+    budget.rest(left=1, until=time.monotonic())
+    assert not budget.is_over()
+
+
+async def test_reading_goes_on_by_a_question_that_wakes_the_client(kafka: KafkaSettings, topic_prefix: str) -> None:
+    """Its threads sleep for up to a second after `resume`: librdkafka 2.16."""
+    await make_topic(kafka, topic_prefix)
+    asked: list[int] = []
+
+    def note(stats: str) -> None:
+        asked.append(sum(broker["req"].get("ListOffsets", 0) for broker in json.loads(stats)["brokers"].values()))
+
+    often = {"group.id": topic_prefix, "statistics.interval.ms": 50, "stats_cb": note}
+    consumer = Consumer(kafka.client(**often))
+    try:
+        consumer.assign([TopicPartition(topic_prefix, 0, 0)])
+        consumer.pause([TopicPartition(topic_prefix, 0)])
+        await until(lambda: consumer.poll(0.05) or len(asked) > 3)
+        before = asked[-1]
+        resume(consumer, topic_prefix, [0])
+        await until(lambda: consumer.poll(0.05) or asked[-1] > before)
+    finally:
+        await asyncio.to_thread(consumer.close)
 
 
 async def test_records_deleted_while_reading_is_paused_are_a_reported_loss(

@@ -5,12 +5,13 @@ import secrets
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from confluent_kafka import Producer
 
 from benchmarks.small.load import AUDIENCES, PROVIDER, Load, made_records
 from benchmarks.whole.run import Surroundings
@@ -20,9 +21,10 @@ from benchmarks.whole.usage import peak_of, processes, seconds_of
 from schemas.avro.codec import decode_batch_completion
 from schemas.records import TERMINAL
 from schemas.target import Target
+from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
 from streams.read.tail import Tail
-from streams.write.writer import Writer
+from streams.write.writer import producer_properties
 
 LIMIT = 240.0
 """Seconds after which a run ends; how long the rest would take is reckoned."""
@@ -74,23 +76,23 @@ class Drained:
 
 @dataclass(slots=True)
 class Ends:
-    """Records that ended so far, and when the last one did, by the system's clock."""
+    """Records that ended so far, and when the last one did, by the system's clock.
+
+    Completions are decoded when there may be enough of them, so that this costs little while the consumer works.
+    """
 
     ended: int = 0
     last: float = 0.0
     failures: Counter[str] = field(default_factory=Counter)
+    _values: list[bytes] = field(default_factory=list)
+    _judged: int = 0
 
     async def follow(self, tail: Tail) -> None:
         """Take completions without end."""
         async for records in tail.batches():
-            for record in records:
-                completion = decode_batch_completion(record.value)
-                is_end = completion.status in TERMINAL
-                self.ended += is_end
-                if is_end and completion.status != "delivered":
-                    self.failures[f"{completion.status} ({completion.error_code})"] += 1
-                if record.timestamp is not None:
-                    self.last = record.timestamp.timestamp()
+            self._values += (record.value for record in records)
+            times = (record.timestamp.timestamp() for record in records if record.timestamp is not None)
+            self.last = max(times, default=self.last)
 
     async def until(self, number: int, process: Process, limit: float = LIMIT) -> None:
         """Return when so many have ended, or when the time is over. Raises RuntimeError where the process ends."""
@@ -98,19 +100,31 @@ class Ends:
         while self.ended < number and time.monotonic() < deadline:
             process.check()
             await asyncio.sleep(0.05)
+            if self.ended + len(self._values) - self._judged >= number:
+                self._judge()
+        self._judge()
+
+    def _judge(self) -> None:
+        for value in self._values[self._judged :]:
+            completion = decode_batch_completion(value)
+            is_end = completion.status in TERMINAL
+            self.ended += is_end
+            if is_end and completion.status != "delivered":
+                self.failures[f"{completion.status} ({completion.error_code})"] += 1
+        self._judged = len(self._values)
 
 
 async def drain(tree: Tree, load: Load, around: Surroundings) -> Drained:
     """Run a tree's consumer on topics of its own, let it create the audiences, then give it all records at once."""
-    async with _running(tree, load, around) as (consumer, names, ends), Writer(around.kafka) as writer:
-        await _write(writer, names, made_records(range(AUDIENCES)))
+    async with _running(tree, load, around) as (consumer, names, ends):
+        await _write(around.kafka, names, list(made_records(range(AUDIENCES))))
         await ends.until(AUDIENCES, consumer)
         if ends.ended < AUDIENCES:
             raise RuntimeError("the first record of each audience did not end")
         records = list(made_records(range(AUDIENCES, AUDIENCES + load.records)))
         counted, used = await _counted(around), _used(consumer)
         began = time.time()
-        await _write(writer, names, records)
+        await _write(around.kafka, names, records)
         await ends.until(AUDIENCES + load.records, consumer)
         if ends.ended == AUDIENCES:
             raise RuntimeError("no record has ended")
@@ -148,8 +162,17 @@ async def _running(tree: Tree, load: Load, around: Surroundings) -> AsyncIterato
             await asyncio.gather(following, return_exceptions=True)
 
 
-async def _write(writer: Writer, names: TopicNames, records: Iterable[tuple[str, bytes]]) -> None:
-    await asyncio.gather(*(writer.send(names.batches, key, value) for key, value in records))
+async def _write(kafka: KafkaSettings, names: TopicNames, records: Sequence[tuple[str, bytes]]) -> None:
+    """Write records at the pace of Kafka's client, which is not what is measured."""
+
+    def write() -> None:
+        producer = Producer(producer_properties(kafka) | {"linger.ms": 20})
+        for key, value in records:
+            producer.produce(names.batches, value, key)
+        if producer.flush(LIMIT):
+            raise RuntimeError("Kafka did not take all records")
+
+    await asyncio.to_thread(write)
 
 
 async def _counted(around: Surroundings) -> Counts:

@@ -7,7 +7,7 @@ import structlog
 
 from cli.arguments import provider
 from cli.command import Command
-from cli.consume.garbage import frozen_at_times
+from cli.consume.garbage import collected_when_calm
 from cli.settings.config import Config, account, load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics
@@ -48,8 +48,7 @@ async def _consume(target: Target, environment: Environment, config: Config) -> 
     if proxy := served.settings.used_proxy:
         log.info("Calls go through a proxy.", target=str(served.target), proxy=shown(proxy))
     log.info("Consuming.", target=str(served.target), base_url=served.settings.base_url)
-    with frozen_at_times():
-        await consume(served, config.consumer, kafka, config.names, config.framing)
+    await consume(served, config.consumer, kafka, config.names, config.framing, around=collected_when_calm)
 
 
 async def _keep_ledger(config: Config) -> None:

@@ -3,8 +3,14 @@
 import asyncio
 import dataclasses
 import math
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 
 from consumer.account.health import serve_health
@@ -52,6 +58,9 @@ MOST_RECORDS = 3_000
 before, where they are not small."""
 
 
+Around = Callable[[GroupReader], AbstractContextManager[None]]
+
+
 async def consume(
     account: Account,
     settings: ConsumerSettings,
@@ -60,22 +69,27 @@ async def consume(
     framing: Framing,
     *,
     time: Time = REAL_TIME,
+    around: Around = lambda _: nullcontext(),
 ) -> None:
     """Serve an account until cancelled; its topics exist.
 
     Cancelled, it stops reading, finishes what is in hand within the limit, commits and leaves the group. Where a topic
-    was made anew it begins again with the new one. Raises StreamError where Kafka can't be worked with.
+    was made anew it begins again with the new one. `around` is entered while records are read. Raises StreamError where
+    Kafka can't be worked with.
     """
     deployment = Deployment(kafka=kafka, names=names, framing=framing, time=time)
     readiness = Readiness()
     async with health_of(settings, readiness.why_not):
-        await anew(lambda: _consume(account, settings, deployment, readiness))
+        await anew(lambda: _consume(account, settings, deployment, readiness, around))
 
 
-async def _consume(account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness) -> None:
+async def _consume(
+    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness, around: Around
+) -> None:
     async with _open(account, settings, deployment, readiness) as parts:
         runner, breaker = parts.runner, parts.runner.handler.delivery.breaker
-        await tended(runner.run(), parts.background, runner.reader.stop_reading, breaker, settings.finishing)
+        with around(runner.reader):
+            await tended(runner.run(), parts.background, runner.reader.stop_reading, breaker, settings.finishing)
 
 
 @dataclass(frozen=True, slots=True)

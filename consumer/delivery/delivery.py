@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from array import array
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -274,7 +275,7 @@ class Delivery:
         outcome, progress = record.outcome, record.attempts.history.progress
         groups = _out_of_sight(group_rows(made, self._limits(record)))
         made.rows.clear()
-        made.indexes.clear()
+        del made.indexes[:]
         sending = Sending(
             call=call,
             outcome=outcome,
@@ -349,11 +350,11 @@ def _is_plain(order: RecordInOrder) -> bool:
 
 
 def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:
-    """Return groups in tuples, of which the collector of cycles forgets those that hold bytes or numbers alone.
+    """Return groups with their rows in tuples, of which the collector of cycles forgets those that hold bytes alone.
 
     It goes through lists of tens of thousands again and again, and holds the event loop up meanwhile.
     """
-    return [RowGroup(tuple(group.rows), tuple(group.indexes)) for group in groups]
+    return [RowGroup(tuple(group.rows), group.indexes) for group in groups]
 
 
 def _still_open(made: Rows, progress: Progress | None) -> Rows:
@@ -365,6 +366,6 @@ def _still_open(made: Rows, progress: Progress | None) -> Rows:
     return replace(
         made,
         rows=[made.rows[place] for place in kept],
-        indexes=[made.indexes[place] for place in kept],
+        indexes=array("q", [made.indexes[place] for place in kept]),
         rejected=[(index, rejection) for index, rejection in made.rejected if index in within],
     )

@@ -17,7 +17,7 @@ from streams.read.commits import Commits, committed, place_in
 from streams.read.consumer_thread import ConsumerThread, Record, to_record
 from streams.read.group_reader import DEFAULTS, MEGABYTE
 from streams.read.in_flight import Budget, InFlight
-from streams.read.messages import BROKER_LIMIT, LOOK_AGAIN, keep_asking, read_again, take_in, watermarks
+from streams.read.messages import BROKER_LIMIT, LOOK_AGAIN, keep_asking, read_again, resume, take_in, watermarks
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open
 
 log = structlog.get_logger()
@@ -285,12 +285,12 @@ class _Picking:
     def _keep_bounds(self, consumer: Consumer) -> None:
         held = self._next.keys()
         full = {number for number in held if self.budgets[number].is_over()} | (self._in_flight.to_pause() & held)
-        pause, resume = full - self._paused, (self._paused - full) & held
+        to_pause, to_resume = full - self._paused, (self._paused - full) & held
         self._paused = full
-        if pause:
-            consumer.pause(self._places(pause))
-        if resume:
-            consumer.resume(self._places(resume))
+        if to_pause:
+            consumer.pause(self._places(to_pause))
+        if to_resume:
+            resume(consumer, self._topic, to_resume)
 
     def _places(self, numbers: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, number) for number in numbers]

@@ -14,7 +14,7 @@ from streams.read.commits import Commits, committed, place_in
 from streams.read.consumer_thread import Assignment, Record, to_record
 from streams.read.in_flight import InFlight
 from streams.read.membership import Membership
-from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, take_in, watermarks
+from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, resume, take_in, watermarks
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, is_marked, left_busy_to
 
 log = structlog.get_logger()
@@ -157,12 +157,12 @@ class Member:
     def _keep_bounds(self, consumer: Consumer) -> None:
         held = self._in_flight.partitions()
         wanted = set(held) if self.is_stopping.is_set() else self._in_flight.to_pause()
-        pause, resume = wanted - self._paused, (self._paused - wanted) & held
+        to_pause, to_resume = wanted - self._paused, (self._paused - wanted) & held
         self._paused = wanted
-        if pause:
-            consumer.pause([TopicPartition(self._topic, partition) for partition in pause])
-        if resume:
-            consumer.resume([TopicPartition(self._topic, partition) for partition in resume])
+        if to_pause:
+            consumer.pause([TopicPartition(self._topic, partition) for partition in to_pause])
+        if to_resume:
+            resume(consumer, self._topic, to_resume)
 
     def on_error(self, error: KafkaError) -> None:
         """Note an error of the client; only a fatal one ends the reader."""

@@ -1,5 +1,6 @@
 """Read the log as a member of a consumer group, and commit what is finished."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
 from typing import Any
@@ -158,6 +159,15 @@ class GroupReader:
     def partitions(self) -> frozenset[int]:
         """The partitions that this member holds."""
         return self._in_flight.partitions()
+
+    @property
+    def in_hand(self) -> int:
+        """How many records were handed over and are not finished."""
+        return self._in_flight.budget.records
+
+    def rest(self, left: int, seconds: float) -> None:
+        """Take nothing more in hand until so few records are left, for so many seconds at most."""
+        self._in_flight.budget.rest(left, time.monotonic() + seconds)
 
     @property
     def refusal(self) -> str | None:

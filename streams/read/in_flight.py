@@ -1,11 +1,14 @@
 """What is in hand of each partition, and whether that is enough."""
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from streams.read.consumer_thread import Record
 from streams.read.offset_tracker import OffsetTracker
+
+_NO_REST = (0, 0.0)
 
 
 class Budget:
@@ -19,6 +22,7 @@ class Budget:
         self._added_bytes = self._added_records = 0
         self._removed_bytes = self._removed_records = 0
         self._is_over = False
+        self._rest = _NO_REST
 
     def add(self, record: Record) -> None:
         """Count a record that is now in hand."""
@@ -30,12 +34,27 @@ class Budget:
         self._removed_bytes += _size(record)
         self._removed_records += 1
 
+    @property
+    def records(self) -> int:
+        """How many are in hand."""
+        return self._added_records - self._removed_records
+
     def is_over(self) -> bool:
         """Tell whether to pause; the answer stays for a while, so that reading does not flutter."""
         share = 0.5 if self._is_over else 1.0
-        in_flight = (self._added_bytes - self._removed_bytes, self._added_records - self._removed_records)
+        in_flight = (self._added_bytes - self._removed_bytes, self.records)
         self._is_over = any(have >= limit * share for have, limit in zip(in_flight, self._limits, strict=True))
-        return self._is_over
+        return self._is_over or self._is_resting()
+
+    def rest(self, left: int, until: float) -> None:
+        """Be over until only so many records are left, or until a time of the monotonic clock."""
+        self._rest = left, until
+
+    def _is_resting(self) -> bool:
+        left, until = self._rest
+        if self.records <= left or time.monotonic() >= until:
+            self._rest = _NO_REST
+        return self._rest != _NO_REST
 
 
 def _size(record: Record) -> int:
@@ -74,6 +93,11 @@ class InFlight:
         self._windows.pop(partition, None)
         for record in self._records.pop(partition, {}).values():
             self._budget.remove(record)
+
+    @property
+    def budget(self) -> Budget:
+        """What is in hand of all partitions."""
+        return self._budget
 
     @contextmanager
     def window(self, partition: int) -> Iterator[OffsetTracker | None]:

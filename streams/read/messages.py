@@ -1,12 +1,13 @@
 """From the client's messages to records, past those that it can't deliver."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
 from streams.client.refusals import is_of_rights
@@ -25,6 +26,9 @@ SURE = 10.0
 
 LOOK_AGAIN = 2.0
 """Seconds between two looks for a place that is missing."""
+
+WAKING = 0.01
+"""Seconds that an answer nobody needs is waited for."""
 
 _UNDELIVERABLE = frozenset(
     {
@@ -122,6 +126,19 @@ def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> N
     where = TopicPartition(topic, partition, offset)
     consumer.incremental_unassign([where])
     consumer.incremental_assign([where])
+
+
+def resume(consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
+    """Read paused partitions on, at once.
+
+    librdkafka (2.16) tells none of its threads, each of which sleeps for up to a second. A question to the brokers that
+    lead the partitions wakes them; what they answer, or that one does not, is all the same.
+    """
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    consumer.resume(places)
+    ends = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in places]
+    with contextlib.suppress(KafkaException):
+        consumer.offsets_for_times(ends, WAKING)
 
 
 def watermarks(consumer: Consumer, topic: str, partition: int, *, is_listed: bool = False) -> tuple[int, int]:

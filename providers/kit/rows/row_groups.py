@@ -1,9 +1,11 @@
 """From users to groups of rows that keep a platform's limits."""
 
 import time
+from array import array
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -41,11 +43,12 @@ FEW, MANY = 25, 250
 class Rows:
     """The rows of a batch as JSON, the index of the user that each came from, and who made none.
 
-    `repaired` counts values of rows by `field: kind`, `dropped` those that rows lack by `field: reason`.
+    `repaired` counts values of rows by `field: kind`, `dropped` those that rows lack by `field: reason`. Indexes are in
+    an array, which the collector of cycles never goes through.
     """
 
     rows: list[msgspec.Raw] = field(default_factory=list)
-    indexes: list[int] = field(default_factory=list)
+    indexes: MutableSequence[int] = field(default_factory=partial(array, "q"))
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
