@@ -251,6 +251,16 @@ async def test_a_refusal_of_a_large_batch_is_heard_before_all_is_sent(kind: Kind
     assert not client.notices
 
 
+@both
+async def test_no_room_is_heard_before_a_large_batch_is_sent(kind: Kind) -> None:
+    users = b"[" + b",".join([b'{"email":"ada@example.com"}'] * 700_000) + b"]"
+    retry = replace(FAST, give_up_after=0.0)
+    async with closing_early(503) as url, either(kind, url, retry=retry) as client:
+        with pytest.raises(UnreachableError, match="body: no") as caught:
+            await client.ask("send_batch", replace(BATCH, users=users))
+    assert caught.value.why == "no_room"
+
+
 @asynccontextmanager
 async def closing_early(status: int) -> AsyncIterator[str]:
     """Refuse by the head of a request, and close with what else has come unread."""
