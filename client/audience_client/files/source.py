@@ -1,5 +1,6 @@
 """A file that can be read from its beginning as often as needed, also where it comes from a pipe or is compressed."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -60,6 +61,13 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise FileError where somebody wrote to the file since the first look."""
         self._open_unchanged().close()
+
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        with self._open_unchanged() as raw:
+            digest = hashlib.file_digest(raw, lambda: hashlib.blake2b(digest_size=32))
+        self.check_unchanged()
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Delete what was spooled."""
