@@ -1,9 +1,13 @@
-"""What is wrong with a file or with how its columns are meant: a sentence that says where and what to do."""
+"""What goes wrong: a sentence that says where and what to do."""
 
 from collections.abc import Sequence
 
 
-class InputError(Exception):
+class AudienceError(Exception):
+    """The root of all errors of this package; no message repeats a value of a customer."""
+
+
+class InputError(AudienceError):
     """A file or an option is wrong; nothing was sent. The message repeats no value of a customer."""
 
 

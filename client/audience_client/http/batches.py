@@ -1,0 +1,57 @@
+"""One batch of an upload: what is sent, and what the server says of it."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from msgspec import Struct
+from msgspec import field as member
+
+AudienceType = Literal["custom", "primary"]
+Mode = Literal["add", "remove"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchToSend:
+    """A batch: `users` is the JSON array as bytes, sent as it is.
+
+    `resume` says that it belongs to the newest run of its session, however long ago that was. Without it the same
+    batch is a retry only within the server's retry window.
+    """
+
+    name: str
+    session_id: int
+    sequence: int
+    total_batches: int
+    total_users: int
+    users: bytes = field(repr=False)
+    type: AudienceType = "custom"
+    mode: Mode = "add"
+    channels: tuple[str, ...] = ()
+    disable_prefix: bool = False
+    pull_date: date | None = None
+    resume: bool = True
+
+
+class IgnoredName(Struct, frozen=True, kw_only=True):
+    """A name that the server does not know, where it stood and how often; None where it may not be repeated."""
+
+    where: str = member(name="in")
+    name: str | None
+    count: int
+    did_you_mean: str | None = member(name="didYouMean", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A batch is in the log. `ignored` counts what the server did not know, `ignored_names` says what it was.
+
+    `location` is where its status is, a path or a URL. `knows_resume` is false where the server ignored `resume`, as
+    versions before it do: a batch sent again later than its retry window begins a new run there.
+    """
+
+    batch_id: str
+    ignored: int = 0
+    ignored_names: tuple[IgnoredName, ...] = ()
+    location: str | None = None
+    knows_resume: bool = True
