@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from audience_client.errors import InputError
+from audience_client.http.async_client import AsyncClient
 from audience_client.upload.prepare import Prepared
 from audience_client.upload.progress import OnProgress
-
-if TYPE_CHECKING:
-    from audience_client.http import AsyncClient
-
 
 class UnfinishedUploadError(InputError):
     """The file's upload to that audience was begun and is not finished: resume it, or begin a new one."""
@@ -42,7 +38,7 @@ class Uploaded:
 async def upload(  # noqa: PLR0913 -- the whole of an upload
     prepared: Prepared,
     *,
-    client: "AsyncClient",
+    client: AsyncClient,
     resume: bool | None = None,
     session: int | None = None,
     state_folder: Path | None = None,

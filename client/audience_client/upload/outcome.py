@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from audience_client.http.async_client import AsyncClient
 from audience_client.upload.engine import Uploaded
-
-if TYPE_CHECKING:
-    from audience_client.http import AsyncClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +41,12 @@ class Outcome:
         raise NotImplementedError
 
 
-async def wait_for_outcome(uploaded: Uploaded, client: "AsyncClient", *, timeout: float | None = None) -> Outcome:
+async def wait_for_outcome(uploaded: Uploaded, client: AsyncClient, *, timeout: float | None = None) -> Outcome:
     """Return when each platform is through, or what is known after `timeout` seconds."""
     raise NotImplementedError
 
 
-async def write_rejected(uploaded: Uploaded, client: "AsyncClient", path: Path) -> int:
+async def write_rejected(uploaded: Uploaded, client: AsyncClient, path: Path) -> int:
     """Write the file's own rows that a platform rejected as CSV, and return how many rows of users these are.
 
     Before their columns stand row number, platform, field, reason and remedy. The file can be corrected and uploaded
