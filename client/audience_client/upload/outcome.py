@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from audience_client.http.async_client import AsyncClient
+from audience_client.http.questions import Which
 from audience_client.http.statuses import RunStatus, SessionStatus, TargetStatus
 from audience_client.upload.engine import Uploaded
 
@@ -66,8 +67,8 @@ async def wait_for_outcome(
         if on_outcome is not None:
             on_outcome(_outcome(status))
 
-    which = {"name": state.name, "type": state.type, "mode": state.mode}
-    return _outcome(await client.wait(uploaded.session_id, timeout=timeout, on_status=tell, **which))  # type: ignore[arg-type] # mypy does not know a dict's keys
+    which = Which(name=state.name, type=state.type, mode=state.mode)
+    return _outcome(await client.wait(uploaded.session_id, timeout=timeout, on_status=tell, **which))
 
 
 def _outcome(status: SessionStatus) -> Outcome:
@@ -95,7 +96,7 @@ def _platform(target: TargetStatus) -> PlatformOutcome:
         matched=users.matched,
         open=users.open,
         reasons=target.reasons,
-        error=target.error and f"{target.error.meaning} {target.error.remedy}",
+        error=f"{target.error.meaning} {target.error.remedy}" if target.error else None,
     )
 
 
