@@ -1,7 +1,6 @@
 """Which earlier try of an upload is meant, whether it can go on, and what of it stands in the log."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from audience_client.errors import InputError
@@ -63,29 +62,30 @@ def resumable(prepared: Prepared, server: str, folder: StateFolder, session: int
 def changes(state: State, prepared: Prepared, server: str) -> list[str]:
     """Name what is not as it was when the upload was begun; nothing: it can go on."""
     has_size = prepared.options.batch_size in (None, state.batch_size)
-    plan = replace(plan_of(state), total_users=prepared.plan.total_users) if has_size else prepared.plan
+    plan = plan_of(state) if has_size else prepared.plan
     now = _state(prepared, server, state.session_id, state.begun, plan)
-    return [what for what, members in _NAMED.items() if any(getattr(now, m) != getattr(state, m) for m in members)]
+    found = [what for what, member in _NAMED.items() if getattr(now, member) != getattr(state, member)]
+    is_read_alike = state.reader == READER_VERSION and state.total_users == prepared.plan.total_users
+    return found if found or is_read_alike else ["this program's way of reading files"]
 
 
-_NAMED: Mapping[str, Sequence[str]] = {
-    "the file": ("content",),
-    "the server (--url)": ("server",),
-    "--name": ("name",),
-    "--type": ("type",),
-    "--mode": ("mode",),
-    "--channels": ("channels",),
-    "--disable-prefix": ("disable_prefix",),
-    "--pull-date": ("pull_date",),
-    "--country": ("country",),
-    "--limit": ("limit",),
-    "--batch-size": ("batch_size",),
-    "--encoding": ("encoding",),
-    "--separator": ("separator",),
-    "--sheet": ("sheet",),
-    "--only-consented": ("only_consented",),
-    "the mapping": ("fields",),
-    "this program's way of reading files": ("reader", "total_users"),
+_NAMED: Mapping[str, str] = {
+    "the file": "content",
+    "the server (--url)": "server",
+    "--name": "name",
+    "--type": "type",
+    "--mode": "mode",
+    "--channels": "channels",
+    "--disable-prefix": "disable_prefix",
+    "--pull-date": "pull_date",
+    "--country": "country",
+    "--limit": "limit",
+    "--batch-size": "batch_size",
+    "--encoding": "encoding",
+    "--separator": "separator",
+    "--sheet": "sheet",
+    "--only-consented": "only_consented",
+    "the mapping": "fields",
 }
 """What messages call the members of a state."""
 

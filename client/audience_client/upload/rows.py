@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import BinaryIO
 
 import msgspec
@@ -11,11 +12,15 @@ from audience_client.files.options import ReadOptions
 from audience_client.files.source import not_kept, spooled_source
 from audience_client.files.table import Table
 from audience_client.files.text.json_objects import JsonLines, JsonTable
+from audience_client.files.values import LostDigitsError, float_text
 
 Rows = Iterable[Mapping[str, object]]
 
 NAME = "the rows"
 """What messages call them."""
+
+NOTHING = frozenset({"NAType", "NaTType"})
+"""What pandas has where there is nothing; its nan is a float."""
 
 
 def read_rows(rows: Rows, read: ReadOptions) -> Table:
@@ -47,21 +52,29 @@ def _write(rows: Rows, kept: BinaryIO) -> None:
     line = bytearray()
     for number, row in enumerate(rows, 1):
         try:
-            encoder.encode_into(row if isinstance(row, dict) else dict(row), line)
-        except (TypeError, ValueError) as error:
+            encoder.encode_into({name: _value(value) for name, value in row.items()}, line)
+        except (AttributeError, LostDigitsError, TypeError, ValueError) as error:
             raise FileError(NAME, _problem(error), row=number) from None
         kept.write(line)
         kept.write(b"\n")
     kept.flush()
 
 
+def _value(value: object) -> object:
+    """Return a value as a typed file would have it: whole numbers of a column with gaps are no decimals."""
+    if isinstance(value, float):
+        return float_text(value)
+    return None if type(value).__name__ in NOTHING else value
+
+
 def _plain(value: object) -> object:
-    """Return a number or text of NumPy as Python's. Raises TypeError for what is neither."""
+    """Return a number or text of NumPy as Python's, and a date of pandas as text. Raises TypeError."""
+    if isinstance(value, date):
+        return value.isoformat()
     item = getattr(value, "item", None)
-    if callable(item):
-        plain = item()
-        if isinstance(plain, str | int | float | bool):
-            return plain
+    plain = item() if callable(item) else None
+    if isinstance(plain, str | int | float | bool):
+        return plain
     raise _TypeError(type(value).__name__)
 
 
@@ -71,5 +84,7 @@ class _TypeError(TypeError):
 
 def _problem(error: Exception) -> str:
     """Say what is wrong without the value."""
-    kind = f"of the type {error}" if isinstance(error, _TypeError) else "that is no JSON"
-    return f"has a value {kind}; rows are mappings of names to texts, numbers, dates, None"
+    kind = f"has a value of the type {error}" if isinstance(error, _TypeError) else "is none, or has a value of no kind"
+    if isinstance(error, LostDigitsError):
+        kind = "has a number that has lost digits, as it was too long for its type"
+    return f"{kind}; rows are mappings of names to texts, numbers, dates and None"

@@ -13,7 +13,7 @@ import msgspec
 import platformdirs
 
 from audience_client.errors import AudienceError
-from audience_client.upload.options import AudienceType, Mode
+from audience_client.http.batches import AudienceType, Mode
 
 VERSION: Final = 1
 """Of the form of this file."""
