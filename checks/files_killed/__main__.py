@@ -1,4 +1,4 @@
-"""`python -m checks.files_killed`: exit 0 only if the upload ended whole, each batch once, each user at each platform."""
+"""`python -m checks.files_killed`: exit 0 only if the upload ended whole, each batch once, nobody lost."""
 
 import argparse
 import asyncio
@@ -9,7 +9,8 @@ import traceback
 
 from rich.console import Console
 
-from checks.files_killed.run import run
+from checks.files_killed.run import killed_environment, run
+from cli.settings.environment import Environment
 
 ROWS = 200_000
 MOMENTS = 10
@@ -22,9 +23,10 @@ def main() -> None:
     options = _parser().parse_args()
     console = Console(highlight=False, soft_wrap=True)
     named = f"files_killed: SEED={options.seed} ROWS={options.rows}"
-    console.print(named)
+    environment = killed_environment(os.environ)
+    console.print(f"{named}; logs are in {environment.data}")
     try:
-        faults = asyncio.run(_bounded(options, console))
+        faults = asyncio.run(_bounded(options, environment, console))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -32,13 +34,14 @@ def main() -> None:
         faults = [f"the run did not come to its end: {type(error).__name__}"]
     for fault in faults:
         console.print(fault, markup=False)
-    console.print(f"{named}: {'FAILED' if faults else 'whole, each batch once, nobody lost'}")
+    bad = f"FAILED; logs are in {environment.data}"
+    console.print(f"{named}: {bad if faults else 'whole, each batch once, nobody lost'}")
     sys.exit(1 if faults else 0)
 
 
-async def _bounded(options: argparse.Namespace, console: Console) -> list[str]:
+async def _bounded(options: argparse.Namespace, environment: Environment, console: Console) -> list[str]:
     async with asyncio.timeout(options.seconds):
-        return await run(options.seed, options.rows, options.moments, os.environ, console.print)
+        return await run(options.seed, options.rows, options.moments, environment, console.print)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 import csv
 import random
-import tempfile
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from checks.files_killed.tries import BATCHES, Told, Tries
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
 from cli.demo.command import demo_environment
 from cli.demo.made_up_people import Person, make_people
-from cli.settings.environment import DATA, Environment
+from cli.settings.environment import Environment
 from cli.up.running import Running, running
 from schemas.avro.codec import decode_audience_batch
 from streams.cluster.topics import TopicNames
@@ -41,28 +41,26 @@ COLUMNS = ("edgeTagId", "email", "phone", "firstName", "lastName", "country", "p
 PURCHASE = ("currency", "profit")
 
 
-async def run(seed: int, rows: int, moments: int, process: Mapping[str, str], say: Callable[[str], None]) -> list[str]:
+def killed_environment(process: Mapping[str, str]) -> Environment:
+    """Return an environment that nothing of the process reaches but where data may be."""
+    values = {**demo_environment(process, "files-killed").values, **SETTINGS}
+    return Environment(values, dict.fromkeys(values, "environment"))
+
+
+async def run(seed: int, rows: int, moments: int, environment: Environment, say: Callable[[str], None]) -> list[str]:
     """Do it all; return what is wrong."""
-    with tempfile.TemporaryDirectory(prefix="files-killed-") as folder:
-        environment = _environment({**process, DATA: folder})
-        environment.data.mkdir(parents=True)
-        file = environment.data / "customers.csv"
-        write_file(file, rows)
-        say(f"Starting everything; logs are in {folder} until the end.")
-        async with running(environment, environment.data / "up.log") as found:
-            tries = Tries(
-                file=file,
-                rows=rows,
-                url=found.url,
-                name=NAME,
-                folder=environment.data,
-                window=WINDOW,
-                say=say,
-            )
-            chance = random.Random(seed)  # noqa: S311 -- to be repeated by its seed
-            told = await tries.run(make_moments(chance, rows, moments))
-            faults = list(faults_of_tries(told, moments))
-            return [*faults, *[fault async for fault in _judged(found, told, rows, environment.data)]]
+    data = environment.data
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    write_file(data / "customers.csv", rows)
+    chance = random.Random(seed)  # noqa: S311 -- to be repeated by its seed
+    async with running(environment, data / "up.log") as found:
+        tries = Tries(
+            file=data / "customers.csv", rows=rows, url=found.url, name=NAME, folder=data, window=WINDOW, say=say
+        )
+        told = await tries.run(make_moments(chance, rows, moments))
+        faults = list(faults_of_tries(told, moments))
+        return [*faults, *[fault async for fault in _judged(found, told, rows, data)]]
 
 
 def write_file(path: Path, rows: int) -> None:
@@ -77,11 +75,6 @@ def _row(person: Person) -> Sequence[object]:
     purchase = person.user.get("purchase")
     spent = purchase if isinstance(purchase, dict) else {}
     return [person.user.get(column, "") for column in COLUMNS] + [spent.get(name, "") for name in PURCHASE]
-
-
-def _environment(process: Mapping[str, str]) -> Environment:
-    values = {**demo_environment(process, "run").values, **SETTINGS}
-    return Environment(values, dict.fromkeys(values, "environment"))
 
 
 async def _judged(found: Running, told: Told, rows: int, folder: Path) -> AsyncIterator[str]:

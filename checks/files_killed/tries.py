@@ -62,14 +62,11 @@ class Tries:
         told.sends.append(Counter())
         told.acknowledged.append(Counter())
         process = await self._start()
-        ending: asyncio.Task[None] | None = None
-        assert process.stdout is not None  # noqa: S101 -- it is a pipe
-        async for line in process.stdout:
-            reached = _take(told, line)
-            if moment is not None and ending is None and reached is not None and reached >= moment.users:
-                ending = asyncio.create_task(_end(process, moment))
-        if ending is not None:
-            await ending
+        try:
+            await _follow(process, told, moment)
+        finally:
+            if process.returncode is None and process.stdout is not None and not process.stdout.at_eof():
+                process.kill()
         self._judge(told, moment, await process.wait())
 
     async def _start(self) -> Process:
@@ -99,6 +96,18 @@ class Tries:
     @property
     def _states(self) -> Path:
         return self.folder / "states"
+
+
+async def _follow(process: Process, told: Told, moment: Moment | None) -> None:
+    """Take what a try says, and end it at its moment."""
+    assert process.stdout is not None  # noqa: S101 -- it is a pipe
+    async with asyncio.TaskGroup() as tasks:
+        is_reached = moment is None
+        async for line in process.stdout:
+            reached = _take(told, line)
+            if moment is not None and not is_reached and reached is not None and reached >= moment.users:
+                is_reached = True
+                tasks.create_task(_end(process, moment))
 
 
 async def _end(process: Process, moment: Moment) -> None:
