@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from between import Between, standing_between
 from test_replay import recorded
@@ -326,3 +327,44 @@ async def test_nothing_of_a_user_is_in_what_is_kept_or_said_of_a_refusal(uploads
         told += repr(error) + repr(error.args)
         error = error.__cause__ or error.__context__
     assert "@example.com" not in told
+
+
+@pytest.mark.parametrize("batches", [0, 3])
+async def test_after_the_retry_window_an_upload_goes_on_in_its_run(
+    batches: int, kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Without a window at all every batch comes later than it."""
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        await uploads.interrupt_after(batches)
+        (state,) = uploads.states.all()
+        uploads.between.fate = lambda _sequence, _time: "pass"
+        uploaded = await uploads.run(resume=True)
+        assert uploaded.session_id == state.session_id
+        assert await uploads.runs(state.session_id) == 1
+        await uploads.assert_once()
+
+
+async def test_answers_that_are_lost_do_no_harm_after_the_retry_window(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        uploads.between.fate = lambda sequence, time: "pass" if time > 2 else "lose" if sequence % 2 else "busy"
+        uploaded = await uploads.run()
+        assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 3)
+        assert await uploads.runs(uploaded.session_id) == 1
+        await uploads.assert_once()
+
+
+async def test_what_the_server_does_not_tell_yet_is_sent_again_and_written_once(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        uploaded = await uploads.run()
+        uploads.states.save(msgspec.structs.replace(uploaded.state, is_in_log=False))
+        uploads.between.came.clear()
+        uploads.between.forgets = True
+        again = await uploads.run(resume=True)
+        assert again.session_id == uploaded.session_id
+        assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 1)
+        assert await uploads.runs(uploaded.session_id) == 1
+        await uploads.assert_once()
