@@ -3,6 +3,10 @@
 import asyncio
 import csv
 import json
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from between import Between, standing_between
+from processes import killed_in_the_end
 from test_replay import recorded
 from world import World, world
 
@@ -31,6 +36,7 @@ from schemas.avro.codec import decode_audience_batch
 from streams.client.settings import KafkaSettings
 from streams.read.tail import read_to_end
 
+ROOT = Path(__file__).parent.parent
 PEOPLE = 95
 SIZE = 10
 BATCHES = 10
@@ -180,6 +186,16 @@ async def test_a_refusal_for_good_stops_all_with_the_server_s_words_and_keeps_th
     assert max(uploads.between.came) <= 3 + 3
     uploads.between.fate = lambda _sequence, _time: "pass"
     await uploads.run(resume=True)
+    await uploads.assert_once()
+
+
+async def test_of_an_upload_of_which_the_server_took_nothing_nothing_is_kept(uploads: Uploads) -> None:
+    uploads.between.fate = lambda _sequence, _time: "refuse"
+    with pytest.raises(RefusedError):
+        await uploads.run()
+    assert uploads.states.all() == []
+    uploads.between.fate = lambda _sequence, _time: "pass"
+    await uploads.run()
     await uploads.assert_once()
 
 
@@ -368,3 +384,26 @@ async def test_what_the_server_does_not_tell_yet_is_sent_again_and_written_once(
         assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 1)
         assert await uploads.runs(uploaded.session_id) == 1
         await uploads.assert_once()
+
+
+async def test_the_example_of_the_client_s_readme_uploads(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "client.upload" in block)
+    (tmp_path / "customers.csv").write_text("Email\na@example.com\nnobody\n")
+    async with world(kafka, topic_prefix, providers=["klaviyo"]) as product:
+        environ = {**os.environ, "AUDIENCE_URL": product.url, "PYTHONPATH": str(ROOT / "client")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", example),
+            cwd=tmp_path,
+            env={**environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        async with killed_in_the_end(process):
+            out, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+    assert out.decode() == "2 users in 1 batches\nklaviyo 1 accepted, 1 rejected\n"
+    assert "nobody" in (tmp_path / "rejected.csv").read_text(encoding="utf-8-sig")
+    assert list((tmp_path / "state").rglob("*.json")) == []
