@@ -210,6 +210,15 @@ async def test_a_server_that_stays_away_is_told_and_the_upload_goes_on_later(upl
     await uploads.assert_once()
 
 
+async def test_two_who_go_on_with_one_upload_at_once_write_each_batch_once(uploads: Uploads) -> None:
+    await uploads.interrupt_after(2)
+    uploads.between.fate = lambda _sequence, _time: "pass"
+    first, second = await asyncio.gather(uploads.run(resume=True), uploads.run(resume=True))
+    assert first.session_id == second.session_id
+    assert await uploads.runs(first.session_id) == 1
+    await uploads.assert_once()
+
+
 async def test_begun_anew_an_upload_is_a_session_of_its_own(uploads: Uploads) -> None:
     await uploads.interrupt_after(2)
     (before,) = uploads.states.all()
@@ -326,9 +335,17 @@ async def test_programs_without_asyncio_upload_remove_and_write_rejected_rows(
             assert removed.outcome is not None
             assert removed.outcome.is_success
 
+    async def in_a_notebook(url: str) -> None:
+        with Client(url, retry=QUICK) as client:
+            again = client.upload(people[:1], "VIP", state_folder=states, wait=True, wait_timeout=60)
+            assert again.outcome is not None
+            assert again.outcome.is_success
+
     async with recorded(kafka, topic_prefix, providers=["klaviyo"]) as product:
         await asyncio.to_thread(work, product.url)
         assert len(await product.members("klaviyo")) == 20
+        await asyncio.to_thread(asyncio.run, in_a_notebook(product.url))
+        assert len(await product.members("klaviyo")) == 21
     assert list(states.iterdir()) == []
     assert "nobody" in (tmp_path / "no.csv").read_text(encoding="utf-8-sig")
 
