@@ -21,7 +21,7 @@ from world import World, world
 
 from audience_client import AsyncClient, Client
 from audience_client.errors import FileError, InputError
-from audience_client.http.errors import RefusedError, UnreachableError
+from audience_client.http.errors import RefusedError, TooLargeError, UnreachableError
 from audience_client.http.retry import Retry
 from audience_client.upload.engine import Uploaded, upload
 from audience_client.upload.options import UploadOptions
@@ -197,6 +197,16 @@ async def test_of_an_upload_of_which_the_server_took_nothing_nothing_is_kept(upl
     uploads.between.fate = lambda _sequence, _time: "pass"
     await uploads.run()
     await uploads.assert_once()
+
+
+async def test_a_server_that_takes_smaller_batches_says_so_and_gets_them(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_MAX_USERS=9) as uploads:
+        with pytest.raises(TooLargeError, match="9"):
+            await uploads.run()
+        uploads.options = UploadOptions(name="VIP", batch_size=9)
+        assert (await uploads.run()).plan.total_batches == 11
 
 
 async def test_a_server_that_stays_away_is_told_and_the_upload_goes_on_later(uploads: Uploads) -> None:
