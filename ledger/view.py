@@ -3,17 +3,20 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from msgspec import structs
+from msgspec import Struct, structs
 
-from ledger.sessions import SeenBatch, merged
+from ledger.session_batches import MOST_BATCHES, read_batches, time_of
+from ledger.sessions import SeenBatch
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 Told = TypeVar("Told")
@@ -34,8 +37,8 @@ _ID_OF = "id of "
 _READABLE = "readable"
 """What the schemas are known by that were read when the file was written last."""
 
-MOST_RECORDS = 2_000
-"""Newest records of a session that are looked at; a client that always names the same session has ever more."""
+AT_ONCE = 400
+"""Places that are asked for at once: twice as many variables in a statement, of which older SQLite takes 999."""
 
 MOST_AHEAD = 20_000
 """Newest records that are looked at to tell how much an account has before it."""
@@ -86,19 +89,14 @@ _END_COLUMNS = (
     " completion_partition, completion_offset"
 )
 
-_OTHER_MODE_AT = (
-    "(SELECT o.at FROM records o WHERE o.audience = r.audience AND o.verdict = 'valid'"
-    " AND o.mode = CASE r.mode WHEN 'add' THEN 'remove' ELSE 'add' END AND o.at <= r.at"
-    " AND (o.at, o.partition, o.offset) < (r.at, r.partition, r.offset) ORDER BY o.at DESC LIMIT 1)"
-)
-"""When the last record of another mode of a record's audience before it was appended."""
+_SAID_COLUMNS = _END_COLUMNS.replace("rejected_users", "NULL")
+"""An end without the users that it lists: they are many."""
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
 """A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
+class RecordRow(Struct, frozen=True, kw_only=True, gc=False):
     """One record of the log as its receipt told it."""
 
     origin: Origin
@@ -122,12 +120,14 @@ class RecordRow:
     mode: Mode
     is_home: bool | None
     """Whether it stands in its audience's home partition, None where that is not known."""
-    other_mode_at: datetime | None
-    """When the last record of another mode of its audience before it was appended; only of a session's records."""
+
+    def is_of(self, key: "SessionKey") -> bool:
+        """Tell whether it is of a session."""
+        mine = self.session_id, self.name, self.type, self.mode
+        return mine == (key.session_id, key.name, key.type, key.mode)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndRow:
+class EndRow(Struct, frozen=True, kw_only=True, gc=False):
     """The last word of one account on one record, live or of a replay."""
 
     origin: Origin
@@ -165,6 +165,17 @@ class EndRow:
         if self.superseded:
             return False
         return not self.accepted and (self.mode == "add" or self.rejected >= self.received)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCount:
+    """How many users of a record one delivery of it to an account rejects, and how many of them are listed."""
+
+    origin: Origin
+    rejected: int
+    listed: int
+    is_only: bool
+    """Whether the account got the record in no other delivery, so that all of these stand."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -277,6 +288,18 @@ class View:
             connection.close()
         self._opened.clear()
         self._local = threading.local()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that this thread asks for within the block be of one moment, whatever is folded meanwhile."""
+        connection = self._connection()
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # it is closed where the view was opened again meanwhile
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -401,12 +424,9 @@ class View:
         """Return the newest records that are not valid, so many at most."""
         return self._records("r.verdict != 'valid' ORDER BY r.at DESC LIMIT ?", (most,))
 
-    def session_records(self, key: SessionKey, most: int = MOST_RECORDS) -> list[RecordRow]:
-        """Return the valid records of a session in the order of the log, so many of the newest at most."""
-        where = "r.session_id = ? AND r.name = ? AND r.type = ? AND r.mode = ? AND r.verdict = 'valid'"
-        newest = f"{where} ORDER BY r.at DESC, r.partition DESC, r.offset DESC LIMIT ?"
-        values = (key.session_id, key.name, key.type, key.mode, most)
-        return self._records(newest, values, _OTHER_MODE_AT)[::-1]
+    def session_batches(self, key: SessionKey, most: int = MOST_BATCHES) -> list[SeenBatch]:
+        """Return the newest batches of a session in the order of the log, so many at most; only valid records count."""
+        return read_batches(self._connection(), (key.session_id, key.name, key.type, key.mode), most)
 
     def has_other_mode_since(self, key: SessionKey, origin: Origin, *, has_no_prefix: bool) -> bool:
         """Tell whether something of another mode of an audience came after the record of it that stands there.
@@ -416,22 +436,22 @@ class View:
         query = "SELECT at FROM records WHERE partition = ? AND offset = ?"
         first = self._connection().execute(query, (origin.partition, origin.offset)).fetchone()
         last = self.other_mode_at(key, has_no_prefix=has_no_prefix)
-        return last is not None and (first is None or last >= _time(first[0]))
+        return last is not None and (first is None or last >= time_of(first[0]))
 
     def other_mode_at(self, key: SessionKey, *, has_no_prefix: bool) -> datetime | None:
         """Return when the last record of another mode of a session's audience was appended; None without any."""
         query = "SELECT max(at) FROM records WHERE audience = ? AND mode = ? AND verdict = 'valid'"
         values = (_audience(key.name, has_no_prefix), "remove" if key.mode == "add" else "add")
         found = self._connection().execute(query, values).fetchone()[0]
-        return None if found is None else _time(found)
+        return None if found is None else time_of(found)
 
     def known_between(self, partition: int, after: int, end: int) -> int:
         """Return how many records are known of those behind an offset of a partition of the log and before an end."""
         query = "SELECT count(*) FROM records WHERE partition = ? AND offset > ? AND offset < ?"
         return int(self._connection().execute(query, (partition, after, end)).fetchone()[0])
 
-    def _records(self, where: str, values: Sequence[object], other_mode_at: str = "NULL") -> list[RecordRow]:
-        query = f"SELECT {_RECORD_COLUMNS}, {other_mode_at} FROM records r WHERE {where}"  # noqa: S608 -- our own names
+    def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
+        query = f"SELECT {_RECORD_COLUMNS} FROM records r WHERE {where}"  # noqa: S608 -- our own names
         return [self._record(row) for row in self._connection().execute(query, values)]
 
     def _record(self, row: Sequence[Any]) -> RecordRow:
@@ -451,22 +471,41 @@ class View:
             users=row[13],
             content_hash=row[14],
             source=row[15],
-            at=_time(row[16]),
+            at=time_of(row[16]),
             verdict=row[17],
             reason=row[18],
             mode=row[19],
             is_home=None if row[20] is None else bool(row[20]),
-            other_mode_at=None if row[24] is None else _time(row[24]),
         )
 
     def ends_of(self, origins: Iterable[Origin]) -> list[EndRow]:
-        """Return the last words of all accounts on these records."""
+        """Return the last words of all accounts on these records, in their order."""
         found: list[EndRow] = []
-        query = f"SELECT {_END_COLUMNS} FROM ends WHERE partition = ? AND offset = ?"  # noqa: S608 -- our own names
-        for origin in origins:
-            rows = self._connection().execute(query, (origin.partition, origin.offset))
-            found += [_end(origin, row) for row in rows]
+        for some in _at_once(origins):
+            by_place = {(origin.partition, origin.offset): origin for origin in some}
+            rows = self._of_places(f"SELECT {_SAID_COLUMNS}", by_place)
+            found += [_end(by_place[row[0], row[1]], row) for row in rows]
         return found
+
+    def rejections_of(self, origins: Iterable[Origin]) -> Iterator[RejectionCount]:
+        """Yield how many users the ends of these records reject, in their order, where it is any."""
+        others = (
+            "SELECT count(*) FROM ends o WHERE o.partition = p AND o.offset = ends.offset AND o.target = ends.target"
+        )
+        query = f"SELECT p, ends.offset, rejected, json_array_length(rejected_users), ({others})"
+        for some in _at_once(origins):
+            by_place = {(origin.partition, origin.offset): origin for origin in some}
+            for row in self._of_places(query, by_place, "AND (rejected > 0 OR rejected_users != '[]')"):
+                yield RejectionCount(by_place[row[0], row[1]], row[2], row[3], is_only=row[4] == 1)
+
+    def _of_places(self, select: str, places: Collection[tuple[int, int]], condition: str = "") -> sqlite3.Cursor:
+        """Return the ends at some places, in their order."""
+        marks = ", ".join(["(?, ?)"] * len(places))
+        query = (
+            f"WITH wanted(p, o) AS (VALUES {marks}) {select} FROM wanted"
+            f" CROSS JOIN ends ON partition = p AND offset = o {condition}"
+        )
+        return self._connection().execute(query, [number for place in places for number in place])
 
     def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[str, str, int, str | None, str]]:
         """Yield target, delivery, index in the request, field and reason of each rejected user that is listed."""
@@ -629,41 +668,31 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         request_id=row[14],
         audience_id=row[15],
         attempts=row[16],
-        finished_at=_time(row[5]) if row[5] else None,
-        reasons=json.loads(row[18]),
-        repaired=json.loads(row[20]),
-        dropped=json.loads(row[21]),
+        finished_at=time_of(row[5]) if row[5] else None,
+        reasons=_counts(row[18]),
+        repaired=_counts(row[20]),
+        dropped=_counts(row[21]),
         mode=row[22],
         removed=row[23],
         superseded=row[24],
         other_identifiers_unknown=row[25],
         waits_for=None if row[26] is None else structs.replace(origin, offset=row[26]),
-        shared_calls=tuple(json.loads(row[27])),
+        shared_calls=() if row[27] == "[]" else tuple(json.loads(row[27])),
         shared_unplaced=row[28],
     )
 
 
-def seen_batches(records: Iterable[RecordRow]) -> list[SeenBatch]:
-    """Return the batches of a session's records, which stand in the order of the log; a part counts once."""
-    parts = {(record.batch_id, record.part): record for record in reversed(list(records))}
-    return list(merged(_seen(record) for record in reversed(parts.values())))
+@lru_cache(maxsize=1_000)
+def _counts(text: str) -> Mapping[str, int]:
+    """Return what a column counts; many records say the same."""
+    counts: Mapping[str, int] = json.loads(text)
+    return counts
 
 
-def _seen(record: RecordRow) -> SeenBatch:
-    return SeenBatch(
-        batch_id=record.batch_id,
-        sequence=record.sequence or 0,
-        total_batches=record.total_batches,
-        total_users=record.total_users,
-        users=record.users,
-        parts=record.parts,
-        parts_seen=1,
-        content_hash=record.content_hash,
-        disable_prefix=record.disable_prefix,
-        channels=record.channels,
-        at=record.at,
-        other_mode_at=record.other_mode_at,
-    )
+def _at_once(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
+    rest = iter(origins)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
@@ -674,7 +703,3 @@ def _is_damage(error: sqlite3.Error) -> bool:
 
 def _millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-def _time(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -1,5 +1,6 @@
 """A file that can be read from its beginning as often as needed, also where it comes from a pipe or is compressed."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -61,6 +62,15 @@ class Source:
         """Raise FileError where somebody wrote to the file since the first look."""
         self._open_unchanged().close()
 
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        with self._open_unchanged() as raw:
+            digest = hashlib.blake2b(digest_size=32)
+            while content := raw.read(BUFFER):
+                digest.update(content)
+        self.check_unchanged()
+        return digest.hexdigest()
+
     def close(self) -> None:
         """Delete what was spooled."""
         while self._spooled:
@@ -88,6 +98,11 @@ def open_source(path: str | Path) -> Source:
                 spooled = _spool(name, pipe)
     except OSError as error:
         raise _unreadable(name, error) from error
+    return spooled_source(name, spooled)
+
+
+def spooled_source(name: str, spooled: BinaryIO) -> Source:
+    """Return a private file as a source, which closes it. Raises FileError."""
     try:
         return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
     except BaseException:

@@ -52,6 +52,10 @@ class JsonLines:
         except NotUtf8Error as error:
             raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
 
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        return self._source.fingerprint()
+
     def close(self) -> None:
         """Let go of the file."""
         self._source.close()
@@ -98,6 +102,10 @@ class JsonArray:
             except (msgspec.MsgspecError, RecursionError):
                 objects = [self._decode(entry, number) for number, entry in enumerate(some, start + 1)]
             yield range(start + 1, start + 1 + len(some)), objects
+
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        return self._source.fingerprint()
 
     def close(self) -> None:
         """Let go of the file and of its content."""
@@ -153,6 +161,14 @@ class JsonTable:
             rows = _all_texts(take, objects) if take else None
             yield Block(numbers, rows or [self._cells(members, names) for members in objects])
         self._objects.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file."""
+        self._objects.check_unchanged()
+
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        return self._objects.fingerprint()
 
     def close(self) -> None:
         """Let go of the file, and of what was kept of it."""
