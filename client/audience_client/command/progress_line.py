@@ -1,0 +1,80 @@
+"""How far an upload is: one line that is written over on a terminal, a line now and then where there is none."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from audience_client.command.terminal import write_error
+from audience_client.command.text_table import printable
+from audience_client.upload.progress import Progress
+
+OFTEN, SELDOM = 0.2, 30.0
+"""Seconds between two lines, on a terminal and without one."""
+
+BAR = 20
+CLEAR = "\r\x1b[K"
+MINUTE, HOUR = 60, 3600
+
+WAITS = {
+    "unreachable": "the server can't be reached",
+    "no_room": "the server has no room",
+    "too_slow": "the connection is too slow",
+    "proxy": "a proxy answers for the server",
+}
+
+
+@dataclass(slots=True)
+class ProgressLine:
+    """Shows how far it is; `is_shown` is of a terminal."""
+
+    is_shown: bool
+    clock: Callable[[], float] = time.monotonic
+    _told: float = field(init=False, default=0.0)
+    _waiting: str | None = field(init=False, default=None)
+    _is_open: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count the time."""
+        self._told = self.clock()
+
+    def show(self, progress: Progress) -> None:
+        """Show a line if it is time; that something is waited for, and that it is over, is told at once."""
+        is_new, self._waiting = progress.waiting != self._waiting, progress.waiting
+        now = self.clock()
+        if not is_new and now - self._told < (OFTEN if self.is_shown else SELDOM):
+            return
+        self._told = now
+        text = printable(progress_text(progress, has_bar=self.is_shown))
+        write_error(CLEAR + text[: shutil.get_terminal_size().columns - 1] if self.is_shown else f"{text}\n")
+        self._is_open = self.is_shown
+
+    def end(self) -> None:
+        """Clear the line, so that others may be written."""
+        if self._is_open:
+            write_error(CLEAR)
+            self._is_open = False
+
+
+def progress_text(progress: Progress, *, has_bar: bool) -> str:
+    """Return how far it is: a bar, a share, how fast, and how long it will take; or what it waits for."""
+    share = progress.users / progress.total_users if progress.total_users else 1.0
+    filled = int(share * BAR)
+    bar = f"[{'#' * filled}{'.' * (BAR - filled)}] " if has_bar else ""
+    return f"{bar}{progress.users:,} of {progress.total_users:,} users ({share:.0%}){_pace(progress)}"
+
+
+def _pace(progress: Progress) -> str:
+    if progress.waiting:
+        why = WAITS.get(progress.waiting, progress.waiting)
+        return f", {why}: tried again in {duration(progress.waiting_seconds)}; Ctrl-C ends it"
+    to_go = progress.seconds_to_go
+    pace = f", {progress.rows_per_second:,.0f} rows/s" if progress.rows_per_second else ""
+    return f"{pace}, {duration(to_go)} to go" if to_go else pace
+
+
+def duration(seconds: float) -> str:
+    """Return how long something takes, in the unit that tells it best."""
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
