@@ -1,12 +1,19 @@
 """The client for asyncio."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
+import httpx2
+
+from audience_client.http import calls, transport
+from audience_client.http.address import address
 from audience_client.http.batches import Accepted, BatchToSend
+from audience_client.http.calls import Call
+from audience_client.http.exchange import Answer, Reply, Request
 from audience_client.http.questions import Filters, Which
-from audience_client.http.retry import OnWait, Retry
+from audience_client.http.retry import STANDARD, OnWait, Retry
 from audience_client.http.statuses import (
     AccountPage,
     BatchStatus,
@@ -15,13 +22,17 @@ from audience_client.http.statuses import (
     SessionStatus,
     SessionSummary,
 )
+from audience_client.http.tries import Tries
+from audience_client.http.waiting import OnStatus, Waiting
+
+T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to one Audience API. Calls may run side by side; every call may raise AudienceError.
+    """Talks to one Audience API. Calls may run side by side, in one loop; every call may raise an AudienceError.
 
     `url` is AUDIENCE_URL's unless it is given, else `http://127.0.0.1:8080`; `token` AUDIENCE_TOKEN's. `timeout` is
-    how many seconds the server may be silent.
+    how many seconds the server may be silent. `on_wait` is told before each pause until the next try.
     """
 
     def __init__(
@@ -30,62 +41,85 @@ class AsyncClient:
         *,
         token: str | None = None,
         timeout: float = 60.0,
-        retry: Retry = Retry(),
+        retry: Retry = STANDARD,
         on_wait: OnWait | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._address = address(url, token)
+        self._retry = retry
+        self._on_wait = on_wait
+        self._http = httpx2.AsyncClient(**transport.settings(self._address, timeout))
 
     @property
     def url(self) -> str:
-        """Where the server is, without anything secret."""
-        raise NotImplementedError
+        """Where the server is; nothing in it is secret."""
+        return self._address.url
 
     async def send_batch(self, batch: BatchToSend) -> Accepted:
         """Send a batch until the server answers; what returns is in the log."""
-        raise NotImplementedError
+        return await self._run(calls.send_batch(batch))
 
     async def session(self, session_id: int | str, **which: Unpack[Which]) -> SessionStatus:
         """Return the runs of a session. Raises NotKnownError where there is none."""
-        raise NotImplementedError
+        return await self._run(calls.session(session_id, **which))
 
     async def wait(
         self,
         session_id: int | str,
         *,
         timeout: float | None = None,
-        on_status: Callable[[SessionStatus], None] | None = None,
+        on_status: OnStatus | None = None,
         **which: Unpack[Which],
     ) -> SessionStatus:
         """Return once the newest run is over, or after so many seconds: `is_over` of what returns says which.
 
-        `on_status` is called with each answer, some seconds apart. Where an account is blocked, it takes as long as
-        that.
+        `on_status` is called with each answer, some seconds apart. While an account is blocked nothing is over there.
         """
-        raise NotImplementedError
+        waiting = Waiting(timeout, on_status)
+        while True:
+            told = await self._run(calls.session_if_known(session_id, **which), within=waiting.left)
+            after = waiting.after(told)
+            if isinstance(after, SessionStatus):
+                return after
+            await asyncio.sleep(after)
 
     async def batch(self, batch_id: str) -> BatchStatus:
         """Return how a batch stands. Raises NotKnownError."""
-        raise NotImplementedError
+        return await self._run(calls.batch(batch_id))
 
-    def sessions(self, **filters: Unpack[Filters]) -> AsyncIterator[SessionSummary]:
+    async def sessions(self, **filters: Unpack[Filters]) -> AsyncIterator[SessionSummary]:
         """List sessions, the newest first."""
-        raise NotImplementedError
+        cursor: str | None = None
+        while True:
+            page = await self._run(calls.sessions_page(cursor, **filters))
+            for one in page.sessions:
+                yield one
+            cursor = page.next
+            if cursor is None:
+                return
 
-    def rejected(self, session_id: int | str, **which: Unpack[Which]) -> AsyncIterator[Rejection]:
+    async def rejected(self, session_id: int | str, **which: Unpack[Which]) -> AsyncIterator[Rejection]:
         """List whom accounts rejected in the newest run of a session. Raises NotKnownError."""
-        raise NotImplementedError
+        async for page in self.rejected_pages(session_id, **which):
+            for one in page.rejected:
+                yield one
 
-    def rejected_pages(self, session_id: int | str, **which: Unpack[Which]) -> AsyncIterator[RejectedPage]:
-        """The same by pages, which also say how many are listed nowhere."""
-        raise NotImplementedError
+    async def rejected_pages(self, session_id: int | str, **which: Unpack[Which]) -> AsyncIterator[RejectedPage]:
+        """List the same by pages, which also say how many are listed nowhere."""
+        cursor: str | None = None
+        while True:
+            page = await self._run(calls.rejected_page(session_id, cursor, **which))
+            yield page
+            cursor = page.next
+            if cursor is None:
+                return
 
     async def accounts(self) -> AccountPage:
         """Return how the server's accounts stand."""
-        raise NotImplementedError
+        return await self._run(calls.accounts())
 
     async def aclose(self) -> None:
         """Close the connections."""
-        raise NotImplementedError
+        await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,3 +128,20 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _run(self, call: Call[T], *, within: float | None = None) -> T:
+        """Send a request until an answer counts, and read that."""
+        tries = Tries(self._retry, within=within)
+        while True:
+            after = tries.after(await self._exchange(call.request))
+            if isinstance(after, Answer):
+                return call.read(after)
+            if self._on_wait is not None:
+                self._on_wait(after)
+            await asyncio.sleep(after.seconds)
+
+    async def _exchange(self, request: Request) -> Reply:
+        try:
+            return transport.answer(await self._http.request(**transport.arguments(self._address, request)))
+        except httpx2.RequestError as error:
+            return transport.no_answer(error, self.url)

@@ -21,6 +21,9 @@ class Retry:
     longest_pause: float = 60.0
 
 
+STANDARD = Retry()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitNotice:
     """A request is sent again in so many `seconds`; `attempt` is the number of tries so far, `words` says why."""
