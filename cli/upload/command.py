@@ -61,10 +61,10 @@ def _server(options: Namespace, config: Config) -> tuple[str, str | None]:
 UPLOAD = Command(
     name="upload",
     text=(
-        "Upload customer files of any kind to a running server. Reads all of a file, finds out which columns are meant, shows "
-        "that with masked values, and sends it: to --url, AUDIENCE_URL, or a running `audience up`. Exits 0 if "
-        "all is in the log (with --wait: if every platform took what was usable), 1 if something failed, 2 if a file "
-        "or an option is wrong, 130 if it was interrupted, which --resume goes on with."
+        "Upload customer files of any kind to a running server. Reads all of a file, finds out which columns are "
+        "meant, shows that with masked values, and sends it: to --url, AUDIENCE_URL, or a running `audience up`. Exits "
+        "0 if all is in the log (with --wait: if every platform took what was usable), 1 if something failed, 2 if a "
+        "file or an option is wrong, 130 if it was interrupted, which --resume goes on with."
     ),
     run=upload,
     add_arguments=_add_arguments,

@@ -120,8 +120,8 @@ def _positive(text: str) -> int:
 
 
 def _lanes(text: str) -> int:
-    if not re.fullmatch(r"[1-9]|[1-5][0-9]|6[0-4]", text):
-        raise argparse.ArgumentTypeError("write a whole number from 1 to 64")
+    if not re.fullmatch(r"[1-9]|[12][0-9]|3[0-2]", text):
+        raise argparse.ArgumentTypeError("write a whole number from 1 to 32")
     return int(text)
 
 
