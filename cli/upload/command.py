@@ -13,7 +13,7 @@ from cli.usage import UsageError
 HAS_CLIENT = importlib.util.find_spec("audience_client") is not None
 """Whether the client's package is installed beside this one; without it all other commands work."""
 
-NO_CLIENT = "the package audience-client is not installed here; install it from the folder client: '…/client[files]'"
+NO_CLIENT = "audience-client is not installed beside this package: install its wheel, or './client[files]' of a checkout"
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
