@@ -83,6 +83,10 @@ class ParquetTable:
                 first += batch.num_rows
         self._source.check_unchanged()
 
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file."""
+        self._source.check_unchanged()
+
     def fingerprint(self) -> str:
         """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
         return self._source.fingerprint()

@@ -65,7 +65,9 @@ class Source:
     def fingerprint(self) -> str:
         """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
         with self._open_unchanged() as raw:
-            digest = hashlib.file_digest(raw, lambda: hashlib.blake2b(digest_size=32))
+            digest = hashlib.blake2b(digest_size=32)
+            while content := raw.read(BUFFER):
+                digest.update(content)
         self.check_unchanged()
         return digest.hexdigest()
 
@@ -96,6 +98,11 @@ def open_source(path: str | Path) -> Source:
                 spooled = _spool(name, pipe)
     except OSError as error:
         raise _unreadable(name, error) from error
+    return spooled_source(name, spooled)
+
+
+def spooled_source(name: str, spooled: BinaryIO) -> Source:
+    """Return a private file as a source, which closes it. Raises FileError."""
     try:
         return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
     except BaseException:

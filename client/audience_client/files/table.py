@@ -57,6 +57,9 @@ class Table(Protocol):
         Raises FileError where a cell of theirs can't be read as text; it is empty where `is_strict` is false.
         """
 
+    def check_unchanged(self) -> None:
+        """Raise FileError where what is read again is not what was read first."""
+
     def fingerprint(self) -> str:
         """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
 

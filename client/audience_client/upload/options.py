@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 from audience_client.errors import InputError
-
-AudienceType = Literal["custom", "primary"]
-Mode = Literal["add", "remove"]
+from audience_client.http.batches import AudienceType, Mode
 
 LANES = 4
 """Batches under way at once, unless a caller says otherwise."""

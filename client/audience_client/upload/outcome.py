@@ -1,14 +1,15 @@
 """What became of an upload at each platform."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from audience_client.http.async_client import AsyncClient
+from audience_client.http.questions import Which
+from audience_client.http.statuses import RunStatus, SessionStatus, TargetStatus
 from audience_client.upload.engine import Uploaded
 
-if TYPE_CHECKING:
-    from audience_client.http import AsyncClient
+DONE = frozenset({"delivered", "partial", "skipped"})
+"""States of an account that took what it could use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class PlatformOutcome:
     accepted: int
     rejected: int
     matched: int | None
+    """None where the platform does not say."""
+
     open: int
     reasons: Mapping[str, int]
     """`field: reason`, and how many users."""
@@ -33,26 +36,70 @@ class PlatformOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A session as a whole; `is_success` is whether every platform took what was usable."""
+    """An upload as a whole; `is_over` says whether nothing more will come."""
 
     state: str
+    is_over: bool
     platforms: tuple[PlatformOutcome, ...]
+    unreached: int = 0
+    """Batches that reached no account."""
 
     @property
     def is_success(self) -> bool:
-        """Tell whether all is over and nothing failed; rejected users are no failure."""
-        raise NotImplementedError
+        """Tell whether each platform took what it could use; users that are not usable are no failure."""
+        is_taken = all(platform.state in DONE and not platform.open for platform in self.platforms)
+        return self.is_over and self.state in DONE and not self.unreached and is_taken
 
 
-async def wait_for_outcome(uploaded: Uploaded, client: "AsyncClient", *, timeout: float | None = None) -> Outcome:
-    """Return when each platform is through, or what is known after `timeout` seconds."""
-    raise NotImplementedError
+OnOutcome = Callable[[Outcome], None]
 
 
-async def write_rejected(uploaded: Uploaded, client: "AsyncClient", path: Path) -> int:
-    """Write the file's own rows that a platform rejected as CSV, and return how many rows of users these are.
+async def wait_for_outcome(
+    uploaded: Uploaded, client: AsyncClient, *, timeout: float | None = None, on_outcome: OnOutcome | None = None
+) -> Outcome:
+    """Return when each platform is through, or what is known after `timeout` seconds.
 
-    Before their columns stand row number, platform, field, reason and remedy. The file can be corrected and uploaded
-    as it is: these columns and the guards of cells are known when it is read.
+    `on_outcome` is called with what is known meanwhile.
     """
-    raise NotImplementedError
+    state = uploaded.state
+
+    def tell(status: SessionStatus) -> None:
+        if on_outcome is not None:
+            on_outcome(_outcome(status))
+
+    which = Which(name=state.name, type=state.type, mode=state.mode)
+    return _outcome(await client.wait(uploaded.session_id, timeout=timeout, on_status=tell, **which))
+
+
+def _outcome(status: SessionStatus) -> Outcome:
+    run = status.runs[0]
+    return Outcome(
+        state=run.state,
+        is_over=run.is_over,
+        platforms=tuple(map(_platform, run.targets)),
+        unreached=_unreached(run),
+    )
+
+
+def _unreached(run: RunStatus) -> int:
+    return sum(batch.state == "nobody" for batch in run.batches)
+
+
+def _platform(target: TargetStatus) -> PlatformOutcome:
+    users = target.users
+    return PlatformOutcome(
+        account=account_name(target.provider, target.account),
+        state=target.state,
+        in_log=users.in_log,
+        accepted=users.accepted,
+        rejected=users.rejected,
+        matched=users.matched,
+        open=users.open,
+        reasons=target.reasons,
+        error=f"{target.error.meaning} {target.error.remedy}" if target.error else None,
+    )
+
+
+def account_name(provider: str, account: str | None) -> str:
+    """Return an account's name as `channels` takes it."""
+    return provider if account is None else f"{provider}/{account}"

@@ -1,19 +1,23 @@
 """The first pass: a file is read whole, mapped, counted and planned before anything is sent."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from audience_client.columns.mapping import ColumnMapping, MappingOptions
+from audience_client.columns.resolving import map_columns
 from audience_client.files.options import ReadOptions
+from audience_client.files.reading import read_table
 from audience_client.files.table import Table
 from audience_client.upload.options import UploadOptions
-from audience_client.upload.plan import Plan
+from audience_client.upload.plan import Plan, bytes_of_user, make_plan
+from audience_client.upload.rejected_table import as_it_was
+from audience_client.upload.rows import Rows, read_rows
 from audience_client.users.user_reader import Counted, UserReader
 
-Rows = Iterable[Mapping[str, object]]
-Source = str | Path | Rows
+Source: TypeAlias = str | Path | Rows
 """A file's path, `-` for standard input, or rows as mappings of column names to values."""
 
 
@@ -27,7 +31,6 @@ class Prepared:
     counted: Counted
     options: UploadOptions
     read: ReadOptions
-    mapping_options: MappingOptions
     plan: Plan
     content: str
     """A fingerprint of the file's bytes."""
@@ -57,4 +60,42 @@ def prepare(
 
     Raises FileError, MappingError (AmbiguousColumnsError where a terminal may ask and call again), InputError.
     """
-    raise NotImplementedError
+    read = read or ReadOptions()
+    table = _table(source, read)
+    try:
+        return _prepared(table, options, read, mapping or MappingOptions(), path_fingerprint(source))
+    except BaseException:
+        table.close()
+        raise
+
+
+def _table(source: Source, read: ReadOptions) -> Table:
+    if isinstance(source, str | Path):
+        return as_it_was(read_table(source, read))
+    return read_rows(source, read)
+
+
+def _prepared(table: Table, options: UploadOptions, read: ReadOptions, maps: MappingOptions, path: str) -> Prepared:
+    """Map, count, plan and take the fingerprint, in this order."""
+    mapping = map_columns(table.name, table.columns, table.samples, maps)
+    reader = UserReader(table, mapping, country=options.country, limit=options.limit)
+    counted = reader.count()
+    plan = make_plan(table.name, counted.users, options.batch_size, bytes_of_user(mapping))
+    return Prepared(
+        table=table,
+        mapping=mapping,
+        reader=reader,
+        counted=counted,
+        options=options,
+        read=read,
+        plan=plan,
+        content=table.fingerprint(),
+        path=path,
+    )
+
+
+def path_fingerprint(source: Source) -> str:
+    """Return a fingerprint of a path; a path may name people, and so is not kept itself."""
+    if not isinstance(source, str | Path) or not Path(source).is_file():
+        return ""
+    return hashlib.blake2b(str(Path(source).resolve()).encode(), digest_size=32).hexdigest()

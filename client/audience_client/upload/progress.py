@@ -16,12 +16,6 @@ class Progress:
     seconds: float = 0.0
     """Since the first batch of this try went out."""
 
-    waiting: str | None = None
-    """Why nothing can be sent at the moment, such as `unreachable` or `no_room`; None while all is well."""
-
-    waiting_seconds: float = 0.0
-    """For how long, until the next attempt."""
-
     @property
     def rows_per_second(self) -> float:
         """Users a second of this try; 0 before any is known."""

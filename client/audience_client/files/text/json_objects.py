@@ -162,6 +162,10 @@ class JsonTable:
             yield Block(numbers, rows or [self._cells(members, names) for members in objects])
         self._objects.check_unchanged()
 
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file."""
+        self._objects.check_unchanged()
+
     def fingerprint(self) -> str:
         """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
         return self._objects.fingerprint()
