@@ -15,6 +15,7 @@ from audience_client.command.progress_line import ProgressLine, duration, progre
 from audience_client.command.text_table import table
 from audience_client.errors import InputError
 from audience_client.files.reading import read_table
+from audience_client.http.retry import WaitNotice, Why
 from audience_client.upload.outcome import Outcome, PlatformOutcome
 from audience_client.upload.progress import Progress
 
@@ -152,12 +153,14 @@ def test_things_are_counted_in_words(count: int, unit: str, expected: str) -> No
     assert counted(count, unit) == expected
 
 
-def progress(users: int, waiting: str | None = None, seconds: float = 10.0) -> Progress:
-    """Return how far an upload of 10,000 users is."""
-    return Progress(
-        users=users, total_users=10_000, batches=users // 1_000, total_batches=10, seconds=seconds,
-        waiting=waiting, waiting_seconds=4.0 if waiting else 0.0,
-    )  # fmt: skip
+def progress(users: int) -> Progress:
+    """Return how far an upload of 10,000 users is after ten seconds."""
+    return Progress(users=users, total_users=10_000, batches=users // 1_000, total_batches=10, seconds=10.0)
+
+
+def notice(why: Why = "unreachable") -> WaitNotice:
+    """Return that a request is sent again in four seconds."""
+    return WaitNotice(why=why, words="no room for it", seconds=4.0, attempt=1, waited=0.0)
 
 
 def test_progress_tells_share_pace_and_time_to_go() -> None:
@@ -170,10 +173,10 @@ def test_progress_tells_share_pace_and_time_to_go() -> None:
 
 
 def test_progress_tells_what_is_waited_for() -> None:
-    assert progress_text(progress(2_500, "unreachable"), has_bar=False) == (
-        "2,500 of 10,000 users (25%), the server can't be reached: tried again in 4 s; Ctrl-C ends it"
+    assert progress_text(progress(2_500), notice(), has_bar=False) == (
+        "2,500 of 10,000 users (25%), the server can't be reached, next try in 4 s"
     )
-    assert "a word of a newer client" in progress_text(progress(1, "a word of a newer client"), has_bar=False)
+    assert progress_text(None, notice(), has_bar=True) == "the server can't be reached, next try in 4 s"
 
 
 def test_without_a_terminal_a_line_is_written_now_and_then_and_waiting_at_once(
@@ -183,13 +186,15 @@ def test_without_a_terminal_a_line_is_written_now_and_then_and_waiting_at_once(
     line = ProgressLine(is_shown=False, clock=lambda: now)
     for now in range(61):
         line.show(progress(now))
-    line.show(progress(61, "no_room"))
-    line.show(progress(61, "no_room"))
+    line.wait(notice("no_room"))
+    line.wait(notice("no_room"))
+    line.wait(notice("proxy"))
     line.show(progress(62))
     line.end()
     told = capsys.readouterr().err.splitlines()
-    assert [text.split()[0] for text in told] == ["30", "60", "61", "62"]
-    assert "no room" in told[2]
+    assert [text.split()[0] for text in told] == ["30", "60", "60", "60", "62"]
+    assert "takes nothing" in told[2]
+    assert "a proxy" in told[3]
 
 
 def test_on_a_terminal_one_line_is_written_over(
@@ -224,7 +229,7 @@ def test_an_outcome_is_a_row_for_each_platform_and_what_is_wrong_below() -> None
         account="facebook/eu", state="blocked", in_log=1_000, accepted=0, rejected=0, matched=0, open=4,
         reasons={}, error="token_invalid: The token is not taken. Set another one.",
     )  # fmt: skip
-    assert list(outcome_lines(Outcome(state="partial", platforms=(facebook, eu)))) == [
+    assert list(outcome_lines(Outcome(state="partial", is_over=True, platforms=(facebook, eu)))) == [
         "platform     state    in the log  accepted  rejected  matched",
         "facebook     partial  1,000       990       10        -",
         "facebook/eu  blocked  1,000       0         0         0",
@@ -235,4 +240,6 @@ def test_an_outcome_is_a_row_for_each_platform_and_what_is_wrong_below() -> None
 
 
 def test_an_outcome_of_nobody_is_told() -> None:
-    assert list(outcome_lines(Outcome(state="nobody", platforms=()))) == ["nobody: no account takes this audience"]
+    assert list(outcome_lines(Outcome(state="nobody", is_over=True, platforms=()))) == [
+        "nobody: no account takes this audience"
+    ]

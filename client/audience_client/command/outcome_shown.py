@@ -7,6 +7,7 @@ from audience_client.command.mapping_shown import counted
 from audience_client.command.text_table import table
 from audience_client.upload.engine import Uploaded
 from audience_client.upload.outcome import Outcome, PlatformOutcome
+from audience_client.upload.rejected_rows import RejectedRows
 
 COLUMNS = ("platform", "state", "in the log", "accepted", "rejected", "matched")
 MOST_REASONS = 5
@@ -14,7 +15,7 @@ MOST_REASONS = 5
 
 def sent_line(uploaded: Uploaded) -> str:
     """Return that all of a file is in the log, and under which session."""
-    plan = uploaded.prepared.plan
+    plan = uploaded.plan
     again = f", {counted(uploaded.stood, 'batch')} of them from before" if uploaded.stood else ""
     return (
         f"{uploaded.prepared.table.name}: {counted(plan.total_users, 'user')} in "
@@ -31,11 +32,23 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield from table([COLUMNS, *map(_cells, outcome.platforms)])
     for one in outcome.platforms:
         yield from (f"{one.account}: {line}" for line in _words(one))
+    if outcome.unreached:
+        yield f"{counted(outcome.unreached, 'batch')} reached no account, as none is configured for them"
+    if not outcome.is_over:
+        yield "It is not over: this is how far it is."
 
 
-def outcome_object(uploaded: Uploaded, outcome: Outcome | None, rejected_rows: int | None) -> dict[str, Any]:
+def rejected_line(place: str, rejected: RejectedRows) -> str:
+    """Return how many rows were written to be corrected, and how many could not."""
+    if not rejected.users and not rejected.unlisted:
+        return f"{place}: not written, as nobody was rejected"
+    unlisted = f"; {rejected.unlisted:,} more rejections are listed nowhere" if rejected.unlisted else ""
+    return f"{place}: {counted(rejected.users, 'user')} to be corrected and uploaded again{unlisted}"
+
+
+def outcome_object(uploaded: Uploaded, outcome: Outcome | None, rejected: RejectedRows | None) -> dict[str, Any]:
     """Return the same for a program; what was not waited for is null."""
-    plan = uploaded.prepared.plan
+    plan = uploaded.plan
     return {
         "file": uploaded.prepared.table.name,
         "sessionId": uploaded.session_id,
@@ -44,7 +57,9 @@ def outcome_object(uploaded: Uploaded, outcome: Outcome | None, rejected_rows: i
         "notConsented": uploaded.prepared.counted.not_consented,
         "state": outcome and outcome.state,
         "platforms": outcome and [_object(one) for one in outcome.platforms],
-        "rejectedRows": rejected_rows,
+        "isOver": outcome and outcome.is_over,
+        "rejectedRows": rejected and rejected.users,
+        "unlisted": rejected and rejected.unlisted,
     }
 
 

@@ -15,18 +15,20 @@ from audience_client.command.choices import (
     waits,
 )
 from audience_client.command.mapping_shown import counted
-from audience_client.command.outcome_shown import outcome_lines, outcome_object, sent_line
+from audience_client.command.outcome_shown import outcome_lines, outcome_object, rejected_line, sent_line
 from audience_client.command.progress_line import ProgressLine
 from audience_client.command.reading import prepared_file
 from audience_client.command.terminal import Terminal, this_terminal
 from audience_client.errors import AudienceError, InputError, quoted
 from audience_client.http.async_client import AsyncClient
 from audience_client.http.errors import NotKnownError
-from audience_client.http.retry import Retry
-from audience_client.upload.engine import UnfinishedUploadError, Uploaded, upload
-from audience_client.upload.outcome import Outcome, wait_for_outcome, write_rejected
+from audience_client.http.retry import OnWait, Retry
+from audience_client.upload.engine import Uploaded, upload
+from audience_client.upload.outcome import Outcome, wait_for_outcome
 from audience_client.upload.prepare import Prepared
 from audience_client.upload.progress import Progress
+from audience_client.upload.rejected_rows import RejectedRows, write_rejected
+from audience_client.upload.resuming import UnfinishedUploadError, is_kept
 
 SUCCESS, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -47,9 +49,9 @@ class Server:
     url: str | None
     token: str | None = field(default=None, repr=False)
 
-    def client(self, retry: Retry) -> AsyncClient:
+    def client(self, retry: Retry, on_wait: OnWait | None = None) -> AsyncClient:
         """Return a client that tries for so long."""
-        return AsyncClient(self.url, token=self.token, retry=retry)
+        return AsyncClient(self.url, token=self.token, retry=retry, on_wait=on_wait)
 
 
 async def run_upload(command: str, options: argparse.Namespace, server: Server, dry_run: DryRun | None = None) -> int:
@@ -65,7 +67,7 @@ async def run_upload(command: str, options: argparse.Namespace, server: Server, 
             if dry_run is not None:
                 await dry_run(prepared)
                 return SUCCESS
-            return await _Upload(options, server, terminal).run(prepared)
+            return await _Upload(options, server, terminal, ProgressLine(terminal.is_shown)).run(prepared)
     except InputError as error:
         terminal.say(f"{command}: {error}")
         return WRONG_INPUT
@@ -81,15 +83,19 @@ class _Upload:
     options: argparse.Namespace
     server: Server
     terminal: Terminal
+    line: ProgressLine
 
     async def run(self, prepared: Sequence[Prepared]) -> int:
         """Send all files, then wait for the platforms if that is wanted; return the exit code."""
         if not await self._is_wanted(prepared):
             self.terminal.say("Nothing was sent.")
             return FAILED
-        async with self.server.client(FOR_EVER) as client:
+        async with self.server.client(FOR_EVER, self.line.wait) as client:
             uploaded = [await self._sent(one, client) for one in prepared]
             codes = [await self._ended(one, client) for one in uploaded]
+        if waits(self.options):
+            for one in uploaded:
+                one.forget()
         return max(codes)
 
     async def _is_wanted(self, prepared: Sequence[Prepared]) -> bool:
@@ -107,37 +113,42 @@ class _Upload:
 
     async def _sent(self, prepared: Prepared, client: AsyncClient) -> Uploaded:
         """Send a file, or the rest of it."""
-        resume = True if self.options.resume else False if self.options.new else None
+        resume = self._resume(prepared, client)
         try:
             return await self._watched(prepared, client, resume)
         except UnfinishedUploadError as error:
             if not self.terminal.can_ask:
                 raise
-            self.terminal.say(f"{error}")
-            return await self._watched(prepared, client, await self._is_resumed())
+            self.terminal.say(str(error))
+            again = await self._goes_on(error)
+            if again is None:
+                raise
+            return await self._watched(prepared, client, again)
 
-    async def _is_resumed(self) -> bool:
-        return await self.terminal.confirms("Go on with it? (No begins a new upload of all its rows.)")
+    def _resume(self, prepared: Prepared, client: AsyncClient) -> bool | None:
+        """Tell whether an earlier try goes on; of several files those that were not begun begin."""
+        if self.options.new:
+            return False
+        is_begun = len(self.options.files) == 1 or is_kept(prepared, client.url)
+        return True if self.options.resume and is_begun else None
+
+    async def _goes_on(self, error: UnfinishedUploadError) -> bool | None:
+        """Ask whether the earlier try goes on (True), another one begins (False), or neither."""
+        if error.can_resume and await self.terminal.confirms("Go on with it?"):
+            return True
+        return False if await self.terminal.confirms("Begin anew, with all rows?", is_usual=False) else None
 
     async def _watched(self, prepared: Prepared, client: AsyncClient, resume: bool | None) -> Uploaded:
-        """Send a file and show how far it is; where that is interrupted, say what is in the log and how to go on."""
-        line = ProgressLine(self.terminal.is_shown)
-        last: list[Progress] = []
-
-        def show(progress: Progress) -> None:
-            last[:] = [progress]
-            line.show(progress)
-
+        """Send a file and show how far it is; where that ends early, say what is in the log and how to go on."""
+        line = self.line.begin()
         try:
-            return await upload(prepared, client=client, resume=resume, session=self.options.session, on_progress=show)
-        except asyncio.CancelledError:
+            return await upload(
+                prepared, client=client, resume=resume, session=self.options.session, on_progress=line.show
+            )
+        except (asyncio.CancelledError, AudienceError):
             line.end()
-            self.terminal.say(_interrupted(prepared, last[-1] if last else None))
-            raise
-        except AudienceError:
-            line.end()
-            if last and last[-1].users:
-                self.terminal.say(_interrupted(prepared, last[-1]))
+            if line.last is not None:
+                self.terminal.say(_how_far(prepared, line.last))
             raise
         finally:
             line.end()
@@ -153,19 +164,19 @@ class _Upload:
             for text in outcome_lines(outcome):
                 _print(text)
         if outcome is None:
+            self.terminal.say("The same command with --resume --wait says what the platforms made of it.")
             return SUCCESS
-        uploaded.forget()
         return SUCCESS if outcome.is_success else FAILED
 
-    async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, int | None]:
-        """Return what the platforms did, and how many rejected rows were written, None where that is not wanted."""
-        self.terminal.say("Waiting for the platforms; Ctrl-C ends that and loses nothing.")
+    async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, RejectedRows | None]:
+        """Return what the platforms did, and what was written of rejected rows if that is wanted."""
+        self.terminal.say("Waiting for the platforms; Ctrl-C ends only that.")
         outcome = await wait_for_outcome(uploaded, client, timeout=self.options.timeout)
         place = self.options.rejected
         if place is None:
             return outcome, None
         rejected = await write_rejected(uploaded, client, Path(place))
-        self.terminal.say(f"{place}: {counted(rejected, 'rejected row')}{', to be corrected' if rejected else ''}")
+        self.terminal.say(rejected_line(place, rejected))
         return outcome, rejected
 
 
@@ -178,9 +189,7 @@ async def _accounts(client: AsyncClient) -> list[str]:
     return [f"{one.provider}/{one.account}" if one.account else one.provider for one in page.accounts]
 
 
-def _interrupted(prepared: Prepared, last: Progress | None) -> str:
-    if last is None or not last.users:
-        return f"{prepared.table.name}: nothing is known to be in the log; the same command with --resume goes on"
+def _how_far(prepared: Prepared, last: Progress) -> str:
     return (
         f"{prepared.table.name}: {last.users:,} of {last.total_users:,} users are in the log; "
         "the same command with --resume sends the others"

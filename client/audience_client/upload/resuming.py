@@ -9,7 +9,7 @@ from audience_client.http.errors import NotKnownError
 from audience_client.http.statuses import RunStatus
 from audience_client.upload.plan import Plan
 from audience_client.upload.prepare import Prepared
-from audience_client.upload.state import State, StateFolder, new_session_id
+from audience_client.upload.state import State, StateFolder, default_folder, new_session_id
 from audience_client.users.reader_version import READER_VERSION
 
 
@@ -42,6 +42,11 @@ def forget_earlier(prepared: Prepared, server: str, folder: StateFolder) -> None
     """Delete what is kept of earlier tries of this file to this audience."""
     for state in _earlier(prepared, server, folder):
         folder.delete(state.session_id)
+
+
+def is_kept(prepared: Prepared, server: str, folder: StateFolder | None = None) -> bool:
+    """Tell whether an earlier try of this file to this audience is known, finished or not."""
+    return bool(_earlier(prepared, server, folder or StateFolder(default_folder())))
 
 
 def resumable(prepared: Prepared, server: str, folder: StateFolder, session: int | None) -> State:
