@@ -16,11 +16,11 @@ MOST_REASONS = 5
 def sent_line(uploaded: Uploaded) -> str:
     """Return that all of a file is in the log, and under which session."""
     plan = uploaded.plan
-    again = f", {counted(uploaded.stood, 'batch')} of them from before" if uploaded.stood else ""
+    again = f"; {counted(uploaded.stood, 'batch')} of it stood there before" if uploaded.stood else ""
     return (
         f"{uploaded.prepared.table.name}: {counted(plan.total_users, 'user')} in "
-        f"{counted(plan.total_batches, 'batch')}{again} {'is' if plan.total_users == 1 else 'are'} in the log, "
-        f"session {uploaded.session_id}"
+        f"{counted(plan.total_batches, 'batch')} {'is' if plan.total_users == 1 else 'are'} in the log, "
+        f"session {uploaded.session_id}{again}"
     )
 
 

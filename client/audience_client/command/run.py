@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import difflib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -37,6 +38,11 @@ FIRST_CONTACT = Retry(give_up_after=10.0)
 """Who begins an upload waits at the terminal; once it has begun, an outage is waited for."""
 
 FOR_EVER = Retry(give_up_after=None)
+
+OLD_SERVER = (
+    "The server did not know all names of what was sent, as it is older than this program: an upload that is "
+    "interrupted must go on within its AUDIENCE_RETRY_WINDOW there."
+)
 
 DryRun = Callable[[Sequence[Prepared]], Awaitable[None]]
 """Prints what an upload would become, instead of it."""
@@ -102,14 +108,15 @@ class _Upload:
         """Say what would be sent where, once the server has answered; ask on a terminal."""
         async with self.server.client(FIRST_CONTACT) as client:
             accounts = await _accounts(client)
+            _check_channels(self.options.channels, accounts)
             users = counted(sum(one.plan.total_users for one in prepared), "user")
-            does = f"Take {users} out of" if self.options.mode == "remove" else f"Add {users} to"
+            is_removal = self.options.mode == "remove"
             to = ", ".join(self.options.channels or accounts) or "its accounts"
-            question = f"{does} {quoted(self.options.name)} at {to} by {client.url}"
+            what = f"{users} {'out of' if is_removal else 'to'} {quoted(self.options.name)} at {to}, by {client.url}"
         if self.options.yes or not self.terminal.can_ask:
-            self.terminal.say(f"{question}.")
+            self.terminal.say(f"{'Taking' if is_removal else 'Adding'} {what}")
             return True
-        return await self.terminal.confirms(f"{question}?")
+        return await self.terminal.confirms(f"{'Take' if is_removal else 'Add'} {what}?")
 
     async def _sent(self, prepared: Prepared, client: AsyncClient) -> Uploaded:
         """Send a file, or the rest of it."""
@@ -147,7 +154,7 @@ class _Upload:
             )
         except (asyncio.CancelledError, AudienceError):
             line.end()
-            if line.last is not None:
+            if line.last is not None and line.last.users:
                 self.terminal.say(_how_far(prepared, line.last))
             raise
         finally:
@@ -158,6 +165,8 @@ class _Upload:
         if not self.options.json:
             _print(sent_line(uploaded))
         outcome, rejected = await self._outcome(uploaded, client) if waits(self.options) else (None, None)
+        if uploaded.ignored:
+            self.terminal.say(OLD_SERVER)
         if self.options.json:
             _print(msgspec.json.encode(outcome_object(uploaded, outcome, rejected)).decode())
         elif outcome is not None:
@@ -187,6 +196,18 @@ async def _accounts(client: AsyncClient) -> list[str]:
     except NotKnownError:  # a server before that
         return []
     return [f"{one.provider}/{one.account}" if one.account else one.provider for one in page.accounts]
+
+
+def _check_channels(channels: Sequence[str], accounts: Sequence[str]) -> None:
+    """Raise InputError where nobody would get the users, before an upload is begun that can't be gone on with."""
+    known = list(dict.fromkeys(name for account in accounts for name in (account.partition("/")[0], account)))
+    unknown = [channel for channel in channels if channel not in known]
+    if unknown and known:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f"; is {near[0]} meant?" if near else ""
+        raise InputError(
+            f"--channels: {quoted(unknown[0])} is none of the server's; there are {', '.join(known)}{meant}"
+        )
 
 
 def _how_far(prepared: Prepared, last: Progress) -> str:
