@@ -1,8 +1,10 @@
 """What is asked of the view: the status resources, read in one go each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import structs
 
 from ledger.cursors import read_cursor, write_cursor
 from ledger.rejections import rejections
@@ -16,10 +18,19 @@ from ledger.resources import (
     SessionSummary,
     TargetStatus,
 )
-from ledger.sessions import Contradiction, Retry, Run, SeenBatch, judge_arrival, runs_of
-from ledger.status import StateOf, batch_status, held_up, run_status, target_status, with_identifier
-from ledger.view import MOST_RECORDS, EndRow, RecordRow, SessionKey, View, seen_batches
-from schemas.records import AudienceType
+from ledger.sessions import Run, SeenBatch, Verdict, judge_arrival, runs_of
+from ledger.status import (
+    StateOf,
+    batch_status,
+    held_up,
+    latest_under_way,
+    run_status,
+    target_of,
+    target_status,
+    with_identifier,
+)
+from ledger.view import MOST_BATCHES, EndRow, RecordRow, SessionKey, View
+from schemas.records import AudienceType, Mode
 from schemas.target import Target
 from streams.cluster.topic_watch import OpenTransaction, holding_up
 
@@ -27,8 +38,8 @@ SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
 """Sessions that one page is looked for among, where a filter by state lets few through."""
 
-FEW_RECORDS, PARTS = 100, 4
-"""Newest records that tell what a new batch is: some, and of each batch of its series a few; all would take long."""
+FEW_BATCHES, TIMES = 100, 4
+"""Newest batches that tell what a new one is: some, and a few times as many as its series has; all would take long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,23 @@ class Filters:
     type: AudienceType | None = None
     state: str | None = None
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which of the audiences under one session's id are asked for; None is any."""
+
+    name: str | None = None
+    type: AudienceType | None = None
+    mode: Mode | None = None
+
+    def has(self, key: SessionKey) -> bool:
+        """Tell whether a session is chosen."""
+        wanted = ((self.name, key.name), (self.type, key.type), (self.mode, key.mode))
+        return all(chosen in (None, found) for chosen, found in wanted)
+
+
+ALL = Choice()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +83,43 @@ class Queries:
     def batch(self, batch_id: str) -> BatchStatus | None:
         """Return how a batch stands, None where no record of it is known."""
         records = self.view.records_of(batch_id)
-        return batch_status(records, self.targets, self._target) if records else None
+        if not records:
+            return None
+        told = self._status(records)
+        return structs.replace(told, targets=self._timed(told.targets, [told], {told.batch_id: records[-1].at}))
 
-    def _target(self, target: Target, records: Sequence[RecordRow]) -> TargetStatus:
-        ends = self.view.ends_of(record.origin for record in records)
+    def _status(self, records: Sequence[RecordRow]) -> BatchStatus:
+        """Return how a batch stands, without how long it may take: that is looked for once for many."""
+        by_target: dict[str, list[EndRow]] = {}
+        for end in self.view.ends_of(record.origin for record in records):
+            by_target.setdefault(end.target, []).append(end)
+        return batch_status(
+            records, self.targets, lambda target, mine: self._target(target, mine, by_target.get(str(target), []))
+        )
+
+    def _target(self, target: Target, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> TargetStatus:
         told = target_status(target, records, ends, self.state_of)
-        if told.state == "waiting" and (held := self._held_up(target, records, ends)):
+        if told.state == "waiting" and (held := self._held_up(records, ends)):
             return held_up(told, held)
-        if told.state not in ("waiting", "retrying"):
-            return told
-        return target_status(target, records, ends, self.state_of, self._seconds_to_go(target, records[-1].at))
+        return told
 
-    def _held_up(self, target: Target, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> OpenTransaction | None:
-        """Return the transaction that records wait for which the account has not begun."""
-        begun = {end.origin for end in ends if end.target == str(target)}
+    def _held_up(self, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> OpenTransaction | None:
+        """Return the transaction that records wait for which the account, whose ends these are, has not begun."""
+        begun = {end.origin for end in ends}
         waiting = (record.origin for record in records if record.origin not in begun)
         return holding_up(waiting, self.open_transactions())
+
+    def _timed(
+        self, targets: Sequence[TargetStatus], batches: Iterable[BatchStatus], times: Mapping[str, datetime]
+    ) -> list[TargetStatus]:
+        """Return statuses with how long the last of these batches may take, by when each was appended."""
+        latest = latest_under_way(batches, times)
+        return [
+            structs.replace(told, seconds_to_go=self._seconds_to_go(target, latest[target]))
+            if (target := target_of(told)) in latest
+            else told
+            for told in targets
+        ]
 
     def _seconds_to_go(self, target: Target, at: datetime) -> float | None:
         """Return an estimate by how fast the account was in the last minute; None where it did nothing."""
@@ -78,29 +127,31 @@ class Queries:
         speed = users / SPEED_WINDOW.total_seconds()
         return round(self.view.users_ahead(str(target), at) / speed, 1) if speed else None
 
-    def session(self, session_id: str) -> SessionStatus | None:
-        """Return all runs of all audiences under a session's id, the newest first; None where there are none."""
-        runs = [told for key in self.view.keys_of(session_id) for told in self._runs(key)]
+    def session(self, session_id: str, chosen: Choice = ALL) -> SessionStatus | None:
+        """Return all runs of the audiences under a session's id that are chosen, the newest first; None without any."""
+        with self.view.snapshot():
+            runs = [told for key in self.view.keys_of(session_id) if chosen.has(key) for told in self._runs(key)]
         runs.sort(key=lambda told: told.last_at, reverse=True)
         return SessionStatus(session_id=session_id, runs=runs) if runs else None
 
     def _runs(self, key: SessionKey) -> Iterator[RunStatus]:
-        records = self.view.session_records(key)
-        for run in runs_of(seen_batches(records), self.window):
-            yield self._run(run, key, records)
+        for run in runs_of(self.view.session_batches(key), self.window):
+            records = {batch.batch_id: self._records(batch, key) for batch in run.batches}
+            batches = {batch_id: self._status(some) for batch_id, some in records.items()}
+            told, times = run_status(run, key, batches), {batch_id: some[-1].at for batch_id, some in records.items()}
+            yield structs.replace(told, targets=self._timed(told.targets, batches.values(), times))
 
-    def _run(self, run: Run, key: SessionKey, records: Sequence[RecordRow]) -> RunStatus:
-        wanted = {batch.batch_id for batch in run.batches}
-        by_id: dict[str, list[RecordRow]] = {}
-        for record in records:
-            if record.batch_id in wanted:
-                by_id.setdefault(record.batch_id, []).append(record)
-        told = {batch_id: batch_status(some, self.targets, self._target) for batch_id, some in by_id.items()}
-        return run_status(run, key, told)
+    def _records(self, batch: SeenBatch, key: SessionKey) -> list[RecordRow]:
+        """Return the records of a session's batch."""
+        records = self.view.records_of(batch.batch_id)
+        return [record for record in records if record.verdict == "valid" and record.session == key]
 
     def sessions(self, filters: Filters, cursor: str | None, most: int) -> SessionPage:
         """Return so many sessions, the newest first. Raises CursorError."""
-        before = _parsed(cursor) if cursor else None
+        with self.view.snapshot():
+            return self._sessions(filters, _parsed(cursor) if cursor else None, most)
+
+    def _sessions(self, filters: Filters, before: "Before | None", most: int) -> SessionPage:
         found: list[SessionSummary] = []
         scanned = 0
         while len(found) < most and scanned < MOST_SCANNED:
@@ -118,11 +169,12 @@ class Queries:
         return SessionPage(sessions=found, next=write_cursor(before) if before else None)
 
     def _summary(self, key: SessionKey) -> SessionSummary | None:
-        records = self.view.session_records(key)
-        runs = runs_of(seen_batches(records), self.window)
+        runs = runs_of(self.view.session_batches(key), self.window)
         if not runs:
             return None
-        told = self._run(runs[-1], key, records)
+        told = run_status(
+            runs[-1], key, {batch.batch_id: self._status(self._records(batch, key)) for batch in runs[-1].batches}
+        )
         return SessionSummary(
             session_id=key.session_id,
             name=key.name,
@@ -136,7 +188,7 @@ class Queries:
             total_users=told.total_users,
             users=told.users,
             missing=told.missing,
-            targets={str(Target(target.provider, target.account or "")): target.state for target in told.targets},
+            targets={str(target_of(target)): target.state for target in told.targets},
         )
 
     def rejected(self, batch_id: str, cursor: str | None, most: int) -> RejectedPage | None:
@@ -147,33 +199,36 @@ class Queries:
         found = rejections(self.view, records, cursor, most)
         return RejectedPage(batch_id=batch_id, rejected=found.rejected, unlisted=found.unlisted, next=found.next)
 
-    def session_rejected(self, session_id: str, cursor: str | None, most: int) -> SessionRejectedPage | None:
+    def session_rejected(
+        self, session_id: str, cursor: str | None, most: int, chosen: Choice = ALL
+    ) -> SessionRejectedPage | None:
         """Return so many rejected users of a session's newest run; None where there is none. Raises CursorError."""
-        records = [record for key in self.view.keys_of(session_id) for record in self._newest_run(key)]
-        if not records:
-            return None
-        found = rejections(self.view, records, cursor, most)
+        with self.view.snapshot():
+            keys = [key for key in self.view.keys_of(session_id) if chosen.has(key)]
+            records = [record for key in keys for record in self._newest_run(key)]
+            if not records:
+                return None
+            found = rejections(self.view, records, cursor, most)
         return SessionRejectedPage(
             session_id=session_id, rejected=found.rejected, unlisted=found.unlisted, next=found.next
         )
 
     def _newest_run(self, key: SessionKey) -> list[RecordRow]:
         """Return the records of the newest run, without those of batches that came twice."""
-        records = self.view.session_records(key)
-        runs = runs_of(seen_batches(records), self.window)
+        runs = runs_of(self.view.session_batches(key), self.window)
         newest = runs[-1] if runs else Run()
-        wanted = {batch.batch_id for batch in newest.batches if newest.marks.get(batch.batch_id) != "repeated"}
-        return [record for record in records if record.batch_id in wanted]
+        wanted = [batch for batch in newest.batches if newest.marks.get(batch.batch_id) != "repeated"]
+        return [record for batch in wanted for record in self._records(batch, key)]
 
-    def judge(self, key: SessionKey, new: SeenBatch, under_way: Sequence[SeenBatch]) -> Retry | Contradiction | None:
+    def judge(self, key: SessionKey, new: SeenBatch, under_way: Sequence[SeenBatch]) -> Verdict:
         """Return what a new batch is beside what came before it in its session; None: one to be accepted.
 
         `under_way` came before it, too, and is being written.
         """
         cut_at = self.view.other_mode_at(key, has_no_prefix=new.disable_prefix)
         new = replace(new, other_mode_at=cut_at)
-        few = min(MOST_RECORDS, FEW_RECORDS + PARTS * (new.total_batches or 0))
-        known = seen_batches(self.view.session_records(key, few))
+        few = MOST_BATCHES if new.is_resumed else min(MOST_BATCHES, FEW_BATCHES + TIMES * (new.total_batches or 0))
+        known = self.view.session_batches(key, few)
         ids = {batch.batch_id for batch in known}
         writing = [batch for batch in under_way if batch.batch_id not in ids]
         runs = runs_of([*known, *writing], self.window)

@@ -1,13 +1,16 @@
 """Who of a batch or of a session's newest pass is rejected, by the last word on each record: indexes, never a value."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from ledger.cursors import read_cursor, write_cursor
 from ledger.final_outcomes import LastWord, last_words
 from ledger.resources import RejectedTold
-from ledger.view import RecordRow, View
+from ledger.view import RecordRow, RejectionCount, View
 from schemas.error_words import VOCABULARY
+from schemas.records import Origin
 from schemas.target import parse_target
 
 Place = list[str | int]
@@ -25,40 +28,76 @@ class Rejections:
     next: str | None
 
 
-def rejections(view: View, records: Iterable[RecordRow], cursor: str | None, most: int) -> Rejections:
-    """Return so many rejected users of these records at most, those behind the cursor. Raises CursorError."""
-    after = read_cursor(cursor, *_KINDS) if cursor else None
-    total, listed, page, following = 0, 0, list[tuple[Place, RejectedTold]](), False
-    for record in sorted(records, key=lambda record: record.origin):
+@dataclass(slots=True, kw_only=True)
+class _Page:
+    after: Place | None
+    most: int
+    total: int = 0
+    listed: int = 0
+    found: list[tuple[Place, RejectedTold]] = field(default_factory=list)
+    has_more: bool = False
+
+    def is_elsewhere(self, origin: Origin) -> bool:
+        """Tell whether no user of a record can be on this page, nor tell whether there is a following one."""
+        start: Place = [origin.partition, origin.offset]
+        return self.has_more or (self.after is not None and start < self.after[:2])
+
+    def count(self, counts: Iterable[RejectionCount]) -> None:
+        """Note how many users of a record are rejected, and how many of them are listed."""
+        for one in counts:
+            self.total, self.listed = self.total + one.rejected, self.listed + one.listed
+
+    def read(self, view: View, record: RecordRow) -> None:
+        """Note which users of a record are rejected."""
         words = last_words(view.ends_of([record.origin]))
-        total += sum(word.end.rejected for word in words)
+        self.total += sum(word.end.rejected for word in words)
         for place, told in sorted(_listed(view, record, words), key=lambda one: one[0]):
-            listed += 1
-            if after is None or place > after:
-                following = following or len(page) == most
-                page += [(place, told)] if len(page) < most else []
-    end = write_cursor(page[-1][0]) if following else None
-    return Rejections(rejected=[told for _, told in page], unlisted=max(0, total - listed), next=end)
+            self.listed += 1
+            if self.after is None or place > self.after:
+                self.has_more = self.has_more or len(self.found) == self.most
+                self.found += [(place, told)] if len(self.found) < self.most else []
+
+
+def rejections(view: View, records: Iterable[RecordRow], cursor: str | None, most: int) -> Rejections:
+    """Return so many rejected users of these records at most, those behind the cursor. Raises CursorError.
+
+    Records that have none on the page are counted and not read, unless an account got one several times: then it takes
+    reading which of its rejections stand.
+    """
+    page = _Page(after=read_cursor(cursor, *_KINDS) if cursor else None, most=most)
+    by_origin = {record.origin: record for record in records}
+    for origin, group in groupby(view.rejections_of(sorted(by_origin)), key=attrgetter("origin")):
+        counts = list(group)
+        if page.is_elsewhere(origin) and all(one.is_only for one in counts):
+            page.count(counts)
+        else:
+            page.read(view, by_origin[origin])
+    end = write_cursor(page.found[-1][0]) if page.has_more else None
+    told = [one for _, one in page.found]
+    return Rejections(rejected=told, unlisted=max(0, page.total - page.listed), next=end)
 
 
 def _listed(view: View, record: RecordRow, words: Sequence[LastWord]) -> Iterator[tuple[Place, RejectedTold]]:
     by_target = {word.end.target: word for word in words}
-    for target, delivery, index, field, reason in view.rejected_of([record.origin]):
-        if by_target[target].stands(delivery, f"{field}: {reason}" if field else reason):
-            place: Place = [record.origin.partition, record.origin.offset, target, delivery, index, field or ""]
-            yield place, _told(record, target, delivery, index, field, reason)
+    for target, delivery, index, name, reason in view.rejected_of([record.origin]):
+        if by_target[target].stands(delivery, f"{name}: {reason}" if name else reason):
+            place: Place = [record.origin.partition, record.origin.offset, target, delivery, index, name or ""]
+            yield place, _told(record, target, delivery, index, name, reason)
 
 
-def _told(record: RecordRow, target: str, delivery: str, index: int, field: str | None, reason: str) -> RejectedTold:
+def _told(
+    record: RecordRow, target: str, delivery: str, index: int, field_name: str | None, reason: str
+) -> RejectedTold:
     word, account = VOCABULARY.get(reason), parse_target(target)
     return RejectedTold(
         batch_id=record.batch_id,
         part=record.part,
+        sequence=record.sequence,
         provider=account.provider,
         account=account.account or None,
         replay_id=None if delivery == "live" else delivery,
         index=index,
-        field=field,
+        field=field_name,
         reason=reason,
         remedy=word.remedy if word else "",
         mode=record.mode,

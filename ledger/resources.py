@@ -212,7 +212,7 @@ class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
 class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user that is rejected: by which account, its index in the request, the field, why, and what to do.
 
-    `part` numbers the record of the batch that the user stands in.
+    `part` numbers the record of the batch that the user stands in, `sequence` the batch in its session.
     """
 
     batch_id: str
@@ -225,6 +225,7 @@ class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str
     remedy: str
     mode: Mode = "add"
+    sequence: int | None = None
 
 
 class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,6 +1,6 @@
 """What the batches of a session amount to: a pure fold in the order of the log, and what a new batch is beside them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -10,6 +10,8 @@ Mark = Literal["repeated", "contradictory", "late"]
 
 MOST_MISSING = 100
 """Missing sequences that are named: a client may say that there are 2^53."""
+
+TOTALS = ("totalBatches", "totalUsers")
 
 WINDOW = timedelta(minutes=10)
 """For how long the same sequence is taken for the same batch sent again, unless a setting says otherwise."""
@@ -33,6 +35,8 @@ class SeenBatch:
     """When its first record was appended."""
     other_mode_at: datetime | None = None
     """When the last record of another mode of its audience before it was appended, None where there is none."""
+    is_resumed: bool = False
+    """Whether it was sent as one of the newest run, however long ago that was."""
 
     @property
     def is_whole(self) -> bool:
@@ -58,7 +62,10 @@ class Run:
         return self._firsts.get(sequence)
 
     def add(self, batch: SeenBatch, mark: Mark | None) -> None:
-        """Note a batch; one that is repeated or contradictory takes no sequence."""
+        """Note a batch; one that contradicts takes no sequence, nor one that repeats unless the first lacks parts."""
+        first = self._firsts.get(batch.sequence)
+        if mark == "repeated" and first is not None and batch.is_whole and not first.is_whole:
+            self.marks[first.batch_id], mark = "repeated", self.marks.get(first.batch_id)
         self.batches.append(batch)
         if mark is not None:
             self.marks[batch.batch_id] = mark
@@ -102,7 +109,7 @@ class Run:
     @property
     def has_all(self) -> bool:
         """Whether every sequence was seen, whatever the totals: what comes then begins anew."""
-        return self.total_batches is not None and not self.missing
+        return self.total_batches is not None and len(self._firsts) >= self.total_batches and not self.missing
 
     @property
     def is_whole(self) -> bool:
@@ -115,7 +122,8 @@ def runs_of(batches: Iterable[SeenBatch], window: timedelta = WINDOW) -> list[Ru
 
     A sequence that comes again begins a new run, unless it comes within the window with the same content and nothing
     of another mode of the audience came between (`repeated`), or with another content while the run lacks a sequence
-    (`contradictory`). A batch is `late` where it comes after the window from the newest one before.
+    (`contradictory`). A batch is `late` where it comes after the window from the newest one before. One that is resumed
+    begins a run only where there is none.
     """
     runs: list[Run] = []
     for batch in batches:
@@ -130,6 +138,8 @@ def runs_of(batches: Iterable[SeenBatch], window: timedelta = WINDOW) -> list[Ru
 
 def _mark(batch: SeenBatch, run: Run, window: timedelta) -> 'Mark | Literal["new"] | None':
     first = run.first(batch.sequence)
+    if batch.is_resumed:
+        return _mark_of_resumed(batch, first, run, window)
     if first is None:
         is_late = batch.at - run.batches[-1].at > window
         return "new" if run.has_all else "late" if is_late else None
@@ -138,6 +148,15 @@ def _mark(batch: SeenBatch, run: Run, window: timedelta) -> 'Mark | Literal["new
     if not differences(first, batch):
         return "new" if batch.is_cut_off_from(first) else "repeated"
     return "new" if run.has_all else "contradictory"
+
+
+def _mark_of_resumed(batch: SeenBatch, first: SeenBatch | None, run: Run, window: timedelta) -> Mark | None:
+    """Return what is odd about a resumed batch: where nodes know of each other's it contradicts nothing."""
+    if first is not None:
+        return "contradictory" if differences(first, batch) else "repeated"
+    if run.has_all:
+        return "contradictory"
+    return "late" if batch.at - run.batches[-1].at > window else None
 
 
 def differences(first: SeenBatch, other: SeenBatch) -> list[str]:
@@ -168,42 +187,57 @@ class Contradiction:
     fields: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A resumed batch has no place in the newest run: that has all it lacked, or says other totals in these fields."""
+
+    newest: SeenBatch
+    fields: Sequence[str]
+
+
+Verdict = Retry | Contradiction | Misfit | None
+"""What a new batch is beside those before it; None: one to be accepted."""
+
+
 def judge_arrival(
     new: SeenBatch, run: Run | None, is_good: Callable[[str], bool], window: timedelta = WINDOW
-) -> Retry | Contradiction | None:
-    """Return what a new batch is beside the newest run of its session; None: one to be accepted.
+) -> Verdict:
+    """Return what a new batch is beside the newest run of its session.
 
     `is_good` tells of a batch id whether every target is under way with it or had success; a batch that failed
     somewhere may be sent again, and one behind which something of another mode of the audience stands is.
     """
-    known = [] if run is None else [b for b in run.batches if b.sequence == new.sequence and new.at - b.at <= window]
-    same = next((batch for batch in reversed(known) if not differences(batch, new)), None)
+    if run is None:
+        return None
+    if new.is_resumed:
+        return _judge_resumed(new, run, is_good)
+    known = [batch for batch in run.batches if batch.sequence == new.sequence and new.at - batch.at <= window]
+    same = _same(new, known)
     if same is not None:
         is_retry = same.is_whole and not new.is_cut_off_from(same) and is_good(same.batch_id)
         return Retry(same) if is_retry else None
-    if known and run is not None and not run.has_all:
+    if known and not run.has_all:
         return Contradiction(known[0], differences(known[0], new))
     return None
 
 
-def merged(parts: Iterable[SeenBatch]) -> Iterator[SeenBatch]:
-    """Yield the batches that records in the order of the log amount to, each where its first record stands."""
-    by_id: dict[str, list[SeenBatch]] = {}
-    for part in parts:
-        by_id.setdefault(part.batch_id, []).append(part)
-    for records in by_id.values():
-        first = records[0]
-        yield SeenBatch(
-            batch_id=first.batch_id,
-            sequence=first.sequence,
-            total_batches=first.total_batches,
-            total_users=first.total_users,
-            users=sum(record.users for record in records),
-            parts=first.parts,
-            parts_seen=sum(record.parts_seen for record in records),
-            content_hash=first.content_hash,
-            disable_prefix=first.disable_prefix,
-            channels=first.channels,
-            at=first.at,
-            other_mode_at=first.other_mode_at,
-        )
+def _judge_resumed(new: SeenBatch, run: Run, is_good: Callable[[str], bool]) -> Verdict:
+    """Judge by the run alone, whenever that was.
+
+    What stands before something of another mode of the audience keeps its place: to write it again would undo that.
+    """
+    known = [batch for batch in run.batches if batch.sequence == new.sequence]
+    same = _same(new, known)
+    if same is not None:
+        return Retry(same) if same.is_whole and (new.is_cut_off_from(same) or is_good(same.batch_id)) else None
+    if known:
+        return Contradiction(known[0], differences(known[0], new))
+    newest = next(batch for batch in reversed(run.batches) if run.marks.get(batch.batch_id) != "contradictory")
+    others = [name for name in differences(newest, new) if name in TOTALS]
+    return Misfit(newest, others) if others or run.has_all else None
+
+
+def _same(new: SeenBatch, known: Sequence[SeenBatch]) -> SeenBatch | None:
+    """Return the newest batch with the same content, of those with all parts if there is one."""
+    same = [batch for batch in known if not differences(batch, new)]
+    return max(reversed(same), key=lambda batch: batch.is_whole, default=None)

@@ -7,7 +7,7 @@ from shlex import quote
 
 from msgspec import UNSET, UnsetType, structs
 
-from ledger.final_outcomes import last_words
+from ledger.final_outcomes import LONG_AGO, last_words
 from ledger.resources import (
     AccountStatus,
     BatchOfRun,
@@ -50,15 +50,32 @@ MOST_CALLS = 10
 StateOf = Callable[[Target], AccountState | None]
 
 
+def target_of(told: TargetStatus) -> Target:
+    """Return the account that a status is of."""
+    return Target(told.provider, told.account or "")
+
+
+def is_under_way(told: TargetStatus) -> bool:
+    """Tell whether an account will go on with its records, as far as is known, and nothing holds it up."""
+    is_held = told.error is not None and told.error.code == TRANSACTION_OPEN
+    return told.state in ("waiting", "retrying") and not is_held
+
+
+def latest_under_way(batches: Iterable[BatchStatus], times: Mapping[str, datetime]) -> dict[Target, datetime]:
+    """Return of each account when the last batch was appended that it is under way with, by times of batch ids."""
+    latest: dict[Target, datetime] = {}
+    for batch in batches:
+        for target in filter(is_under_way, batch.targets):
+            latest[target_of(target)] = max(latest.get(target_of(target), LONG_AGO), times[batch.batch_id])
+    return latest
+
+
 def target_status(
-    target: Target,
-    records: Sequence[RecordRow],
-    ends: Iterable[EndRow],
-    state_of: StateOf,
-    seconds_to_go: float | None = None,
+    target: Target, records: Sequence[RecordRow], ends: Iterable[EndRow], state_of: StateOf
 ) -> TargetStatus:
     """Return how far an account is with records, all of which are meant for it, by the last word on each."""
-    mine = [end for end in ends if end.target == str(target)]
+    name = str(target)
+    mine = [end for end in ends if end.target == name]
     told = [word.end for word in last_words(mine)]
     account = state_of(target)
     block = account if account is not None and account.state == "blocked" else None
@@ -74,7 +91,7 @@ def target_status(
         attempts=max((end.attempts for end in told), default=0),
         error=_error_of(state, told, block, records[0].batch_id, target),
         finished_at=_finished(told, len(records)),
-        seconds_to_go=seconds_to_go if state in ("waiting", "retrying") else None,
+        seconds_to_go=None,
         replays=_replays(records, mine),
         waits_for=_waits_for(told) if state in ("waiting", "retrying", "blocked") else UNSET,
         shared_calls=shared_calls(call for end in told for call in end.shared_calls) or UNSET,
@@ -163,7 +180,11 @@ def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
 
 def added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     """Return the sums of counts by their names."""
-    return sum(map(Counter, counts), Counter[str]())
+    total = Counter[str]()
+    for some in counts:
+        for name, count in some.items():
+            total[name] += count
+    return +total
 
 
 def with_identifier(reasons: Mapping[str, int]) -> int:

@@ -3,18 +3,20 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from msgspec import structs
 
-from ledger.sessions import SeenBatch, merged
-from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
+from ledger.sessions import SeenBatch
+from schemas.records import RESUMED, AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 Told = TypeVar("Told")
 Place = TypeVar("Place")
@@ -34,8 +36,17 @@ _ID_OF = "id of "
 _READABLE = "readable"
 """What the schemas are known by that were read when the file was written last."""
 
-MOST_RECORDS = 2_000
-"""Newest records of a session that are looked at; a client that always names the same session has ever more."""
+MOST_BATCHES = 2_000
+"""Newest batches of a session that are looked at; a client that always names the same session has ever more."""
+
+MOST_RECORDS = 50_000
+"""Newest records of a session that are looked at, in however few batches."""
+
+MORE = 8
+"""Times as many records are looked at where those before were of too few batches."""
+
+AT_ONCE = 400
+"""Places that are asked for at once: twice as many variables in a statement, of which older SQLite takes 999."""
 
 MOST_AHEAD = 20_000
 """Newest records that are looked at to tell how much an account has before it."""
@@ -86,12 +97,22 @@ _END_COLUMNS = (
     " completion_partition, completion_offset"
 )
 
-_OTHER_MODE_AT = (
-    "(SELECT o.at FROM records o WHERE o.audience = r.audience AND o.verdict = 'valid'"
-    " AND o.mode = CASE r.mode WHEN 'add' THEN 'remove' ELSE 'add' END AND o.at <= r.at"
-    " AND (o.at, o.partition, o.offset) < (r.at, r.partition, r.offset) ORDER BY o.at DESC LIMIT 1)"
+_SEEN_COLUMNS = (
+    "at, partition, offset, batch_id, part, parts, users, sequence, total_batches, total_users, content_hash,"
+    " disable_prefix, channels, source, audience, mode"
 )
-"""When the last record of another mode of a record's audience before it was appended."""
+
+_SAID_COLUMNS = _END_COLUMNS.replace("rejected_users", "NULL")
+"""An end without the users that it lists: they are many."""
+
+_BATCH_ID, _PART, _USERS, _SOURCE = 3, 4, 6, 13
+"""Where these stand among the columns of records that are seen as batches."""
+
+_OTHER_MODE_AT = (
+    "SELECT at FROM records WHERE audience = ? AND verdict = 'valid' AND mode = ? AND at <= ?"
+    " AND (at, partition, offset) < (?, ?, ?) ORDER BY at DESC LIMIT 1"
+)
+"""When the last record of an audience and a mode before a place was appended."""
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
 """A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
@@ -122,8 +143,11 @@ class RecordRow:
     mode: Mode
     is_home: bool | None
     """Whether it stands in its audience's home partition, None where that is not known."""
-    other_mode_at: datetime | None
-    """When the last record of another mode of its audience before it was appended; only of a session's records."""
+
+    @property
+    def session(self) -> "SessionKey":
+        """The session that it is of."""
+        return SessionKey(self.session_id or "", self.name, self.type, self.mode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +189,17 @@ class EndRow:
         if self.superseded:
             return False
         return not self.accepted and (self.mode == "add" or self.rejected >= self.received)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionCount:
+    """How many users of a record one delivery of it to an account rejects, and how many of them are listed."""
+
+    origin: Origin
+    rejected: int
+    listed: int
+    is_only: bool
+    """Whether the account got the record in no other delivery, so that all of these stand."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -277,6 +312,17 @@ class View:
             connection.close()
         self._opened.clear()
         self._local = threading.local()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that this thread asks for within the block be of one moment, whatever is folded meanwhile."""
+        connection = self._connection()
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # it is closed where the view was opened again meanwhile
+                connection.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -401,12 +447,41 @@ class View:
         """Return the newest records that are not valid, so many at most."""
         return self._records("r.verdict != 'valid' ORDER BY r.at DESC LIMIT ?", (most,))
 
-    def session_records(self, key: SessionKey, most: int = MOST_RECORDS) -> list[RecordRow]:
-        """Return the valid records of a session in the order of the log, so many of the newest at most."""
-        where = "r.session_id = ? AND r.name = ? AND r.type = ? AND r.mode = ? AND r.verdict = 'valid'"
-        newest = f"{where} ORDER BY r.at DESC, r.partition DESC, r.offset DESC LIMIT ?"
-        values = (key.session_id, key.name, key.type, key.mode, most)
-        return self._records(newest, values, _OTHER_MODE_AT)[::-1]
+    def session_batches(self, key: SessionKey, most: int = MOST_BATCHES) -> list[SeenBatch]:
+        """Return the newest batches of a session in the order of the log, so many at most; only valid records count."""
+        looked_at = most
+        while True:
+            rows = self._newest(key, looked_at)
+            newest = list(dict.fromkeys(row[_BATCH_ID] for row in rows))
+            if len(rows) < looked_at or len(newest) >= most or looked_at >= MOST_RECORDS:
+                break
+            looked_at = min(MOST_RECORDS, MORE * looked_at)
+        wanted = set(newest[:most])
+        return self._seen(row for row in reversed(rows) if row[_BATCH_ID] in wanted)
+
+    def _newest(self, key: SessionKey, most: int) -> list[Sequence[Any]]:
+        where = "session_id = ? AND name = ? AND type = ? AND mode = ? AND verdict = 'valid'"
+        newest = f"{where} ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
+        query = f"SELECT {_SEEN_COLUMNS} FROM records WHERE {newest}"  # noqa: S608 -- our own names
+        return self._connection().execute(query, (key.session_id, key.name, key.type, key.mode, most)).fetchall()
+
+    def _seen(self, rows: Iterable[Sequence[Any]]) -> list[SeenBatch]:
+        """Return what records in the order of the log amount to, each batch where its first one stands.
+
+        A part that stands there twice counts once.
+        """
+        firsts: dict[str, Sequence[Any]] = {}
+        users: dict[str, dict[int, int]] = {}
+        for row in rows:
+            firsts.setdefault(row[_BATCH_ID], row)
+            users.setdefault(row[_BATCH_ID], {}).setdefault(row[_PART] or 1, row[_USERS])
+        return [_seen(row, users[batch_id], self._other_mode_before(row)) for batch_id, row in firsts.items()]
+
+    def _other_mode_before(self, row: Sequence[Any]) -> datetime | None:
+        *_, audience, mode = row
+        values = (audience, "remove" if mode == "add" else "add", row[0], *row[:3])
+        found = self._connection().execute(_OTHER_MODE_AT, values).fetchone()
+        return None if found is None else _time(found[0])
 
     def has_other_mode_since(self, key: SessionKey, origin: Origin, *, has_no_prefix: bool) -> bool:
         """Tell whether something of another mode of an audience came after the record of it that stands there.
@@ -430,8 +505,8 @@ class View:
         query = "SELECT count(*) FROM records WHERE partition = ? AND offset > ? AND offset < ?"
         return int(self._connection().execute(query, (partition, after, end)).fetchone()[0])
 
-    def _records(self, where: str, values: Sequence[object], other_mode_at: str = "NULL") -> list[RecordRow]:
-        query = f"SELECT {_RECORD_COLUMNS}, {other_mode_at} FROM records r WHERE {where}"  # noqa: S608 -- our own names
+    def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
+        query = f"SELECT {_RECORD_COLUMNS} FROM records r WHERE {where}"  # noqa: S608 -- our own names
         return [self._record(row) for row in self._connection().execute(query, values)]
 
     def _record(self, row: Sequence[Any]) -> RecordRow:
@@ -456,17 +531,36 @@ class View:
             reason=row[18],
             mode=row[19],
             is_home=None if row[20] is None else bool(row[20]),
-            other_mode_at=None if row[24] is None else _time(row[24]),
         )
 
     def ends_of(self, origins: Iterable[Origin]) -> list[EndRow]:
-        """Return the last words of all accounts on these records."""
+        """Return the last words of all accounts on these records, in their order."""
         found: list[EndRow] = []
-        query = f"SELECT {_END_COLUMNS} FROM ends WHERE partition = ? AND offset = ?"  # noqa: S608 -- our own names
-        for origin in origins:
-            rows = self._connection().execute(query, (origin.partition, origin.offset))
-            found += [_end(origin, row) for row in rows]
+        for some in _at_once(origins):
+            by_place = {(origin.partition, origin.offset): origin for origin in some}
+            rows = self._of_places(f"SELECT {_SAID_COLUMNS}", by_place)
+            found += [_end(by_place[row[0], row[1]], row) for row in rows]
         return found
+
+    def rejections_of(self, origins: Iterable[Origin]) -> Iterator[RejectionCount]:
+        """Yield how many users the ends of these records reject, in their order, where it is any."""
+        others = (
+            "SELECT count(*) FROM ends o WHERE o.partition = p AND o.offset = ends.offset AND o.target = ends.target"
+        )
+        query = f"SELECT p, ends.offset, rejected, json_array_length(rejected_users), ({others})"
+        for some in _at_once(origins):
+            by_place = {(origin.partition, origin.offset): origin for origin in some}
+            for row in self._of_places(query, by_place, "AND (rejected > 0 OR rejected_users != '[]')"):
+                yield RejectionCount(by_place[row[0], row[1]], row[2], row[3], is_only=row[4] == 1)
+
+    def _of_places(self, select: str, places: Collection[tuple[int, int]], condition: str = "") -> sqlite3.Cursor:
+        """Return the ends at some places, in their order."""
+        marks = ", ".join(["(?, ?)"] * len(places))
+        query = (
+            f"WITH wanted(p, o) AS (VALUES {marks}) {select} FROM wanted"
+            f" CROSS JOIN ends ON partition = p AND offset = o {condition}"
+        )
+        return self._connection().execute(query, [number for place in places for number in place])
 
     def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[str, str, int, str | None, str]]:
         """Yield target, delivery, index in the request, field and reason of each rejected user that is listed."""
@@ -630,39 +724,49 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         audience_id=row[15],
         attempts=row[16],
         finished_at=_time(row[5]) if row[5] else None,
-        reasons=json.loads(row[18]),
-        repaired=json.loads(row[20]),
-        dropped=json.loads(row[21]),
+        reasons=_counts(row[18]),
+        repaired=_counts(row[20]),
+        dropped=_counts(row[21]),
         mode=row[22],
         removed=row[23],
         superseded=row[24],
         other_identifiers_unknown=row[25],
         waits_for=None if row[26] is None else structs.replace(origin, offset=row[26]),
-        shared_calls=tuple(json.loads(row[27])),
+        shared_calls=() if row[27] == "[]" else tuple(json.loads(row[27])),
         shared_unplaced=row[28],
     )
 
 
-def seen_batches(records: Iterable[RecordRow]) -> list[SeenBatch]:
-    """Return the batches of a session's records, which stand in the order of the log; a part counts once."""
-    parts = {(record.batch_id, record.part): record for record in reversed(list(records))}
-    return list(merged(_seen(record) for record in reversed(parts.values())))
+@lru_cache(maxsize=1_000)
+def _counts(text: str) -> Mapping[str, int]:
+    """Return what a column counts; many records say the same."""
+    counts: Mapping[str, int] = json.loads(text)
+    return counts
 
 
-def _seen(record: RecordRow) -> SeenBatch:
+def _at_once(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
+    rest = iter(origins)
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
+
+
+def _seen(first: Sequence[Any], users: Mapping[int, int], other_mode_at: datetime | None) -> SeenBatch:
+    """Return a batch by its first record and the users of each of its parts."""
+    at, _, _, batch_id, _, parts, _, sequence, total_batches, total_users, content_hash, no_prefix, channels, *_ = first
     return SeenBatch(
-        batch_id=record.batch_id,
-        sequence=record.sequence or 0,
-        total_batches=record.total_batches,
-        total_users=record.total_users,
-        users=record.users,
-        parts=record.parts,
-        parts_seen=1,
-        content_hash=record.content_hash,
-        disable_prefix=record.disable_prefix,
-        channels=record.channels,
-        at=record.at,
-        other_mode_at=record.other_mode_at,
+        batch_id=batch_id or "",
+        sequence=sequence or 0,
+        total_batches=total_batches,
+        total_users=total_users,
+        users=sum(users.values()),
+        parts=parts or 1,
+        parts_seen=len(users),
+        content_hash=content_hash,
+        disable_prefix=bool(no_prefix),
+        channels=None if channels is None else tuple(json.loads(channels)),
+        at=_time(at),
+        other_mode_at=other_mode_at,
+        is_resumed=first[_SOURCE] == RESUMED,
     )
 
 

@@ -101,6 +101,11 @@ class Following:
         return 1.0 if not left else min(0.99, 1 - left / max(1, wanted))
 
     @property
+    def building(self) -> str:
+        """How far the view is that is being built."""
+        return f"the view is being built, {self.progress:.0%} is done"
+
+    @property
     def refusal(self) -> str | None:
         """What Kafka does not let us read, in its word; None where it does."""
         return next((tail.refusal for tail in self._tails_read if tail.refusal), None)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from ledger.sessions import Contradiction
+from ledger.sessions import Contradiction, Misfit
 from schemas.error_words import VOCABULARY
 from streams.client.errors import RecordRefusedError
 
@@ -71,6 +71,18 @@ def contradicted(by: Contradiction) -> Refused:
         f"batch.sequence: batch {by.batch.batch_id} came at {by.batch.at:%Y-%m-%dT%H:%M:%SZ} with this sequence and "
         f"differs in {', '.join(by.fields)}; send the next sequence, or another sessionId",
         headers={"X-Batch-Id": by.batch.batch_id},
+    )
+
+
+def misfit(by: Misfit) -> Refused:
+    """Return 409: the batch is to be resumed and has no place in the newest run of its session."""
+    fields, newest = [f"batch.{name}" for name in by.fields], by.newest
+    what = "names others" if fields else "lacks no sequence"
+    return refused(
+        409,
+        f"{', '.join(fields or ['batch.sequence'])}: the newest run of this session {what}, and its last batch is "
+        f"{newest.batch_id} of {newest.at:%Y-%m-%dT%H:%M:%SZ}; send another sessionId, or no resume to begin a new run",
+        headers={"X-Batch-Id": newest.batch_id},
     )
 
 

@@ -1,7 +1,7 @@
 """The status endpoints: what became of batches and sessions, read from the view."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar, get_args
@@ -10,21 +10,30 @@ import msgspec
 from aiohttp import web
 
 from ledger.cursors import CursorError
-from ledger.queries import Filters, Queries
+from ledger.queries import Choice, Filters, Queries
 from ledger.rejected_csv import rejected_csv
 from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
-from producer.request.client_names import corrected, meant
+from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant
 from producer.request.numbers import number, number_text
 from schemas.human_times import parse_when
-from schemas.records import AudienceType
+from schemas.records import AudienceType, Mode
 
 LONGEST_WAIT = 300.0
 PAGE = 20
 LARGEST_PAGE = 100
 REJECTED_PAGE, LARGEST_REJECTED_PAGE = 1_000, 10_000
 """Rejected users on a page, unless `limit` says otherwise, and at most."""
+
+PAGING = ("format", "limit", "cursor")
+CHOICES = ("name", "type", "mode")
+"""By which one of several audiences under a session's id is chosen."""
+
+REST = 3
+"""Times as long as reading took until who waits is read for again: a large session changes with each record."""
+
+LONGEST_REST = 1.0
 
 T = TypeVar("T")
 
@@ -53,33 +62,41 @@ class Statuses:
         def is_over(status: BatchStatus) -> bool:
             return status.state in TERMINAL
 
-        return await self._answer(request, lambda: self.queries.batch(batch_id), is_over, [batch_id])
+        faults = _almost(request, "wait")
+        return await self._answer(request, lambda: self.queries.batch(batch_id), is_over, [batch_id], faults)
 
     async def session(self, request: web.Request) -> web.Response:
         """Tell how all runs of a session stand; `wait` returns earlier once all of the newest is over."""
         session_id = _session_id(request.match_info["session_id"])
+        chosen, faults = _chosen(request)
 
         def is_over(status: SessionStatus) -> bool:
             return status.runs[0].state in TERMINAL
 
-        return await self._answer(request, lambda: self.queries.session(session_id), is_over, None)
+        faults += _almost(request, "wait", *CHOICES)
+        return await self._answer(request, lambda: self.queries.session(session_id, chosen), is_over, None, faults)
 
     async def rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of a batch by index, field, reason and remedy."""
         batch_id = request.match_info["batch_id"].lower()
-        return await self._rejected(request, lambda *page: self.queries.rejected(batch_id, *page))
+        faults = _almost(request, *PAGING)
+        return await self._rejected(request, lambda *page: self.queries.rejected(batch_id, *page), faults)
 
     async def session_rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of the newest run of a session."""
         session_id = _session_id(request.match_info["session_id"])
-        return await self._rejected(request, lambda *page: self.queries.session_rejected(session_id, *page))
+        chosen, faults = _chosen(request)
+        faults += _almost(request, *PAGING, *CHOICES)
+        return await self._rejected(
+            request, lambda cursor, most: self.queries.session_rejected(session_id, cursor, most, chosen), faults
+        )
 
     async def _rejected(
         self,
         request: web.Request,
         read: Callable[[str | None, int], RejectedPage | SessionRejectedPage | None],
+        faults: list[str],
     ) -> web.Response:
-        faults = _almost(request, "format", "limit", "cursor")
         form = _choice(request, "format", ("json", "csv"), faults)
         most = _number(request, "limit", REJECTED_PAGE, LARGEST_REJECTED_PAGE, faults, least=1)
         if faults:
@@ -115,8 +132,7 @@ class Statuses:
         if self.following.absence is not None:
             raise refused(503, f"status: {self.following.absence}; come again", headers=RETRY_AFTER)
         if not self.following.is_ready:
-            share = f"{self.following.progress:.0%}"
-            raise refused(503, f"status: the view is being built, {share} is done; come again", headers=RETRY_AFTER)
+            raise refused(503, f"status: {self.following.building}; come again", headers=RETRY_AFTER)
 
     async def _answer(
         self,
@@ -124,9 +140,9 @@ class Statuses:
         read: Callable[[], T | None],
         is_over: Callable[[T], bool],
         batch_ids: Collection[str] | None,
+        faults: list[str],
     ) -> web.Response:
         """Answer with what `read` returns, with `wait` not before it is over or the time is. Raises Refused."""
-        faults = _almost(request, "wait")
         wait = _number(request, "wait", 0, LONGEST_WAIT, faults)
         if faults:
             raise refused(400, *faults)
@@ -136,12 +152,15 @@ class Statuses:
         with self.following.changes.watched(batch_ids) as changed:
             while True:
                 changed.clear()
+                begun = loop.time()
                 found = await self._read(read)
+                took = loop.time() - begun
                 left = until - loop.time()
                 if left <= 0 or (found is not None and is_over(found)):
                     break
                 try:
                     async with asyncio.timeout(left):
+                        await asyncio.sleep(min(LONGEST_REST, REST * took))
                         await changed.wait()
                 except TimeoutError:
                     until = loop.time()
@@ -165,9 +184,11 @@ def _csv(page: RejectedPage | SessionRejectedPage) -> web.Response:
 def _almost(request: web.Request, *known: str) -> list[str]:
     """Return a fault for each query name that is almost one of these, and for one that comes again."""
     names = [name for name, _ in request.query.items()]
+    by_chance = {name for name, value in request.query.items() if is_mode_by_chance(name, value)}
     almost = {name: meant(name, known, with_slips=True) for name in dict.fromkeys(names) if name not in known}
     repeated = [f"{name}: send it once" for name in known if names.count(name) > 1]
-    return repeated + [corrected(name, ours, "query") for name, ours in almost.items() if ours]
+    meant_for = ((name, ours) for name, ours in almost.items() if ours and (ours != "mode" or name not in by_chance))
+    return repeated + [corrected(name, ours, "query") for name, ours in meant_for]
 
 
 def _json(body: object) -> web.Response:
@@ -199,14 +220,26 @@ def _number(
 
 def _filters(request: web.Request) -> tuple[Filters, list[str]]:
     faults: list[str] = []
-    kind = _choice(request, "type", get_args(AudienceType), faults)
     state = _choice(request, "state", get_args(State), faults)
-    known_type: AudienceType | None = "primary" if kind == "primary" else "custom" if kind else None
-    filters = Filters(name=request.query.get("name"), type=known_type, state=state, since=_since(request, faults))
+    kind = _type(request, faults)
+    filters = Filters(name=request.query.get("name"), type=kind, state=state, since=_since(request, faults))
     return filters, faults
 
 
-def _choice(request: web.Request, name: str, allowed: tuple[str, ...], faults: list[str]) -> str | None:
+def _chosen(request: web.Request) -> tuple[Choice, list[str]]:
+    """Return which of the audiences under a session's id are asked for, and what is wrong with that."""
+    faults: list[str] = []
+    mode = _choice(request, "mode", MODES, faults)
+    known_mode: Mode | None = "remove" if mode == "remove" else "add" if mode else None
+    return Choice(name=request.query.get("name"), type=_type(request, faults), mode=known_mode), faults
+
+
+def _type(request: web.Request, faults: list[str]) -> AudienceType | None:
+    kind = _choice(request, "type", get_args(AudienceType), faults)
+    return "primary" if kind == "primary" else "custom" if kind else None
+
+
+def _choice(request: web.Request, name: str, allowed: Sequence[str], faults: list[str]) -> str | None:
     text = request.query.get(name)
     if text is not None and text not in allowed:
         faults.append(f"{name}: send one of {', '.join(allowed)}")

@@ -15,6 +15,9 @@ Mode = Literal["add", "remove"]
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
+RESUMED = "http/resumed"
+"""Source of a batch that is of its session's newest run, however long ago that was."""
+
 LIVE = "live"
 """What completions call a delivery that is no replay."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from test_dead_letters import make_completion
+from test_sessions import batch as seen_batch
 from test_status import make_run, make_target, printed
 from test_view import BATCH, completion, opened, place, receipt
 
@@ -15,7 +16,7 @@ from ledger.final_outcomes import last_word
 from ledger.resources import SessionStatus, TargetStatus
 from ledger.sessions import Run
 from ledger.status import batch_status, run_status, target_status
-from ledger.view import EndRow, RecordRow, SessionKey, View, seen_batches
+from ledger.view import EndRow, RecordRow, SessionKey, View
 from producer.upload.results import Result
 from schemas.records import BatchCompletion, Counts
 from schemas.target import Target
@@ -81,8 +82,7 @@ def test_a_session_adds_up_what_its_batches_say_and_names_ten_calls(path: Path) 
     records, ends = folded(path, completion(1, "delivered", 1, counts=TAKEN, shared_calls=ids, shared_unplaced=1))
     batch = batch_status(records, [FACEBOOK], lambda target, mine: target_status(target, mine, ends, lambda _: None))
     run = Run()
-    for seen in seen_batches(records):
-        run.add(seen, None)
+    run.add(seen_batch(1, batch_id=BATCH), None)
     [target] = run_status(run, SessionKey("7", "VIP", "custom"), {BATCH: batch}).targets
     assert target.shared_calls == ids[:10]
     assert target.users.shared_unplaced == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.view import EndRow, SessionKey, View, seen_batches
+from ledger.view import EndRow, SessionKey, View
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_sessions_come_newest_first_page_by_page_and_by_filter(view: View) -> No
 def test_a_part_that_stands_twice_in_the_log_counts_once(view: View) -> None:
     for offset, part in ((1, 1), (2, 2), (3, 1)):
         view.fold_receipts([(receipt(offset, part=part, parts=2), place(offset))], {}, "t")
-    (batch,) = seen_batches(view.session_records(KEY))
+    (batch,) = view.session_batches(KEY)
     assert (batch.users, batch.parts_seen, batch.is_whole) == (4, 2, True)
 
 
@@ -190,11 +190,12 @@ def test_a_view_that_is_not_ours_or_is_broken_begins_anew(tmp_path: Path, harm: 
 def test_modes_are_sessions_of_their_own_and_a_record_knows_of_the_other_mode_before_it(view: View) -> None:
     removal = SessionKey("7", "VIP", "custom", "remove")
     for offset, mode in enumerate(("add", "remove", "add")):
-        view.fold_receipts([(receipt(offset, mode=mode, is_home=True), place(offset))], {}, "t")
+        told = receipt(offset, batch_id=f"batch {offset}", mode=mode, is_home=True)
+        view.fold_receipts([(told, place(offset))], {}, "t")
     assert set(view.keys_of("7")) == {KEY, removal}
-    assert [record.origin.offset for record in view.session_records(KEY)] == [0, 2]
-    assert [record.other_mode_at for record in view.session_records(KEY)] == [None, START + timedelta(seconds=1)]
-    assert [record.other_mode_at for record in view.session_records(removal)] == [START]
+    assert [batch.batch_id for batch in view.session_batches(KEY)] == ["batch 0", "batch 2"]
+    assert [batch.other_mode_at for batch in view.session_batches(KEY)] == [None, START + timedelta(seconds=1)]
+    assert [batch.other_mode_at for batch in view.session_batches(removal)] == [START]
 
 
 def test_names_that_platforms_call_the_same_are_one_audience_and_what_is_invalid_is_of_none(view: View) -> None:

@@ -151,9 +151,15 @@ def _only(how: How, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run to the end, in a thread of its own where this one runs a loop already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _runs_loop():
         return asyncio.run(work())
     with ThreadPoolExecutor(1, "audience-upload") as thread:
         return thread.submit(lambda: asyncio.run(work())).result()
+
+
+def _runs_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,8 +1,12 @@
 """Names that a client gave to things: what may be repeated of them, and which of ours they were meant for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
+
+from schemas.records import Mode
+
+MODES: Sequence[Mode] = ("add", "remove")
 
 _SHOWN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _INDEX = re.compile(r"\[|%5B|\.\d{1,9}$", re.IGNORECASE)
@@ -30,6 +34,11 @@ def meant(name: str, known: Iterable[str], *, with_slips: bool) -> str | None:
         if sent == one.casefold() or (with_slips and is_slip(sent, one.casefold())):
             return one
     return None
+
+
+def is_mode_by_chance(name: str, value: str) -> bool:
+    """Tell whether what may be a slip of `mode`, such as `code`, is a word of its own: its value is near no mode."""
+    return bare(name)[0].casefold() != "mode" and meant(value, MODES, with_slips=True) is None
 
 
 def is_slip(sent: str, known: str) -> bool:

@@ -9,7 +9,7 @@ from multidict import MultiMapping
 
 from producer.request.batch_form import BatchForm
 from producer.request.body import FIELDS, Form
-from producer.request.client_names import bare, corrected, meant, shown
+from producer.request.client_names import MODES, bare, corrected, is_mode_by_chance, meant, shown
 from producer.request.unknown_names import Ignored, NameCounter
 from schemas.bounds import MAX_NAME
 from schemas.did_you_mean import did_you_mean
@@ -20,8 +20,7 @@ from schemas.validity import is_name, trimmed
 MOST_CHANNELS = 20
 """Names of targets that are compared with ours, where one is wrong."""
 
-QUERY = ("disablePrefix", "sync", "detail", "channels", "mode")
-_MODES: Sequence[Mode] = ("add", "remove")
+QUERY = ("disablePrefix", "sync", "detail", "channels", "mode", "resume")
 _INSTEAD = dict.fromkeys(("channels", "channel"), "channels, separated by commas")
 _NEAR = (*QUERY, "channel")
 """The singular is a slip of its own; whoever writes it and slips means `channels`."""
@@ -50,6 +49,8 @@ class RequestForm:
     channels: list[str] | None
     mode: Mode
     """Whether users are to join the audience or to leave it."""
+    resume: bool
+    """Whether it is of the newest run of its session, however long ago that was."""
     ignored: tuple[Ignored, ...]
     """Names of the query and of parts that nobody knows."""
 
@@ -78,6 +79,7 @@ def parse_request(
         detail=_boolean("detail", query, faults),
         channels=_channels(query, targets, faults),
         mode=_mode(query, faults),
+        resume=_boolean("resume", query, faults),
         ignored=_ignored(query, form),
     )
     named = [name for name, value in query.items() if not _is_another_word(name, value)]
@@ -114,9 +116,8 @@ def _hidden_channels(query: MultiMapping[str], form: Form) -> list[str]:
 
 
 def _is_another_word(name: str, value: str) -> bool:
-    """Tell whether a name is a slip of `mode` only by chance, such as `code` or `node`: its value is no mode's slip."""
-    is_slip = meant(name, _NEAR, with_slips=True) == "mode" and bare(name)[0].casefold() != "mode"
-    return is_slip and meant(value, _MODES, with_slips=True) is None
+    """Tell whether a name is a slip of `mode` only by chance."""
+    return meant(name, _NEAR, with_slips=True) == "mode" and is_mode_by_chance(name, value)
 
 
 def _hidden_mode(query: MultiMapping[str], form: Form) -> list[str]:
@@ -199,7 +200,7 @@ def _mode(query: MultiMapping[str], faults: _Faults) -> Mode:
     values = query.getall("mode", [])
     if len(values) > 1:
         faults.add("mode", "send it once")
-    if values and values[0] not in _MODES:
+    if values and values[0] not in MODES:
         faults.add("mode", "send add or remove")
     return "remove" if values[:1] == ["remove"] else "add"
 

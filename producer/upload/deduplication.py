@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import structlog
 
 from ledger.queries import Queries
-from ledger.sessions import Contradiction, SeenBatch
+from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch
 from ledger.view import SessionKey
 from ledger.view_updater import Following, ViewAwayError
-from producer.answers import contradicted
+from producer.answers import contradicted, misfit, no_room
 from producer.upload.encoding import Encoded
 from producer.upload.removal_readiness import RemovalReadiness
 from producer.upload.under_way import Stands, Writing
@@ -55,12 +55,13 @@ def seen(encoded: Encoded) -> SeenBatch:
         disable_prefix=batch.disable_prefix,
         channels=None if batch.channels is None else tuple(batch.channels),
         at=datetime.now(UTC),
+        is_resumed=encoded.request.resume,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deduplicator:
-    """Finds what came before. A view that is not up to date, or away, judges nobody."""
+    """Finds what came before. A view that is not up to date, or away, judges nobody; a resumed upload waits for it."""
 
     following: Following
     queries: Queries
@@ -72,24 +73,35 @@ class Deduplicator:
         """Return an upload in its session; `before` is what was being written of that when it came, by id.
 
         Waits for the very same batch where that is still being written. Raises Refused where its sequence came a
-        moment ago with something else.
+        moment ago with something else, and where it is resumed and can't be judged: it might begin a run of its own.
         """
-        repeats = await self._known(session_of(encoded), batch, before) if self.following.is_ready else None
+        if batch.is_resumed and not self.following.is_ready:
+            raise no_room(f"resume: {self.following.absence or self.following.building}")
+        try:
+            repeats = await self._known(session_of(encoded), batch, before) if self.following.is_ready else None
+        except ViewAwayError as error:
+            if batch.is_resumed:
+                raise no_room(f"resume: {error}") from None
+            repeats = None
         return Placed(encoded=encoded, repeats=repeats)
 
     async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> Stands | None:
+        """Return where the same stands, None where it is to be written. Raises ViewAwayError, Refused."""
         others = [writing.batch for writing in before.values()]
-        try:
-            verdict = await self.following.ask(lambda: self.queries.judge(key, batch, others))
-        except ViewAwayError:
-            return None
+        verdict = await self.following.ask(lambda: self.queries.judge(key, batch, others))
         if isinstance(verdict, Contradiction):
             raise contradicted(verdict)
-        if verdict is None:
-            return None
+        if isinstance(verdict, Misfit):
+            raise misfit(verdict)
+        return None if verdict is None else await self._standing(key, batch, verdict, before)
+
+    async def _standing(
+        self, key: SessionKey, batch: SeenBatch, verdict: Retry, before: Mapping[str, Writing]
+    ) -> Stands | None:
+        """Return where the same batch stands, once it does; None where it is to be written. Raises ViewAwayError."""
         batch_id = verdict.batch.batch_id
         stands = await (asyncio.shield(before[batch_id].outcome) if batch_id in before else self._in_view(batch_id))
-        if stands is None or not await self._is_last_word(key, batch, stands):
+        if stands is None or not (batch.is_resumed or await self._is_last_word(key, batch, stands)):
             return None
         log.info("Upload repeated: nothing is written.", batch_id=batch_id)
         return stands
@@ -133,8 +145,5 @@ class Deduplicator:
                         await changed.wait()
 
     async def _in_view(self, batch_id: str) -> Stands | None:
-        try:
-            known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
-        except ViewAwayError:
-            return None
+        known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
         return Stands(batch_id, tuple(record.origin for record in known)) if known else None

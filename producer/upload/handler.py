@@ -15,7 +15,7 @@ from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator, seen, session_of
 from producer.upload.encoding import encode
 from producer.upload.under_way import UnderWay
-from producer.upload.writing import BatchWriter, record_headers
+from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 
 COPIES = 2
@@ -61,7 +61,7 @@ class Uploads:
             room.settle(COPIES * encoded.size)
             with self.under_way.entered(session_of(encoded), seen(encoded)) as (mine, before):
                 placed = await self.deduplicator.place(encoded, mine.batch, before)
-                written = await self.batch_writer.write(placed, record_headers(request))
+                written = await self.batch_writer.write(placed, request)
                 mine.outcome.set_result(written.stands)
         del encoded, placed, mine, before  # a sync client may wait for minutes
         return await self.answerer.answer(written, request, deadline)

@@ -17,7 +17,7 @@ from producer.request.unknown_names import Ignored, total
 from producer.upload.deduplication import Placed
 from producer.upload.encoding import Encoded
 from producer.upload.under_way import Stands
-from schemas.records import AudienceBatch, Origin
+from schemas.records import RESUMED, AudienceBatch, Origin
 from streams.client.errors import (
     KafkaStalledError,
     KafkaUnreachableError,
@@ -47,13 +47,18 @@ class Written:
     stands: Stands
 
 
-def record_headers(request: web.Request) -> dict[str, bytes]:
+def record_headers(request: web.Request, source: str) -> dict[str, bytes]:
     """Return what the records say of where they come from."""
-    headers = {"audience-source": SOURCE.encode()}
+    headers = {"audience-source": source.encode()}
     parent = request.headers.get("traceparent", "")
     if _TRACEPARENT.fullmatch(parent):
         headers["traceparent"] = parent.encode()
     return headers
+
+
+def source_of(request: RequestForm) -> str:
+    """Return who publishes an upload, by which all nodes know one that is resumed."""
+    return RESUMED if request.resume else SOURCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +70,19 @@ class BatchWriter:
     following: Following
     homes: Homes
 
-    async def write(self, placed: Placed, headers: Mapping[str, bytes]) -> Written:
+    async def write(self, placed: Placed, request: web.Request) -> Written:
         """Write all records of an upload that does not stand in the log yet. Raises Refused."""
         encoded = placed.encoded
-        stands = placed.repeats or await self._appended(encoded, headers)
+        stands = placed.repeats or await self._appended(encoded, request)
         return Written(request=encoded.request, ignored=encoded.ignored, stands=stands)
 
-    async def _appended(self, encoded: Encoded, headers: Mapping[str, bytes]) -> Stands:
+    async def _appended(self, encoded: Encoded, request: web.Request) -> Stands:
         """1. Have the records acknowledged. 2. Note them in the view. 3. Log that. Raises Refused."""
-        origins = await self._acknowledged(encoded, headers)
+        source = source_of(encoded.request)
+        origins = await self._acknowledged(encoded, record_headers(request, source))
         at = datetime.now(UTC)
         told = zip(encoded.parts, origins, strict=True)
-        mine = [receipt_of(part.batch, part.users, origin, at, SOURCE, is_home=True) for part, origin in told]
+        mine = [receipt_of(part.batch, part.users, origin, at, source, is_home=True) for part, origin in told]
         await self.following.accept(mine)
         counts = {"users": encoded.users, "parts": len(encoded.parts), **_facts(encoded.ignored)}
         log.info("Upload accepted.", **_named(encoded.batch), **counts)

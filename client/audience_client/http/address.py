@@ -34,7 +34,7 @@ def _checked(text: str, shown: str) -> str:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, UnicodeError):
         raise InputError(f"{shown}: {_EXPECTED}") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or not text.isprintable() or " " in text:
         raise InputError(f"{shown}: {_EXPECTED}")
     if url.userinfo:
         raise InputError(f"{shown}: give credentials as a token, not within the URL")

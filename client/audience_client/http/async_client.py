@@ -141,7 +141,15 @@ class AsyncClient:
             await asyncio.sleep(after.seconds)
 
     async def _exchange(self, request: Request) -> Reply:
+        built = self._http.build_request(**transport.arguments(self._address, request))
+        reply = await self._send(built)
+        if transport.is_head_needed(request, reply):
+            refusal = await self._send(transport.head_alone(built))
+            return refusal if transport.is_refused_by_head(refusal) else reply
+        return reply
+
+    async def _send(self, built: httpx2.Request) -> Reply:
         try:
-            return transport.answer(await self._http.request(**transport.arguments(self._address, request)))
+            return transport.answer(await self._http.send(built))
         except httpx2.RequestError as error:
             return transport.no_answer(error, self.url)

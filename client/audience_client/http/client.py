@@ -139,7 +139,15 @@ class Client:
             time.sleep(after.seconds)
 
     def _exchange(self, request: Request) -> Reply:
+        built = self._http.build_request(**transport.arguments(self._address, request))
+        reply = self._send(built)
+        if transport.is_head_needed(request, reply):
+            refusal = self._send(transport.head_alone(built))
+            return refusal if transport.is_refused_by_head(refusal) else reply
+        return reply
+
+    def _send(self, built: httpx2.Request) -> Reply:
         try:
-            return transport.answer(self._http.request(**transport.arguments(self._address, request)))
+            return transport.answer(self._http.send(built))
         except httpx2.RequestError as error:
             return transport.no_answer(error, self.url)

@@ -26,10 +26,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoAnswer:
-    """Why there is none. It is final where another try would fare no better, such as with a certificate."""
+    """Why there is none. It is final where another try would fare no better, such as with a certificate.
+
+    `is_cut` says that a connection stood and was lost, perhaps with a refusal that came before all was sent.
+    """
 
     words: str
     is_final: bool = False
+    is_cut: bool = False
 
 
 Reply = Answer | NoAnswer

@@ -36,6 +36,14 @@ class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None = None
 
 
+class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a replay did with the same records."""
+
+    replay_id: str
+    state: str
+    users: UserCounts
+
+
 class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far one account is. `reasons` counts rejected users by `field: reason`."""
 
@@ -50,7 +58,9 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     error: ErrorTold | None = None
     finished_at: datetime | None = None
     seconds_to_go: float | None = None
+    replays: list[ReplayTold] = []
     waits_for: str | None = None
+    shared_calls: list[str] = []
 
 
 class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -73,6 +83,7 @@ class BatchStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     verdict: str | None = None
     reason: str | None = None
     mode: str = "add"
+    is_home: bool | None = None
 
     @property
     def is_over(self) -> bool:
@@ -174,6 +185,7 @@ class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
     """Rejected users; `unlisted` counts those of all pages for which the records had no room."""
 
     rejected: list[Rejection]
+    session_id: str | None = None
     unlisted: int = 0
     next: str | None = None
 

@@ -6,13 +6,15 @@ Its exceptions hold requests, and these the users: none leaves this module's cal
 import io
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from typing import Any
 
+import httpcore2
 import httpx2
 
 from audience_client.http.address import Address
-from audience_client.http.exchange import Answer, NoAnswer, Request
+from audience_client.http.exchange import Answer, NoAnswer, Reply, Request
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which a connection must stand."""
@@ -30,6 +32,23 @@ _WORDS: tuple[tuple[type[httpx2.RequestError], str], ...] = (
     (httpx2.NetworkError, "the connection was lost"),
 )
 _FINAL = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+_CUT = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+
+ONE_WRITE = 64 * 1024
+"""Bytes of a form that the library writes at once: after these it looks for the answer."""
+
+HEAD_TIMEOUT = 3.0
+"""Seconds in which a server refuses a head if it does so at all; else it waits for the body."""
+
+_REFUSED_BY_HEAD = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    }
+)
 
 
 def settings(address: Address, timeout: float) -> dict[str, Any]:
@@ -53,6 +72,39 @@ def arguments(address: Address, request: Request) -> dict[str, Any]:
     }
 
 
+class _NoBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body that is never sent: after this error the library goes on to read the answer (httpcore2's `http11.py`)."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise httpcore2.WriteError
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise httpcore2.WriteError
+
+
+def head_alone(built: httpx2.Request) -> httpx2.Request:
+    """Return a request of which only the head is sent.
+
+    A server that refuses a large body before it has come, and closes, is not heard: with asyncio a failing write ends
+    the connection with all that was received. The head alone brings its refusal, and can bring nothing else.
+    """
+    timeout = httpx2.Timeout(HEAD_TIMEOUT).as_dict()
+    return httpx2.Request(
+        built.method, built.url, headers=built.headers, stream=_NoBody(), extensions={"timeout": timeout}
+    )
+
+
+def is_head_needed(request: Request, reply: Reply) -> bool:
+    """Tell whether a refusal may have been lost with the connection."""
+    size = sum(map(len, request.parts.values()))
+    return size > ONE_WRITE and isinstance(reply, NoAnswer) and reply.is_cut
+
+
+def is_refused_by_head(reply: Reply) -> bool:
+    """Tell whether what came of a head alone is an answer to the request."""
+    return isinstance(reply, Answer) and reply.status in _REFUSED_BY_HEAD
+
+
 def answer(response: httpx2.Response) -> Answer:
     """Return a response that was read."""
     headers = {name.lower(): value for name, value in response.headers.items()}
@@ -71,7 +123,8 @@ def no_answer(error: httpx2.RequestError, url: str) -> NoAnswer:
         if isinstance(cause, ConnectionRefusedError):
             return NoAnswer(words=f"{url}: nothing listens there")
     words = next((words for kind, words in _WORDS if isinstance(error, kind)), "the request failed")
-    return NoAnswer(words=f"{url}: {words}", is_final=isinstance(error, _FINAL))
+    is_final, is_cut = isinstance(error, _FINAL), isinstance(error, _CUT)
+    return NoAnswer(words=f"{url}: {words}", is_final=is_final, is_cut=is_cut)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

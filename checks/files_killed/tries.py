@@ -1,0 +1,134 @@
+"""The tries of one upload: each is a process that is ended at its moment, and the last one comes to its end."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from checks.files_killed.moments import FIRST_PASS, Moment
+from checks.files_killed.uploader import INTERRUPTED
+
+BATCHES = 200
+"""Batches of an upload, so that moments fall between and within many."""
+
+WAIT = 300.0
+"""Seconds that platforms may take at the end."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the tries said."""
+
+    sends: list[Counter[int]] = field(default_factory=list)
+    """Sequences that each try sent."""
+    acknowledged: list[Counter[int]] = field(default_factory=list)
+    session_id: int | None = None
+    is_success: bool = False
+    used: int = 0
+    """Moments that came before the upload was through."""
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """An upload of a file to a server, which takes a sequence again for so many seconds."""
+
+    file: Path
+    rows: int
+    url: str
+    name: str
+    folder: Path
+    window: float
+    say: Callable[[str], None]
+
+    async def run(self, moments: Sequence[Moment]) -> Told:
+        """End the upload at each moment and resume it, and let the last try come to its end."""
+        told = Told()
+        for moment in moments:
+            await self._try(told, moment)
+            if moment.is_late:
+                self.say(f"  waits {self.window + 1:.0f} s until the retry window is over")
+                await asyncio.sleep(self.window + 1)
+        if told.session_id is None:
+            await self._try(told, None)
+        return told
+
+    async def _try(self, told: Told, moment: Moment | None) -> None:
+        if told.session_id is not None:
+            return
+        told.sends.append(Counter())
+        told.acknowledged.append(Counter())
+        process = await self._start()
+        try:
+            await _follow(process, told, moment)
+        finally:
+            if process.returncode is None and process.stdout is not None and not process.stdout.at_eof():
+                process.kill()
+        self._judge(told, moment, await process.wait())
+
+    async def _start(self) -> Process:
+        resume = ["--resume"] if any(self._states.glob("*.json")) else []
+        size = str(-(-self.rows // BATCHES))
+        arguments = [*(str(self.file), "--url", self.url, "--name", self.name, "--states", str(self._states))]
+        with (self.folder / "uploader.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "checks.files_killed.uploader", *arguments),
+                *("--batch-size", size, "--wait", str(WAIT), *resume),
+                stdout=PIPE,
+                stderr=log,
+            )
+
+    def _judge(self, told: Told, moment: Moment | None, code: int) -> None:
+        how = "to its end" if moment is None else "kill -9" if moment.is_kill else "Ctrl-C"
+        sent, acknowledged = told.sends[-1].total(), told.acknowledged[-1].total()
+        self.say(f"try {len(told.sends)}, {how}: sent {sent}, acknowledged {acknowledged}, exit {code}")
+        if moment is not None and told.session_id is None:
+            told.used += 1
+            wanted = {-moment.signal} if moment.is_kill else {INTERRUPTED, -moment.signal}
+            if code not in wanted:
+                told.faults.append(f"try {len(told.sends)} ({how}) ended with {code}")
+        elif code:
+            told.faults.append(f"try {len(told.sends)} ended with {code}")
+
+    @property
+    def _states(self) -> Path:
+        return self.folder / "states"
+
+
+async def _follow(process: Process, told: Told, moment: Moment | None) -> None:
+    """Take what a try says, and end it at its moment."""
+    assert process.stdout is not None  # noqa: S101 -- it is a pipe
+    async with asyncio.TaskGroup() as tasks:
+        is_reached = moment is None
+        async for line in process.stdout:
+            reached = _take(told, line)
+            if moment is not None and not is_reached and reached is not None and reached >= moment.users:
+                is_reached = True
+                tasks.create_task(_end(process, moment))
+
+
+async def _end(process: Process, moment: Moment) -> None:
+    await asyncio.sleep(moment.delay)
+    if process.returncode is None:
+        process.send_signal(moment.signal)
+
+
+def _take(told: Told, line: bytes) -> int | None:
+    """Take a line; return how many users stand in the log where it says that."""
+    word, _, number = line.decode().strip().partition(" ")
+    if word == "reads":
+        return FIRST_PASS
+    if word == "users":
+        return int(number)
+    if word == "sends":
+        told.sends[-1][int(number)] += 1
+    elif word == "acknowledged":
+        told.acknowledged[-1][int(number)] += 1
+    elif word == "session":
+        told.session_id = int(number)
+    elif word == "success":
+        told.is_success = number == "1"
+    return None
