@@ -198,12 +198,6 @@ async def test_every_option_of_an_audience_reaches_the_log(product: World, tmp_p
     )  # fmt: skip
     assert [(user.email, user.country) for user in batch.users] == [("ada@example.com", "DE")]
     assert len(await product.members("klaviyo", "Options")) == 1
-    removed = await upload(
-        tmp_path, file, "--name", "Options", "--type", "primary", "--channels", "klaviyo", "--disable-prefix",
-        "--map", "email=mail_privat", "--mode", "remove", "--url", product.url, "--wait",
-    )  # fmt: skip
-    assert removed.code == 0, removed.errors
-    assert await product.members("klaviyo", "Options") == set()
 
 
 async def test_a_channel_that_the_server_lacks_ends_with_2_before_anything_is_begun(
