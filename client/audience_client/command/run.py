@@ -98,11 +98,11 @@ class _Upload:
             return FAILED
         async with self.server.client(FOR_EVER, self.line.wait) as client:
             uploaded = [await self._sent(one, client) for one in prepared]
-            codes = [await self._ended(one, client) for one in uploaded]
-        if waits(self.options):
-            for one in uploaded:
+            outcomes = [await self._ended(one, client) for one in uploaded]
+        for one, outcome in zip(uploaded, outcomes, strict=True):
+            if outcome is not None and outcome.is_over:
                 one.forget()
-        return max(codes)
+        return SUCCESS if all(outcome is None or outcome.is_success for outcome in outcomes) else FAILED
 
     async def _is_wanted(self, prepared: Sequence[Prepared]) -> bool:
         """Say what would be sent where, once the server has answered; ask on a terminal."""
@@ -160,8 +160,8 @@ class _Upload:
         finally:
             line.end()
 
-    async def _ended(self, uploaded: Uploaded, client: AsyncClient) -> int:
-        """Print what became of a file; return the exit code."""
+    async def _ended(self, uploaded: Uploaded, client: AsyncClient) -> Outcome | None:
+        """Print what became of a file; return it, None where that is not waited for."""
         if not self.options.json:
             _print(sent_line(uploaded))
         outcome, rejected = await self._outcome(uploaded, client) if waits(self.options) else (None, None)
@@ -174,8 +174,7 @@ class _Upload:
                 _print(text)
         if outcome is None:
             self.terminal.say("The same command with --resume --wait says what the platforms made of it.")
-            return SUCCESS
-        return SUCCESS if outcome.is_success else FAILED
+        return outcome
 
     async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, RejectedRows | None]:
         """Return what the platforms did, and what was written of rejected rows if that is wanted."""
