@@ -29,6 +29,8 @@ class Between:
     taken: Counter[int] = field(default_factory=Counter)
     """Sequences that the server acknowledged to the client."""
     asked: list[str] = field(default_factory=list)
+    forgets: bool = False
+    """Whether the server knows no session, as one that has yet to read of it; once."""
     under_way: int = 0
     most_under_way: int = 0
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -37,6 +39,11 @@ class Between:
         """Pass a request on, or not."""
         if request.method != "POST":
             self.asked.append(request.path_qs)
+            if self.forgets:
+                self.forgets = False
+                return web.json_response(
+                    {"success": False, "errors": ["path: nothing is known of that id"]}, status=404
+                )
             return await self._pass(request, b"")
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

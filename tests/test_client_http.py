@@ -1,8 +1,14 @@
 """Both HTTP clients against the product: what is uploaded arrives, and what became of it is told."""
 
+import asyncio
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from test_client_http_faults import TOKEN, Kind, both, either
@@ -20,6 +26,7 @@ from audience_client.http.errors import (
 from audience_client.http.retry import Retry
 from streams.client.settings import KafkaSettings
 
+ROOT = Path(__file__).parent.parent
 NOT_AGAIN = Retry(give_up_after=0.0)
 
 
@@ -137,3 +144,29 @@ async def test_a_503_that_does_not_pass_is_given_up_with_the_server_s_words(
             await client.ask("send_batch", replace(batch_of(*make_users(1)), mode="remove"))
         assert caught.value.why == "no_room"
         assert "klaviyo" in caught.value.words
+
+
+async def test_the_example_of_the_client_s_readme_runs(kafka: KafkaSettings, topic_prefix: str) -> None:
+    page = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "send_batch" in block)
+    async with world(kafka, topic_prefix, providers=["klaviyo"]) as product:
+        environ = {**os.environ, "AUDIENCE_URL": product.url, "PYTHONPATH": str(ROOT / "client")}
+        command = [sys.executable, "-W", "error", "-c", example]
+        ran = await asyncio.to_thread(
+            subprocess.run, command, env=environ, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert re.fullmatch(r"[0-9a-f-]{36} delivered\n", ran.stdout)
+
+
+def test_the_client_needs_nothing_of_the_server_s() -> None:
+    code = """
+import sys
+for package in ("confluent_kafka", "fastavro", "pydantic", "aiohttp", "structlog", "rich", "openpyxl", "pyarrow"):
+    sys.modules[package] = None
+from audience_client.http.client import Client
+from audience_client.http.async_client import AsyncClient
+Client("http://127.0.0.1:1").close()
+"""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
+    assert subprocess.run([sys.executable, "-c", code], env=environ, check=False, timeout=60).returncode == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 import traceback
 from collections import deque
@@ -16,7 +17,7 @@ import pytest
 from aiohttp import web
 from secure_kafka import write_certificates
 
-from audience_client.errors import AudienceError
+from audience_client.errors import AudienceError, InputError
 from audience_client.http.async_client import AsyncClient
 from audience_client.http.batches import BatchToSend
 from audience_client.http.client import Client
@@ -250,6 +251,16 @@ async def test_a_refusal_of_a_large_batch_is_heard_before_all_is_sent(kind: Kind
     assert not client.notices
 
 
+@both
+async def test_no_room_is_heard_before_a_large_batch_is_sent(kind: Kind) -> None:
+    users = b"[" + b",".join([b'{"email":"ada@example.com"}'] * 700_000) + b"]"
+    retry = replace(FAST, give_up_after=0.0)
+    async with closing_early(503) as url, either(kind, url, retry=retry) as client:
+        with pytest.raises(UnreachableError, match="body: no") as caught:
+            await client.ask("send_batch", replace(BATCH, users=users))
+    assert caught.value.why == "no_room"
+
+
 @asynccontextmanager
 async def closing_early(status: int) -> AsyncIterator[str]:
     """Refuse by the head of a request, and close with what else has come unread."""
@@ -353,7 +364,7 @@ async def test_no_proxy_of_the_environment_stands_before_this_machine(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"socks5://127.0.0.1:{free_port()}")
     async with scripted(GOOD) as server, either(kind, server.url) as client:
         assert (await client.ask("send_batch", BATCH)).batch_id == "7c0f"
     assert not client.notices
@@ -371,6 +382,22 @@ async def test_a_proxy_of_the_environment_is_asked_for_other_machines(
         async with either(kind, "http://lists.example.com") as client:
             assert (await client.ask("send_batch", BATCH)).batch_id == "7c0f"
     assert proxy.seen[0].headers["Host"] == "lists.example.com"
+
+
+@both
+@pytest.mark.parametrize(
+    ("name", "value"), [("HTTP_PROXY", "socks5://made-up"), ("ALL_PROXY", "made-up://x"), ("SSL_CERT_FILE", "/made-up")]
+)
+async def test_an_environment_that_can_not_be_used_is_named(
+    kind: Kind, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=name) as caught:
+        kind("http://lists.example.com")
+    assert "made-up" not in str(caught.value)
 
 
 @both
@@ -398,6 +425,15 @@ async def test_tls_where_none_is_spoken_ends_at_once_and_says_so(kind: Kind) -> 
         with pytest.raises(UnreachableError, match="no TLS is spoken there"):
             await client.ask("send_batch", BATCH)
     assert not client.notices
+
+
+def test_what_was_handled_before_is_not_taken_for_the_cause() -> None:
+    with Client("http://127.0.0.1:1", retry=replace(FAST, give_up_after=0.0)) as client:
+        try:
+            socket.getaddrinfo("nobody.invalid", 1)
+        except socket.gaierror:
+            with pytest.raises(UnreachableError, match="nothing listens there"):
+                client.accounts()
 
 
 @both

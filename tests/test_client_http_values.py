@@ -347,7 +347,7 @@ def test_one_audience_of_a_session_is_singled_out_also_where_the_server_tells_al
     status = session_status("delivered", ("Other", "add"), ("VIP", "remove"), ("VIP", "add"))
     answer = Answer(status=200, body=msgspec.json.encode(status))
     call = calls.session(1, name="VIP\n", type="custom", mode="add")
-    assert call.request.query == {"name": "VIP\n", "type": "custom", "mode": "add"}
+    assert call.request.query == {"name": "VIP", "type": "custom", "mode": "add"}
     assert [(run.name, run.mode) for run in call.read(answer).runs] == [("VIP", "add")]
     with pytest.raises(NotKnownError):
         calls.session(1, name="Nobody's").read(answer)

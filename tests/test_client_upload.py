@@ -3,13 +3,19 @@
 import asyncio
 import csv
 import json
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from between import Between, standing_between
+from processes import killed_in_the_end
 from test_replay import recorded
 from world import World, world
 
@@ -30,6 +36,7 @@ from schemas.avro.codec import decode_audience_batch
 from streams.client.settings import KafkaSettings
 from streams.read.tail import read_to_end
 
+ROOT = Path(__file__).parent.parent
 PEOPLE = 95
 SIZE = 10
 BATCHES = 10
@@ -182,6 +189,16 @@ async def test_a_refusal_for_good_stops_all_with_the_server_s_words_and_keeps_th
     await uploads.assert_once()
 
 
+async def test_of_an_upload_of_which_the_server_took_nothing_nothing_is_kept(uploads: Uploads) -> None:
+    uploads.between.fate = lambda _sequence, _time: "refuse"
+    with pytest.raises(RefusedError):
+        await uploads.run()
+    assert uploads.states.all() == []
+    uploads.between.fate = lambda _sequence, _time: "pass"
+    await uploads.run()
+    await uploads.assert_once()
+
+
 async def test_a_server_that_stays_away_is_told_and_the_upload_goes_on_later(uploads: Uploads) -> None:
     uploads.between.fate = lambda sequence, _: "pass" if sequence < 4 else "busy"
     uploads.client = AsyncClient(uploads.between.url, retry=Retry(give_up_after=0.2, first_pause=0.01))
@@ -326,3 +343,67 @@ async def test_nothing_of_a_user_is_in_what_is_kept_or_said_of_a_refusal(uploads
         told += repr(error) + repr(error.args)
         error = error.__cause__ or error.__context__
     assert "@example.com" not in told
+
+
+@pytest.mark.parametrize("batches", [0, 3])
+async def test_after_the_retry_window_an_upload_goes_on_in_its_run(
+    batches: int, kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Without a window at all every batch comes later than it."""
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        await uploads.interrupt_after(batches)
+        (state,) = uploads.states.all()
+        uploads.between.fate = lambda _sequence, _time: "pass"
+        uploaded = await uploads.run(resume=True)
+        assert uploaded.session_id == state.session_id
+        assert await uploads.runs(state.session_id) == 1
+        await uploads.assert_once()
+
+
+async def test_answers_that_are_lost_do_no_harm_after_the_retry_window(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        uploads.between.fate = lambda sequence, time: "pass" if time > 2 else "lose" if sequence % 2 else "busy"
+        uploaded = await uploads.run()
+        assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 3)
+        assert await uploads.runs(uploaded.session_id) == 1
+        await uploads.assert_once()
+
+
+async def test_what_the_server_does_not_tell_yet_is_sent_again_and_written_once(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        uploaded = await uploads.run()
+        uploads.states.save(msgspec.structs.replace(uploaded.state, is_in_log=False))
+        uploads.between.came.clear()
+        uploads.between.forgets = True
+        again = await uploads.run(resume=True)
+        assert again.session_id == uploaded.session_id
+        assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 1)
+        assert await uploads.runs(uploaded.session_id) == 1
+        await uploads.assert_once()
+
+
+async def test_the_example_of_the_client_s_readme_uploads(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "client.upload" in block)
+    (tmp_path / "customers.csv").write_text("Email\na@example.com\nnobody\n")
+    async with world(kafka, topic_prefix, providers=["klaviyo"]) as product:
+        environ = {**os.environ, "AUDIENCE_URL": product.url, "PYTHONPATH": str(ROOT / "client")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", example),
+            cwd=tmp_path,
+            env={**environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        async with killed_in_the_end(process):
+            out, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+    assert out.decode() == "2 users in 1 batches\nklaviyo 1 accepted, 1 rejected\n"
+    assert "nobody" in (tmp_path / "rejected.csv").read_text(encoding="utf-8-sig")
+    assert list((tmp_path / "state").rglob("*.json")) == []

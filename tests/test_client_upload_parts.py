@@ -275,6 +275,15 @@ def test_rows_that_are_none_are_refused_without_their_values() -> None:
         prepare([{"email": "a@example.com"}], options, read=ReadOptions(separator=";"))
 
 
+def test_columns_of_rejected_rows_may_be_moved_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.csv"
+    path.write_text(f"Phone,{ADDED[3]},Email,{ADDED[0]}\n'+49151123,too_short,a@example.com,2\n")
+    with prepare(path, UploadOptions(name="VIP")) as prepared:
+        assert prepared.table.columns == ("Phone", "Email")
+        (cut,) = cuts(prepared, prepared.plan, frozenset())
+        assert msgspec.json.decode(cut.batch.users) == [{"email": "a@example.com", "phone": "+49151123"}]
+
+
 @given(st.text("'=+-@\t\ra1", max_size=6))
 def test_guards_of_cells_are_undone_exactly(cell: str) -> None:
     assert unguarded(guarded(cell)) == cell

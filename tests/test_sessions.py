@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.sessions import Contradiction, Retry, SeenBatch, differences, judge_arrival, runs_of
+from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch, differences, judge_arrival, runs_of
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -165,3 +165,74 @@ def test_another_mode_before_both_changes_nothing_and_at_the_same_moment_may_be_
     assert arrival(batch(1, 2, other_mode_at=first.at), first) is None
     incomplete = arrival(batch(1, 2, other_mode_at=START + 1.5 * MINUTE), first)
     assert incomplete is None, "no contradiction, as it is the same"
+
+
+def resumed(sequence: int, minutes: float = 0, content: str = "", **changes: object) -> SeenBatch:
+    return batch(sequence, minutes, content, is_resumed=True, **changes)
+
+
+DAY = 24 * 60
+
+
+def test_a_resumed_batch_that_stands_is_a_retry_however_long_ago_that_was() -> None:
+    assert arrival(resumed(1, DAY), batch(1), batch(2)) == Retry(batch(1))
+    assert arrival(resumed(1, DAY), batch(1), batch(2), batch(3)) == Retry(batch(1))
+
+
+def test_a_resumed_batch_that_failed_or_lacks_parts_is_written_again() -> None:
+    assert arrival(resumed(1, DAY), batch(1), is_good=False) is None
+    assert arrival(resumed(1, DAY), batch(1, parts=2)) is None
+
+
+def test_a_resumed_batch_that_came_in_parts_first_and_whole_then_is_a_retry_of_the_whole_one() -> None:
+    in_parts, whole = batch(1, parts=2), resumed(1, 30, parts=2, parts_seen=2)
+    assert arrival(resumed(1, DAY, parts=2, parts_seen=2), in_parts, whole) == Retry(whole)
+
+
+def test_a_resumed_batch_that_stands_before_another_mode_keeps_its_place_even_where_it_failed() -> None:
+    cut_off = resumed(1, DAY, other_mode_at=START + MINUTE)
+    assert arrival(cut_off, batch(1)) == Retry(batch(1))
+    assert arrival(cut_off, batch(1), is_good=False) == Retry(batch(1))
+    assert arrival(cut_off, batch(1, parts=2)) is None, "it was never told to stand"
+
+
+def test_other_content_for_a_sequence_that_stands_is_a_contradiction_however_long_ago_that_was() -> None:
+    assert arrival(resumed(1, DAY, "other"), batch(1)) == Contradiction(batch(1), ["users"])
+    assert arrival(resumed(1, DAY, "other"), batch(1), batch(2), batch(3)) == Contradiction(batch(1), ["users"])
+
+
+def test_a_resumed_batch_fills_the_newest_run_and_where_there_is_none_begins_one() -> None:
+    assert arrival(resumed(1)) is None
+    assert arrival(resumed(2, DAY), batch(1), batch(3)) is None
+    assert arrival(resumed(2, DAY), *(batch(n) for n in (1, 2, 3)), batch(1, 20)) is None
+
+
+def test_a_resumed_batch_has_no_place_in_a_run_that_lacks_nothing_or_says_other_totals() -> None:
+    whole = [batch(number) for number in (1, 2, 3)]
+    assert arrival(resumed(0, DAY), *whole) == Misfit(batch(3), [])
+    assert arrival(resumed(2, DAY, total_batches=4, total_users=40), batch(1)) == Misfit(
+        batch(1), ["totalBatches", "totalUsers"]
+    )
+
+
+def test_what_is_resumed_is_of_the_run_before_it_whatever_two_nodes_wrote() -> None:
+    steps = [batch(1), batch(3), resumed(1, DAY), resumed(2, DAY, other_mode_at=START), resumed(2, 2 * DAY)]
+    (run,) = runs_of([*steps, resumed(3, 2 * DAY, "other")])
+    assert run.is_whole
+    assert list(run.marks.values()) == ["repeated", "repeated", "contradictory"]
+    again = [batch(number, 3 * DAY) for number in (1, 2, 3)]
+    assert [one.is_whole for one in runs_of([*steps, *again])] == [True, True]
+
+
+def test_a_batch_that_is_sent_again_as_parts_of_it_are_missing_takes_its_place_in_the_run() -> None:
+    in_parts, whole = batch(2, parts=2, users=5), batch(2, 1, parts=2, parts_seen=2)
+    (run,) = runs_of([batch(1), in_parts, batch(3), whole])
+    assert (run.is_whole, run.users) == (True, 30)
+    assert run.marks == {in_parts.batch_id: "repeated"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 3 * DAY), st.sampled_from("ab")), min_size=1, max_size=30))
+def test_whatever_is_resumed_a_session_has_one_run(steps: list[tuple[int, float, str]]) -> None:
+    ordered = [resumed(number, at, f"{content}{place}") for place, (number, at, content) in enumerate(steps)]
+    (run,) = runs_of(ordered)
+    assert run.batches == ordered

@@ -33,6 +33,25 @@ SERVER = (sys.executable, "-m", "cli.entry", "upload")
 CLIENT = (sys.executable, "-m", "audience_client")
 ENTER = "\n"
 
+WRONG = (
+    "html saved as csv",
+    "a binary workbook",
+    "nothing",
+    "a header alone",
+    "another separator later",
+    "an unclosed quote",
+    "two header rows",
+    "300 columns",
+    "text that is neither",
+    "two encodings",
+    "duplicated headers",
+    "one column of something",
+    "one column without a header",
+    "a cut gzip",
+    "a broken line of json",
+)
+"""Of the files that can't be read, those of which the whole command is run; tests/test_client_wrong_files.py has all."""
+
 
 @pytest.fixture(scope="module")
 async def product(kafka: KafkaSettings) -> AsyncIterator[World]:
@@ -133,7 +152,7 @@ async def test_an_export_uploads_without_an_option_and_arrives_exactly(
     assert [person.email for person in PEOPLE if person.email in said or person.last in said] == []
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", WRONG)
 async def test_a_wrong_file_ends_with_2_and_a_sentence_and_nothing_is_sent(
     product: World, tmp_path: Path, case: str
 ) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 from argparse import REMAINDER, ArgumentParser, Namespace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cli.arguments import add_accounts_argument
 from cli.command import Command, EndedError
@@ -10,10 +11,15 @@ from cli.settings.config import Config, load
 from cli.settings.environment import Environment
 from cli.usage import UsageError
 
+if TYPE_CHECKING:
+    from audience_client.command.run import DryRun
+
 HAS_CLIENT = importlib.util.find_spec("audience_client") is not None
 """Whether the client's package is installed beside this one; without it all other commands work."""
 
-NO_CLIENT = "audience-client is not installed beside this package: install its wheel, or './client[files]' of a checkout"
+NO_CLIENT = (
+    "audience-client is not installed beside this package: install its wheel, or './client[files]' of a checkout"
+)
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -39,14 +45,18 @@ async def upload(options: Namespace, environment: Environment) -> None:
     if options.provider and not options.dry_run:
         raise UsageError("--provider: is of --dry-run; --channels says which accounts get the users")
     from audience_client.command.run import Server, run_upload  # noqa: PLC0415 -- what it loads takes its time
-    from cli.upload.dry_run import print_dry_run  # noqa: PLC0415 -- the same
 
-    config = load(environment)
-    url, token = _server(options, config)
-    dry_run = partial(print_dry_run, options=options, environment=environment) if options.dry_run else None
+    url, token = _server(options, load(environment))
+    dry_run = _dry_run(options, environment) if options.dry_run else None
     code = await run_upload("audience upload", options, Server(url=url, token=token), dry_run)
     if code:
         raise EndedError(code)
+
+
+def _dry_run(options: Namespace, environment: Environment) -> "DryRun":
+    from cli.upload.dry_run import print_dry_run  # noqa: PLC0415 -- it needs the client
+
+    return partial(print_dry_run, options=options, environment=environment)
 
 
 def _server(options: Namespace, config: Config) -> tuple[str, str | None]:

@@ -1,13 +1,14 @@
 """The client for asyncio."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import httpx2
 
-from audience_client.http import calls, transport
+from audience_client.http import calls, early_refusal, transport
 from audience_client.http.address import address
 from audience_client.http.batches import Accepted, BatchToSend
 from audience_client.http.calls import Call
@@ -32,7 +33,8 @@ class AsyncClient:
     """Talks to one Audience API. Calls may run side by side, in one loop; every call may raise an AudienceError.
 
     `url` is AUDIENCE_URL's unless it is given, else `http://127.0.0.1:8080`; `token` AUDIENCE_TOKEN's. `timeout` is
-    how many seconds the server may be silent. `on_wait` is told before each pause until the next try.
+    how many seconds the server may be silent. `on_wait` is told before each pause until the next try. InputError where
+    URL, token or the environment's proxy are not such.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class AsyncClient:
         self._address = address(url, token)
         self._retry = retry
         self._on_wait = on_wait
-        self._http = httpx2.AsyncClient(**transport.settings(self._address, timeout))
+        self._http = transport.opened(httpx2.AsyncClient, self._address, timeout)
 
     @property
     def url(self) -> str:
@@ -143,13 +145,14 @@ class AsyncClient:
     async def _exchange(self, request: Request) -> Reply:
         built = self._http.build_request(**transport.arguments(self._address, request))
         reply = await self._send(built)
-        if transport.is_head_needed(request, reply):
-            refusal = await self._send(transport.head_alone(built))
-            return refusal if transport.is_refused_by_head(refusal) else reply
+        if early_refusal.is_head_needed(request, reply):
+            refusal = await self._send(early_refusal.head_alone(built))
+            return refusal if early_refusal.is_refused_by_head(refusal) else reply
         return reply
 
     async def _send(self, built: httpx2.Request) -> Reply:
+        handled = sys.exception()
         try:
             return transport.answer(await self._http.send(built))
         except httpx2.RequestError as error:
-            return transport.no_answer(error, self.url)
+            return transport.no_answer(error, self.url, handled)

@@ -69,7 +69,7 @@ def batch(batch_id: str) -> Call[BatchStatus]:
 
 def session(session_id: int | str, **which: Unpack[Which]) -> Call[SessionStatus]:
     """Ask how the runs of a session stand."""
-    asked = _get(_session_path(session_id), SessionStatus, _texts(which))
+    asked = _get(_session_path(session_id), SessionStatus, _trimmed(which))
 
     def read(answer: Answer) -> SessionStatus:
         return _chosen(asked.read(answer), which)
@@ -92,27 +92,27 @@ def session_if_known(session_id: int | str, **which: Unpack[Which]) -> Call[Sess
 
 def _chosen(status: SessionStatus, which: Which) -> SessionStatus:
     """Return the runs of one audience, as a server that does not know how to choose tells all. Raises NotKnownError."""
-    wanted: dict[str, object] = {name: _trimmed(value) for name, value in which.items()}
-    runs = [run for run in status.runs if all(getattr(run, name) == value for name, value in wanted.items())]
+    wanted = _trimmed(which).items()
+    runs = [run for run in status.runs if all(getattr(run, name) == value for name, value in wanted)]
     if not runs:
         raise NotKnownError(404, "the session has no run of this audience")
     return SessionStatus(session_id=status.session_id, runs=runs)
 
 
-def _trimmed(value: object) -> object:
-    """Return a name without the line ends around it, as the server keeps it."""
-    return value.strip("\r\n") if isinstance(value, str) else value
+def _trimmed(named: Which | Filters) -> dict[str, str]:
+    """Return texts without the line ends around them, as the server keeps names."""
+    return {name: text.strip("\r\n") for name, text in _texts(named).items()}
 
 
 def rejected_page(session_id: int | str, cursor: str | None, **which: Unpack[Which]) -> Call[RejectedPage]:
     """Ask for the next page of whom accounts rejected in the newest run of a session."""
-    query = {"limit": str(REJECTED_A_PAGE), **_texts(which), **_next(cursor)}
+    query = {"limit": str(REJECTED_A_PAGE), **_trimmed(which), **_next(cursor)}
     return _get(f"{_session_path(session_id)}/rejected", RejectedPage, query)
 
 
 def sessions_page(cursor: str | None, **filters: Unpack[Filters]) -> Call[SessionPage]:
     """Ask for the next page of the newest sessions."""
-    query = {"limit": str(SESSIONS_A_PAGE), **_texts(filters), **_next(cursor)}
+    query = {"limit": str(SESSIONS_A_PAGE), **_trimmed(filters), **_next(cursor)}
     return _get("/audience/sessions", SessionPage, query)
 
 

@@ -1,5 +1,6 @@
 """The client for threads."""
 
+import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -7,7 +8,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx2
 
-from audience_client.http import calls, transport
+from audience_client.http import calls, early_refusal, transport
 from audience_client.http.address import address
 from audience_client.http.batches import Accepted, BatchToSend
 from audience_client.http.calls import Call
@@ -32,7 +33,8 @@ class Client:
     """Talks to one Audience API. Threads may share it; every call may raise an AudienceError.
 
     `url` is AUDIENCE_URL's unless it is given, else `http://127.0.0.1:8080`; `token` AUDIENCE_TOKEN's. `timeout` is
-    how many seconds the server may be silent. `on_wait` is told before each pause until the next try.
+    how many seconds the server may be silent. `on_wait` is told before each pause until the next try. InputError where
+    URL, token or the environment's proxy are not such.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Client:
         self._address = address(url, token)
         self._retry = retry
         self._on_wait = on_wait
-        self._http = httpx2.Client(**transport.settings(self._address, timeout))
+        self._http = transport.opened(httpx2.Client, self._address, timeout)
 
     @property
     def url(self) -> str:
@@ -141,13 +143,14 @@ class Client:
     def _exchange(self, request: Request) -> Reply:
         built = self._http.build_request(**transport.arguments(self._address, request))
         reply = self._send(built)
-        if transport.is_head_needed(request, reply):
-            refusal = self._send(transport.head_alone(built))
-            return refusal if transport.is_refused_by_head(refusal) else reply
+        if early_refusal.is_head_needed(request, reply):
+            refusal = self._send(early_refusal.head_alone(built))
+            return refusal if early_refusal.is_refused_by_head(refusal) else reply
         return reply
 
     def _send(self, built: httpx2.Request) -> Reply:
+        handled = sys.exception()
         try:
             return transport.answer(self._http.send(built))
         except httpx2.RequestError as error:
-            return transport.no_answer(error, self.url)
+            return transport.no_answer(error, self.url, handled)

@@ -6,21 +6,23 @@ Its exceptions hold requests, and these the users: none leaves this module's cal
 import io
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-import httpcore2
 import httpx2
 
+from audience_client.errors import InputError
 from audience_client.http.address import Address
-from audience_client.http.exchange import Answer, NoAnswer, Reply, Request
+from audience_client.http.exchange import Answer, NoAnswer, Request
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which a connection must stand."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Where no proxy of the environment is asked."""
+
+C = TypeVar("C", httpx2.Client, httpx2.AsyncClient)
 
 _WORDS: tuple[tuple[type[httpx2.RequestError], str], ...] = (
     (httpx2.ConnectTimeout, "no connection came about in time"),
@@ -34,32 +36,31 @@ _WORDS: tuple[tuple[type[httpx2.RequestError], str], ...] = (
 _FINAL = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
 _CUT = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
 
-ONE_WRITE = 64 * 1024
-"""Bytes of a form that the library writes at once: after these it looks for the answer."""
 
-HEAD_TIMEOUT = 3.0
-"""Seconds in which a server refuses a head if it does so at all; else it waits for the body."""
-
-_REFUSED_BY_HEAD = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    }
-)
-
-
-def settings(address: Address, timeout: float) -> dict[str, Any]:
-    """Return how clients of the library are made: redirections are not followed, so a token goes nowhere else."""
+def opened(kind: Callable[..., C], address: Address, timeout: float) -> C:
+    """Return a client of the library; it follows no redirection, so a token goes nowhere else. Raises InputError."""
     token = {} if address.token is None else {"Authorization": f"Bearer {address.token}".encode()}
-    return {
-        "headers": {"User-Agent": "audience-client", "Accept": "application/json", **token},
-        "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
-        "follow_redirects": False,
-        "mounts": {f"all://{host}": None for host in _LOOPBACK},
-    }
+    try:
+        return kind(
+            headers={"User-Agent": "audience-client", "Accept": "application/json", **token},
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
+            follow_redirects=False,
+            trust_env=urlsplit(address.url).hostname not in _LOOPBACK,
+            verify=_authorities(),
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL):
+        raise InputError(
+            "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY: expected URLs such as http://proxy.example.com:3128; "
+            "for a socks proxy pip install socksio"
+        ) from None
+
+
+def _authorities() -> ssl.SSLContext:
+    """Return whose certificates are good: those of the system, or of what SSL_CERT_FILE names."""
+    try:
+        return httpx2.create_ssl_context()
+    except OSError:
+        raise InputError("SSL_CERT_FILE or SSL_CERT_DIR: no certificates can be read there") from None
 
 
 def arguments(address: Address, request: Request) -> dict[str, Any]:
@@ -72,48 +73,18 @@ def arguments(address: Address, request: Request) -> dict[str, Any]:
     }
 
 
-class _NoBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A body that is never sent: after this error the library goes on to read the answer (httpcore2's `http11.py`)."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise httpcore2.WriteError
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise httpcore2.WriteError
-
-
-def head_alone(built: httpx2.Request) -> httpx2.Request:
-    """Return a request of which only the head is sent.
-
-    A server that refuses a large body before it has come, and closes, is not heard: with asyncio a failing write ends
-    the connection with all that was received. The head alone brings its refusal, and can bring nothing else.
-    """
-    timeout = httpx2.Timeout(HEAD_TIMEOUT).as_dict()
-    return httpx2.Request(
-        built.method, built.url, headers=built.headers, stream=_NoBody(), extensions={"timeout": timeout}
-    )
-
-
-def is_head_needed(request: Request, reply: Reply) -> bool:
-    """Tell whether a refusal may have been lost with the connection."""
-    size = sum(map(len, request.parts.values()))
-    return size > ONE_WRITE and isinstance(reply, NoAnswer) and reply.is_cut
-
-
-def is_refused_by_head(reply: Reply) -> bool:
-    """Tell whether what came of a head alone is an answer to the request."""
-    return isinstance(reply, Answer) and reply.status in _REFUSED_BY_HEAD
-
-
 def answer(response: httpx2.Response) -> Answer:
     """Return a response that was read."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(status=response.status_code, headers=headers, body=response.content)
 
 
-def no_answer(error: httpx2.RequestError, url: str) -> NoAnswer:
-    """Return what an error means, in words that repeat nothing of the request but where it was to go."""
-    for cause in _causes(error):
+def no_answer(error: httpx2.RequestError, url: str, handled: BaseException | None) -> NoAnswer:
+    """Return what an error means, in words that repeat nothing of the request but where it was to go.
+
+    `handled` is what was being handled before the request was sent, and has nothing to do with it.
+    """
+    for cause in _causes(error, handled):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NoAnswer(words=f"{url}: its certificate is not valid ({cause.verify_message})", is_final=True)
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
@@ -127,11 +98,11 @@ def no_answer(error: httpx2.RequestError, url: str) -> NoAnswer:
     return NoAnswer(words=f"{url}: {words}", is_final=is_final, is_cut=is_cut)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and all that led to it."""
-    while error is not None:
+def _causes(error: BaseException | None, handled: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that led to it, which only the context says: the library raises `from None`."""
+    while error is not None and error is not handled:
         yield error
         if isinstance(error, BaseExceptionGroup):
             for one in error.exceptions:
-                yield from _causes(one)
+                yield from _causes(one, handled)
         error = error.__cause__ or error.__context__

@@ -7,7 +7,7 @@ from audience_client.http.errors import NotKnownError
 from audience_client.http.statuses import SessionStatus
 
 SHORTEST, LONGEST = 0.2, 5.0
-"""Seconds between two questions. The server's own `wait` would read a large session again at each change of it."""
+"""Seconds between two questions: each reads the whole session, and a long one does not change by that."""
 
 SHARE = 0.1
 """How much later than it is over a session is found to be, of the time that it took."""

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Set
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 
 from audience_client.http.async_client import AsyncClient
 from audience_client.http.batches import BatchToSend
+from audience_client.http.errors import RefusedError
 from audience_client.upload.lanes import Lanes
 from audience_client.upload.plan import Plan
 from audience_client.upload.prepare import Prepared
@@ -63,13 +65,19 @@ async def upload(
     3. The state says that all is in the log, once it is.
 
     Cancelled (Ctrl-C under `asyncio.run`), it lets what is under way end for some seconds, and raises CancelledError;
-    the state is kept, so `resume=True` goes on. Raises what the client raises for a final refusal; the same holds then.
+    the state is kept, so `resume=True` goes on. Raises what the client raises for a final refusal; the same holds then,
+    unless the server took nothing at all.
     """
     folder = StateFolder(state_folder or default_folder())
     state = _state(prepared, client.url, folder, resume, session)
     stood = await _stood(client, state) if resume else frozenset()
     sending = _Sending(prepared, client, state, stood, on_progress)
-    await sending.run()
+    try:
+        await sending.run()
+    except RefusedError:
+        if not resume and sending.is_all_refused:
+            folder.delete(state.session_id)
+        raise
     state = msgspec.structs.replace(state, is_in_log=True)
     folder.save(state)
     return Uploaded(
@@ -114,6 +122,8 @@ class _Sending:
     sent: int = 0
     ignored: int = 0
     _users: int = 0
+    _tried: int = 0
+    _refused: int = 0
     _begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -134,11 +144,21 @@ class _Sending:
             raise
 
     async def _send(self, cut: Cut) -> None:
-        accepted = await self.client.send_batch(self._to_send(cut))
+        self._tried += 1
+        try:
+            accepted = await self.client.send_batch(self._to_send(cut))
+        except RefusedError as error:
+            self._refused += error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            raise
         self.sent += 1
         self.ignored += accepted.ignored
         self._users += len(cut.batch.rows)
         self._tell()
+
+    @property
+    def is_all_refused(self) -> bool:
+        """Whether nothing of this try can be in the log, as with a wrong token."""
+        return self._tried == self._refused
 
     def _to_send(self, cut: Cut) -> BatchToSend:
         return BatchToSend(

@@ -56,11 +56,13 @@ class _Rejections:
         self._packed.append(place << _BITS | number)
 
     def by_place(self) -> Iterator[tuple[int, Sequence[_Wrong]]]:
-        """Yield places in order, each once."""
+        """Yield places in order, each once; what is wrong with many is one object."""
         wrongs = list(self._wrongs)
+        alike: dict[tuple[int, ...], Sequence[_Wrong]] = {}
         self._packed = array("q", sorted(self._packed))
         for place, packed in groupby(self._packed, lambda one: one >> _BITS):
-            yield place, [wrongs[one & ((1 << _BITS) - 1)] for one in dict.fromkeys(packed)]
+            numbers = tuple(dict.fromkeys(one & ((1 << _BITS) - 1) for one in packed))
+            yield place, alike.setdefault(numbers, [wrongs[number] for number in numbers])
 
 
 async def write_rejected(uploaded: Uploaded, client: AsyncClient, path: Path) -> RejectedRows:
@@ -99,7 +101,7 @@ def _sequence(rejection: Rejection, sequences: Mapping[str, int]) -> int:
 
 def _write_file(prepared: Prepared, found: _Rejections, path: Path) -> int:
     """Write whole or not at all. Raises OSError."""
-    numbers = list(_numbers(prepared, found))
+    numbers = dict(_numbers(prepared, found))
     if not numbers:
         return 0
     if path.exists() and not path.is_file():
@@ -129,11 +131,10 @@ def _numbers(prepared: Prepared, found: _Rejections) -> Iterator[tuple[int, Sequ
         yield rows[place - first], wrongs
 
 
-def _write(prepared: Prepared, numbers: Sequence[tuple[int, Sequence[_Wrong]]], written: TextIO) -> int:
-    wrongs = dict(numbers)
+def _write(prepared: Prepared, wrongs: Mapping[int, Sequence[_Wrong]], written: TextIO) -> int:
     writer = csv.writer(written)
     writer.writerow([*ADDED, *map(guarded, prepared.table.columns)])
-    for number, row in prepared.reader.original_rows([number for number, _ in numbers]):
+    for number, row in prepared.reader.original_rows(list(wrongs)):
         told = _told(number, wrongs[number]) if number in wrongs else [""] * len(ADDED)
         writer.writerow([*told, *map(guarded, row)])
     return len(wrongs)

@@ -26,26 +26,27 @@ def unguarded(cell: str) -> str:
 
 def as_it_was(table: Table) -> Table:
     """Return a file of rejected rows without what was added to it, and any other file as it is."""
-    return _RejectedTable(table) if table.columns[: len(ADDED)] == ADDED else table
+    return table if set(ADDED).isdisjoint(table.columns) else _RejectedTable(table)
 
 
 class _RejectedTable:
-    """A file of rejected rows, which may have been corrected."""
+    """A file of rejected rows, which may have been corrected, and whose columns may have been moved."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self.name = table.name
         self.kind = table.kind
         self.unit = table.unit
-        self.columns = tuple(map(unguarded, table.columns[len(ADDED) :]))
+        self._kept = [place for place, name in enumerate(table.columns) if name not in ADDED]
+        self.columns = tuple(unguarded(table.columns[place]) for place in self._kept)
         self.row_count = table.row_count
         self.notices = (*table.notices, Notice(text="rejected rows of an upload: what was added to them is left out"))
-        self.samples = tuple(_unguarded(row[len(ADDED) :]) for row in table.samples)
+        self.samples = tuple(_unguarded([row[place] for place in self._kept]) for row in table.samples)
         self.is_checked = table.is_checked
 
     def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
         """Read the file again, only these columns, without guards."""
-        for block in self._table.blocks([column + len(ADDED) for column in columns], is_strict=is_strict):
+        for block in self._table.blocks([self._kept[column] for column in columns], is_strict=is_strict):
             yield Block(block.numbers, list(map(_unguarded, block.rows)))
 
     def check_unchanged(self) -> None:
