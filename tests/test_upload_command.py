@@ -50,7 +50,7 @@ WRONG = (
     "a cut gzip",
     "a broken line of json",
 )
-"""Of the files that can't be read, those of which the whole command is run; tests/test_client_wrong_files.py has all."""
+"""Files of which the whole command is run; tests/test_client_wrong_files.py reads all that there are."""
 
 
 @pytest.fixture(scope="module")
@@ -341,6 +341,14 @@ async def test_without_a_terminal_nobody_is_asked_what_is_meant(product: World, 
     assert done.code == 2
     assert "several columns may be meant as email" in last_line(done.errors)
     assert await batches(product, "Ambiguous") == []
+
+
+async def test_a_file_s_name_steers_no_terminal_and_breaks_no_output(product: World, tmp_path: Path) -> None:
+    (tmp_path / "odd\x1b[2J\udcff.csv").write_text(many(1))
+    done = await upload(tmp_path, "odd\x1b[2J\udcff.csv", "--name", "Odd", "--url", product.url, "--json", "--wait")
+    assert done.code == 0, done.errors
+    assert "\x1b" not in done.errors + done.output
+    assert json.loads(done.output)["file"] == "odd\ufffd[2J\ufffd.csv"
 
 
 async def test_an_outage_is_waited_for_and_told(product: World, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from audience_client.command.mapping_shown import counted
-from audience_client.command.text_table import table
+from audience_client.command.text_table import printable, table
 from audience_client.upload.engine import Uploaded
 from audience_client.upload.outcome import Outcome, PlatformOutcome
 from audience_client.upload.rejected_rows import RejectedRows
@@ -50,7 +50,7 @@ def outcome_object(uploaded: Uploaded, outcome: Outcome | None, rejected: Reject
     """Return the same for a program; what was not waited for is null."""
     plan = uploaded.plan
     return {
-        "file": uploaded.prepared.table.name,
+        "file": printable(uploaded.prepared.table.name),
         "sessionId": uploaded.session_id,
         "users": plan.total_users,
         "batches": plan.total_batches,

@@ -14,7 +14,6 @@ OFTEN, SELDOM = 0.2, 30.0
 """Seconds between two lines, on a terminal and without one."""
 
 BAR = 20
-CLEAR = "\r\x1b[K"
 MINUTE, HOUR = 60, 3600
 
 WAITS = {
@@ -66,14 +65,20 @@ class ProgressLine:
             return
         self._told = now
         text = printable(progress_text(self._last, self._notice, has_bar=self.is_shown))
-        write_error(CLEAR + text[: shutil.get_terminal_size().columns - 1] if self.is_shown else f"{text}\n")
+        write_error(_over(text) if self.is_shown else f"{text}\n")
         self._is_open = self.is_shown
 
     def end(self) -> None:
         """Clear the line, so that others may be written."""
         if self._is_open:
-            write_error(CLEAR)
+            write_error(_over("") + "\r")
             self._is_open = False
+
+
+def _over(text: str) -> str:
+    """Return what writes over the line; blanks, as not every terminal of Windows knows codes that clear one."""
+    width = shutil.get_terminal_size().columns - 1
+    return "\r" + text[:width].ljust(width)
 
 
 def progress_text(progress: Progress | None, notice: WaitNotice | None = None, *, has_bar: bool) -> str:

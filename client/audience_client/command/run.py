@@ -20,6 +20,7 @@ from audience_client.command.outcome_shown import outcome_lines, outcome_object,
 from audience_client.command.progress_line import ProgressLine
 from audience_client.command.reading import prepared_file
 from audience_client.command.terminal import Terminal, this_terminal
+from audience_client.command.text_table import printable
 from audience_client.errors import AudienceError, InputError, quoted
 from audience_client.http.async_client import AsyncClient
 from audience_client.http.errors import NotKnownError
@@ -217,5 +218,7 @@ def _how_far(prepared: Prepared, last: Progress) -> str:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    """Write a line to standard output; letters that it has no place for are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
