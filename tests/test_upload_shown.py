@@ -164,17 +164,14 @@ def notice(why: Why = "unreachable") -> WaitNotice:
 
 
 def test_progress_tells_share_pace_and_time_to_go() -> None:
-    assert (
-        progress_text(progress(2_500), has_bar=True)
-        == "[#####...............] 2,500 of 10,000 users (25%), 250 rows/s, 30 s to go"
-    )
-    assert progress_text(progress(0), has_bar=False) == "0 of 10,000 users (0%)"
-    assert progress_text(progress(10_000), has_bar=False) == "10,000 of 10,000 users (100%), 1,000 rows/s"
+    assert progress_text(progress(2_500), has_bar=True) == "[##........] 2,500 of 10,000 (25%), 250 rows/s, 30 s to go"
+    assert progress_text(progress(0), has_bar=False) == "0 of 10,000 (0%)"
+    assert progress_text(progress(10_000), has_bar=False) == "10,000 of 10,000 (100%), 1,000 rows/s"
 
 
 def test_progress_tells_what_is_waited_for() -> None:
     assert progress_text(progress(2_500), notice(), has_bar=False) == (
-        "2,500 of 10,000 users (25%), the server can't be reached, next try in 4 s"
+        "2,500 of 10,000 (25%), the server can't be reached, next try in 4 s"
     )
     assert progress_text(None, notice(), has_bar=True) == "the server can't be reached, next try in 4 s"
 

@@ -13,7 +13,7 @@ from audience_client.upload.progress import Progress
 OFTEN, SELDOM = 0.2, 30.0
 """Seconds between two lines, on a terminal and without one."""
 
-BAR = 20
+BAR = 10
 MINUTE, HOUR = 60, 3600
 
 WAITS = {
@@ -89,7 +89,7 @@ def progress_text(progress: Progress | None, notice: WaitNotice | None = None, *
     share = progress.users / progress.total_users if progress.total_users else 1.0
     filled = int(share * BAR)
     bar = f"[{'#' * filled}{'.' * (BAR - filled)}] " if has_bar else ""
-    told = f"{bar}{progress.users:,} of {progress.total_users:,} users ({share:.0%})"
+    told = f"{bar}{progress.users:,} of {progress.total_users:,} ({share:.0%})"
     return ", ".join(part for part in (told, waits or _pace(progress)) if part)
 
 
