@@ -22,6 +22,7 @@ from benchmarks.removals import measure_removals
 from benchmarks.replay import measure_replay
 from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
+from benchmarks.sessions import measure_sessions
 from benchmarks.small import command as small
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
@@ -36,6 +37,7 @@ BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "rows": measure_rows,
     "sandbox": measure_sandbox,
     "files": measure_files,
+    "sessions": measure_sessions,
 }
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,

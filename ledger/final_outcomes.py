@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, combinations, groupby
 from operator import attrgetter
+
+from msgspec import structs
 
 from ledger.view import EndRow
 
@@ -53,6 +55,8 @@ def last_word(ends: Sequence[EndRow]) -> LastWord:
 
 
 def _that_count(ends: Sequence[EndRow]) -> Sequence[EndRow]:
+    if len(ends) == 1:
+        return ends
     successes = sorted((end for end in ends if end.status in SUCCESSES), key=_order)
     if not successes:
         return [max(ends, key=lambda end: (_goes_on(end), end.status == "failed", _order(end)))]
@@ -77,7 +81,7 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
     rejected = max(0, before.rejected - again.received) + again.rejected
     ends = (before, again)
     matched = [end.matched for end in ends if end.matched is not None]
-    end = replace(
+    end = structs.replace(
         again,
         received=before.received,
         status="partial" if rejected else "delivered",

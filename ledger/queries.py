@@ -18,6 +18,7 @@ from ledger.resources import (
     SessionSummary,
     TargetStatus,
 )
+from ledger.session_batches import MOST_BATCHES
 from ledger.sessions import Run, SeenBatch, Verdict, judge_arrival, runs_of
 from ledger.status import (
     StateOf,
@@ -29,7 +30,7 @@ from ledger.status import (
     target_status,
     with_identifier,
 )
-from ledger.view import MOST_BATCHES, EndRow, RecordRow, SessionKey, View
+from ledger.view import EndRow, RecordRow, SessionKey, View
 from schemas.records import AudienceType, Mode
 from schemas.target import Target
 from streams.cluster.topic_watch import OpenTransaction, holding_up
@@ -144,7 +145,7 @@ class Queries:
     def _records(self, batch: SeenBatch, key: SessionKey) -> list[RecordRow]:
         """Return the records of a session's batch."""
         records = self.view.records_of(batch.batch_id)
-        return [record for record in records if record.verdict == "valid" and record.session == key]
+        return [record for record in records if record.verdict == "valid" and record.is_of(key)]
 
     def sessions(self, filters: Filters, cursor: str | None, most: int) -> SessionPage:
         """Return so many sessions, the newest first. Raises CursorError."""

@@ -6,17 +6,18 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from msgspec import structs
+from msgspec import Struct, structs
 
+from ledger.session_batches import MOST_BATCHES, read_batches, time_of
 from ledger.sessions import SeenBatch
-from schemas.records import RESUMED, AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
+from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 Told = TypeVar("Told")
 Place = TypeVar("Place")
@@ -35,15 +36,6 @@ VERSION = "4"
 _ID_OF = "id of "
 _READABLE = "readable"
 """What the schemas are known by that were read when the file was written last."""
-
-MOST_BATCHES = 2_000
-"""Newest batches of a session that are looked at; a client that always names the same session has ever more."""
-
-MOST_RECORDS = 50_000
-"""Newest records of a session that are looked at, in however few batches."""
-
-MORE = 8
-"""Times as many records are looked at where those before were of too few batches."""
 
 AT_ONCE = 400
 """Places that are asked for at once: twice as many variables in a statement, of which older SQLite takes 999."""
@@ -97,29 +89,14 @@ _END_COLUMNS = (
     " completion_partition, completion_offset"
 )
 
-_SEEN_COLUMNS = (
-    "at, partition, offset, batch_id, part, parts, users, sequence, total_batches, total_users, content_hash,"
-    " disable_prefix, channels, source, audience, mode"
-)
-
 _SAID_COLUMNS = _END_COLUMNS.replace("rejected_users", "NULL")
 """An end without the users that it lists: they are many."""
-
-_BATCH_ID, _PART, _USERS, _SOURCE = 3, 4, 6, 13
-"""Where these stand among the columns of records that are seen as batches."""
-
-_OTHER_MODE_AT = (
-    "SELECT at FROM records WHERE audience = ? AND verdict = 'valid' AND mode = ? AND at <= ?"
-    " AND (at, partition, offset) < (?, ?, ?) ORDER BY at DESC LIMIT 1"
-)
-"""When the last record of an audience and a mode before a place was appended."""
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
 """A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
+class RecordRow(Struct, frozen=True, kw_only=True, gc=False):
     """One record of the log as its receipt told it."""
 
     origin: Origin
@@ -144,14 +121,13 @@ class RecordRow:
     is_home: bool | None
     """Whether it stands in its audience's home partition, None where that is not known."""
 
-    @property
-    def session(self) -> "SessionKey":
-        """The session that it is of."""
-        return SessionKey(self.session_id or "", self.name, self.type, self.mode)
+    def is_of(self, key: "SessionKey") -> bool:
+        """Tell whether it is of a session."""
+        mine = self.session_id, self.name, self.type, self.mode
+        return mine == (key.session_id, key.name, key.type, key.mode)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndRow:
+class EndRow(Struct, frozen=True, kw_only=True, gc=False):
     """The last word of one account on one record, live or of a replay."""
 
     origin: Origin
@@ -322,7 +298,8 @@ class View:
             yield
         finally:
             with suppress(sqlite3.ProgrammingError):  # it is closed where the view was opened again meanwhile
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -449,39 +426,7 @@ class View:
 
     def session_batches(self, key: SessionKey, most: int = MOST_BATCHES) -> list[SeenBatch]:
         """Return the newest batches of a session in the order of the log, so many at most; only valid records count."""
-        looked_at = most
-        while True:
-            rows = self._newest(key, looked_at)
-            newest = list(dict.fromkeys(row[_BATCH_ID] for row in rows))
-            if len(rows) < looked_at or len(newest) >= most or looked_at >= MOST_RECORDS:
-                break
-            looked_at = min(MOST_RECORDS, MORE * looked_at)
-        wanted = set(newest[:most])
-        return self._seen(row for row in reversed(rows) if row[_BATCH_ID] in wanted)
-
-    def _newest(self, key: SessionKey, most: int) -> list[Sequence[Any]]:
-        where = "session_id = ? AND name = ? AND type = ? AND mode = ? AND verdict = 'valid'"
-        newest = f"{where} ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
-        query = f"SELECT {_SEEN_COLUMNS} FROM records WHERE {newest}"  # noqa: S608 -- our own names
-        return self._connection().execute(query, (key.session_id, key.name, key.type, key.mode, most)).fetchall()
-
-    def _seen(self, rows: Iterable[Sequence[Any]]) -> list[SeenBatch]:
-        """Return what records in the order of the log amount to, each batch where its first one stands.
-
-        A part that stands there twice counts once.
-        """
-        firsts: dict[str, Sequence[Any]] = {}
-        users: dict[str, dict[int, int]] = {}
-        for row in rows:
-            firsts.setdefault(row[_BATCH_ID], row)
-            users.setdefault(row[_BATCH_ID], {}).setdefault(row[_PART] or 1, row[_USERS])
-        return [_seen(row, users[batch_id], self._other_mode_before(row)) for batch_id, row in firsts.items()]
-
-    def _other_mode_before(self, row: Sequence[Any]) -> datetime | None:
-        *_, audience, mode = row
-        values = (audience, "remove" if mode == "add" else "add", row[0], *row[:3])
-        found = self._connection().execute(_OTHER_MODE_AT, values).fetchone()
-        return None if found is None else _time(found[0])
+        return read_batches(self._connection(), (key.session_id, key.name, key.type, key.mode), most)
 
     def has_other_mode_since(self, key: SessionKey, origin: Origin, *, has_no_prefix: bool) -> bool:
         """Tell whether something of another mode of an audience came after the record of it that stands there.
@@ -491,14 +436,14 @@ class View:
         query = "SELECT at FROM records WHERE partition = ? AND offset = ?"
         first = self._connection().execute(query, (origin.partition, origin.offset)).fetchone()
         last = self.other_mode_at(key, has_no_prefix=has_no_prefix)
-        return last is not None and (first is None or last >= _time(first[0]))
+        return last is not None and (first is None or last >= time_of(first[0]))
 
     def other_mode_at(self, key: SessionKey, *, has_no_prefix: bool) -> datetime | None:
         """Return when the last record of another mode of a session's audience was appended; None without any."""
         query = "SELECT max(at) FROM records WHERE audience = ? AND mode = ? AND verdict = 'valid'"
         values = (_audience(key.name, has_no_prefix), "remove" if key.mode == "add" else "add")
         found = self._connection().execute(query, values).fetchone()[0]
-        return None if found is None else _time(found)
+        return None if found is None else time_of(found)
 
     def known_between(self, partition: int, after: int, end: int) -> int:
         """Return how many records are known of those behind an offset of a partition of the log and before an end."""
@@ -526,7 +471,7 @@ class View:
             users=row[13],
             content_hash=row[14],
             source=row[15],
-            at=_time(row[16]),
+            at=time_of(row[16]),
             verdict=row[17],
             reason=row[18],
             mode=row[19],
@@ -723,7 +668,7 @@ def _end(origin: Origin, row: Sequence[Any]) -> EndRow:
         request_id=row[14],
         audience_id=row[15],
         attempts=row[16],
-        finished_at=_time(row[5]) if row[5] else None,
+        finished_at=time_of(row[5]) if row[5] else None,
         reasons=_counts(row[18]),
         repaired=_counts(row[20]),
         dropped=_counts(row[21]),
@@ -750,26 +695,6 @@ def _at_once(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
         yield some
 
 
-def _seen(first: Sequence[Any], users: Mapping[int, int], other_mode_at: datetime | None) -> SeenBatch:
-    """Return a batch by its first record and the users of each of its parts."""
-    at, _, _, batch_id, _, parts, _, sequence, total_batches, total_users, content_hash, no_prefix, channels, *_ = first
-    return SeenBatch(
-        batch_id=batch_id or "",
-        sequence=sequence or 0,
-        total_batches=total_batches,
-        total_users=total_users,
-        users=sum(users.values()),
-        parts=parts or 1,
-        parts_seen=len(users),
-        content_hash=content_hash,
-        disable_prefix=bool(no_prefix),
-        channels=None if channels is None else tuple(json.loads(channels)),
-        at=_time(at),
-        other_mode_at=other_mode_at,
-        is_resumed=first[_SOURCE] == RESUMED,
-    )
-
-
 def _is_damage(error: sqlite3.Error) -> bool:
     """Tell whether an error says that the file is broken; the file's own code has not given some a number."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
@@ -778,7 +703,3 @@ def _is_damage(error: sqlite3.Error) -> bool:
 
 def _millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-def _time(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from audience_client.upload.plan import MAX_BATCHES, MAX_BYTES, MAX_USERS, make_
 from audience_client.upload.prepare import Prepared, prepare
 from audience_client.upload.rejected_table import ADDED, guarded, unguarded
 from audience_client.upload.resuming import (
+    TOLD_FOR,
     UnfinishedUploadError,
     check_unfinished,
     forget_earlier,
@@ -142,6 +143,19 @@ def test_an_upload_that_is_not_finished_is_told_before_another_begins(prepared: 
     assert folder.all() == []
     folder.save(msgspec.structs.replace(state, is_in_log=True))
     check_unfinished(prepared, SERVER, folder)
+
+
+def test_uploads_that_no_server_can_tell_of_any_more_are_forgotten_once_they_were_through(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    folder = StateFolder(tmp_path / "states")
+    state = msgspec.structs.replace(new_state(prepared, SERVER), content="of another file", path="")
+    long_ago = state.begun - TOLD_FOR - timedelta(hours=1)
+    folder.save(state)
+    folder.save(msgspec.structs.replace(state, session_id=1, begun=long_ago))
+    folder.save(msgspec.structs.replace(state, session_id=2, begun=long_ago, is_in_log=True))
+    forget_earlier(prepared, SERVER, folder)
+    assert {left.session_id for left in folder.all()} == {state.session_id, 1}
 
 
 def test_what_was_never_begun_is_not_resumed(prepared: Prepared, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class UnreachableError(AudienceError):
     """
 
     def __init__(self, why: str, words: str, waited: float) -> None:
-        super().__init__(f"gave up after {waited:.0f} s: {words}")
+        super().__init__(f"gave up after {waited:.0f} s: {words}" if waited >= 1 else words)
         self.why = why
         self.words = words
         self.waited = waited

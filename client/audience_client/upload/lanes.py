@@ -9,7 +9,7 @@ from audience_client.upload.second_pass import Cut
 END_LIMIT = 5.0
 """Seconds that batches under way may take to end where the upload is to stop."""
 
-ROOM = 64 << 20
+ROOM = 16 << 20
 """Bytes of users under way at once; a single batch may be larger than what is left."""
 
 Send = Callable[[Cut], Awaitable[None]]

@@ -1,7 +1,7 @@
 """Which earlier try of an upload is meant, whether it can go on, and what of it stands in the log."""
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from audience_client.errors import InputError
 from audience_client.http.async_client import AsyncClient
@@ -11,6 +11,9 @@ from audience_client.upload.plan import Plan
 from audience_client.upload.prepare import Prepared
 from audience_client.upload.state import State, StateFolder, default_folder, new_session_id
 from audience_client.users.reader_version import READER_VERSION
+
+TOLD_FOR = timedelta(days=30)
+"""For how long a server can say what became of an upload: its log keeps no more, unless it is set otherwise."""
 
 
 class UnfinishedUploadError(InputError):
@@ -39,9 +42,12 @@ def check_unfinished(prepared: Prepared, server: str, folder: StateFolder) -> No
 
 
 def forget_earlier(prepared: Prepared, server: str, folder: StateFolder) -> None:
-    """Delete what is kept of earlier tries of this file to this audience."""
+    """Delete what is kept of earlier tries of this file to this audience, and of uploads that nobody can ask of."""
     for state in _earlier(prepared, server, folder):
         folder.delete(state.session_id)
+    for state in folder.all():
+        if state.is_in_log and datetime.now(UTC) - state.begun > TOLD_FOR:
+            folder.delete(state.session_id)
 
 
 def is_kept(prepared: Prepared, server: str, folder: StateFolder | None = None) -> bool:

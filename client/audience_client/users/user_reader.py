@@ -15,7 +15,7 @@ from audience_client.columns.mapping import ColumnMapping
 from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.table import Block, Row, Table
-from audience_client.users.user_fields import AMOUNTS, PLAIN_NUMBER, UserMaker
+from audience_client.users.user_fields import AMOUNTS, PLAIN_NUMBER, User, UserMaker
 
 _encoder = msgspec.json.Encoder()
 
@@ -68,23 +68,28 @@ class UserReader:
         return Counted(self._within_limit(users), rows - users)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield users in the order of the file, so many at a time, the last batch aside."""
-        users: list[object] = []
-        rows = array("q")
+        """Yield users in the order of the file, so many at a time, the last batch aside.
+
+        Users are held as JSON while a batch fills, which takes a third of the room.
+        """
+        filling = _Filling()
         left = self._limit
         for block, _ in self._blocks():
-            users += self._maker.make(block.rows)
-            rows.extend(block.numbers)
-            if left is not None and len(users) >= left:
-                del users[left:], rows[left:]
-            while len(users) >= size:
-                yield Batch(_encoder.encode(users[:size]), rows[:size])
-                left = None if left is None else left - size
-                del users[:size], rows[:size]
-            if left is not None and len(users) >= left:
+            users = self._maker.make(block.rows)
+            most = len(users) if left is None else min(left, len(users))
+            at = 0
+            while at < most:
+                end = min(most, at + size - len(filling.rows))
+                filling.add(users[at:end], block.numbers[at:end])
+                at = end
+                if len(filling.rows) == size:
+                    yield filling.batch()
+                    filling = _Filling()
+            left = None if left is None else left - most
+            if left == 0:
                 break
-        if users:
-            yield Batch(_encoder.encode(users), rows)
+        if filling.rows:
+            yield filling.batch()
 
     def original_rows(self, numbers: Sequence[int]) -> Iterator[tuple[int, Row]]:
         """Yield the file's own rows of users, all their columns as they are, with the lines that go on with them."""
@@ -162,6 +167,21 @@ def _customers(blocks: Iterator[Block], continuation: Continuation) -> Iterator[
         yield Block(numbers, rows)
     if customer:
         yield Block([first], [customer])
+
+
+class _Filling:
+    """A batch that is not full yet."""
+
+    def __init__(self) -> None:
+        self.rows = array("q")
+        self._users: list[bytes] = []
+
+    def add(self, users: Sequence[User], numbers: Sequence[int]) -> None:
+        self._users.append(_encoder.encode(users)[1:-1])
+        self.rows.extend(numbers)
+
+    def batch(self) -> Batch:
+        return Batch(b"[%b]" % b",".join(self._users), self.rows)
 
 
 class _ConsentFilter:
