@@ -30,7 +30,8 @@ from audience_client.upload.outcome import Outcome, wait_for_outcome
 from audience_client.upload.prepare import Prepared
 from audience_client.upload.progress import Progress
 from audience_client.upload.rejected_rows import RejectedRows, write_rejected
-from audience_client.upload.resuming import UnfinishedUploadError, is_kept
+from audience_client.upload.resuming import UnfinishedUploadError, check_unfinished, is_kept, resumable
+from audience_client.upload.state import StateFolder, default_folder
 
 SUCCESS, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -98,7 +99,8 @@ class _Upload:
             self.terminal.say("Nothing was sent.")
             return FAILED
         async with self.server.client(FOR_EVER, self.line.wait) as client:
-            uploaded = [await self._sent(one, client) for one in prepared]
+            resumes = [await self._resume(one, client.url) for one in prepared]
+            uploaded = [await self._sent(one, client, resume) for one, resume in zip(prepared, resumes, strict=True)]
             outcomes = [await self._ended(one, client) for one in uploaded]
         for one, outcome in zip(uploaded, outcomes, strict=True):
             if outcome is not None and outcome.is_over:
@@ -119,34 +121,37 @@ class _Upload:
             return True
         return await self.terminal.confirms(f"{'Take' if is_removal else 'Add'} {what}?")
 
-    async def _sent(self, prepared: Prepared, client: AsyncClient) -> Uploaded:
-        """Send a file, or the rest of it."""
-        resume = self._resume(prepared, client)
+    async def _resume(self, prepared: Prepared, url: str) -> bool | None:
+        """Tell whether an earlier try goes on (True), another begins (False), or there is none.
+
+        Of several files those begin that were not begun. Raises InputError before any of them is sent.
+        """
+        if self.options.new:
+            return False
+        folder = StateFolder(default_folder())
+        if not self.options.resume:
+            return await self._asked(prepared, url, folder)
+        if len(self.options.files) > 1 and not is_kept(prepared, url, folder):
+            return None
+        resumable(prepared, url, folder, self.options.session)
+        return True
+
+    async def _asked(self, prepared: Prepared, url: str, folder: StateFolder) -> bool | None:
+        """Ask what becomes of an earlier try. Raises UnfinishedUploadError where nobody says it."""
         try:
-            return await self._watched(prepared, client, resume)
+            check_unfinished(prepared, url, folder)
         except UnfinishedUploadError as error:
             if not self.terminal.can_ask:
                 raise
             self.terminal.say(str(error))
-            again = await self._goes_on(error)
-            if again is None:
+            if error.can_resume and await self.terminal.confirms("Go on with it?"):
+                return True
+            if not await self.terminal.confirms("Begin anew, with all rows?", is_usual=False):
                 raise
-            return await self._watched(prepared, client, again)
-
-    def _resume(self, prepared: Prepared, client: AsyncClient) -> bool | None:
-        """Tell whether an earlier try goes on; of several files those that were not begun begin."""
-        if self.options.new:
             return False
-        is_begun = len(self.options.files) == 1 or is_kept(prepared, client.url)
-        return True if self.options.resume and is_begun else None
+        return None
 
-    async def _goes_on(self, error: UnfinishedUploadError) -> bool | None:
-        """Ask whether the earlier try goes on (True), another one begins (False), or neither."""
-        if error.can_resume and await self.terminal.confirms("Go on with it?"):
-            return True
-        return False if await self.terminal.confirms("Begin anew, with all rows?", is_usual=False) else None
-
-    async def _watched(self, prepared: Prepared, client: AsyncClient, resume: bool | None) -> Uploaded:
+    async def _sent(self, prepared: Prepared, client: AsyncClient, resume: bool | None) -> Uploaded:
         """Send a file and show how far it is; where that ends early, say what is in the log and how to go on."""
         line = self.line.begin()
         try:
@@ -155,7 +160,7 @@ class _Upload:
             )
         except (asyncio.CancelledError, AudienceError):
             line.end()
-            if line.last is not None and line.last.users:
+            if line.last is not None:
                 self.terminal.say(_how_far(prepared, line.last))
             raise
         finally:
@@ -180,11 +185,16 @@ class _Upload:
     async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, RejectedRows | None]:
         """Return what the platforms did, and what was written of rejected rows if that is wanted."""
         self.terminal.say("Waiting for the platforms; Ctrl-C ends only that.")
+        self.line.begin()
         outcome = await wait_for_outcome(uploaded, client, timeout=self.options.timeout)
+        self.line.end()
         place = self.options.rejected
         if place is None:
             return outcome, None
-        rejected = await write_rejected(uploaded, client, Path(place))
+        try:
+            rejected = await write_rejected(uploaded, client, Path(place))
+        except InputError as error:  # by now everything was sent
+            raise AudienceError(f"{error}; --resume does so") from None
         self.terminal.say(rejected_line(place, rejected))
         return outcome, rejected
 
