@@ -494,6 +494,7 @@ async def test_ctrl_c_at_a_question_ends_at_once(product: World, tmp_path: Path)
     async with seat(tmp_path, file_of(tmp_path, many(2)), "--name", "Ctrl-C", "--url", product.url) as person:
         await person.reads("? [Y/n]")
         person.process.send_signal(signal.SIGINT)
+        await person.reads("Nothing was sent.")
         assert await person.leaves() == 130
     assert await batches(product, "Ctrl-C") == []
 

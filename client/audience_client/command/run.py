@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import difflib
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,8 @@ OLD_SERVER = (
     "interrupted must go on within its AUDIENCE_RETRY_WINDOW there."
 )
 
+NOTHING_SENT = "Nothing was sent."
+
 DryRun = Callable[[Sequence[Prepared]], Awaitable[None]]
 """Prints what an upload would become, instead of it."""
 
@@ -71,7 +73,8 @@ async def run_upload(command: str, options: argparse.Namespace, server: Server, 
     try:
         check_together(options)
         with ExitStack() as opened:
-            prepared = [opened.enter_context(await prepared_file(file, options, terminal)) for file in options.files]
+            with _nothing_sent(terminal):
+                prepared = [opened.enter_context(await prepared_file(one, options, terminal)) for one in options.files]
             if dry_run is not None:
                 await dry_run(prepared)
                 return SUCCESS
@@ -95,8 +98,10 @@ class _Upload:
 
     async def run(self, prepared: Sequence[Prepared]) -> int:
         """Send all files, then wait for the platforms if that is wanted; return the exit code."""
-        if not await self._is_wanted(prepared):
-            self.terminal.say("Nothing was sent.")
+        with _nothing_sent(self.terminal):
+            is_wanted = await self._is_wanted(prepared)
+        if not is_wanted:
+            self.terminal.say(NOTHING_SENT)
             return FAILED
         async with self.server.client(FOR_EVER, self.line.wait) as client:
             resumes = [await self._resume(one, client.url) for one in prepared]
@@ -197,6 +202,18 @@ class _Upload:
             raise AudienceError(f"{error}; --resume does so") from None
         self.terminal.say(rejected_line(place, rejected))
         return outcome, rejected
+
+
+@contextmanager
+def _nothing_sent(terminal: Terminal) -> Iterator[None]:
+    """Say so where that is interrupted, below a question that may stand there."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if terminal.can_ask:
+            terminal.say()
+        terminal.say(NOTHING_SENT)
+        raise
 
 
 async def _accounts(client: AsyncClient) -> list[str]:
