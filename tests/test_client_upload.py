@@ -21,7 +21,7 @@ from world import World, world
 
 from audience_client import AsyncClient, Client
 from audience_client.errors import FileError, InputError
-from audience_client.http.errors import RefusedError, UnreachableError
+from audience_client.http.errors import RefusedError, TooLargeError, UnreachableError
 from audience_client.http.retry import Retry
 from audience_client.upload.engine import Uploaded, upload
 from audience_client.upload.options import UploadOptions
@@ -199,6 +199,16 @@ async def test_of_an_upload_of_which_the_server_took_nothing_nothing_is_kept(upl
     await uploads.assert_once()
 
 
+async def test_a_server_that_takes_smaller_batches_says_so_and_gets_them(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_MAX_USERS=9) as uploads:
+        with pytest.raises(TooLargeError, match="9"):
+            await uploads.run()
+        uploads.options = UploadOptions(name="VIP", batch_size=9)
+        assert (await uploads.run()).plan.total_batches == 11
+
+
 async def test_a_server_that_stays_away_is_told_and_the_upload_goes_on_later(uploads: Uploads) -> None:
     uploads.between.fate = lambda sequence, _: "pass" if sequence < 4 else "busy"
     uploads.client = AsyncClient(uploads.between.url, retry=Retry(give_up_after=0.2, first_pause=0.01))
@@ -207,6 +217,15 @@ async def test_a_server_that_stays_away_is_told_and_the_upload_goes_on_later(upl
     uploads.between.fate = lambda _sequence, _time: "pass"
     await uploads.run(resume=True)
     await uploads.client.aclose()
+    await uploads.assert_once()
+
+
+async def test_two_who_go_on_with_one_upload_at_once_write_each_batch_once(uploads: Uploads) -> None:
+    await uploads.interrupt_after(2)
+    uploads.between.fate = lambda _sequence, _time: "pass"
+    first, second = await asyncio.gather(uploads.run(resume=True), uploads.run(resume=True))
+    assert first.session_id == second.session_id
+    assert await uploads.runs(first.session_id) == 1
     await uploads.assert_once()
 
 
@@ -326,9 +345,17 @@ async def test_programs_without_asyncio_upload_remove_and_write_rejected_rows(
             assert removed.outcome is not None
             assert removed.outcome.is_success
 
+    async def in_a_notebook(url: str) -> None:
+        with Client(url, retry=QUICK) as client:
+            again = client.upload(people[:1], "VIP", state_folder=states, wait=True, wait_timeout=60)
+            assert again.outcome is not None
+            assert again.outcome.is_success
+
     async with recorded(kafka, topic_prefix, providers=["klaviyo"]) as product:
         await asyncio.to_thread(work, product.url)
         assert len(await product.members("klaviyo")) == 20
+        await asyncio.to_thread(asyncio.run, in_a_notebook(product.url))
+        assert len(await product.members("klaviyo")) == 21
     assert list(states.iterdir()) == []
     assert "nobody" in (tmp_path / "no.csv").read_text(encoding="utf-8-sig")
 

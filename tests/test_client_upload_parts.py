@@ -283,6 +283,10 @@ def test_rows_that_are_none_are_refused_without_their_values() -> None:
     ) as refused:
         prepare([{"email": "a@example.com"}, {"email": object()}], options)
     assert refused.value.__cause__ is None
+    with pytest.raises(FileError, match="the rows, row 1: is not such a mapping"):
+        prepare([("a@example.com",)], options)  # type: ignore[list-item] # what is wrong
+    with pytest.raises(FileError, match="the rows, row 1: has a number that has lost digits"):
+        prepare([{"email": "a@example.com", "phone": 4.4e17}], options)
     with pytest.raises(FileError, match=r"the rows: is .* without a customer"):
         prepare([], options)
     with pytest.raises(InputError, match="are of files"):

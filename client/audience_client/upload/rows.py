@@ -84,7 +84,7 @@ class _TypeError(TypeError):
 
 def _problem(error: Exception) -> str:
     """Say what is wrong without the value."""
-    kind = f"has a value of the type {error}" if isinstance(error, _TypeError) else "is none, or has a value of no kind"
     if isinstance(error, LostDigitsError):
-        kind = "has a number that has lost digits, as it was too long for its type"
-    return f"{kind}; rows are mappings of names to texts, numbers, dates and None"
+        return "has a number that has lost digits, as it was too long for its type; write such ones as text"
+    what = f"has a value of the type {error}" if isinstance(error, _TypeError) else "is not such a mapping"
+    return f"{what}; rows are mappings of names to texts, numbers, dates and None"
