@@ -76,7 +76,7 @@ def environ(folder: Path, **settings: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def begun(
-    folder: Path, *words: str, command: Sequence[str] = SERVER, **settings: str
+    folder: Path, *words: str, command: Sequence[str] = CLIENT, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command in a folder while the block is entered."""
     process = await asyncio.create_subprocess_exec(
@@ -97,7 +97,7 @@ async def ended(process: asyncio.subprocess.Process) -> Ended:
     return Ended(process.returncode or 0, output.decode(), errors.decode())
 
 
-async def upload(folder: Path, *words: str, command: Sequence[str] = SERVER, **settings: str) -> Ended:
+async def upload(folder: Path, *words: str, command: Sequence[str] = CLIENT, **settings: str) -> Ended:
     """Run an upload to its end."""
     async with begun(folder, *words, command=command, **settings) as process:
         return await ended(process)
@@ -133,7 +133,7 @@ async def test_an_export_uploads_without_an_option_and_arrives_exactly(
     file = f"customers{export.suffix}"
     export.write(export, tmp_path / file)
     name = f"Export {export.name}"
-    done = await upload(tmp_path, file, "--name", name, "--url", product.url, "--wait", "--json")
+    done = await upload(tmp_path, file, "--name", name, "--url", product.url, "--wait", "--json", command=SERVER)
     is_hashed = "email_sha256" in export.fields.values()
     told = json.loads(done.output)
     assert (done.code, told["users"]) == (1 if is_hashed else 0, len(PEOPLE)), done.errors
@@ -209,6 +209,7 @@ async def test_every_option_of_an_audience_reaches_the_log(product: World, tmp_p
         tmp_path, file, "--name", "Options", "--type", "primary", "--channels", "klaviyo", "--disable-prefix",
         "--pull-date", "2026-11-28", "--country", "DE", "--limit", "1", "--map", "email=mail_privat",
         "--ignore-column", "note", "--separator", ";", "--encoding", "utf-8", "--url", product.url, "--wait",
+        command=SERVER,
     )  # fmt: skip
     assert done.code == 0, done.errors
     (batch,) = await batches(product, "Options")
@@ -249,7 +250,9 @@ async def test_the_client_alone_says_where_a_dry_run_is(tmp_path: Path) -> None:
 
 async def test_a_dry_run_tells_what_each_account_could_use_and_asks_no_server(tmp_path: Path) -> None:
     file = file_of(tmp_path, "email,phone\nada@example.com,+14155550100\nnobody,\n,12\n")
-    done = await upload(tmp_path, file, "--name", "VIP", "--dry-run", "--provider", "facebook", "--provider", "klaviyo")
+    done = await upload(
+        tmp_path, file, "--name", "VIP", "--dry-run", "--provider", "facebook", "--provider", "klaviyo", command=SERVER
+    )
     assert done.code == 0, done.errors
     assert ["facebook", "3", "1", "2"] in [line.split() for line in done.output.splitlines()]
     assert "facebook: rejected " in done.output
@@ -260,7 +263,9 @@ async def test_a_dry_run_tells_what_each_account_could_use_and_asks_no_server(tm
 
 
 async def test_a_dry_run_counts_all_rows_and_shows_the_requests_of_a_few(tmp_path: Path) -> None:
-    done = await upload(tmp_path, file_of(tmp_path, many(12_000)), "--name", "V", "--dry-run", "--channels", "facebook")
+    done = await upload(
+        tmp_path, file_of(tmp_path, many(12_000)), "--name", "V", "--dry-run", "--channels", "facebook", command=SERVER
+    )
     assert done.code == 0, done.errors
     assert ["facebook", "12,000", "12,000", "0"] in [line.split() for line in done.output.splitlines()]
     (rows,) = [line for line in done.output.splitlines() if "/users" in line]
@@ -277,7 +282,7 @@ async def test_our_own_server_s_tokens_are_for_no_other_server(product: World, t
             (own, ("--url", gate.url)),
             ({**own, "AUDIENCE_TOKEN": "made-up-of-theirs"}, ("--url", gate.url)),
         ):
-            assert (await upload(tmp_path, *words, *url, **settings)).code == 0
+            assert (await upload(tmp_path, *words, *url, command=SERVER, **settings)).code == 0
         assert list(dict.fromkeys(gate.authorizations)) == ["Bearer made-up-of-ours", None, "Bearer made-up-of-theirs"]
 
 
@@ -365,7 +370,8 @@ async def interrupt(folder: Path, product: World, name: str, number: int) -> tup
     words = ("--name", name, "--batch-size", "5", "--lanes", "1")
     async with gate_before(product.url) as gate:
         gate.lets_through = 3
-        async with begun(folder, "customers.csv", *words, AUDIENCE_LISTEN=gate.url.removeprefix("http://")) as process:
+        listen = gate.url.removeprefix("http://")
+        async with begun(folder, "customers.csv", *words, command=SERVER, AUDIENCE_LISTEN=listen) as process:
             await asyncio.wait_for(gate.held.wait(), LIMIT)
             process.send_signal(number)
             if number != signal.SIGKILL:
@@ -375,7 +381,7 @@ async def interrupt(folder: Path, product: World, name: str, number: int) -> tup
         gate.release.set()
         resumed = await upload(
             folder, "customers.csv", *words, "--resume", "--wait", "--json",
-            AUDIENCE_LISTEN=gate.url.removeprefix("http://"),
+            command=SERVER, AUDIENCE_LISTEN=listen,
         )  # fmt: skip
         assert resumed.code == 0, resumed.errors
         return done, json.loads(resumed.output)
@@ -446,7 +452,7 @@ class Seat:
 
 
 @asynccontextmanager
-async def seat(folder: Path, *words: str, command: Sequence[str] = SERVER) -> AsyncIterator[Seat]:
+async def seat(folder: Path, *words: str, command: Sequence[str] = CLIENT) -> AsyncIterator[Seat]:
     """Run an upload at a terminal."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -490,8 +496,10 @@ async def test_at_a_terminal_a_no_sends_nothing(product: World, tmp_path: Path) 
     assert await batches(product, "No") == []
 
 
-async def test_ctrl_c_at_a_question_ends_at_once(product: World, tmp_path: Path) -> None:
-    async with seat(tmp_path, file_of(tmp_path, many(2)), "--name", "Ctrl-C", "--url", product.url) as person:
+@pytest.mark.parametrize("command", [SERVER, CLIENT])
+async def test_ctrl_c_at_a_question_ends_at_once(product: World, tmp_path: Path, command: Sequence[str]) -> None:
+    words = (file_of(tmp_path, many(2)), "--name", "Ctrl-C", "--url", product.url)
+    async with seat(tmp_path, *words, command=command) as person:
         await person.reads("? [Y/n]")
         person.process.send_signal(signal.SIGINT)
         await person.reads("Nothing was sent.")
