@@ -3,6 +3,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md ./
 COPY audience audience
 COPY cli cli
+COPY client client
 COPY consumer consumer
 COPY ledger ledger
 COPY producer producer
@@ -10,7 +11,7 @@ COPY providers providers
 COPY sandbox sandbox
 COPY schemas schemas
 COPY streams streams
-RUN python -m venv /opt/audience && /opt/audience/bin/pip install --no-cache-dir -c constraints.txt .
+RUN python -m venv /opt/audience && /opt/audience/bin/pip install --no-cache-dir -c constraints.txt . './client[files]'
 
 FROM python:3.13-slim
 RUN useradd --create-home --uid 10001 audience

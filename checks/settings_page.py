@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cli.settings.config import CommonSettings, SandboxSettings
+from cli.settings.config import CommonSettings, SandboxSettings, UploadSettings
 from consumer.account.settings import ConsumerSettings
 from producer.settings import ServerSettings
 from providers.installed import installed
@@ -44,6 +44,7 @@ _TITLES = (
     ("The endpoint", ServerSettings),
     ("Consumers and replays", ConsumerSettings),
     ("The sandbox", SandboxSettings),
+    ("Uploading files", UploadSettings),
 )
 _TABLE = ("| variable | default | meaning |", "|---|---|---|")
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from cli.check.command import CHECK, CheckFailedError
+from cli.command import EndedError
 from cli.config.command import CONFIG
 from cli.consume.command import CONSUME
 from cli.dead_letters.command import DEAD_LETTERS, NoSuchLetterError
@@ -37,6 +38,7 @@ from cli.status.command import STATUS
 from cli.undecodable import NotAllReadError
 from cli.up.command import UP
 from cli.up.supervisor import LISTENS, PartFailedError
+from cli.upload.command import UPLOAD
 from cli.usage import UsageError
 from consumer.removals.account_removals import HashKeysMissingError
 from producer.publisher import PublishError
@@ -91,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except EndedError as ended:
+        sys.exit(ended.code)
     except EXPECTED as error:
         sys.exit(f"audience {options.command}: {_told(error, options.command)}")
     except ExceptionGroup as group:
@@ -157,6 +161,7 @@ COMMANDS = (
     SANDBOX,
     UP,
     DEMO,
+    UPLOAD,
     PREVIEW,
     PUBLISH,
     CHECK,

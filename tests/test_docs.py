@@ -248,6 +248,7 @@ async def test_the_commands_of_readme_and_pages_work_beside_a_running_up(
     blocks = sorted((block for block in BLOCKS if block.test == HERE), key=lambda block: "faults" in block.text)
     for name in ("users.json", "repaired.json"):
         (tmp_path / name).write_text(json.dumps(PEOPLE))
+    (tmp_path / "customers.csv").write_text("E-Mail\nada@example.com\nalan@example.com\n")
     listens = {"127.0.0.1:8080": f"127.0.0.1:{free_port()}", "127.0.0.1:8090": f"127.0.0.1:{free_port()}"}
     chosen = {"AUDIENCE_LISTEN": listens["127.0.0.1:8080"], "AUDIENCE_SANDBOX_LISTEN": listens["127.0.0.1:8090"]}
     async with up(tmp_path, kafka, AUDIENCE_TOPIC_PREFIX=topic_prefix, AUDIENCE_ENV_FILE="", **chosen):

@@ -58,6 +58,32 @@ def test_the_image_and_the_package_have_every_room(room: str) -> None:
     assert f'"{room}*"' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_the_image_and_make_have_the_client_beside_the_server() -> None:
+    assert "COPY client client\n" in (ROOT / "Dockerfile").read_text()
+    assert "'./client[files]'" in (ROOT / "Dockerfile").read_text()
+    assert "-e './client[files]'" in (ROOT / "Makefile").read_text()
+
+
+def test_without_the_client_all_other_commands_work_and_upload_says_what_is_missing() -> None:
+    code = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "audience_client" else find(name, *rest)
+sys.modules["audience_client"] = None
+from cli.main import main
+main(sys.argv[1:])
+"""
+
+    def ran(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", code, *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ran("errors").returncode == 0
+    missing = ran("upload", "customers.csv", "--name", "VIP", "--wait")
+    assert missing.returncode == 1
+    assert "audience-client is not installed beside this package" in missing.stderr
+
+
 def test_compose_and_the_jars_are_of_one_version_of_kafka() -> None:
     assert f"apache/kafka:{KAFKA_VERSION}" in (ROOT / "docker-compose.yml").read_text()
     assert f"kafka_2.13-{KAFKA_VERSION}.jar" in locked_jars()

@@ -49,6 +49,16 @@ def test_a_whole_wheel_is_as_it_should_be(sources: Path, tmp_path: Path) -> None
     assert "are the sources'" in compare(archives_of(sources, wheel, wheel))
 
 
+def test_the_client_is_a_package_of_its_own(sources: Path, tmp_path: Path) -> None:
+    client = sources / "client"
+    assert top_levels(client) == ["audience_client"]
+    wheel = wheel_of(client, tmp_path / "client.whl")
+    assert "are the sources'" in compare(archives_of(client, wheel, wheel))
+    half = wheel_of(client, tmp_path / "half.whl", "audience_client/py.typed")
+    with pytest.raises(CheckFailedError, match=r"audience_client/py\.typed: only in the packages"):
+        compare(archives_of(client, half, half))
+
+
 @pytest.mark.parametrize("name", ["streams/local/jars.lock", "schemas/released/AudienceBatch/1.avsc", "cli/entry.py"])
 def test_a_file_that_a_wheel_lacks_is_named(sources: Path, tmp_path: Path, name: str) -> None:
     wheel = wheel_of(sources, tmp_path / "half.whl", name)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from checks.wheels.archives import Archives, build, compare
+from checks.wheels.archives import Archives, build, compare, copy_sources
+from checks.wheels.client_alone import ClientAlone
 from checks.wheels.commands import CheckFailedError, clean_environment
 from checks.wheels.installation import Installation
 
@@ -36,27 +37,37 @@ def _check(work: Path, console: Console) -> None:
         console.print(f"{name:10}{time.monotonic() - begun:5.1f} s  {said}")
 
     environment = clean_environment(work)
-    console.print("Building an sdist, a wheel of it, and one of the sources")
-    archives = build(ROOT, work, environment)
+    console.print("Building an sdist, a wheel of it, and one of the sources, of the server and of its client")
+    sources = work / "sources"
+    copy_sources(ROOT, sources)
+    archives = build(sources, work, environment)
+    client = build(sources / "client", work / "client", environment)
     empty = work / "empty"
     empty.mkdir()
-    installation = Installation(archives=archives, venv=work / "venv", empty=empty, environment=environment)
+    installation = Installation(
+        archives=archives, client=client.wheel, venv=work / "venv", empty=empty, environment=environment
+    )
+    alone = ClientAlone(archives=client, server=sources, venv=work / "alone", empty=empty, environment=environment)
     report("contents", lambda: compare(archives))
+    report("client", lambda: compare(client))
+    report("alone", alone.install)
     report("install", installation.install)
     report("demo", installation.demo)
     report("publisher", installation.publish)
+    report("upload", installation.upload)
     report("provider", installation.provider)
     report("types", installation.types)
-    report("dist", lambda: _keep(archives))
+    report("dist", lambda: _keep(archives, client))
 
 
-def _keep(archives: Archives) -> str:
+def _keep(*built: Archives) -> str:
     """Keep what was checked, in `dist`."""
     folder = ROOT / "dist"
     folder.mkdir(exist_ok=True)
-    for archive in (archives.sdist, archives.wheel):
+    kept = [archive for archives in built for archive in (archives.sdist, archives.wheel)]
+    for archive in kept:
         shutil.copy(archive, folder)
-    return f"{archives.sdist.name}, {archives.wheel.name}"
+    return ", ".join(archive.name for archive in kept)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,9 @@ class Archives:
     wheel_of_sources: Path
 
 
-def build(root: Path, work: Path, environment: Mapping[str, str]) -> Archives:
+def build(sources: Path, work: Path, environment: Mapping[str, str]) -> Archives:
     """Build an sdist, a wheel of the sdist, and a wheel of the sources. Raises CheckFailedError."""
-    sources = work / "sources"
-    copy_sources(root, sources)
+    work.mkdir(exist_ok=True)
     for folder, options in (("dist", ()), ("direct", ("--wheel",))):
         command = (sys.executable, "-m", "build", "--outdir", work / folder, *options, sources)
         run(command, within=work, environment=environment, limit=BUILD_LIMIT)

@@ -27,9 +27,10 @@ for name in sys.argv[1:]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A virtual environment `venv`, an empty folder `empty` to work in."""
+    """A virtual environment `venv`, an empty folder `empty` to work in; `client` is the client's wheel."""
 
     archives: Archives
+    client: Path
     venv: Path
     empty: Path
     environment: Mapping[str, str]
@@ -44,17 +45,30 @@ class Installation:
         self._run("pip", "install", *options, *what, within=within, limit=INSTALL_LIMIT)
 
     def install(self) -> str:
-        """Install the wheel into a new environment; every package must come from there."""
+        """Install the wheel into a new environment, then the client's; every package must come from there."""
         command = (sys.executable, "-m", "venv", self.venv)
         run(command, within=self.empty, environment=self.environment, limit=LIMIT)
         self._pip_install([self.archives.wheel])
-        packages = top_levels(self.archives.sources)
+        self._run("audience", "--version")  # works without the client, too
+        self._pip_install([f"{self.client}[files]"])
+        packages = [*top_levels(self.archives.sources), *top_levels(self.archives.sources / "client")]
         self._run("python", "-c", PLACES, *packages)
         return f"{', '.join(packages)} come from the wheel"
 
     def demo(self) -> str:
         """Run the demo, which starts a Kafka."""
         return self._run("audience", "demo", limit=DEMO_LIMIT).splitlines()[-1]
+
+    def upload(self) -> str:
+        """Upload a file by the command to what `audience up` runs; every platform must take it."""
+        (self.empty / "customers.csv").write_text("E-Mail\nada@example.com\nalan@example.com\n", encoding="utf-8")
+        up = (self.venv / "bin" / "audience", "up")
+        with running(up, within=self.empty, environment=self._any_ports(), ready="\nready ", limit=LIMIT):
+            told = self._run("audience", "upload", "customers.csv", "--name", "VIP", "--wait", "--json")
+        accepted = [one["accepted"] for one in json.loads(told.splitlines()[-1])["platforms"]]
+        if accepted != [2, 2, 2]:
+            raise CheckFailedError(f"of two users in a file the platforms accepted {accepted}")
+        return "a file was uploaded and delivered"
 
     def publish(self) -> str:
         """Publish a batch by a program to what `audience up` runs; every platform must have taken it."""

@@ -102,11 +102,29 @@ class SandboxSettings(BaseModel):
     )
 
 
+class UploadSettings(BaseModel):
+    """Where `upload` sends files."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    url: str | None = Field(
+        default=None,
+        alias="AUDIENCE_URL",
+        description="Server that `upload` sends to, such as https://audience.example.com; unset: that of `up`, else "
+        "AUDIENCE_LISTEN.",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        alias="AUDIENCE_TOKEN",
+        description="Token for AUDIENCE_URL, one of its AUDIENCE_API_TOKENS.",
+    )
+
+
 _REQUIRED = "set it, it is required"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _INSIDE = "a line break or another control character is inside; set it again as one line"
 
-MODELS: Sequence[type[BaseModel]] = (CommonSettings, ServerSettings, ConsumerSettings, SandboxSettings)
+MODELS: Sequence[type[BaseModel]] = (CommonSettings, ServerSettings, ConsumerSettings, SandboxSettings, UploadSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +135,7 @@ class Config:
     server: ServerSettings
     consumer: ConsumerSettings
     sandbox: SandboxSettings
+    upload: UploadSettings
     properties: dict[str, str]
 
     @property
@@ -164,9 +183,12 @@ def load(environment: Environment) -> Config:
     server = _load(ServerSettings, environment.values, wrong)
     consumer = _load(ConsumerSettings, environment.values, wrong)
     sandbox = _load(SandboxSettings, environment.values, wrong)
-    if common is None or server is None or consumer is None or sandbox is None or wrong:
+    upload = _load(UploadSettings, environment.values, wrong)
+    if common is None or server is None or consumer is None or sandbox is None or upload is None or wrong:
         raise ConfigError("\n".join(wrong))
-    return Config(common=common, server=server, consumer=consumer, sandbox=sandbox, properties=properties)
+    return Config(
+        common=common, server=server, consumer=consumer, sandbox=sandbox, upload=upload, properties=properties
+    )
 
 
 def _broken(values: Mapping[str, str]) -> list[str]:

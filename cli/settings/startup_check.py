@@ -23,7 +23,7 @@ FOR_ACCOUNTS = frozenset({"serve", "up", "check", "config"})
 SERVING = frozenset({"serve", "up", "consume", "replay"})
 """Commands by which people come and go, so that two accounts must not be one of a platform's."""
 
-ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish"})
+ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish", "upload"})
 """Commands that are about something that runs, wherever on this machine it was started."""
 
 
@@ -35,7 +35,7 @@ def checked_environment(options: argparse.Namespace, process: Mapping[str, str])
     """
     if options.command in WITHOUT_SETTINGS:
         return Environment({}, {})
-    environment = read_environment(process, anywhere=options.command in ASKING)
+    environment = read_environment(process, anywhere=options.command in ASKING and not _names_server(options, process))
     if environment.origins.get(DATA) == "audience up":
         sys.stderr.write(
             f"This is about the `audience up` with {DATA}={environment.data}; set that to choose another.\n"
@@ -48,6 +48,11 @@ def checked_environment(options: argparse.Namespace, process: Mapping[str, str])
         chosen = getattr(options, "provider", None)
         check_distinct(environment, [chosen] if isinstance(chosen, Target) else ())
     return environment
+
+
+def _names_server(options: argparse.Namespace, process: Mapping[str, str]) -> bool:
+    """Tell whether an upload is for a server of its own, wherever that is."""
+    return options.command == "upload" and bool(options.url or process.get("AUDIENCE_URL"))
 
 
 def _tell_unknown(environment: Environment) -> None:

@@ -1,6 +1,7 @@
 """The first pass: a file is read whole, mapped, counted and planned before anything is sent."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -98,4 +99,4 @@ def path_fingerprint(source: Source) -> str:
     """Return a fingerprint of a path; a path may name people, and so is not kept itself."""
     if not isinstance(source, str | Path) or not Path(source).is_file():
         return ""
-    return hashlib.blake2b(str(Path(source).resolve()).encode(), digest_size=32).hexdigest()
+    return hashlib.blake2b(os.fsencode(Path(source).resolve()), digest_size=32).hexdigest()
