@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-YOUNG = 500
+YOUNG = 200
 """New objects that a pass comes after, which goes through these alone: a millisecond or less.
 
-Among them are tuples of all users that came meanwhile, which the first pass goes through and forgets; at 2,000 these
-were 200 tuples of 250 users, for which it took several milliseconds.
+Among them are tuples of all users that came meanwhile, which the first pass goes through and forgets: at 2,000 these
+were 200 tuples of 250 users, for which it took several milliseconds. Passes that come sooner take less in all, too.
 """
 
 NEVER = 2**31 - 1
@@ -27,7 +27,7 @@ fifth of the processor's time, and single ones held the event loop for 20 to 180
 LOOK = 0.05
 """Seconds from one look at how many there are to the next."""
 
-MANY = 80
+MANY = 200
 """Passes through new objects that make one through older ones due; where there were none, that many times YOUNG."""
 
 BUSY = 10.0
