@@ -237,6 +237,13 @@ def test_the_rooms_and_floors_on_the_page_of_architecture_are_those_that_import_
     assert told == {room.replace(".", "/"): " → ".join(floors).replace("|", "·") for room, floors in held.items()}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_a_table_is_a_header_and_a_line_of_dashes_before_its_rows(page: Path) -> None:
+    lines = ["", *(ROOT / page).read_text(encoding="utf-8").splitlines(), ""]
+    begun = [at for at in range(1, len(lines) - 1) if lines[at].startswith("|") and not lines[at - 1].startswith("|")]
+    assert [lines[at] for at in begun if not re.fullmatch(r"\|(?::?-+:?\|)+", lines[at + 1].replace(" ", ""))] == []
+
+
 PEOPLE = [{"email": "ada@example.com", "phone": "+14155550100"}, {"email": "alan@example.com"}]
 
 
