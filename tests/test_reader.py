@@ -378,6 +378,30 @@ async def test_a_reader_that_rests_takes_nothing_more_until_few_records_are_left
         await first.until(lambda: first.values == [0, 1, 2, 3])
 
 
+async def test_a_partition_that_was_given_up_while_it_was_paused_is_read_when_it_comes_back(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    is_full = True
+
+    def keep_at_first(reading: Reading, record: Record) -> None:
+        if not is_full:
+            reading.reader.finish(record)
+
+    await make_topic(kafka, topic_prefix, partitions=2)
+    async with reading(kafka, topic_prefix, keep_at_first, max_in_flight_records=1) as first:
+        await produce(kafka, topic_prefix, numbered(1))
+        await first.until(lambda: first.reader._member._paused == {0, 1})
+        async with reading(kafka, topic_prefix) as second:
+            await second.until(lambda: len(second.reader.partitions) == 1)
+            [given_up] = second.reader.partitions
+            is_full = False
+            first.reader.finish(first.records[0])
+            await first.until(lambda: not first.reader._member._paused)
+        await first.until(lambda: len(first.reader.partitions) == 2)
+        await produce(kafka, topic_prefix, numbered(1, first=1), given_up)
+        await first.until(lambda: 1 in first.values)
+
+
 def test_a_rest_ends_when_its_time_is_over_however_much_is_left() -> None:
     budget = Budget(max_bytes=1000, max_records=1000)
     for offset in range(3):

@@ -14,7 +14,7 @@ from streams.read.commits import Commits, committed, place_in
 from streams.read.consumer_thread import Assignment, Record, to_record
 from streams.read.in_flight import InFlight
 from streams.read.membership import Membership
-from streams.read.messages import BROKER_LIMIT, keep_asking, read_again, resume, take_in, watermarks
+from streams.read.messages import BROKER_LIMIT, assign, keep_asking, read_again, resume, take_in, watermarks
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, is_marked, left_busy_to
 
 log = structlog.get_logger()
@@ -177,7 +177,7 @@ class Member:
                 self._begin(consumer, found)
             self.commits.commit(consumer, _numbers(partitions))  # before anything is read: it may end us
             starts = [TopicPartition(self._topic, p.partition, self.next_offset(p.partition)) for p in partitions]
-            consumer.incremental_assign(starts)
+            assign(consumer, starts)
             log.info("Partitions assigned.", topic=self._topic, partitions=_numbers(partitions))
         self._rights.joined()
         self.is_member = True

@@ -125,7 +125,16 @@ def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> N
     """Read a partition on at an offset, unpaused: after an error the client has stopped it."""
     where = TopicPartition(topic, partition, offset)
     consumer.incremental_unassign([where])
-    consumer.incremental_assign([where])
+    assign(consumer, [where])
+
+
+def assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+    """Read partitions besides those that are read already, unpaused.
+
+    librdkafka (2.16) keeps a partition paused that was given up so, and came back: nobody would ever resume it.
+    """
+    consumer.incremental_assign(places)
+    consumer.resume(places)
 
 
 def resume(consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
