@@ -171,8 +171,7 @@ class SharedCalls:
         call.form(self.provider.limits)
         if not call.members:
             raise GivenUpError
-        for member in call.members:
-            member.outcome.audience_id, member.outcome.is_sent = audience_id, True
+        _note_sent(call, audience_id)
         rows = rows_of(call.members)
         with calls_for(call.current), looked_last(lambda: self._look(call)):
             sent = await add(self.provider, self.audiences, call.key.name, audience_id, rows)
@@ -227,9 +226,10 @@ class SharedCalls:
         await self._send_anew(call.key, others)
 
     async def _send_anew(self, key: Key, members: Sequence[Member]) -> None:
-        staying = [member for member in members if not member.has_left]
-        if staying:
-            await self._make(SharedCall(key=key, members=staying))
+        call = SharedCall(key=key, members=[member for member in members if not member.has_left])
+        del members  # as at the end of `_make`: an error's frames know this one
+        if call.members:
+            await self._make(call)
 
     def _sending_again(self, key: Key) -> SendAgain:
         """Return what sends rows again that were taken, within the calls that a search may cost."""
@@ -271,6 +271,12 @@ class SharedCalls:
         if isinstance(decision, InPlace):
             await self.time.sleep(decision.seconds)
         return isinstance(decision, InPlace)
+
+
+def _note_sent(call: SharedCall, audience_id: str) -> None:
+    """Note where rows go, out of sight of the frames that an error of the call knows."""
+    for member in call.members:
+        member.outcome.audience_id, member.outcome.is_sent = audience_id, True
 
 
 def _checked(sent: Sent, rows: int) -> Sent:
