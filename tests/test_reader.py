@@ -444,7 +444,6 @@ async def test_records_deleted_while_reading_is_paused_are_a_reported_loss(
             await produce(kafka, topic_prefix, numbered(9, first=1))
             await delete_before(kafka, topic_prefix, 6)
             assert first.reader.finish(first.records[0])
-            await first.until(lambda: first.reader._member._paused == set())
             await first.until(lambda: len(first.records) >= 2)
             while len(first.records) < 5:
                 first.reader.finish(first.records[-1])
