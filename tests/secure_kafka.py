@@ -148,16 +148,40 @@ async def secure_kafka(data: Path) -> AsyncIterator[SecureKafka]:
         yield SecureKafka(broker, f"{HOST}:{secure}", authority)
 
 
+_USES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
 def write_certificates(folder: Path) -> Path:
-    """Write an authority's certificate, which is returned, and a server's key and certificate, `server.pem`."""
+    """Write an authority's certificate, which is returned, and a server's key and certificate, `server.pem`.
+
+    They name each other's keys and what theirs is for, as Python 3.13 asks for by default.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "made-up authority")])
-    root = _certificate(issuer, authority_key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    public = authority_key.public_key()
+    root = (
+        _certificate(issuer, authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.KeyUsage(**dict.fromkeys(_USES, False) | {"key_cert_sign": True}), critical=True)
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
-    leaf = _certificate(issuer, key, HOST).add_extension(x509.SubjectAlternativeName(names), critical=False)
+    leaf = (
+        _certificate(issuer, key, HOST)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+    )
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     signed = [one.sign(authority_key, hashes.SHA256()).public_bytes(pem) for one in (root, leaf)]
