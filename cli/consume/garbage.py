@@ -31,7 +31,7 @@ MANY = 200
 """Passes through new objects that make one through older ones due; where there were none, that many times YOUNG."""
 
 BUSY = 10.0
-"""Seconds after which it is made calm: little more is read until few records are left, or for REST seconds."""
+"""Seconds after which it is made calm: nothing more is read until few records are left, or for REST seconds."""
 
 REST = 5.0
 
