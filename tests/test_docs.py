@@ -237,6 +237,16 @@ def test_the_rooms_and_floors_on_the_page_of_architecture_are_those_that_import_
     assert told == {room.replace(".", "/"): " → ".join(floors).replace("|", "·") for room, floors in held.items()}
 
 
+def test_the_page_of_rights_says_of_each_command_what_it_needs() -> None:
+    page = (DOCS / "cluster.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `audience ([a-z-]+)", page, re.MULTILINE)
+    told = [text for text in page.split("\n\n") if re.search(r"need\s+no right: |`audience up` needs those of", text)]
+    within = [span.removeprefix("audience ") for text in told for span in re.findall(r"`([^`]+)`", text)]
+    assert len(told) == 2
+    assert {name for name in (*rows, *within) if is_command(name)} == {command.name for command in COMMANDS}
+    assert [name for name in rows if not is_command(name)] == []
+
+
 PEOPLE = [{"email": "ada@example.com", "phone": "+14155550100"}, {"email": "alan@example.com"}]
 
 
