@@ -15,7 +15,7 @@ MAX_SESSION_ID = 1024
 
 MAX_CHANNELS = 1000
 MAX_CHANNEL = 128
-"""How many targets a batch may name, and their characters: Kafka's names of groups and topics hold fewer."""
+"""How many targets a batch may name, and their characters: Kafka's names of groups and topics hold no more than 249."""
 
 MAX_USERS = 250_000
 """Users of a request, and so of a record."""

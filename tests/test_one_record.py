@@ -1,6 +1,7 @@
 """One record ends one record: whatever is wrong with it, in every group, and nobody else is held up."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -13,6 +14,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import MultiDict
 from test_pipeline import minimal_record, publish, single_object
 from test_writers import Registry
 from world import World, consuming_one, make_users, sandbox_account, world
@@ -22,8 +24,14 @@ from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
 from consumer.delivery.outcome import smallest
 from ledger.receipts import keep_receipts
+from ledger.view_updater import Following
+from producer.answers import Refused
 from producer.request.batch_form import parse_batch
+from producer.request.body import Form
 from producer.request.users_json import PayloadError
+from producer.transport.part_decoding import Labels
+from producer.upload.checking import Checker
+from producer.upload.removal_readiness import RemovalReadiness
 from schemas.avro.codec import (
     decode_audience_batch,
     decode_batch_completion,
@@ -32,7 +40,7 @@ from schemas.avro.codec import (
     encode_retry_pointer,
 )
 from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
-from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
+from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_TEXT, MAX_USERS, MAX_WHOLE
 from schemas.records import (
     AudienceBatch,
     AudienceUser,
@@ -94,6 +102,58 @@ def test_a_batch_is_valid_up_to_its_bounds_and_told_within_them(
         told = bounded(batch(**{field: value}))
         assert len(msgspec.json.encode(told)) < 5_000
         assert all(number is None or abs(number) <= MAX_WHOLE for number in (told.first_index, told.sequence))
+
+
+WHOLES = (0, MAX_WHOLE)
+NO_WHOLES = (-1, MAX_WHOLE + 1, 2**63 - 1, 1e300, 0.5)
+LONG = f"facebook/{'x' * (MAX_CHANNEL - len('facebook/'))}"
+
+
+async def accepted(part: str, value: object) -> AudienceBatch | None:
+    """Return what the endpoint writes for a good upload with one change, without its users; None if it is refused."""
+    batch = {"sessionId": 1, "sequence": 0, "totalBatches": MAX_WHOLE, "totalUsers": 1}
+    parts: dict[str, object] = {"name": "VIP", "users": [{"email": "a"}]}
+    query: MultiDict[str] = MultiDict()
+    if part == "channels":
+        query.add(part, str(value))
+    else:
+        (batch if part in batch else parts)[part] = value  # type: ignore[assignment] # any value
+    form = {
+        name: each.encode() if isinstance(each, str) else json.dumps(each).encode()
+        for name, each in {**parts, "batch": batch}.items()
+    }
+    known = RemovalReadiness(targets=(), readers=tuple, can_hash=False)
+    targets = (Target("facebook"), parse_target(LONG))
+    checker = Checker(targets=targets, max_users=MAX_USERS, following=cast(Following, None), removals=known)
+    try:
+        checked = await checker.check(Form(parts=form, labels=dict.fromkeys(form, Labels())), query)
+    except Refused:
+        return None
+    assert invalidity(checked.batch, sum(block.count for block in checked.blocks)) is None
+    return checked.batch
+
+
+@pytest.mark.parametrize(
+    ("part", "good", "bad"),
+    [
+        ("name", ["x", "x" * MAX_NAME], ["", " \r\n", "x" * (MAX_NAME + 1)]),
+        ("users", [[{"email": "a"}] * 3, [{"email": "x" * MAX_TEXT}]], [[], [{"email": "x" * (MAX_TEXT + 1)}]]),
+        ("sessionId", [-1, 0.5, 10 ** (MAX_SESSION_ID - 1)], [10**MAX_SESSION_ID, True, "1"]),
+        ("sequence", WHOLES, NO_WHOLES),
+        ("totalBatches", WHOLES, NO_WHOLES),
+        ("totalUsers", WHOLES, NO_WHOLES),
+        ("channels", ["facebook", LONG, ",".join(["facebook", LONG] * MAX_CHANNELS)], ["", "tiktok", f"{LONG}x"]),
+    ],
+)
+async def test_what_the_endpoint_takes_is_a_valid_batch(part: str, good: list[object], bad: list[object]) -> None:
+    assert [value for value in good if await accepted(part, value) is None] == []
+    assert [value for value in bad if await accepted(part, value) is not None] == []
+
+
+def test_an_account_s_name_is_no_longer_than_channels_can_say() -> None:
+    assert str(parse_target(LONG)) == LONG
+    with pytest.raises(ValueError, match=f"at most {MAX_CHANNEL} characters"):
+        parse_target(f"{LONG}x")
 
 
 def test_a_number_that_its_schema_can_not_hold_is_undecodable() -> None:
