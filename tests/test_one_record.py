@@ -40,7 +40,17 @@ from schemas.avro.codec import (
     encode_retry_pointer,
 )
 from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
-from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_TEXT, MAX_USERS, MAX_WHOLE
+from schemas.bounds import (
+    MAX_ATTEMPTS,
+    MAX_CHANNEL,
+    MAX_CHANNELS,
+    MAX_NAME,
+    MAX_PENDING,
+    MAX_SESSION_ID,
+    MAX_TEXT,
+    MAX_USERS,
+    MAX_WHOLE,
+)
 from schemas.records import (
     AudienceBatch,
     AudienceUser,
@@ -51,6 +61,7 @@ from schemas.records import (
     DirectoryEntry,
     Origin,
     Progress,
+    RejectedUser,
     RetryPointer,
     Span,
     parse_origin,
@@ -70,6 +81,8 @@ SEED = int(os.environ.get("SEED", "20261128"))
 RECORDS = 2_000
 ORIGIN = Origin(topic="audience.batches", partition=3, offset=17)
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
+START_OF_TIME, END_OF_TIME = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+POINTER = RetryPointer(origin=ORIGIN, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="throttled")
 
 
 def batch(**changes: object) -> AudienceBatch:
@@ -180,8 +193,15 @@ def test_a_place_is_what_its_text_says() -> None:
     "changes",
     [
         {"attempt": -1},
+        {"attempt": 2**31 - 1},
         {"waited": 2**62},
+        {"waited": MAX_WHOLE},
+        {"waits_for": -1},
+        {"not_before": END_OF_TIME},
+        {"first_attempt_at": END_OF_TIME},
+        {"may_take_effect_until": END_OF_TIME},
         {"progress": Progress(accepted=2**62)},
+        {"progress": Progress(rejected_users=[RejectedUser(index=2**62, reason="gone")])},
         {"progress": Progress(open=[Span(first=0, count=2**60)])},
         {"progress": Progress(open=[Span(first=0, count=1), Span(first=2**50, count=1)])},
         {"progress": Progress(open=[Span(first=5, count=1), Span(first=0, count=1)])},
@@ -192,11 +212,25 @@ def test_a_place_is_what_its_text_says() -> None:
     ],
 )
 def test_a_pointer_that_can_not_be_gone_by_is_told(changes: dict[str, Any]) -> None:
-    good = RetryPointer(origin=ORIGIN, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="throttled")
-    spans = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
-    assert pointer_fault(good) is None
-    assert pointer_fault(msgspec.structs.replace(good, progress=Progress(open=spans))) is None
-    assert pointer_fault(msgspec.structs.replace(good, **changes)) is not None
+    assert pointer_fault(msgspec.structs.replace(POINTER, **changes), NOW) is not None
+
+
+SPANS = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"progress": Progress(open=SPANS)},
+        {"attempt": MAX_ATTEMPTS},
+        {"not_before": NOW + MAX_PENDING, "may_take_effect_until": NOW + MAX_PENDING},
+        {"first_attempt_at": NOW - timedelta(days=300), "waited": 300 * 86_400_000},
+        {"not_before": START_OF_TIME, "first_attempt_at": START_OF_TIME},
+    ],
+)
+def test_a_pointer_that_waits_for_what_may_pass_can_be_gone_by(changes: dict[str, Any]) -> None:
+    assert pointer_fault(msgspec.structs.replace(POINTER, **changes), NOW) is None
 
 
 OF_ONE = (ValueError(), KeyError("a"), MemoryError(), ExceptionGroup("", [TypeError()]))
@@ -382,18 +416,32 @@ async def test_a_pointer_to_a_partition_that_is_not_there_ends_instead_of_waitin
 ) -> None:
     async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
         nowhere = Origin(topic=found.names.batches, partition=99, offset=0)
-        pointer = RetryPointer(
-            origin=nowhere, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="audience_pending"
-        )
+        pointer = msgspec.structs.replace(POINTER, origin=nowhere)
         retry = found.names.retry(Target("facebook").group_id(topic_prefix))
         await writer.send(retry, str(nowhere), encode_retry_pointer(pointer))
         [ended] = await found.completions(1)
         assert (ended.origin, ended.status, ended.error_code) == (nowhere, "failed", "expired")
 
 
+@pytest.mark.parametrize(
+    "changes", [{"not_before": END_OF_TIME}, {"attempt": 2**31 - 1}, {"may_take_effect_until": END_OF_TIME}], ids=str
+)
+async def test_a_pointer_that_says_its_record_waits_for_thousands_of_years_ends_it(
+    kafka: KafkaSettings, topic_prefix: str, changes: dict[str, Any]
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
+        assert (await found.upload(make_users(1), "?sync=true"))[0] == 200
+        [live] = await found.completions(1)
+        pointer = msgspec.structs.replace(POINTER, origin=live.origin, **changes)
+        retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+        await writer.send(retry, str(live.origin), encode_retry_pointer(pointer))
+        [ended] = [one for one in await found.completions(2) if one.status == "failed"]
+        assert (ended.origin, ended.error_code) == (live.origin, "undecodable")
+        assert (await found.upload(make_users(1), "?sync=true", name="Next"))[0] == 200
+
+
 def test_a_claim_that_says_it_lasts_for_thousands_of_years_ends() -> None:
-    first, last = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
-    for written, ends in ((first, last), (last, first)):
+    for written, ends in ((START_OF_TIME, END_OF_TIME), (END_OF_TIME, START_OF_TIME)):
         claim = Claim(nonce="n", expires_at=ends)
         entry = DirectoryEntry(
             provider="p", host="h", platform_account_id="1", platform_name="n", type="custom", claim=claim,

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -113,4 +113,4 @@ def trial_of_pointers(framing: Framing) -> Trial:
 
 
 def _judged(record: Record, framing: Framing) -> str | None:
-    return pointer_fault(decode_retry_pointer(record.value, framing))
+    return pointer_fault(decode_retry_pointer(record.value, framing), record.timestamp or datetime.now(UTC))
