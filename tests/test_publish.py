@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from hypothesis import strategies as st
 from test_cli import clean_environ
 from test_parking import Registry
 from test_pipeline import hashes, minimal_record
+from tools import needs
 from world import ALL, World, headers_on, make_batch, make_users, world
 
 from audience import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
@@ -463,12 +463,10 @@ async def test_without_a_kafka_the_command_says_how_to_get_one(tmp_path: Path, n
     assert errors.splitlines()[-1].startswith("audience publish: audience.batches is not found at ")
 
 
+@needs("kcat")
 async def test_kcat_delivers_a_value_that_the_helper_wrote(
     kafka: KafkaSettings, log_topic: str, tmp_path: Path
 ) -> None:
-    kcat = shutil.which("kcat")
-    if kcat is None:
-        pytest.skip("kcat is not installed; .ci/run installs it")
     async with AudiencePublisher(kafka, prefix=log_topic) as publisher:
         published = await publisher.publish(make_users(3), name="VIP")
     (record,) = await records(kafka, published)
@@ -476,7 +474,7 @@ async def test_kcat_delivers_a_value_that_the_helper_wrote(
     async with world(kafka, prefix) as found:
         (tmp_path / "record.bin").write_bytes(record.value)
         call = [
-            kcat, "-P", "-b", kafka.bootstrap_servers, "-t", found.names.batches, "-k", "custom:VIP",
+            "kcat", "-P", "-b", kafka.bootstrap_servers, "-t", found.names.batches, "-k", "custom:VIP",
             "-H", "audience-source=crm", str(tmp_path / "record.bin"),
         ]  # fmt: skip
         await asyncio.to_thread(subprocess.run, call, check=True, timeout=30)
