@@ -15,14 +15,20 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
-from test_pipeline import minimal_record, publish, single_object
+from test_pipeline import hashes, minimal_record, publish, single_object
+from test_replay import Seen
 from test_writers import Registry
 from world import World, consuming_one, make_users, sandbox_account, world
 
 from checks.records.run import run
 from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.delivery.outcome import smallest
+from consumer.account.runtime import Deployment
+from consumer.account.settings import ConsumerSettings
+from consumer.delivery.outcome import Job, smallest
+from consumer.records.record_handler import Handler
+from consumer.replay.replayer import ReplayOrder, Wish, replay
+from ledger import receipts
 from ledger.receipts import keep_receipts
 from ledger.view_updater import Following
 from producer.answers import Refused
@@ -393,6 +399,70 @@ async def test_what_kafka_connect_writes_by_mistake_is_undecodable_to_every_grou
         told = [decode_batch_receipt(one.value, framing) for one in await read_to_end(kafka, found.names.receipts)]
         assert {(end.status, end.error_code) for end in ends} == {("failed", "undecodable"), ("delivered", None)}
         assert {one.reason for one in told} == {"the schema id is not of AudienceBatch", None}
+
+
+def break_on(value: bytes, patching: pytest.MonkeyPatch) -> None:
+    """Have our code fail on one record wherever it is judged or opened."""
+    judge, opened = receipts.judge, Handler.opened
+
+    def check(record: Record) -> None:
+        if record.value == value:
+            raise KeyError("ada@example.com")
+
+    def judging(record: Record, *others: Any) -> BatchReceipt:
+        check(record)
+        return judge(record, *others)
+
+    async def opening(handler: Handler, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
+        check(record)
+        return await opened(handler, record)
+
+    patching.setattr(receipts, "judge", judging)
+    patching.setattr(Handler, "opened", opening)
+
+
+async def ends_of(found: World, count: int) -> dict[str, list[tuple[str, str | None]]]:
+    """Return how records ended, by what their deliveries are called, once that many have."""
+    ends: dict[str, list[tuple[str, str | None]]] = {}
+    for one in sorted(await found.completions(count), key=lambda one: one.origin):
+        ends.setdefault(one.delivery, []).append((one.status, one.error_code))
+    return ends
+
+
+async def test_a_bug_that_one_record_meets_ends_it_and_no_other_in_every_group(
+    kafka: KafkaSettings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = single_object(minimal_record(1)), single_object(minimal_record(2))
+    break_on(bad, monkeypatch)
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, ledger(found, Framing()) as keeping:
+        await asyncio.to_thread(publish, found, bad, good)
+        assert await ends_of(found, 2) == {"live": [("failed", "bug"), ("delivered", None)]}
+
+        async with asyncio.timeout(30):
+            while len(told := await read_to_end(kafka, found.names.receipts)) < 2:
+                await asyncio.sleep(0.1)
+        verdicts = [(one.verdict, one.reason) for one in map(decode_batch_receipt, (one.value for one in told))]
+        assert sorted(verdicts, key=str) == [("undecodable", "our code fails on it"), ("valid", None)]
+        assert not keeping.done()
+
+        first, second = sorted(one.origin for one in await found.completions(2))
+        async with Writer(kafka) as writer:
+            retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+            pointer = msgspec.structs.replace(POINTER, origin=first, not_before=datetime.now(UTC))
+            await writer.send(retry, str(first), encode_retry_pointer(pointer))
+        assert (await ends_of(found, 3))["live"] == [("failed", "bug"), ("failed", "bug"), ("delivered", None)]
+
+        seen, deployment = Seen(), Deployment(kafka=kafka, names=found.names, framing=Framing())
+        order = ReplayOrder(
+            replay_id="r-00000001", wishes=dict.fromkeys((first, second), Wish(audience="VIP")), rate=1.0, removed=()
+        )
+        served = sandbox_account(Target("facebook"), found.sandbox_url)
+        await replay(served, ConsumerSettings(), deployment, order, seen)
+        assert sorted((one.status, one.error_code) for one in seen.ends) == [("delivered", None), ("failed", "bug")]
+        assert await found.members("facebook") == hashes(2)
+    logged = capfd.readouterr()
+    assert "KeyError" in logged.out + logged.err
+    assert "ada@example.com" not in logged.out + logged.err
 
 
 async def test_a_pointer_that_can_not_be_read_ends_its_record(kafka: KafkaSettings, topic_prefix: str) -> None:
