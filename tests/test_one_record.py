@@ -25,8 +25,9 @@ from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
 from consumer.account.runtime import Deployment
 from consumer.account.settings import ConsumerSettings
-from consumer.delivery.outcome import Job, smallest
+from consumer.delivery.outcome import Job, Outcome, smallest
 from consumer.records.record_handler import Handler
+from consumer.records.retry_pointers import Postponement, next_pointer
 from consumer.replay.replayer import ReplayOrder, Wish, replay
 from ledger import receipts
 from ledger.receipts import keep_receipts
@@ -38,6 +39,7 @@ from producer.request.users_json import PayloadError
 from producer.transport.part_decoding import Labels
 from producer.upload.checking import Checker
 from producer.upload.removal_readiness import RemovalReadiness
+from providers.kit.errors import platform_error
 from schemas.avro.codec import (
     decode_audience_batch,
     decode_batch_completion,
@@ -237,6 +239,16 @@ SPANS = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
 )
 def test_a_pointer_that_waits_for_what_may_pass_can_be_gone_by(changes: dict[str, Any]) -> None:
     assert pointer_fault(msgspec.structs.replace(POINTER, **changes), NOW) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 86_400.0, 1e9, 1e15])
+def test_a_pointer_that_we_write_can_be_gone_by_however_long_a_platform_asks_to_wait(seconds: float) -> None:
+    job, outcome = Job(target=Target("klaviyo"), origin=ORIGIN, started_at=NOW), Outcome(excused=seconds)
+    postponed = Postponement(error=platform_error("throttled"), seconds=seconds)
+    before = None
+    for _ in range(3):
+        before = next_pointer(job, outcome, postponed, before, NOW)
+        assert pointer_fault(before, NOW) is None
 
 
 OF_ONE = (ValueError(), KeyError("a"), MemoryError(), ExceptionGroup("", [TypeError()]))
