@@ -180,7 +180,7 @@ async def test_each_command_needs_just_the_rights_that_the_page_names(tmp_path: 
         await found.inject(provider="klaviyo", fault="server_error", calls=1)
         assert await found.upload(people, "?channels=klaviyo", sessionId=3) == 200
         await asyncio.to_thread(publish, found, b"garbage", single_object(minimal_record(1)))
-        assert await removed(found, people[:1], sessionId=4) == 200
+        assert await removed(found, people[:1]) == 200
         assert await asyncio.to_thread(read, found, 4) == 4
 
         for who, words, told in (
@@ -212,10 +212,10 @@ async def test_each_command_needs_just_the_rights_that_the_page_names(tmp_path: 
     assert PASSWORD not in logs
 
 
-async def removed(found: Site, users: object, **batch: object) -> int:
+async def removed(found: Site, users: object) -> int:
     """Take people out, once everybody is known to know removals; return the status."""
     async with asyncio.timeout(30):
-        while (status := await found.upload(users, "?sync=true&mode=remove", **batch)) == 503:
+        while (status := await found.upload(users, "?sync=true&mode=remove", sessionId=4)) == 503:
             await asyncio.sleep(0.2)
     return status
 
