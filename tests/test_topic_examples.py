@@ -190,6 +190,16 @@ def test_ci_leaves_none_of_these_examples_out() -> None:
     assert {tool for tool in tools - {sys.executable} if f"[{tool}]=" not in script} == set()
 
 
+@needs("go")
+@pytest.mark.kafka
+async def test_hamba_avro_writes_the_third_fingerprint_of_every_schema_before_its_values() -> None:
+    """It needs no Kafka, but fetches and compiles, as the quick check does not."""
+    files = sorted((ROOT / "schemas").rglob("*.avsc"))
+    assert len(files) > len(names())
+    lines = await run("go", ["go", "run", str(ROOT / "tests" / "outside" / "marks.go"), *map(str, files)])
+    assert lines == [(b"\xc3\x01" + fingerprints(file.read_text())[2]).hex() for file in files]
+
+
 def test_every_example_is_told_and_run() -> None:
     told = (FOLDER / "README.md").read_text(encoding="utf-8")
     for _, _, _, command in EXAMPLES:
