@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from schemas.bounds import MAX_USERS
+
 MIB = 1024 * 1024
 
 _PUBLIC_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?(?:/[A-Za-z0-9._~/%-]*)?")
@@ -104,8 +106,8 @@ class ServerSettings(BaseModel):
     max_body: Annotated[int, Field(gt=0)] = Field(
         default=64 * MIB, alias="AUDIENCE_MAX_BODY", description="Bytes of a request."
     )
-    max_users: Annotated[int, Field(gt=0, le=250_000)] = Field(
-        default=250_000, alias="AUDIENCE_MAX_USERS", description="Users in a request."
+    max_users: Annotated[int, Field(gt=0, le=MAX_USERS)] = Field(
+        default=MAX_USERS, alias="AUDIENCE_MAX_USERS", description="Users in a request."
     )
     body_timeout: Annotated[float, Field(gt=0)] = Field(
         default=60, alias="AUDIENCE_BODY_TIMEOUT", description="Seconds that a request's body may take."

@@ -1,5 +1,6 @@
 """The bounds of what a batch may hold: one list for the endpoint, publishers, consumers and the ledger."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta
@@ -15,7 +16,7 @@ MAX_SESSION_ID = 1024
 
 MAX_CHANNELS = 1000
 MAX_CHANNEL = 128
-"""How many targets a batch may name, and their characters: Kafka's names of groups and topics hold fewer."""
+"""How many targets a batch may name, and their characters: Kafka's names of groups and topics hold no more than 249."""
 
 MAX_USERS = 250_000
 """Users of a request, and so of a record."""
@@ -25,6 +26,12 @@ MAX_WHOLE = 2**53
 
 MAX_RECORD = 900_000
 """Bytes of a record before compression; a broker's default limit is 1,048,588, the client's 1,000,000."""
+
+MAX_ATTEMPTS = 2**30
+"""Attempts that a pointer may tell of: those that are made before the next one is written still fit Avro's int."""
+
+MAX_PENDING = timedelta(days=60)
+"""How far ahead of its writing a pointer's times may be: twice as long as a record stands in the log."""
 
 MAX_INVALID_ID = 64
 """Characters that are told of a batch id that is no UUID."""

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from schemas.bounds import MAX_CHANNEL
+
 _PROVIDER = re.compile(r"[a-z][a-z0-9]*")
 _ACCOUNT = re.compile(r"[a-z0-9-]+")
 _RESERVED_ACCOUNTS = frozenset({"retry", "replay"})
@@ -34,6 +36,8 @@ def parse_target(text: str) -> Target:
     Raises ValueError, which says what an account may be called.
     """
     provider, slash, account = text.strip().partition("/")
+    if len(text.strip()) > MAX_CHANNEL:
+        raise ValueError(f"write a target of at most {MAX_CHANNEL} characters, as channels name it")
     if not _PROVIDER.fullmatch(provider):
         raise ValueError("write a target as provider or provider/account, such as facebook or facebook/eu")
     if slash and not _ACCOUNT.fullmatch(account):

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from schemas.bounds import (
+    MAX_ATTEMPTS,
     MAX_CHANNEL,
     MAX_CHANNELS,
     MAX_INVALID_CHANNELS,
     MAX_INVALID_ID,
     MAX_NAME,
+    MAX_PENDING,
     MAX_SESSION_ID,
     MAX_USERS,
     MAX_WHOLE,
@@ -65,18 +68,31 @@ def misplaced(batch: AudienceBatch, partition: int, partitions: int | None) -> s
     return f"partition: wrong partition for a removal; write it to {home}, the home partition of its key type:name"
 
 
-def pointer_fault(pointer: RetryPointer) -> str | None:
+def pointer_fault(pointer: RetryPointer, written_at: datetime) -> str | None:
     """Return what makes a pointer to a later attempt one that can't be gone by, naming the field; None if it can."""
     progress = pointer.progress or Progress()
     numbers = (
-        *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited),
+        *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited, pointer.waits_for),
         *(progress.step, progress.accepted, progress.matched, *progress.rejected_reasons.values()),
-        progress.shared_unplaced,
+        *(progress.shared_unplaced, *(user.index for user in progress.rejected_users)),
     )
     if not all(map(is_whole, numbers)):
         return "numbers: expected 0 to 2^53"
+    if pointer.attempt > MAX_ATTEMPTS:
+        return f"attempt: expected at most {MAX_ATTEMPTS}"
     if not _are_spans(progress.open):
         return f"progress.open: expected users in order, {MAX_USERS} at most"
+    return _time_fault(pointer, written_at + MAX_PENDING)
+
+
+def _time_fault(pointer: RetryPointer, latest: datetime) -> str | None:
+    """Return which time of a pointer would keep its record from ever being tried, or from ever growing old."""
+    times = {"notBefore": pointer.not_before, "mayTakeEffectUntil": pointer.may_take_effect_until}
+    for name, time in times.items():
+        if time is not None and time > latest:
+            return f"{name}: expected a time within {MAX_PENDING.days} days"
+    if timedelta(milliseconds=pointer.waited) > latest - pointer.first_attempt_at:
+        return "waited: expected no more than what has passed since firstAttemptAt"
     return None
 
 

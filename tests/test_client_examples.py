@@ -4,18 +4,17 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from test_cli import up
+from tools import needs
 
 from streams.client.settings import KafkaSettings
 
@@ -40,16 +39,7 @@ EXAMPLES: Sequence[tuple[str, str, list[str]]] = (
 """The end of the audience's name, the tool or module that it needs, and its command."""
 
 
-def _is_here(tool: str) -> bool:
-    return shutil.which(tool) is not None or find_spec(tool) is not None
-
-
-RUN = [
-    pytest.param(
-        ends, command, id=ends, marks=pytest.mark.skipif(not _is_here(tool), reason=f"{tool} is not on this machine")
-    )
-    for ends, tool, command in EXAMPLES
-]
+RUN = [pytest.param(ends, command, id=ends, marks=needs(tool)) for ends, tool, command in EXAMPLES]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from secure_kafka import PASSWORD, Right, SecureKafka, secure_kafka
 from test_cli import audience, clean_environ
 from test_pipeline import minimal_record, single_object
 from test_refusals import fault
-from world import make_batch, make_form, make_users, sandbox_running
+from world import KEYS, make_batch, make_form, make_users, sandbox_running
 
 from sandbox import CREDENTIALS
 from streams.processes.ports import free_port
@@ -129,6 +129,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         url = f"http://127.0.0.1:{free_port()}"
         common = {"AUDIENCE_ENV_FILE": "", "AUDIENCE_PROVIDERS": ",".join(PROVIDERS), "AUDIENCE_RETRY_ATTEMPTS": "1"}
+        common |= KEYS
         common["AUDIENCE_LISTEN"] = url.removeprefix("http://")
         for provider in PROVIDERS:
             common |= {**CREDENTIALS[provider], f"{provider.upper()}_PACE": "off"}
@@ -179,6 +180,7 @@ async def test_each_command_needs_just_the_rights_that_the_page_names(tmp_path: 
         await found.inject(provider="klaviyo", fault="server_error", calls=1)
         assert await found.upload(people, "?channels=klaviyo", sessionId=3) == 200
         await asyncio.to_thread(publish, found, b"garbage", single_object(minimal_record(1)))
+        assert await removed(found, people[:1]) == 200
         assert await asyncio.to_thread(read, found, 4) == 4
 
         for who, words, told in (
@@ -189,7 +191,9 @@ async def test_each_command_needs_just_the_rights_that_the_page_names(tmp_path: 
             ("audience dead-letters", ["list", "--invalid"], "undecodable"),
             ("audience dead-letters", ["show", await failed(found)], "received"),
             ("audience publish", ["users.json", "--name", "VIP", "--channels", "facebook"], "record audience.batches-"),
+            ("audience publish", ["users.json", "--name", "VIP", "--mode", "remove"], "record audience.batches-"),
             ("audience replay", ["--only", "failed", "--provider", "facebook", "--yes"], "facebook"),
+            ("audience replay", ["--audience", "VIP", "--provider", "klaviyo", "--yes"], "klaviyo"),
             ("audience replay", ["list"], "complete"),
         ):
             code, output, errors = await found.run(who, *words)
@@ -206,6 +210,14 @@ async def test_each_command_needs_just_the_rights_that_the_page_names(tmp_path: 
     logs = logs_in(tmp_path)
     assert "AUTHORIZATION" not in logs
     assert PASSWORD not in logs
+
+
+async def removed(found: Site, users: object) -> int:
+    """Take people out, once everybody is known to know removals; return the status."""
+    async with asyncio.timeout(30):
+        while (status := await found.upload(users, "?sync=true&mode=remove", sessionId=4)) == 503:
+            await asyncio.sleep(0.2)
+    return status
 
 
 def logs_in(folder: Path) -> str:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import avro.schema
 import fastavro
 import pytest
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
@@ -271,6 +272,7 @@ def test_a_value_is_read_under_each_fingerprint_that_libraries_give_its_schema(r
         marks = fingerprints(text)
         canonical = to_parsing_canonical_form(json.loads(text))
         assert marks[0] == bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+        assert marks[1] == avro.schema.parse(text).fingerprint("CRC-64-AVRO")
         assert [Framing().open(record, b"\xc3\x01" + mark + b"rest")[1] for mark in marks] == [b"rest"] * 3
 
 

@@ -244,6 +244,16 @@ def test_a_table_is_a_header_and_a_line_of_dashes_before_its_rows(page: Path) ->
     assert [lines[at] for at in begun if not re.fullmatch(r"\|(?::?-+:?\|)+", lines[at + 1].replace(" ", ""))] == []
 
 
+def test_the_page_of_rights_says_of_each_command_what_it_needs() -> None:
+    page = (DOCS / "cluster.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `audience ([a-z-]+)", page, re.MULTILINE)
+    told = [text for text in page.split("\n\n") if re.search(r"need\s+no right: |`audience up` needs those of", text)]
+    within = [span.removeprefix("audience ") for text in told for span in re.findall(r"`([^`]+)`", text)]
+    assert len(told) == 2
+    assert {name for name in (*rows, *within) if is_command(name)} == {command.name for command in COMMANDS}
+    assert [name for name in rows if not is_command(name)] == []
+
+
 PEOPLE = [{"email": "ada@example.com", "phone": "+14155550100"}, {"email": "alan@example.com"}]
 
 

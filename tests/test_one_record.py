@@ -1,6 +1,7 @@
 """One record ends one record: whatever is wrong with it, in every group, and nobody else is held up."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -13,17 +14,32 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from hypothesis import given
 from hypothesis import strategies as st
-from test_pipeline import minimal_record, publish, single_object
+from multidict import MultiDict
+from test_pipeline import hashes, minimal_record, publish, single_object
+from test_replay import Seen
 from test_writers import Registry
 from world import World, consuming_one, make_users, sandbox_account, world
 
 from checks.records.run import run
 from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
 from checks.records.verdict import Reported, faults_of
-from consumer.delivery.outcome import smallest
+from consumer.account.runtime import Deployment
+from consumer.account.settings import ConsumerSettings
+from consumer.delivery.outcome import Job, Outcome, smallest
+from consumer.records.record_handler import Handler
+from consumer.records.retry_pointers import Postponement, next_pointer
+from consumer.replay.replayer import ReplayOrder, Wish, replay
+from ledger import receipts
 from ledger.receipts import keep_receipts
+from ledger.view_updater import Following
+from producer.answers import Refused
 from producer.request.batch_form import parse_batch
+from producer.request.body import Form
 from producer.request.users_json import PayloadError
+from producer.transport.part_decoding import Labels
+from producer.upload.checking import Checker
+from producer.upload.removal_readiness import RemovalReadiness
+from providers.kit.errors import platform_error
 from schemas.avro.codec import (
     decode_audience_batch,
     decode_batch_completion,
@@ -32,7 +48,17 @@ from schemas.avro.codec import (
     encode_retry_pointer,
 )
 from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
-from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_USERS, MAX_WHOLE
+from schemas.bounds import (
+    MAX_ATTEMPTS,
+    MAX_CHANNEL,
+    MAX_CHANNELS,
+    MAX_NAME,
+    MAX_PENDING,
+    MAX_SESSION_ID,
+    MAX_TEXT,
+    MAX_USERS,
+    MAX_WHOLE,
+)
 from schemas.records import (
     AudienceBatch,
     AudienceUser,
@@ -43,6 +69,7 @@ from schemas.records import (
     DirectoryEntry,
     Origin,
     Progress,
+    RejectedUser,
     RetryPointer,
     Span,
     parse_origin,
@@ -62,6 +89,8 @@ SEED = int(os.environ.get("SEED", "20261128"))
 RECORDS = 2_000
 ORIGIN = Origin(topic="audience.batches", partition=3, offset=17)
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
+START_OF_TIME, END_OF_TIME = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+POINTER = RetryPointer(origin=ORIGIN, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="throttled")
 
 
 def batch(**changes: object) -> AudienceBatch:
@@ -96,6 +125,58 @@ def test_a_batch_is_valid_up_to_its_bounds_and_told_within_them(
         assert all(number is None or abs(number) <= MAX_WHOLE for number in (told.first_index, told.sequence))
 
 
+WHOLES = (0, MAX_WHOLE)
+NO_WHOLES = (-1, MAX_WHOLE + 1, 2**63 - 1, 1e300, 0.5)
+LONG = f"facebook/{'x' * (MAX_CHANNEL - len('facebook/'))}"
+
+
+async def accepted(part: str, value: object) -> AudienceBatch | None:
+    """Return what the endpoint writes for a good upload with one change, without its users; None if it is refused."""
+    batch = {"sessionId": 1, "sequence": 0, "totalBatches": MAX_WHOLE, "totalUsers": 1}
+    parts: dict[str, object] = {"name": "VIP", "users": [{"email": "a"}]}
+    query: MultiDict[str] = MultiDict()
+    if part == "channels":
+        query.add(part, str(value))
+    else:
+        (batch if part in batch else parts)[part] = value  # type: ignore[assignment] # any value
+    form = {
+        name: each.encode() if isinstance(each, str) else json.dumps(each).encode()
+        for name, each in {**parts, "batch": batch}.items()
+    }
+    known = RemovalReadiness(targets=(), readers=tuple, can_hash=False)
+    targets = (Target("facebook"), parse_target(LONG))
+    checker = Checker(targets=targets, max_users=MAX_USERS, following=cast(Following, None), removals=known)
+    try:
+        checked = await checker.check(Form(parts=form, labels=dict.fromkeys(form, Labels())), query)
+    except Refused:
+        return None
+    assert invalidity(checked.batch, sum(block.count for block in checked.blocks)) is None
+    return checked.batch
+
+
+@pytest.mark.parametrize(
+    ("part", "good", "bad"),
+    [
+        ("name", ["x", "x" * MAX_NAME], ["", " \r\n", "x" * (MAX_NAME + 1)]),
+        ("users", [[{"email": "a"}] * 3, [{"email": "x" * MAX_TEXT}]], [[], [{"email": "x" * (MAX_TEXT + 1)}]]),
+        ("sessionId", [-1, 0.5, 10 ** (MAX_SESSION_ID - 1)], [10**MAX_SESSION_ID, True, "1"]),
+        ("sequence", WHOLES, NO_WHOLES),
+        ("totalBatches", WHOLES, NO_WHOLES),
+        ("totalUsers", WHOLES, NO_WHOLES),
+        ("channels", ["facebook", LONG, ",".join(["facebook", LONG] * MAX_CHANNELS)], ["", "tiktok", f"{LONG}x"]),
+    ],
+)
+async def test_what_the_endpoint_takes_is_a_valid_batch(part: str, good: list[object], bad: list[object]) -> None:
+    assert [value for value in good if await accepted(part, value) is None] == []
+    assert [value for value in bad if await accepted(part, value) is not None] == []
+
+
+def test_an_account_s_name_is_no_longer_than_channels_can_say() -> None:
+    assert str(parse_target(LONG)) == LONG
+    with pytest.raises(ValueError, match=f"at most {MAX_CHANNEL} characters"):
+        parse_target(f"{LONG}x")
+
+
 def test_a_number_that_its_schema_can_not_hold_is_undecodable() -> None:
     value = single_object({**minimal_record(1), "part": 1})
     assert decode_audience_batch(value).part == 1
@@ -120,8 +201,15 @@ def test_a_place_is_what_its_text_says() -> None:
     "changes",
     [
         {"attempt": -1},
+        {"attempt": 2**31 - 1},
         {"waited": 2**62},
+        {"waited": MAX_WHOLE},
+        {"waits_for": -1},
+        {"not_before": END_OF_TIME},
+        {"first_attempt_at": END_OF_TIME},
+        {"may_take_effect_until": END_OF_TIME},
         {"progress": Progress(accepted=2**62)},
+        {"progress": Progress(rejected_users=[RejectedUser(index=2**62, reason="gone")])},
         {"progress": Progress(open=[Span(first=0, count=2**60)])},
         {"progress": Progress(open=[Span(first=0, count=1), Span(first=2**50, count=1)])},
         {"progress": Progress(open=[Span(first=5, count=1), Span(first=0, count=1)])},
@@ -132,11 +220,35 @@ def test_a_place_is_what_its_text_says() -> None:
     ],
 )
 def test_a_pointer_that_can_not_be_gone_by_is_told(changes: dict[str, Any]) -> None:
-    good = RetryPointer(origin=ORIGIN, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="throttled")
-    spans = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
-    assert pointer_fault(good) is None
-    assert pointer_fault(msgspec.structs.replace(good, progress=Progress(open=spans))) is None
-    assert pointer_fault(msgspec.structs.replace(good, **changes)) is not None
+    assert pointer_fault(msgspec.structs.replace(POINTER, **changes), NOW) is not None
+
+
+SPANS = [Span(first=7, count=3), Span(first=10, count=MAX_USERS - 3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"progress": Progress(open=SPANS)},
+        {"attempt": MAX_ATTEMPTS},
+        {"not_before": NOW + MAX_PENDING, "may_take_effect_until": NOW + MAX_PENDING},
+        {"first_attempt_at": NOW - timedelta(days=300), "waited": 300 * 86_400_000},
+        {"not_before": START_OF_TIME, "first_attempt_at": START_OF_TIME},
+    ],
+)
+def test_a_pointer_that_waits_for_what_may_pass_can_be_gone_by(changes: dict[str, Any]) -> None:
+    assert pointer_fault(msgspec.structs.replace(POINTER, **changes), NOW) is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 86_400.0, 1e9, 1e15])
+def test_a_pointer_that_we_write_can_be_gone_by_however_long_a_platform_asks_to_wait(seconds: float) -> None:
+    job, outcome = Job(target=Target("klaviyo"), origin=ORIGIN, started_at=NOW), Outcome(excused=seconds)
+    postponed = Postponement(error=platform_error("throttled"), seconds=seconds)
+    before = None
+    for _ in range(3):
+        before = next_pointer(job, outcome, postponed, before, NOW)
+        assert pointer_fault(before, NOW) is None
 
 
 OF_ONE = (ValueError(), KeyError("a"), MemoryError(), ExceptionGroup("", [TypeError()]))
@@ -301,6 +413,70 @@ async def test_what_kafka_connect_writes_by_mistake_is_undecodable_to_every_grou
         assert {one.reason for one in told} == {"the schema id is not of AudienceBatch", None}
 
 
+def break_on(value: bytes, patching: pytest.MonkeyPatch) -> None:
+    """Have our code fail on one record wherever it is judged or opened."""
+    judge, opened = receipts.judge, Handler.opened
+
+    def check(record: Record) -> None:
+        if record.value == value:
+            raise KeyError("ada@example.com")
+
+    def judging(record: Record, *others: Any) -> BatchReceipt:
+        check(record)
+        return judge(record, *others)
+
+    async def opening(handler: Handler, record: Record) -> tuple[Job, AudienceBatch] | BatchCompletion:
+        check(record)
+        return await opened(handler, record)
+
+    patching.setattr(receipts, "judge", judging)
+    patching.setattr(Handler, "opened", opening)
+
+
+async def ends_of(found: World, count: int) -> dict[str, list[tuple[str, str | None]]]:
+    """Return how records ended, by what their deliveries are called, once that many have."""
+    ends: dict[str, list[tuple[str, str | None]]] = {}
+    for one in sorted(await found.completions(count), key=lambda one: one.origin):
+        ends.setdefault(one.delivery, []).append((one.status, one.error_code))
+    return ends
+
+
+async def test_a_bug_that_one_record_meets_ends_it_and_no_other_in_every_group(
+    kafka: KafkaSettings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = single_object(minimal_record(1)), single_object(minimal_record(2))
+    break_on(bad, monkeypatch)
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, ledger(found, Framing()) as keeping:
+        await asyncio.to_thread(publish, found, bad, good)
+        assert await ends_of(found, 2) == {"live": [("failed", "bug"), ("delivered", None)]}
+
+        async with asyncio.timeout(30):
+            while len(told := await read_to_end(kafka, found.names.receipts)) < 2:
+                await asyncio.sleep(0.1)
+        verdicts = [(one.verdict, one.reason) for one in map(decode_batch_receipt, (one.value for one in told))]
+        assert sorted(verdicts, key=str) == [("undecodable", "our code fails on it"), ("valid", None)]
+        assert not keeping.done()
+
+        first, second = sorted(one.origin for one in await found.completions(2))
+        async with Writer(kafka) as writer:
+            retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+            pointer = msgspec.structs.replace(POINTER, origin=first, not_before=datetime.now(UTC))
+            await writer.send(retry, str(first), encode_retry_pointer(pointer))
+        assert (await ends_of(found, 3))["live"] == [("failed", "bug"), ("failed", "bug"), ("delivered", None)]
+
+        seen, deployment = Seen(), Deployment(kafka=kafka, names=found.names, framing=Framing())
+        order = ReplayOrder(
+            replay_id="r-00000001", wishes=dict.fromkeys((first, second), Wish(audience="VIP")), rate=1.0, removed=()
+        )
+        served = sandbox_account(Target("facebook"), found.sandbox_url)
+        await replay(served, ConsumerSettings(), deployment, order, seen)
+        assert sorted((one.status, one.error_code) for one in seen.ends) == [("delivered", None), ("failed", "bug")]
+        assert await found.members("facebook") == hashes(2)
+    logged = capfd.readouterr()
+    assert "KeyError" in logged.out + logged.err
+    assert "ada@example.com" not in logged.out + logged.err
+
+
 async def test_a_pointer_that_can_not_be_read_ends_its_record(kafka: KafkaSettings, topic_prefix: str) -> None:
     async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
         assert (await found.upload(make_users(1), "?sync=true"))[0] == 200
@@ -322,18 +498,32 @@ async def test_a_pointer_to_a_partition_that_is_not_there_ends_instead_of_waitin
 ) -> None:
     async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
         nowhere = Origin(topic=found.names.batches, partition=99, offset=0)
-        pointer = RetryPointer(
-            origin=nowhere, attempt=1, not_before=NOW, first_attempt_at=NOW, first_failure="audience_pending"
-        )
+        pointer = msgspec.structs.replace(POINTER, origin=nowhere)
         retry = found.names.retry(Target("facebook").group_id(topic_prefix))
         await writer.send(retry, str(nowhere), encode_retry_pointer(pointer))
         [ended] = await found.completions(1)
         assert (ended.origin, ended.status, ended.error_code) == (nowhere, "failed", "expired")
 
 
+@pytest.mark.parametrize(
+    "changes", [{"not_before": END_OF_TIME}, {"attempt": 2**31 - 1}, {"may_take_effect_until": END_OF_TIME}], ids=str
+)
+async def test_a_pointer_that_says_its_record_waits_for_thousands_of_years_ends_it(
+    kafka: KafkaSettings, topic_prefix: str, changes: dict[str, Any]
+) -> None:
+    async with world(kafka, topic_prefix, providers=["facebook"]) as found, Writer(kafka) as writer:
+        assert (await found.upload(make_users(1), "?sync=true"))[0] == 200
+        [live] = await found.completions(1)
+        pointer = msgspec.structs.replace(POINTER, origin=live.origin, **changes)
+        retry = found.names.retry(Target("facebook").group_id(topic_prefix))
+        await writer.send(retry, str(live.origin), encode_retry_pointer(pointer))
+        [ended] = [one for one in await found.completions(2) if one.status == "failed"]
+        assert (ended.origin, ended.error_code) == (live.origin, "undecodable")
+        assert (await found.upload(make_users(1), "?sync=true", name="Next"))[0] == 200
+
+
 def test_a_claim_that_says_it_lasts_for_thousands_of_years_ends() -> None:
-    first, last = datetime(2, 1, 2, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
-    for written, ends in ((first, last), (last, first)):
+    for written, ends in ((START_OF_TIME, END_OF_TIME), (END_OF_TIME, START_OF_TIME)):
         claim = Claim(nonce="n", expires_at=ends)
         entry = DirectoryEntry(
             provider="p", host="h", platform_account_id="1", platform_name="n", type="custom", claim=claim,

@@ -1,6 +1,7 @@
 """What holds up an account or one audience in the whole product, and what does not."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -150,7 +151,8 @@ class Registry:
 
     async def _register(self, request: web.Request) -> web.Response:
         body = await request.json()
-        return self._answer({"id": self.register(body["schema"])})
+        guid = uuid.uuid5(uuid.NAMESPACE_OID, body["schema"])  # by which serializers name a schema in a header
+        return self._answer({"id": self.register(body["schema"]), "guid": str(guid)})
 
     async def _show(self, request: web.Request) -> web.Response:
         return self._answer({"schema": self._texts[int(request.match_info["number"]) - 1]})

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -13,6 +12,7 @@ import fastavro
 import pytest
 from confluent_kafka import Producer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
+from tools import needs
 from world import ALL, UNLIMITED, World, consuming_one, make_batch, make_users, sandbox_account, world
 
 from consumer.retries.clock import Time
@@ -262,17 +262,15 @@ async def test_a_record_published_by_a_bare_producer_reaches_all_platforms(
         assert await found.members("facebook") == await found.members("tiktok") == hashes(1, 2)
 
 
+@needs("kcat")
 async def test_a_record_published_by_kcat_reaches_all_platforms(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    kcat = shutil.which("kcat")
-    if kcat is None:
-        pytest.skip("kcat is not installed; .ci/run installs it")
     async with world(kafka, topic_prefix) as found:
         file = tmp_path / "record"
         file.write_bytes(single_object(minimal_record(4)))
         broker = found.kafka.bootstrap_servers
-        command = [kcat, "-P", "-b", broker, "-t", found.names.batches, "-k", "custom:VIP", str(file)]
+        command = ["kcat", "-P", "-b", broker, "-t", found.names.batches, "-k", "custom:VIP", str(file)]
         await asyncio.to_thread(subprocess.run, command, check=True, timeout=30)
         assert {c.status for c in await found.completions(3)} == {"delivered"}
         assert await found.members("facebook") == hashes(4)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,20 +19,22 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import SchemaRegistryClient, header_schema_id_serializer
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import clean_environ
+from test_one_record import ledger
 from test_parking import Registry
 from test_pipeline import hashes, minimal_record
+from tools import needs
 from world import ALL, World, headers_on, make_batch, make_users, world
 
 from audience import AudiencePublisher, InvalidBatchError, NotConfirmedError, NothingWrittenError, Published
 from producer.records import encode
 from schemas.avro.blocks import user_blocks
-from schemas.avro.codec import decode_audience_batch, decode_batch_completion
+from schemas.avro.codec import decode_audience_batch, decode_batch_completion, decode_batch_receipt
 from schemas.avro.framing import SINGLE_OBJECT, Framing, schema_json
 from schemas.bounds import MAX_RECORD
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Origin, Purchase
@@ -463,12 +464,10 @@ async def test_without_a_kafka_the_command_says_how_to_get_one(tmp_path: Path, n
     assert errors.splitlines()[-1].startswith("audience publish: audience.batches is not found at ")
 
 
+@needs("kcat")
 async def test_kcat_delivers_a_value_that_the_helper_wrote(
     kafka: KafkaSettings, log_topic: str, tmp_path: Path
 ) -> None:
-    kcat = shutil.which("kcat")
-    if kcat is None:
-        pytest.skip("kcat is not installed; .ci/run installs it")
     async with AudiencePublisher(kafka, prefix=log_topic) as publisher:
         published = await publisher.publish(make_users(3), name="VIP")
     (record,) = await records(kafka, published)
@@ -476,7 +475,7 @@ async def test_kcat_delivers_a_value_that_the_helper_wrote(
     async with world(kafka, prefix) as found:
         (tmp_path / "record.bin").write_bytes(record.value)
         call = [
-            kcat, "-P", "-b", kafka.bootstrap_servers, "-t", found.names.batches, "-k", "custom:VIP",
+            "kcat", "-P", "-b", kafka.bootstrap_servers, "-t", found.names.batches, "-k", "custom:VIP",
             "-H", "audience-source=crm", str(tmp_path / "record.bin"),
         ]  # fmt: skip
         await asyncio.to_thread(subprocess.run, call, check=True, timeout=30)
@@ -508,14 +507,36 @@ async def registry_framing(prefix: str) -> AsyncIterator[tuple[str, Framing]]:
             yield url, Framing(registry)
 
 
-def _publish_by_serializer(url: str, found: World, record: dict[str, object]) -> None:
+def _publish_by_serializer(
+    url: str, found: World, record: dict[str, object], options: Mapping[str, object] = MappingProxyType({})
+) -> None:
     """Publish as docs/publishing.md shows for programs that have a registry."""
     with SchemaRegistryClient.new_client({"url": url}) as client:
-        serializer = AvroSerializer(client, schema_json("AudienceBatch"))
-        value = serializer(record, SerializationContext(found.names.batches, MessageField.VALUE))
+        serializer = AvroSerializer(client, schema_json("AudienceBatch"), conf=dict(options))
+        context = SerializationContext(found.names.batches, MessageField.VALUE, headers=[])
+        value = serializer(record, context)
     producer = Producer({"bootstrap.servers": found.kafka.bootstrap_servers})
-    producer.produce(found.names.batches, value, key="custom:VIP")
+    producer.produce(found.names.batches, value, key="custom:VIP", headers=context.headers)
     assert producer.flush(20) == 0
+
+
+async def test_a_record_whose_schema_s_id_confluent_s_serializer_put_into_a_header_is_told_as_such(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    async with (
+        registry_framing(topic_prefix) as (url, framing),
+        world(kafka, topic_prefix, providers=["facebook"], framing=framing) as found,
+        ledger(found, framing),
+    ):
+        for options in ({"schema.id.serializer": header_schema_id_serializer}, {}):
+            await asyncio.to_thread(_publish_by_serializer, url, found, minimal_record(1), options)
+        ends = [(one.status, one.error_code) for one in await _completions(found, 2, framing)]
+        assert sorted(ends, key=str) == [("delivered", None), ("failed", "undecodable")]
+        async with asyncio.timeout(30):
+            while len(told := await read_to_end(kafka, found.names.receipts)) < 2:
+                await asyncio.sleep(0.1)
+        reasons = {decode_batch_receipt(record.value, framing).reason for record in told}
+        assert reasons == {"schema id in a header; it is read before the value only", None}
 
 
 async def _completions(found: World, count: int, framing: Framing) -> list[BatchCompletion]:

@@ -6,6 +6,7 @@ from confluent_kafka.schema_registry import Schema, SchemaReference
 
 from schemas.avro.codec import decode_audience_batch
 from schemas.avro.framing import Framing, RegistryUnavailableError, SchemaRegistry, UndecodableError, schema_json
+from schemas.avro.writer_schemas import MOST_DEPTH
 from schemas.records import AudienceUser
 from streams.client import schema_registry as registry
 from streams.client.schema_registry import ConfluentRegistry
@@ -74,6 +75,50 @@ def test_schemas_that_refer_to_each_other_or_to_nothing_are_undecodable() -> Non
     for schema_id, told in ((around, "holds itself"), (nothing, "does not define")):
         with pytest.raises(UndecodableError, match=told):
             decode_audience_batch(b"\x00" + schema_id.to_bytes(4, "big") + b"\x02b\x06VIP\x00\x00", Framing(found))
+
+
+OTHER = """{"type": "record", "name": "Other%d", "namespace": "crm", "fields": [{"name": "next", "type": "%s"}]}"""
+
+
+def opened_with(found: ConfluentRegistry, *names: str) -> list[AudienceUser]:
+    """Read a batch whose schema names more types than ours, of which its value has none."""
+    more = ", ".join(f'"{name}"' for name in names)
+    text = BATCH.replace('"null", "crm.AudienceUser"', f'"null", {more}')
+    schema_id = registered(found, "batch", text, "crm.AudienceUser", *names)
+    value = b"\x00" + schema_id.to_bytes(4, "big") + b"\x02b\x06VIP" + b"\x02\x02\x02a\x00\x00" + b"\x00"
+    return decode_audience_batch(value, Framing(found)).users
+
+
+def test_a_schema_may_refer_to_fifty_others_and_not_to_one_more() -> None:
+    found = ConfluentRegistry("mock://", TOPICS)
+    registered(found, "crm.AudienceUser", USER.replace("crm.Place", "string"))
+    names = [f"crm.Other{number}" for number in range(registry.MOST_REFERENCES)]
+    for number, name in enumerate(names):
+        registered(found, name, OTHER % (number, "string"))
+    assert opened_with(found, *names[1:]) == [AudienceUser(email="a")]
+    with pytest.raises(UndecodableError, match="names a type that it does not define"):
+        opened_with(found, *names)
+
+
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [
+        (10, None),
+        (MOST_DEPTH + 1, "too deep"),
+        (registry.MOST_REFERENCES + 1, "too deep"),
+    ],
+)
+def test_schemas_that_refer_to_the_next_one_each_are_read_up_to_a_depth(length: int, told: str | None) -> None:
+    found = ConfluentRegistry("mock://", TOPICS)
+    registered(found, "crm.AudienceUser", USER.replace("crm.Place", "string"))
+    registered(found, "crm.Other0", OTHER % (0, "string"))
+    for number in range(1, length):
+        registered(found, f"crm.Other{number}", OTHER % (number, f"crm.Other{number - 1}"), f"crm.Other{number - 1}")
+    if told is None:
+        assert opened_with(found, f"crm.Other{length - 1}") == [AudienceUser(email="a")]
+        return
+    with pytest.raises(UndecodableError, match=told):
+        opened_with(found, f"crm.Other{length - 1}")
 
 
 @pytest.fixture

@@ -3,17 +3,29 @@
 import asyncio
 import csv
 import io
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from test_cli import audience
 from test_ledger import get
 from test_replay import recorded, replay, settings
-from world import World, make_users
+from world import World, make_topics, make_users
 
+from cli.rejected.edge_tag_ids import edge_tag_ids
+from cli.settings.config import load
+from cli.settings.environment import Environment
+from ledger.receipts import receipt_of
 from ledger.rejected_csv import guarded
+from ledger.resources import RejectedTold
+from schemas.avro.codec import encode_audience_batch, encode_batch_receipt
+from schemas.records import AudienceBatch, AudienceUser, Origin
 from streams.client.settings import KafkaSettings
+from streams.cluster.topic_ids import log_id
+from streams.write.writer import Writer
 
 
 def broken_users(count: int) -> list[dict[str, object]]:
@@ -89,6 +101,45 @@ async def test_the_command_lists_them_for_a_spreadsheet_with_ids_from_the_log(
         assert errors.endswith("2 rejections are listed.\n")
         code, output, _ = await audience(tmp_path, "rejected", headers["X-Batch-Id"], **mine)
         assert (code, output.count("not_an_email"), "id-0" in output) == (0, 2, False)
+
+
+def rejected_at(batch_id: str, index: int) -> RejectedTold:
+    """Return somebody rejected, as status tells it."""
+    return RejectedTold(
+        batch_id=batch_id, part=1, provider="facebook", account=None, replay_id=None, index=index, field="email",
+        reason="not_an_email", remedy="Correct it.",
+    )  # fmt: skip
+
+
+async def test_ids_are_only_those_of_users_of_the_batch_in_the_log_that_there_is(
+    kafka: KafkaSettings, topic_prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = await make_topics(kafka, topic_prefix)
+    values = {"AUDIENCE_TOPIC_PREFIX": topic_prefix, "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
+    config = load(Environment(values, dict.fromkeys(values, "environment")))
+    batch, other = (
+        AudienceBatch(batch_id=str(uuid.uuid4()), name="VIP", users=[AudienceUser(edge_tag_id=text)])
+        for text in ("ours", "another's")
+    )
+    told = [rejected_at(batch.batch_id, index) for index in (0, 1, -1)]
+    async with Writer(kafka) as writer:
+        here, there = [
+            await writer.send(names.batches, each.key, encode_audience_batch(each)) for each in (batch, other)
+        ]
+
+        async def note(origin: Origin, log: str | None) -> None:
+            receipt = receipt_of(batch, 1, origin, datetime.now(UTC), None, is_home=None)
+            value = encode_batch_receipt(msgspec.structs.replace(receipt, log_id=log))
+            await writer.send(names.receipts, receipt.key, value)
+
+        await note(here, await log_id(kafka, names.batches))
+        await note(there, "of a log that was deleted")
+        assert await edge_tag_ids(told, config) == {(batch.batch_id, 0): "ours"}
+        assert capsys.readouterr().err.endswith("2 rejected users do not stand in it.\n")
+
+        await note(there, None)
+        assert await edge_tag_ids(told, config) == {}
+        assert capsys.readouterr().err.endswith("Another batch stands where its receipt says.\n")
 
 
 async def test_who_was_mended_by_a_replay_is_not_listed_any_more(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from test_cli import audience
+from tools import REQUIRED, is_left_out, needs
 from world import ALL, World, world
 
 from audience import AudiencePublisher
@@ -57,12 +58,8 @@ PACKAGES = {
 """How the packages of a folder are fetched, by the ordinary client and pinned."""
 
 
-def _needs(tool: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not on this machine")
-
-
-RUN = [pytest.param(*example, id=example[0], marks=_needs(example[2])) for example in EXAMPLES]
-READ = [pytest.param(*reader, id=reader[0], marks=_needs(reader[1])) for reader in READERS]
+RUN = [pytest.param(*example, id=example[0], marks=needs(example[2])) for example in EXAMPLES]
+READ = [pytest.param(*reader, id=reader[0], marks=needs(reader[1])) for reader in READERS]
 
 
 @functools.cache
@@ -177,6 +174,30 @@ def test_headers_in_the_examples_are_those_of_our_schemas() -> None:
         for file in files:
             text = re.sub(r"0x|, ", "", (FOLDER / file).read_text(encoding="utf-8"))
             assert mark in text
+
+
+def test_a_tool_that_is_not_here_leaves_its_tests_out_unless_it_must_be() -> None:
+    assert is_left_out("no-such-tool", {})
+    assert is_left_out("no-such-tool", {REQUIRED: "kcat no-such"})
+    assert not is_left_out("no-such-tool", {REQUIRED: "kcat no-such-tool"})
+    assert not is_left_out("sh", {})
+
+
+def test_ci_leaves_none_of_these_examples_out() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"export {REQUIRED}=" in script
+    tools = {tool for _, _, tool, _ in EXAMPLES} | {tool for _, tool, _ in READERS} | {"node", "java"}
+    assert {tool for tool in tools - {sys.executable} if f"[{tool}]=" not in script} == set()
+
+
+@needs("go")
+@pytest.mark.kafka
+async def test_hamba_avro_writes_the_third_fingerprint_of_every_schema_before_its_values() -> None:
+    """It needs no Kafka, but fetches and compiles, as the quick check does not."""
+    files = sorted((ROOT / "schemas").rglob("*.avsc"))
+    assert len(files) > len(names())
+    lines = await run("go", ["go", "run", str(ROOT / "tests" / "outside" / "marks.go"), *map(str, files)])
+    assert lines == [(b"\xc3\x01" + fingerprints(file.read_text())[2]).hex() for file in files]
 
 
 def test_every_example_is_told_and_run() -> None:

@@ -1,17 +1,16 @@
 """The examples that upload data frames, queries and models; those whose tool is not on this machine are left out."""
 
 import asyncio
-import os
 import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from test_upload_command import environ
+from tools import PATH, needs
 from world import World, world
 
 from streams.client.settings import KafkaSettings
@@ -28,20 +27,7 @@ EXAMPLES = (
 )
 """Its name, the module or command that it needs, its folder and its command, which takes the audience's name."""
 
-PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-
-
-def _is_here(tool: str) -> bool:
-    return find_spec(tool) is not None or shutil.which(tool, path=PATH) is not None
-
-
-RUN = [
-    pytest.param(
-        name, folder, command, id=name,
-        marks=pytest.mark.skipif(not _is_here(tool), reason=f"{tool} is not on this machine"),
-    )
-    for name, tool, folder, command in EXAMPLES
-]  # fmt: skip
+RUN = [pytest.param(name, folder, command, id=name, marks=needs(tool)) for name, tool, folder, command in EXAMPLES]
 
 
 @pytest.fixture(scope="module")

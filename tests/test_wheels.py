@@ -1,6 +1,7 @@
 """The check of what others install: it finds what is missing, and leaves nothing running."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from checks.wheels.archives import Archives, compare, copy_sources, packages_read, sources_of_packages, top_levels
 from checks.wheels.commands import CheckFailedError, clean_environment, run, running
-from checks.wheels.installation import PLACES
+from checks.wheels.installation import PLACES, Installation
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,6 +78,26 @@ def test_a_package_that_comes_from_a_checkout_is_told(tmp_path: Path) -> None:
     environment = {**clean_environment(tmp_path), "PYTHONPATH": str(ROOT)}
     with pytest.raises(CheckFailedError, match=f"audience comes from {ROOT}"):
         run([sys.executable, "-c", PLACES, *top_levels(ROOT)], within=tmp_path, environment=environment, limit=60)
+
+
+def test_a_schema_that_an_installed_copy_prints_is_that_of_the_sources(sources: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(sources / "schemas", changed / "schemas")
+    (changed / "schemas" / "BatchCompletion.avsc").write_text("{}\n")
+    wheel = tmp_path / "none.whl"
+    whole, other = (
+        Installation(
+            archives=archives_of(each, wheel, wheel),
+            client=wheel,
+            venv=Path(sys.prefix),
+            empty=tmp_path,
+            environment=clean_environment(tmp_path),
+        )
+        for each in (sources, changed)
+    )
+    assert "AudienceBatch.avsc" in whole.schemas()
+    with pytest.raises(CheckFailedError, match=r"`audience schema BatchCompletion` does not print"):
+        other.schemas()
 
 
 def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:

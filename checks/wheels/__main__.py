@@ -52,6 +52,7 @@ def _check(work: Path, console: Console) -> None:
     report("client", lambda: compare(client))
     report("alone", alone.install)
     report("install", installation.install)
+    report("schemas", installation.schemas)
     report("demo", installation.demo)
     report("publisher", installation.publish)
     report("upload", installation.upload)

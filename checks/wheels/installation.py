@@ -24,6 +24,13 @@ for name in sys.argv[1:]:
     assert module.__file__.startswith(sys.prefix), f"{name} comes from {module.__file__}"
 """
 
+PRINTED: Mapping[tuple[str, ...], str] = {
+    ("AudienceBatch",): "AudienceBatch.avsc",
+    ("BatchCompletion",): "BatchCompletion.avsc",
+    ("BatchCompletion", "--release", "1"): "released/BatchCompletion/1.avsc",
+}
+"""What `audience schema` prints by these words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
@@ -54,6 +61,14 @@ class Installation:
         packages = [*top_levels(self.archives.sources), *top_levels(self.archives.sources / "client")]
         self._run("python", "-c", PLACES, *packages)
         return f"{', '.join(packages)} come from the wheel"
+
+    def schemas(self) -> str:
+        """Print what programs in other languages need: each schema must be as it stands in the sources."""
+        sources = self.archives.sources / "schemas"
+        for words, file in PRINTED.items():
+            if self._run("audience", "schema", *words) != (sources / file).read_text(encoding="utf-8"):
+                raise CheckFailedError(f"`audience schema {' '.join(words)}` does not print schemas/{file}")
+        return f"{', '.join(PRINTED.values())} are printed as they are"
 
     def demo(self) -> str:
         """Run the demo, which starts a Kafka."""

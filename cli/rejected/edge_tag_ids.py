@@ -4,6 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
+from cli.dead_letters.printing import Content
 from cli.dead_letters.reader import DeadLetterReader
 from cli.printing.tables import print_lines
 from cli.settings.config import Config
@@ -11,7 +12,8 @@ from cli.undecodable import Undecodable
 from ledger.rejected_csv import Ids
 from ledger.resources import RejectedTold
 from schemas.avro.codec import decode_batch_receipt
-from schemas.records import Origin
+from schemas.records import AudienceBatch, Origin, is_of_log
+from streams.cluster.topic_ids import log_id
 from streams.read.consumer_thread import Record
 from streams.read.tail import scan
 
@@ -23,27 +25,44 @@ async def edge_tag_ids(rejected: Collection[RejectedTold], config: Config) -> Id
         wanted[told.batch_id, told.part].add(told.index)
     reader = DeadLetterReader(kafka=config.kafka, names=config.names, framing=config.framing)
     found: dict[tuple[str, int], str] = {}
-    for (batch_id, part), origin in (await _origins(wanted, reader)).items():
-        content = await reader.content(origin)
-        batch = content.batch
-        if batch is None:
-            print_lines([f"Part {part} of batch {batch_id}: {content.trouble}"], sys.stderr)
-            continue
-        for index in wanted[batch_id, part]:
-            user = batch.users[index - batch.first_index]
-            found[batch_id, index] = user.edge_tag_id or ""
+    for place, origin in (await _origins(wanted, reader)).items():
+        (batch_id, part), content = place, await reader.content(origin)
+        ids = _ids_in(content.batch, batch_id, wanted[place])
+        found |= {(batch_id, index): text for index, text in ids.items()}
+        if trouble := _trouble(content, batch_id, len(wanted[place]) - len(ids)):
+            print_lines([f"Part {part} of batch {batch_id}: {trouble}"], sys.stderr)
     return found
 
 
+def _ids_in(batch: AudienceBatch | None, batch_id: str, indexes: Collection[int]) -> Mapping[int, str]:
+    """Return the ids of these users as far as they stand in a record: what names them may be anybody's."""
+    if batch is None or batch.batch_id.lower() != batch_id:
+        return {}
+    here = range(batch.first_index, batch.first_index + len(batch.users))
+    return {index: batch.users[index - batch.first_index].edge_tag_id or "" for index in indexes if index in here}
+
+
+def _trouble(content: Content, batch_id: str, missing: int) -> str | None:
+    """Return why there are not as many ids as rejected users, None where there are."""
+    if content.batch is None:
+        return content.trouble
+    if content.batch.batch_id.lower() != batch_id:
+        return "Another batch stands where its receipt says."
+    return f"{missing} rejected users do not stand in it." if missing else None
+
+
 async def _origins(wanted: Collection[tuple[str, int]], reader: DeadLetterReader) -> Mapping[tuple[str, int], Origin]:
-    """Return where these parts of batches stand, by their receipts. Raises NotAllReadError."""
+    """Return where these parts of batches stand, by their receipts in the log that there is. Raises NotAllReadError."""
     found: dict[tuple[str, int], Origin] = {}
+    topic = reader.names.batches
+    present = await log_id(reader.kafka, topic)
     undecodable = Undecodable("receipts", reader.framing)
 
     def take(record: Record) -> None:
         receipt = decode_batch_receipt(record.value, reader.framing)
         place = (receipt.batch_id or "").lower(), receipt.part or 1
-        if place in wanted and receipt.verdict == "valid":
+        is_here = receipt.origin.topic == topic and is_of_log(receipt.log_id, present)
+        if place in wanted and receipt.verdict == "valid" and is_here:
             found[place] = receipt.origin
 
     await scan(reader.kafka, reader.names.receipts, undecodable.counted(take))

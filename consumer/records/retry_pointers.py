@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -13,6 +13,7 @@ from consumer.retries.attempts import History
 from providers.kit.errors import PlatformError
 from schemas.avro.codec import decode_retry_pointer, encode_retry_pointer
 from schemas.avro.framing import Framing
+from schemas.bounds import MAX_PENDING
 from schemas.records import RetryPointer
 from schemas.validity import pointer_fault
 from streams.read.bug_containment import sent_or_smallest
@@ -20,6 +21,9 @@ from streams.read.consumer_thread import Record
 from streams.read.quarantine import Trial
 
 HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}
+
+LONGEST_WAIT = MAX_PENDING / 2
+"""The longest that a pointer says to wait, whatever a platform asks for: clocks may differ by the other half."""
 
 LOG_ID = "audience-log-id"
 """Header of a pointer with the id of the log that its key names a place of."""
@@ -66,20 +70,26 @@ def next_pointer(
     job: Job, outcome: Outcome, postponed: Postponement, before: RetryPointer | None, now: datetime
 ) -> RetryPointer:
     """Return the pointer to the next attempt after one that was postponed; `before` is the one that led to this."""
-    error = postponed.error
+    error, first = postponed.error, before.first_attempt_at if before else job.started_at
+    not_before = now + timedelta(seconds=min(postponed.seconds, LONGEST_WAIT.total_seconds()))
+    waited = (before.waited if before else 0) + int(outcome.excused * 1000)
     return RetryPointer(
         origin=job.origin,
         attempt=outcome.attempts,
-        not_before=now + timedelta(seconds=postponed.seconds),
-        first_attempt_at=before.first_attempt_at if before else job.started_at,
+        not_before=not_before,
+        first_attempt_at=first,
         first_failure=before.first_failure if before else error.code,
         first_platform_code=before.first_platform_code if before else error.platform_code,
-        waited=(before.waited if before else 0) + int(outcome.excused * 1000),
+        waited=max(0, min(waited, _millis(not_before - first))),
         progress=outcome.progress(),
         mode=job.batch.mode if job.batch else "add",
         may_take_effect_until=_later(before.may_take_effect_until if before else None, postponed.may_take_effect_until),
         waits_for=postponed.waits_for,
     )
+
+
+def _millis(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -90,7 +100,7 @@ def waited_on(pointer: RetryPointer, now: datetime) -> RetryPointer:
     """Return a pointer after it was due and waited for an earlier removal: that is no age of its record."""
     if pointer.waits_for is None or now <= pointer.not_before:
         return pointer
-    more = int((now - pointer.not_before).total_seconds() * 1000)
+    more = _millis(now - pointer.not_before)
     return msgspec.structs.replace(pointer, waited=pointer.waited + more, not_before=now)
 
 
@@ -113,4 +123,4 @@ def trial_of_pointers(framing: Framing) -> Trial:
 
 
 def _judged(record: Record, framing: Framing) -> str | None:
-    return pointer_fault(decode_retry_pointer(record.value, framing))
+    return pointer_fault(decode_retry_pointer(record.value, framing), record.timestamp or datetime.now(UTC))

@@ -81,7 +81,8 @@ class RetryReader:
         except UndecodableError as error:
             tasks.create_task(self._end_without_pointer(record, str(error), "undecodable"))
             return
-        if (fault := pointer_fault(pointer)) or pointer.origin.topic != self.log_topic:
+        fault = pointer_fault(pointer, record.timestamp or self.handler.clock())
+        if fault or pointer.origin.topic != self.log_topic:
             because = fault or "origin: expected one of the log"
             tasks.create_task(self._end_without_pointer(record, because, "undecodable"))
             return

@@ -210,7 +210,7 @@ def _channels(query: MultiMapping[str], targets: Sequence[Target], faults: _Faul
     if not values:
         return None
     known = dict.fromkeys(name for target in targets for name in (target.provider, str(target)))
-    channels = [channel.strip() for channel in values[0].split(",")]
+    channels = list(dict.fromkeys(channel.strip() for channel in values[0].split(",")))
     if len(values) > 1:
         faults.add("channels", "send it once, separated by commas")
     elif not all(channel in known for channel in channels):
