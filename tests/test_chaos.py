@@ -1,5 +1,6 @@
 """The chaos run: what it plans, how it judges, and that the product passes it."""
 
+import asyncio
 import os
 import random
 import subprocess
@@ -11,13 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks.chaos.ends import is_known_end
+from checks.chaos.logs import UNEXPECTED, troubles_in
 from checks.chaos.plan import PLATFORM_FAULTS, PROCESS_FAULTS, PROVIDERS, make_plan
+from checks.chaos.processes import Notes, Process
 from checks.chaos.run import chaos_environment
 from checks.chaos.uploads import fate_of
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload, compare, faults_of, faults_of_strays, fold, longest_stall
 from cli.demo.made_up_people import MOST_PEOPLE, make_people
+from cli.up.supervisor import Part
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, Status, Verdict
 from schemas.target import Target
+from streams.processes.lifeline import Lifeline
 
 ROOT = Path(__file__).parent.parent
 TIKTOK = Target("tiktok")
@@ -157,6 +163,81 @@ def test_a_stall_is_a_time_without_an_end_while_something_waits() -> None:
     assert longest_stall({first: 1, second: 100}, {first: 4, second: 101}) == 3
     assert longest_stall({first: 0, second: 1}, {first: 5, second: 20}) == 15
     assert longest_stall({first: 0, second: 10}, {first: 5, second: 20}) == 10
+
+
+STARTED = b'{"target": "tiktok", "event": "Consuming.", "level": "info"}\n'
+AT_WORK = b'{"partitions": [1], "event": "Partitions assigned.", "level": "info"}\n'
+AWAY = b"audience consume: Kafka does not say what audience.directory holds (_TRANSPORT).\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "is_known"),
+    [
+        (1, AWAY, True),
+        (1, STARTED + AWAY, True),
+        (1, b"audience serve: No Kafka answers at 127.0.0.1:20001 (_TRANSPORT: refused).\n", True),
+        (1, b"audience serve: No broker answers: nothing was sent, try again later.\n", True),
+        (1, STARTED + AT_WORK + AWAY, False),
+        (1, b'{"event": "Listening."}\n' + AWAY, False),
+        (0, AWAY, False),
+        (1, AWAY + STARTED, False),
+        (1, b"", False),
+        (0, b"", False),
+        (1, b"Traceback (most recent call last):\nValueError\n", False),
+        (1, b"audience consume: The producer failed for good (_FATAL): nothing more can be written.\n", False),
+        (1, b"audience consume: A thread ended by an error, which the log describes: start it again.\n", False),
+        (1, b"audience sandbox: Address already in use\n", False),
+    ],
+)
+def test_only_a_start_that_kafka_did_not_answer_may_end_by_itself(code: int, said: bytes, is_known: bool) -> None:
+    assert is_known_end(code, said) == is_known
+
+
+class Scripted(Part):
+    """A part that runs a script instead of a command."""
+
+    def start(self, lifeline: Lifeline) -> None:
+        del lifeline
+        assert self.output is not None
+        with self.output.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", *self.arguments], stderr=log)
+
+
+@pytest.mark.parametrize(
+    ("script", "fault"),
+    [
+        ("import sys; sys.exit('audience serve: No Kafka answers at 127.0.0.1:20001 (_TRANSPORT).')", ""),
+        (
+            "import sys; sys.exit('audience serve: it is something else')",
+            "made ended by itself with 1; made.log:3",
+        ),
+        ("", "made ended by itself with 0; made.log:2 is no reason that is known"),
+        ("import os; os.kill(os.getpid(), 9)", "made was ended by signal 9"),
+    ],
+)
+async def test_an_end_that_nobody_asked_for_is_a_difference_unless_its_reason_is_known(
+    tmp_path: Path, script: str, fault: str
+) -> None:
+    log = tmp_path / "made.log"
+    log.write_bytes(AT_WORK + AWAY)  # of a process before, which says nothing of this one
+    notes, lifeline = Notes(), Lifeline()
+    part = Scripted(name="made", arguments=[script], environment={}, output=log)
+    process = Process(kind="made", part=part, lifeline=lifeline, notes=notes)
+    process.begin()
+    async with asyncio.timeout(30):
+        while not notes.alone:
+            await asyncio.sleep(0.02)
+    await process.drop()
+    lifeline.close()
+    assert notes.alone.total() == 1
+    assert [told[: len(fault)] for told in notes.faults] == ([fault] if fault else [])
+
+
+def test_what_a_log_must_not_say_is_told_by_its_line_only(tmp_path: Path) -> None:
+    log = tmp_path / "replays.log"
+    assert not list(troubles_in(log, UNEXPECTED))
+    log.write_text("a line\nTraceback (most recent call last):\nValueError: made-up@example.com\n")
+    assert list(troubles_in(log, UNEXPECTED)) == ["replays.log:2 says 'Traceback'"]
 
 
 def test_no_two_made_up_people_share_what_platforms_tell_people_by() -> None:

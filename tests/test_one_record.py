@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -20,9 +21,15 @@ from test_replay import Seen
 from test_writers import Registry
 from world import World, consuming_one, make_users, sandbox_account, world
 
-from checks.records.run import run
-from checks.records.values import EXTREMES, MUTATIONS, USER_EXTREMES, make_value
-from checks.records.verdict import Reported, faults_of
+from checks.records.envelopes import ENVELOPES
+from checks.records.generator import make_good, make_record
+from checks.records.product import PROVIDERS
+from checks.records.registered import FRAMES
+from checks.records.registered import Registry as OddRegistry
+from checks.records.report import LONGEST_GOOD, Report
+from checks.records.run import AT_ONCE, run
+from checks.records.values import EXTREMES, MUTATIONS, PARTITIONS, USER_EXTREMES
+from checks.records.verdict import Reported, faults_of, faults_of_replay
 from consumer.account.runtime import Deployment
 from consumer.account.settings import ConsumerSettings
 from consumer.delivery.outcome import Job, Outcome, smallest
@@ -47,7 +54,13 @@ from schemas.avro.codec import (
     encode_batch_completion,
     encode_retry_pointer,
 )
-from schemas.avro.framing import Framing, RegistryUnavailableError, UndecodableError, UnencodableError
+from schemas.avro.framing import (
+    SINGLE_OBJECT,
+    Framing,
+    RegistryUnavailableError,
+    UndecodableError,
+    UnencodableError,
+)
 from schemas.bounds import (
     MAX_ATTEMPTS,
     MAX_CHANNEL,
@@ -75,9 +88,10 @@ from schemas.records import (
     parse_origin,
 )
 from schemas.target import Target, parse_target
-from schemas.validity import bounded, invalidity, pointer_fault
+from schemas.validity import bounded, invalidity, misplaced, pointer_fault
 from streams.client.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
 from streams.client.settings import KafkaSettings
+from streams.cluster.topics import TopicNames, layout
 from streams.read.batch_decoding import batch_in
 from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record, to_record
@@ -351,12 +365,45 @@ def test_a_session_id_of_the_endpoint_has_the_same_bound() -> None:
         parse_batch((form % ("9" * (MAX_SESSION_ID + 1))).encode())
 
 
-def test_generated_records_cover_every_field_and_mutation_and_are_their_seed_s() -> None:
-    made = [make_value(SEED, number) for number in range(3_000)]
+def test_generated_records_cover_every_field_mutation_and_envelope_and_are_their_seed_s() -> None:
+    made = [make_record(SEED, number) for number in range(3_000)]
     kinds = {one.kind for one in made}
-    assert kinds >= {*EXTREMES, *USER_EXTREMES, *(mutation.__name__.strip("_") for mutation in MUTATIONS)}
-    assert made[:20] == [make_value(SEED, number) for number in range(20)]
-    assert made[1] != make_value(SEED + 1, 1)
+    mutations = {mutation.__name__.strip("_") for mutation in MUTATIONS}
+    frames = {kind for kind, _, _ in FRAMES}
+    assert kinds >= {*EXTREMES, *USER_EXTREMES, *mutations, *frames, *(f"removal, {kind}" for kind in mutations)}
+    assert {kind.removeprefix("removal, ") for kind in kinds} >= {*ENVELOPES, *(f"{kind}, changed" for kind in frames)}
+    assert made[:20] == [make_record(SEED, number) for number in range(20)]
+    assert made[1] != make_record(SEED + 1, 1)
+
+
+def test_generated_removals_stand_at_home_but_for_those_that_are_misplaced() -> None:
+    every = [make_record(SEED, number) for number in range(1_000)]
+    removals = [one for one in every if (one.value or b"")[:10] == SINGLE_OBJECT.header("AudienceRemoval")]
+    told = Counter[tuple[bool, bool]]()
+    for one in removals:
+        with suppress(UndecodableError):
+            found = decode_audience_batch(one.value or b"")
+            if invalidity(found) is None and one.kind in ("misplaced removal", "removal, many headers"):
+                told[one.kind == "misplaced removal", bool(misplaced(found, one.partition or 0, PARTITIONS))] += 1
+    assert told.keys() == {(True, True), (False, False)}
+    assert layout(TopicNames("any"))[0].partitions == PARTITIONS
+
+
+def test_good_records_add_a_person_and_take_the_same_one_out() -> None:
+    added, removed = (decode_audience_batch(make_good(SEED, number).value or b"") for number in range(2))
+    assert (added.mode, removed.mode) == ("add", "remove")
+    assert (added.name, added.users) == (removed.name, removed.users)
+    assert added.batch_id != removed.batch_id
+    assert invalidity(added) is invalidity(removed) is None
+
+
+def test_a_good_record_that_takes_too_long_is_a_fault_and_each_one_s_seconds_are_told() -> None:
+    report = Report()
+    report.note_good(1.2, "after records 0 to 100")
+    assert not report.faults
+    report.note_good(LONGEST_GOOD + 0.1, "after records 100 to 200")
+    assert report.faults == {f"a good record took more than {LONGEST_GOOD:.0f} s": 1}
+    assert any("1.2 30.1" in line for line in report.lines())
 
 
 def test_a_record_without_one_receipt_and_one_end_each_that_agree_has_a_fault() -> None:
@@ -372,14 +419,41 @@ def test_a_record_without_one_receipt_and_one_end_each_that_agree_has_a_fault() 
     assert len(list(faults_of(reported, ORIGIN, ["facebook"]))) == 2
 
 
+def test_a_replay_ends_each_valid_record_once_where_it_was_meant_for_and_nothing_else() -> None:
+    receipt = BatchReceipt(origin=ORIGIN, timestamp=NOW, verdict="valid")
+    end = BatchCompletion(origin=ORIGIN, provider="facebook", status="delivered")
+    elsewhere = msgspec.structs.replace(end, provider="klaviyo", status="skipped")
+    reported = Reported()
+    reported.take_receipt(receipt)
+    reported.take_completion(end)
+    reported.take_completion(elsewhere)
+    reported.settle()
+    assert (reported.wanted, reported.ends, reported.is_replayed) == ({(ORIGIN, "facebook")}, {}, False)
+    assert list(faults_of_replay(reported)) == ["0 ends of the replay at facebook"]
+    reported.take_completion(msgspec.structs.replace(end, delivery="r-1"))
+    assert reported.is_replayed
+    assert not list(faults_of_replay(reported))
+    reported.take_completion(msgspec.structs.replace(end, delivery="r-1", status="failed", error_code="bug"))
+    reported.take_completion(msgspec.structs.replace(elsewhere, delivery="r-1"))
+    assert list(faults_of_replay(reported)) == [
+        *("2 ends of the replay at facebook", "replayed at facebook, failed: bug"),
+        "replayed at klaviyo, which it was not to be",
+    ]
+
+
+@pytest.mark.parametrize("framing", [Framing(), Framing(OddRegistry())], ids=["alone", "with a registry"])
 @pytest.mark.timeout(600)
 async def test_what_nobody_should_write_ends_each_for_one_reason_and_holds_up_no_good_record(
-    kafka: KafkaSettings, topic_prefix: str
+    kafka: KafkaSettings, topic_prefix: str, framing: Framing
 ) -> None:
-    report = await run(kafka, topic_prefix, SEED, RECORDS, lambda _: None)
+    report = await run(kafka, topic_prefix, SEED, RECORDS // 2, framing, lambda _: None)
     assert not report.faults, f"SEED={SEED}: {[(fault, n, report.first[fault]) for fault, n in report.faults.items()]}"
-    assert report.sent == RECORDS
-    assert min(report.verdicts["valid"], report.verdicts["undecodable: the bytes are no AudienceBatch"]) > RECORDS / 20
+    assert (report.sent, len(report.seconds)) == (RECORDS // 2, RECORDS // 2 // AT_ONCE + 1)
+    broken = report.verdicts["undecodable: the bytes are no AudienceBatch"]
+    assert min(report.verdicts["valid"], broken) > RECORDS / 2 / 20
+    wrong = [count for verdict, count in report.verdicts.items() if "wrong partition for a removal" in verdict]
+    assert sum(wrong) > 0
+    assert min(sum(n for end, n in report.replayed.items() if provider in end) for provider in PROVIDERS) > RECORDS / 20
 
 
 @asynccontextmanager

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from checks.chaos.ends import is_known_end
+from checks.chaos.logs import last_line, said_since
 from cli.up.supervisor import Part, until_ready
 from streams.client.errors import StreamError
 from streams.local.broker import LocalBroker
@@ -24,11 +26,6 @@ COME_BACK = 1.0
 
 BROKER = "kafka"
 
-UNEXPECTED = re.compile(rb"^Traceback|by a bug|A provider failed|undecodable", re.MULTILINE)
-"""What no log may say where nobody writes records that are none."""
-
-UNEXPECTED_OF_STRAYS = re.compile(rb"^Traceback|by a bug|A provider failed", re.MULTILINE)
-
 
 @dataclass(slots=True)
 class Notes:
@@ -37,9 +34,9 @@ class Notes:
     peaks: dict[str, int] = field(default_factory=dict)
     """Bytes of memory that a process of a kind had at most."""
     alone: Counter[str] = field(default_factory=Counter)
-    """How often processes of a kind ended by themselves."""
+    """How often processes of a kind ended by themselves, with which code."""
     faults: list[str] = field(default_factory=list)
-    """Ends that are none in order."""
+    """Ends that are none in order, or by themselves without a reason that is known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +63,13 @@ class Process:
         self.part.start(self.lifeline)
 
     def _log_size(self) -> int:
-        return self.part.output.stat().st_size if self.part.output and self.part.output.exists() else 0
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    @property
+    def log(self) -> Path:
+        """The file that it says things in."""
+        assert self.part.output is not None  # noqa: S101 -- all processes of a run have one
+        return self.part.output
 
     @property
     def pid(self) -> int | None:
@@ -87,15 +90,21 @@ class Process:
             self._start()
 
     def _note_end(self, code: int) -> None:
-        if self._is_killed:
+        if self._is_killed and code == -signal.SIGKILL:
             return
         if self._is_wanted:
             self.notes.alone[f"{self.kind} ({code})"] += 1
-            if code < 0:
-                self.notes.faults.append(f"{self.part.name} was ended by signal {-code}, which is none of ours")
+            self.notes.faults += self._faults_of_end(code)
         elif code and not (code == -signal.SIGTERM and self._log_size() == self._spoken_before):
             # Before its first words a process has nothing to put in order, and SIGTERM just ends it.
             self.notes.faults.append(f"{self.part.name} ended with {code} on SIGTERM")
+
+    def _faults_of_end(self, code: int) -> Iterator[str]:
+        """Yield what is wrong with an end that nobody asked for; where to look, and not what stands there."""
+        if code < 0:
+            yield f"{self.part.name} was ended by signal {-code}, which is none of ours"
+        elif not is_known_end(code, said_since(self.log, self._spoken_before)):
+            yield f"{self.part.name} ended by itself with {code}; {last_line(self.log)} is no reason that is known"
 
     def kill(self, down: float) -> bool:
         """End it by SIGKILL for so many seconds; False where it is down."""
@@ -138,14 +147,6 @@ class Process:
         """Let it go on where it stands still."""
         if (pid := self.pid) is not None:
             os.kill(pid, signal.SIGCONT)
-
-    def troubles(self, unexpected: re.Pattern[bytes]) -> Iterator[str]:
-        """Yield where its log says what it must not, by line and without the line's text."""
-        if self.part.output is not None and self.part.output.exists():
-            text = self.part.output.read_bytes()
-            for found in unexpected.finditer(text):
-                line = text.count(b"\n", 0, found.start()) + 1
-                yield f"{self.part.output.name}:{line} says {found[0].decode()!r}"
 
 
 @dataclass(slots=True, kw_only=True)

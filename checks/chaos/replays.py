@@ -26,6 +26,9 @@ MOST_TRIES = 60
 LONGEST = 200.0
 """Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with."""
 
+CODES = frozenset({0, 1})
+"""Codes with which a replay may end by itself: it is through, or says in one sentence what it lacks."""
+
 _ID = re.compile(r"--resume ([A-Za-z0-9-]+)")
 
 
@@ -54,6 +57,8 @@ class Replays:
         for _ in range(MOST_TRIES):
             code, text = await self._run(more)
             self.ends[f"exit {code}"] += 1
+            if code not in CODES:
+                self.faults.append(f"a replay of {audience} ended with {code}")
             found = _ID.search(text)
             if code == 0 or "is complete" in text or "nothing to send" in text:
                 return

@@ -13,8 +13,9 @@ import aiohttp
 
 from checks.chaos import small
 from checks.chaos.judge import READ_LIMIT, Books, judge
+from checks.chaos.logs import UNEXPECTED, UNEXPECTED_OF_STRAYS, troubles_in
 from checks.chaos.plan import PROVIDERS, Fault
-from checks.chaos.processes import UNEXPECTED, UNEXPECTED_OF_STRAYS, Fleet
+from checks.chaos.processes import Fleet
 from checks.chaos.replays import Replays
 from checks.chaos.report import Report
 from checks.chaos.sandbox_client import SandboxClient
@@ -273,5 +274,7 @@ async def run(
         await found.settle()
         await judge(found.books, found.sandbox, found.clients, report)
         await found.end_in_order()
-        for process in (*found.fleet.processes, *found.fleet.ended):
-            report.differences += process.troubles(UNEXPECTED if strays is None else UNEXPECTED_OF_STRAYS)
+        unexpected = UNEXPECTED if strays is None else UNEXPECTED_OF_STRAYS
+        logs = [process.log for process in (*found.fleet.processes, *found.fleet.ended)]
+        for log in (*logs, found.replays.log):
+            report.differences += troubles_in(log, unexpected)

@@ -1,13 +1,14 @@
-"""Records that no publisher should write, beside the uploads of a run."""
+"""Records that no publisher should write, removals among them, beside the uploads of a run."""
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from checks.records.values import make_value
-from streams.client.errors import StreamError
+from confluent_kafka import KafkaException
+
+from checks.records.foreign_producer import ForeignProducer
+from checks.records.generator import make_record
 from streams.client.settings import KafkaSettings
-from streams.write.writer import Writer
 
 STRAY = b"stray"
 """The key of these records: whatever is in them, one can tell that nobody uploaded them."""
@@ -25,13 +26,14 @@ class Strays:
 
     async def run(self, is_over: asyncio.Event) -> None:
         """Write until told to end."""
-        async with Writer(self.kafka) as writer, asyncio.TaskGroup() as tasks:
+        async with ForeignProducer(self.kafka) as producer, asyncio.TaskGroup() as tasks:
             number = 0
             while not is_over.is_set():
-                tasks.create_task(self._write(writer, number))
+                tasks.create_task(self._write(producer, number))
                 number += 1
                 await asyncio.sleep(1 / PER_SECOND)
 
-    async def _write(self, writer: Writer, number: int) -> None:
-        with contextlib.suppress(StreamError):
-            await writer.send(self.topic, STRAY.decode(), make_value(self.seed, number).value)
+    async def _write(self, producer: ForeignProducer, number: int) -> None:
+        """Write one; a removal goes where it would with its own key, at home or not."""
+        with contextlib.suppress(KafkaException):
+            await producer.write(self.topic, replace(make_record(self.seed, number), key=STRAY))

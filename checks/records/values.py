@@ -1,16 +1,25 @@
-"""Values for the log: right ones, ones with fields at their extremes, and ones with bytes changed."""
+"""Records for the log: right ones, ones with fields at their extremes, and ones with bytes changed."""
 
 import io
 import math
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastavro import schemaless_writer
 
 from schemas.avro.framing import SINGLE_OBJECT, todays_writer
+from schemas.bounds import MAX_NAME
+from schemas.home_partition import home_partition
+
+ADDITION, REMOVAL = "AudienceBatch", "AudienceRemoval"
+REMOVALS = 0.3
+"""Share of records that take users out."""
+
+PARTITIONS = 12
+"""Of the log, as `layout` makes it."""
 
 NAMES = ("VIP", "Newsletter", "Winter coats")
 SMALL, LARGE = 2**31, 2**63
@@ -54,39 +63,51 @@ _ALL = {**EXTREMES, **USER_EXTREMES}
 _PURCHASE = ("currency", "profit", "total7Days")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A value, and what was done to it."""
+    """A record as it is written, and what was done to it."""
 
-    value: bytes
     kind: str
+    value: bytes | None
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int | None = None
+    """None: the one of its key."""
 
 
-def make_good(chance: random.Random) -> bytes:
-    """Return a value that every platform can use; no other names its audience, perhaps as one of another type."""
-    return _encoded({**_fields(chance), "name": "Regulars"})
+def made_of(kind: str, record: str, fields: Mapping[str, Any]) -> Made:
+    """Return a record as a right publisher writes it: by its key, a removal at home."""
+    name = fields["name"] if len(fields["name"]) <= MAX_NAME else NAMES[0]
+    key = f"{fields['type']}:{name}"
+    is_removal = record == REMOVAL
+    return Made(
+        kind=f"removal, {kind}" if is_removal else kind,
+        value=SINGLE_OBJECT.header(record) + encoded(record, fields),
+        key=key.encode(),
+        partition=home_partition(key, PARTITIONS) if is_removal else None,
+    )
 
 
-def make_value(seed: int, number: int) -> Made:
-    """Return the value with a number of a seed: some right, some with a field or several at extremes, some broken."""
-    chance = random.Random(f"{seed}-{number}")  # noqa: S311 -- made-up users
-    makers: Sequence[Callable[[random.Random, int], Made]] = (_one_extreme, _some_extremes, _mutated)
-    return makers[number % 3](chance, number // 3)
+def any_record(chance: random.Random) -> str:
+    """Return what a record is of."""
+    return REMOVAL if chance.random() < REMOVALS else ADDITION
 
 
-def _one_extreme(chance: random.Random, number: int) -> Made:
+def one_extreme(chance: random.Random, number: int) -> Made:
+    """Return a record with one field at an extreme, the next one by the next number."""
     every = [(name, value) for name, values in _ALL.items() for value in values]
     name, value = every[number % len(every)]
-    return Made(_encoded(_with(_fields(chance), name, value)), name)
+    return made_of(name, any_record(chance), _with(right_fields(chance), name, value))
 
 
-def _some_extremes(chance: random.Random, number: int) -> Made:
+def some_extremes(chance: random.Random, number: int) -> Made:
+    """Return a record with several fields at extremes."""
     del number
-    fields = _fields(chance)
+    fields = right_fields(chance)
     chosen = chance.sample(sorted(_ALL), chance.randint(2, 5))
     for name in sorted(chosen, key=lambda name: name != "users"):
         fields = _with(fields, name, chance.choice(_ALL[name]))
-    return Made(_encoded(fields), "+".join(sorted(chosen)))
+    return made_of("+".join(sorted(chosen)), any_record(chance), fields)
 
 
 def _with(fields: dict[str, Any], name: str, value: object) -> dict[str, Any]:
@@ -97,12 +118,22 @@ def _with(fields: dict[str, Any], name: str, value: object) -> dict[str, Any]:
     return {**fields, "users": [{**user, **({"purchase": inner} if name in _PURCHASE else {name: value})}]}
 
 
-def _mutated(chance: random.Random, number: int) -> Made:
-    value = bytearray(_encoded(_fields(chance)))
+def mutated(chance: random.Random, number: int) -> Made:
+    """Return a right record with bytes changed, in the next way by the next number."""
     mutation = MUTATIONS[number % len(MUTATIONS)]
+    right = made_of(mutation.__name__.strip("_"), any_record(chance), right_fields(chance))
+    return replace(right, value=changed(chance, right.value or b"", mutation))
+
+
+Mutation = Callable[[random.Random, bytearray], None]
+
+
+def changed(chance: random.Random, value: bytes, mutation: Mutation) -> bytes:
+    """Return a value with up to three mutations."""
+    found = bytearray(value)
     for _ in range(chance.randint(1, 3)):
-        mutation(chance, value)
-    return Made(bytes(value), mutation.__name__.strip("_"))
+        mutation(chance, found)
+    return bytes(found)
 
 
 def _flip(chance: random.Random, value: bytearray) -> None:
@@ -132,7 +163,7 @@ def _repeat(chance: random.Random, value: bytearray) -> None:
     value[place:place] = value[place : place + chance.randint(1, 200)]
 
 
-MUTATIONS: Sequence[Callable[[random.Random, bytearray], None]] = (_flip, _replace, _insert, _leave_out, _cut, _repeat)
+MUTATIONS: Sequence[Mutation] = (_flip, _replace, _insert, _leave_out, _cut, _repeat)
 
 
 def _place(chance: random.Random, value: bytearray) -> int:
@@ -141,7 +172,7 @@ def _place(chance: random.Random, value: bytearray) -> int:
     return chance.randrange(len(value))
 
 
-def _fields(chance: random.Random) -> dict[str, Any]:
+def right_fields(chance: random.Random) -> dict[str, Any]:
     """Return the fields of a right batch; times are numbers, as some can't be held otherwise."""
     return {
         "batchId": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
@@ -163,8 +194,8 @@ def _fields(chance: random.Random) -> dict[str, Any]:
     }
 
 
-def _encoded(fields: Mapping[str, object]) -> bytes:
+def encoded(record: str, fields: Mapping[str, object]) -> bytes:
+    """Return the Avro of a record, without what says which schema wrote it."""
     buffer = io.BytesIO()
-    buffer.write(SINGLE_OBJECT.header("AudienceBatch"))
-    schemaless_writer(buffer, todays_writer("AudienceBatch").parsed, fields)
+    schemaless_writer(buffer, todays_writer(record).parsed, fields)
     return buffer.getvalue()
