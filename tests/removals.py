@@ -12,7 +12,7 @@ from world import KEYS, UNLIMITED, World, consuming_one, sandbox_account, world
 from cli.replay.log_scan import planned
 from cli.replay.saved_replays import Replay
 from cli.replay.selection import LONG_AGO, Choice
-from consumer.account.runtime import Account, Deployment, Serving, opened_runtime
+from consumer.account.runtime import Account, Deployment, Serving, opened_runtime, pace_of
 from consumer.account.settings import ConsumerSettings
 from consumer.delivery.outcome import Outcome
 from consumer.ordering.standing import Standing
@@ -89,7 +89,7 @@ async def late(
     assert record is not None
     settings = ConsumerSettings.model_validate(KEYS)
     deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=time)
-    serving = Serving(share=lambda: 1.0, policy=RetryPolicy())
+    serving = Serving(pace=pace_of(served, time), policy=RetryPolicy())
     async with Writer(found.kafka) as writer, opened_runtime(served, settings, deployment, writer, serving) as runtime:
         opened = await runtime.handler.opened(record)
         assert isinstance(opened, tuple)

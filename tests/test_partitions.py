@@ -22,7 +22,7 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.partition_counts import followed_partitions
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.read.tail import Tail
+from streams.read.tail import Tail, end_offsets
 
 TIKTOK = Target("tiktok")
 ROWS = 10
@@ -133,10 +133,10 @@ async def account_on(kafka: KafkaSettings, prefix: str, partitions: int) -> Asyn
 
 
 @asynccontextmanager
-async def one_process_on(kafka: KafkaSettings, prefix: str) -> AsyncIterator[World]:
+async def one_process_on(kafka: KafkaSettings, prefix: str, pace: str = "10/s") -> AsyncIterator[World]:
     """Run one process that serves TikTok, and holds the log's only partition."""
     async with account_on(kafka, prefix, 1) as found:
-        served = sandbox_account(TIKTOK, found.sandbox_url, pace="10/s", rows=str(ROWS))
+        served = sandbox_account(TIKTOK, found.sandbox_url, pace=pace, rows=str(ROWS))
         async with consuming_one(served, found.kafka, found.names):
             await held(found, 1)
             yield found
@@ -179,6 +179,23 @@ async def test_the_pace_is_kept_on_a_log_that_was_made_anew_with_more_partitions
         await make_anew(kafka, found.names.batches, 6)
         await held(found, 6)
         await pace_is_kept(found, 6)
+
+
+async def test_calls_of_before_count_when_a_log_is_made_anew(kafka: KafkaSettings, topic_prefix: str) -> None:
+    async with one_process_on(kafka, topic_prefix, pace=f"{CALLS // 2}/h") as found:
+        await asyncio.to_thread(publish_to_each, found, 1)
+        await postponed(found, 1)
+        await make_anew(kafka, found.names.batches, 6)
+        await asyncio.to_thread(publish_to_each, found, 6)
+        await postponed(found, 1 + 6)
+        assert (await found.counters())["tiktok"]["byOperation"]["upload"] == CALLS // 2
+
+
+async def postponed(found: World, count: int) -> None:
+    """Return when so many records were postponed in all."""
+    async with asyncio.timeout(60):
+        while sum(await end_offsets(found.kafka, found.names.retry(f"{found.names.prefix}.tiktok"))) < count:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("start", [None, {0: 0}], ids=["from its end", "from offsets"])

@@ -82,13 +82,13 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How an account is served: the share of its pace, how calls are tried again, what completions call it.
+    """How an account is served: at what pace, how calls are tried again, what completions call it.
 
     What is not live does not speak for the account: it never says that the account is parked, and parks where
     that is said.
     """
 
-    share: Callable[[], float]
+    pace: Pace
     policy: RetryPolicy
     called: str = LIVE
     with_attributes: bool = True
@@ -110,6 +110,11 @@ class AccountRuntime:
     """What all processes know of accounts and their removals."""
 
 
+def pace_of(account: Account, time: Time) -> Pace:
+    """Return a pace of the account's limits of which nothing is used up, for one process."""
+    return Pace(rates_of(account.kind, account.settings), time.clock, time.sleep)
+
+
 @asynccontextmanager
 async def opened_runtime(
     account: Account, settings: ConsumerSettings, deployment: Deployment, writer: Writer, serving: Serving
@@ -118,7 +123,7 @@ async def opened_runtime(
     kafka, names, time = deployment.kafka, deployment.names, deployment.time
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(account.settings))
-        pace = Pace(rates_of(account.kind, account.settings), time.clock, time.sleep, serving.share)
+        pace = serving.pace
         announcer = StateAnnouncer(account.target, writer, names.accounts, deployment.framing, time, now)
         provider = open_account(account.kind, account.settings, session, pace, warn=announcer.warn)
         following = followed(kafka, writer, names.directory, owner_of(account, provider), deployment.framing)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from consumer.account.health import serve_health
 from consumer.account.pace_share import share_of
 from consumer.account.retention_losses import RetentionLosses
-from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
+from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, pace_of, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.account.side_by_side import side_by_side
@@ -31,6 +31,7 @@ from consumer.records.runner import Runner
 from consumer.records.under_way import UnderWay
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
+from providers.kit.rate_limiter import Pace
 from schemas.avro.framing import Framing
 from schemas.records import AccountRegistration
 from schemas.target import Target
@@ -79,14 +80,20 @@ async def consume(
     """
     deployment = Deployment(kafka=kafka, names=names, framing=framing, time=time)
     readiness = Readiness()
+    pace = pace_of(account, time)  # the platform counts on when a topic is made anew
     async with health_of(settings, readiness.why_not):
-        await anew(lambda: _consume(account, settings, deployment, readiness, around))
+        await anew(lambda: _consume(account, settings, deployment, readiness, pace, around))
 
 
 async def _consume(
-    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness, around: Around
+    account: Account,
+    settings: ConsumerSettings,
+    deployment: Deployment,
+    readiness: Readiness,
+    pace: Pace,
+    around: Around,
 ) -> None:
-    async with _open(account, settings, deployment, readiness) as parts:
+    async with _open(account, settings, deployment, readiness, pace) as parts:
         runner, breaker = parts.runner, parts.runner.handler.delivery.breaker
         with around(runner.reader):
             await tended(runner.run(), parts.background, runner.reader.stop_reading, breaker, settings.finishing)
@@ -103,7 +110,7 @@ class _Parts:
 
 @asynccontextmanager
 async def _open(
-    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness
+    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness, pace: Pace
 ) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(deployment.kafka))
@@ -119,8 +126,9 @@ async def _open(
         partitions = await stack.enter_async_context(
             followed_partitions(deployment.kafka, deployment.names.batches, known)
         )
+        pace.share_by(lambda: share_of(reader.partitions, partitions.count))
         serving = Serving(
-            share=lambda: share_of(reader.partitions, partitions.count),
+            pace=pace,
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         )
         runtime = await stack.enter_async_context(opened_runtime(account, settings, deployment, writer, serving))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, running
+from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, pace_of, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
@@ -118,10 +118,10 @@ async def replay(
         longest_in_place=PATIENCE,
         longest_alone=PATIENCE,
     )
-    serving = Serving(
-        share=lambda: order.rate, policy=policy, called=order.replay_id, with_attributes=order.with_attributes
-    )
     slowed = _slowed(account, order.rate)
+    pace = pace_of(slowed, deployment.time)
+    pace.share_by(lambda: order.rate)
+    serving = Serving(pace=pace, policy=policy, called=order.replay_id, with_attributes=order.with_attributes)
     async with AsyncExitStack() as stack:
         names = deployment.names
         ids = await topic_ids(deployment.kafka, (names.batches, names.accounts, names.directory))

@@ -91,6 +91,10 @@ class Pace:
         self._sleep = sleep
         self._held_until: dict[str | None, float] = {}
 
+    def share_by(self, share: Callable[[], float]) -> None:
+        """Take the share from elsewhere now: a smaller one at once, a larger one after GROWTH; calls count on."""
+        self.share, self._granted, self._grown = share, min(self._granted, share()), None
+
     def hold(self, seconds: float, operation: str | None = None) -> None:
         """Let nobody call, or none of an operation, before `seconds` have passed; a longer hold stays."""
         self._held_until[operation] = max(self._held_until.get(operation, 0.0), self._clock() + seconds)
