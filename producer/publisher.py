@@ -26,6 +26,7 @@ from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, 
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceBatch, AudienceType, AudienceUser, Mode, Origin, Purchase
 from schemas.target import parse_target
+from schemas.type_resolution import resolve_types
 from schemas.validity import invalidity, trimmed
 from streams.client.errors import (
     KafkaUnreachableError,
@@ -124,6 +125,9 @@ class _Batch(AudienceBatch, frozen=True, kw_only=True, rename="camel"):
     total_batches: Whole | None = None
     total_users: Whole | None = None
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=MAX_CHANNELS)] | None = None
+
+
+resolve_types(_Batch)
 
 
 class AudiencePublisher:

@@ -43,6 +43,7 @@ from schemas.records import (
     RemovedAudience,
     RetryPointer,
 )
+from schemas.type_resolution import resolve_types
 
 _NATIVE = (bytes, date, datetime)
 
@@ -82,6 +83,7 @@ Record = TypeVar(
     RetryPointer,
 )
 
+resolve_types(*Record.__constraints__)
 
 Read = TypeVar("Read")
 

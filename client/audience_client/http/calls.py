@@ -22,6 +22,12 @@ SESSIONS_A_PAGE = 100
 REJECTED_A_PAGE = 10_000
 """The most that the server gives."""
 
+_read_batch = reader(BatchStatus)
+_read_session = reader(SessionStatus)
+_read_rejected = reader(RejectedPage)
+_read_sessions = reader(SessionPage)
+_read_accounts = reader(AccountPage)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
@@ -64,12 +70,12 @@ def _batch_json(batch: BatchToSend) -> bytes:
 
 def batch(batch_id: str) -> Call[BatchStatus]:
     """Ask how a batch stands."""
-    return _get(f"/audience/batches/{_quoted('batch_id', batch_id)}", BatchStatus)
+    return _get(f"/audience/batches/{_quoted('batch_id', batch_id)}", _read_batch)
 
 
 def session(session_id: int | str, **which: Unpack[Which]) -> Call[SessionStatus]:
     """Ask how the runs of a session stand."""
-    asked = _get(_session_path(session_id), SessionStatus, _trimmed(which))
+    asked = _get(_session_path(session_id), _read_session, _trimmed(which))
 
     def read(answer: Answer) -> SessionStatus:
         return _chosen(asked.read(answer), which)
@@ -107,22 +113,22 @@ def _trimmed(named: Which | Filters) -> dict[str, str]:
 def rejected_page(session_id: int | str, cursor: str | None, **which: Unpack[Which]) -> Call[RejectedPage]:
     """Ask for the next page of whom accounts rejected in the newest run of a session."""
     query = {"limit": str(REJECTED_A_PAGE), **_trimmed(which), **_next(cursor)}
-    return _get(f"{_session_path(session_id)}/rejected", RejectedPage, query)
+    return _get(f"{_session_path(session_id)}/rejected", _read_rejected, query)
 
 
 def sessions_page(cursor: str | None, **filters: Unpack[Filters]) -> Call[SessionPage]:
     """Ask for the next page of the newest sessions."""
     query = {"limit": str(SESSIONS_A_PAGE), **_trimmed(filters), **_next(cursor)}
-    return _get("/audience/sessions", SessionPage, query)
+    return _get("/audience/sessions", _read_sessions, query)
 
 
 def accounts() -> Call[AccountPage]:
     """Ask how the accounts stand."""
-    return _get("/audience/accounts", AccountPage)
+    return _get("/audience/accounts", _read_accounts)
 
 
-def _get(path: str, kind: type[T], query: Mapping[str, str] | None = None) -> Call[T]:
-    return Call(request=Request(path=path, query=query or {}), read=reader(kind))
+def _get(path: str, read: Callable[[Answer], T], query: Mapping[str, str] | None = None) -> Call[T]:
+    return Call(request=Request(path=path, query=query or {}), read=read)
 
 
 def _session_path(session_id: int | str) -> str:

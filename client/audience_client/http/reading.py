@@ -37,6 +37,9 @@ class _Details(msgspec.Struct, rename="camel"):
     ignored: tuple[IgnoredName, ...] = ()
 
 
+_details_in = msgspec.json.Decoder(_Details).decode
+
+
 def accepted(answer: Answer) -> Accepted:
     """Return what the server says of a batch that it has. Raises RefusedError, UnexpectedAnswerError."""
     if answer.status not in ACCEPTED:
@@ -57,7 +60,7 @@ def accepted(answer: Answer) -> Accepted:
 def _details(answer: Answer) -> _Details:
     """Return what the body says besides the headers; that nothing can be read there changes nothing."""
     try:
-        return msgspec.json.decode(answer.body, type=_Details)
+        return _details_in(answer.body)
     except msgspec.DecodeError:
         return _Details()
 
@@ -68,7 +71,11 @@ def _count(answer: Answer) -> int:
 
 
 def reader(kind: type[T]) -> Callable[[Answer], T]:
-    """Return what reads answers of this kind; it raises RefusedError, NotKnownError, UnexpectedAnswerError."""
+    """Return what reads answers of this kind; it raises RefusedError, NotKnownError, UnexpectedAnswerError.
+
+    To be made when a module is imported: msgspec (0.22.0) resolves the type, which is not safe beside another thread.
+    """
+    decode = msgspec.json.Decoder(kind).decode
 
     def read(answer: Answer) -> T:
         if answer.status == HTTPStatus.NOT_FOUND and is_ours(answer):
@@ -76,7 +83,7 @@ def reader(kind: type[T]) -> Callable[[Answer], T]:
         if answer.status != HTTPStatus.OK:
             raise refusal(answer)
         try:
-            return msgspec.json.decode(answer.body, type=kind)
+            return decode(answer.body)
         except msgspec.DecodeError:
             raise _unexpected("the answer is not what an Audience API says") from None
 

@@ -14,6 +14,9 @@ class _Failure(msgspec.Struct):
     errors: list[str]
 
 
+_failure_in = msgspec.json.Decoder(_Failure).decode
+
+
 def is_ours(answer: Answer) -> bool:
     """Tell whether a refusal has the form that an Audience API gives it."""
     return _errors(answer) is not None
@@ -30,7 +33,7 @@ def words_of(answer: Answer) -> str:
 
 def _errors(answer: Answer) -> list[str] | None:
     try:
-        return msgspec.json.decode(answer.body, type=_Failure).errors
+        return _failure_in(answer.body).errors
     except msgspec.DecodeError:
         return None
 

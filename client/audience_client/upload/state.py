@@ -56,6 +56,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every batch is; what is left is to say what became of them."""
 
 
+_state_in = msgspec.json.Decoder(State).decode
+
+
 def new_session_id() -> int:
     """Return an id that nobody else has."""
     return 1 + secrets.randbelow(MAX_SESSION_ID)
@@ -123,7 +126,7 @@ class StateFolder:
 
 def _read(file: Path) -> State:
     """Return a state. Raises OSError, MsgspecError where it is none of this version."""
-    state = msgspec.json.decode(file.read_bytes(), type=State)
+    state = _state_in(file.read_bytes())
     if state.version != VERSION:
         raise msgspec.ValidationError("another version")
     return state
