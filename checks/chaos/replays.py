@@ -26,6 +26,9 @@ MOST_TRIES = 60
 LONGEST = 200.0
 """Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with."""
 
+SETTINGS: Mapping[str, str] = {"AUDIENCE_RETRY_ATTEMPTS": "8"}
+"""Attempts as usual: a consumer has others made later, but what a replay has tried so often ends as failed."""
+
 CODES = frozenset({0, 1})
 """Codes with which a replay may end by itself: it is through, or says in one sentence what it lacks."""
 
@@ -77,7 +80,7 @@ class Replays:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**self.settings, **self.lifeline.environ(), "PYTHONFAULTHANDLER": "1"},
+                env={**self.settings, **SETTINGS, **self.lifeline.environ(), "PYTHONFAULTHANDLER": "1"},
                 pass_fds=[self.lifeline.fd],
             )
             try:
