@@ -18,8 +18,8 @@ from ledger.resources import (
     SessionSummary,
     TargetStatus,
 )
-from ledger.session_batches import MOST_BATCHES
-from ledger.sessions import Run, SeenBatch, Verdict, judge_arrival, runs_of
+from ledger.session_batch_query import MOST_BATCHES
+from ledger.session_runs import Run, SeenBatch, Verdict, judge_arrival, runs_of
 from ledger.status import (
     StateOf,
     batch_status,

@@ -19,11 +19,12 @@ from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
 from streams.cluster.topics import TopicNames
-from streams.read.batch_decoding import batch_in, nothing, trial_of_batches
-from streams.read.bug_containment import contained, sent_or_smallest
+from streams.containment.batch_trial import trial_of_batches
+from streams.containment.bug_containment import contained, sent_or_smallest
+from streams.containment.quarantine import Trial
+from streams.read.batch_decoding import batch_in, nothing
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.quarantine import Trial
 from streams.tables.log_creation import Homes, home_of
 from streams.tables.removals import LEDGER, know_removals
 from streams.write.writer import Writer

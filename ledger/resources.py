@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from schemas.records import AudienceType, Mode
 
 TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]

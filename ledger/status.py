@@ -21,7 +21,7 @@ from ledger.resources import (
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Run
+from ledger.session_runs import Run
 from ledger.view import EndRow, RecordRow, SessionKey
 from schemas.error_words import VOCABULARY
 from schemas.records import AccountLoss, AccountState

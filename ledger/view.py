@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import structlog
 from msgspec import Struct, structs
 
-from ledger.session_batches import MOST_BATCHES, read_batches, time_of
-from ledger.sessions import SeenBatch
+from ledger.session_batch_query import MOST_BATCHES, read_batches, time_of
+from ledger.session_runs import SeenBatch
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 Told = TypeVar("Told")

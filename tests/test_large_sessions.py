@@ -10,8 +10,8 @@ from test_view import START, completion, origin, place, receipt, view
 
 from ledger.queries import Filters, Queries
 from ledger.resources import RejectedTold
-from ledger.session_batches import MOST_BATCHES
-from ledger.sessions import SeenBatch
+from ledger.session_batch_query import MOST_BATCHES
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey, View
 from schemas.records import BatchReceipt, Counts, RejectedUser
 from schemas.target import Target

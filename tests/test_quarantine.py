@@ -30,11 +30,11 @@ from streams.client import schema_registry
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read import quarantine
+from streams.containment import quarantine
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, left_open
-from streams.read.quarantine import Trial
 from streams.read.tail import read_to_end
 
 FRAMING = Framing(Deadly())

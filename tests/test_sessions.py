@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch, differences, judge_arrival, runs_of
+from ledger.session_runs import Contradiction, Misfit, Retry, SeenBatch, differences, judge_arrival, runs_of
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

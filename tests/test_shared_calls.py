@@ -16,17 +16,17 @@ from test_rows_in_flight import NOW, OWNER
 
 from consumer.delivery.adding_and_removing import Adding
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, fitting
+from consumer.delivery.call_sharing.call_members import Member, fitting
+from consumer.delivery.call_sharing.shared_call import Key
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.delivery.shared_call import Key
 from consumer.ordering.place import Place
 from consumer.ordering.standing import Standing
 from consumer.removals.late_record import RecordInOrder
+from consumer.retries.account_gate import Caller
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.installed import installed

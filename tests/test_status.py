@@ -47,7 +47,7 @@ from ledger.resources import (
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.avro.framing import Framing

@@ -17,7 +17,7 @@ from ledger.resources import (
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from schemas.records import Mode
 from schemas.target import Target
 

@@ -38,11 +38,11 @@ from schemas.target import Target
 from schemas.validity import misplaced
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read.batch_decoding import trial_of_batches
+from streams.containment.batch_trial import trial_of_batches
+from streams.containment.quarantine import Trial
+from streams.containment.scan_trial import ScanTrial
 from streams.read.messages import SURE
-from streams.read.quarantine import Trial
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.scan_trial import ScanTrial
 from streams.read.tail import end_offsets
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed

@@ -25,10 +25,10 @@ from consumer.records.audience_order import AudienceOrder
 from consumer.records.intake import Intake
 from consumer.records.missed_removals import MissedRemovals
 from consumer.records.open_removals import OpenRemovals
+from consumer.records.partition_activity import UnderWay
 from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
 from consumer.records.retry_reader import RetryReader
 from consumer.records.runner import Runner
-from consumer.records.under_way import UnderWay
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.rate_limiter import Pace

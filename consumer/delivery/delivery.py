@@ -11,21 +11,21 @@ import structlog
 
 from consumer.delivery.adding_and_removing import Adding, Removing
 from consumer.delivery.audiences import Audiences
+from consumer.delivery.call_sharing.shared_calls import SharedCalls
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.people import People
 from consumer.delivery.platform_calls import Calls, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.delivery.shared_calls import SharedCalls
 from consumer.ordering.audience_key import audience_key
 from consumer.ordering.removal_memory import Later
 from consumer.ordering.standing import NEVER, Standing
 from consumer.removals.account_removals import AccountRemovals
 from consumer.removals.late_record import Numbered, RecordInOrder
+from consumer.retries.account_gate import Gate
 from consumer.retries.attempts import Attempts, History
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Gate
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.current_record import CurrentRecord, calls_for

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from consumer.delivery.in_flight_limiter import OVERHEAD
 from consumer.records.audience_order import AudienceOrder, Turn
+from consumer.records.partition_activity import UnderWay
 from consumer.records.record_handler import Handler
 from consumer.records.taken_record import TakenRecord
-from consumer.records.under_way import UnderWay
 from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, Origin
 from schemas.validity import is_name

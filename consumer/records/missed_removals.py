@@ -13,10 +13,10 @@ from consumer.records.retry_pointers import RetryPointerWriter
 from consumer.retries.kafka_retries import keep_trying
 from schemas.records import BatchCompletion, RetryPointer
 from streams.client.settings import KafkaSettings
+from streams.containment.scan_trial import ScanTrial
 from streams.read.consumer_thread import Assignment, Record
 from streams.read.group_reader import GroupReader
 from streams.read.partition_scan import scan_partition
-from streams.read.scan_trial import ScanTrial
 
 log = structlog.get_logger()
 

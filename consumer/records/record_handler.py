@@ -25,10 +25,10 @@ from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
 from schemas.target import Target
 from schemas.tracebacks import place_of
 from schemas.validity import bounded, invalidity, misplaced
+from streams.containment.bug_containment import contained, is_of_one_record, sent_or_smallest
+from streams.containment.quarantine import Trial
 from streams.read.batch_decoding import batch_in
-from streams.read.bug_containment import contained, is_of_one_record, sent_or_smallest
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 from streams.write.writer import Writer
 
 T = TypeVar("T")

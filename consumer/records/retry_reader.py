@@ -12,19 +12,19 @@ import structlog
 from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.ordering.standing import NEVER
 from consumer.records.open_removals import OpenRemovals
+from consumer.records.partition_activity import UnderWay
 from consumer.records.record_handler import Handler, told
 from consumer.records.retry_pointers import RetryPointerWriter, log_named, waited_on
 from consumer.records.retry_schedule import Entry, Schedule
 from consumer.records.taken_record import TakenRecord
-from consumer.records.under_way import UnderWay
 from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.codec import decode_retry_pointer
 from schemas.avro.framing import UndecodableError
 from schemas.records import Origin, RetryPointer, is_of_log, parse_origin
 from schemas.validity import pointer_fault
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.quarantine import Trial
 from streams.read.record_fetcher import RecordFetcher
 
 log = structlog.get_logger()

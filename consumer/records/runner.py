@@ -20,7 +20,7 @@ from consumer.records.retry_pointers import Postponement, history_of, next_point
 from consumer.records.retry_reader import RetryReader
 from consumer.records.taken_record import TakenRecord
 from consumer.removals.log_memory import place_of
-from consumer.retries.resting import resting_by
+from consumer.retries.wait_without_slot import resting_by
 from providers.kit.errors import platform_error
 from providers.kit.last_look import looked_last
 from schemas.records import AudienceBatch, BatchCompletion, RetryPointer

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from consumer.ordering.standing import NEVER
 from consumer.records.audience_order import Turn
-from consumer.records.under_way import UnderWay
-from consumer.retries.gate import GivenUpError
+from consumer.records.partition_activity import UnderWay
+from consumer.retries.account_gate import GivenUpError
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader

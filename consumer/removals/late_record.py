@@ -10,7 +10,7 @@ from consumer.ordering.standing import NEVER, Standing
 from consumer.removals.account_removals import AccountRemovals
 from consumer.removals.audience_memory import AudienceMemory
 from consumer.removals.identifiers import Hashes
-from consumer.retries.resting import rest
+from consumer.retries.wait_without_slot import rest
 from schemas.records import AudienceUser, Mode
 
 Numbered = tuple[int, AudienceUser]

@@ -13,9 +13,9 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.validity import invalidity
 from streams.client.settings import KafkaSettings
+from streams.containment.scan_trial import ScanTrial
 from streams.read.batch_decoding import batch_in
 from streams.read.consumer_thread import Record
-from streams.read.scan_trial import ScanTrial
 from streams.read.tail import scan
 
 Wanted = Callable[[AudienceBatch], bool]

@@ -20,8 +20,8 @@ from consumer.ordering.standing import Standing
 from consumer.records.record_handler import Handler, told
 from consumer.removals.log_memory import place_of
 from consumer.replay.replay_turns import ReplayTurn, ReplayTurns
+from consumer.retries.account_gate import GivenUpError
 from consumer.retries.attempts import History
-from consumer.retries.gate import GivenUpError
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
 from providers.kit.last_look import Look, looked_last

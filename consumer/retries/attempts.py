@@ -8,9 +8,9 @@ from typing import TypeVar, cast
 import structlog
 
 from consumer.ordering.standing import NEVER
+from consumer.retries.account_gate import Caller, End, Gate, facts_of
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller, End, Gate, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError

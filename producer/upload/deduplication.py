@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import structlog
 
 from ledger.queries import Queries
-from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch
+from ledger.session_runs import Contradiction, Misfit, Retry, SeenBatch
 from ledger.view import SessionKey
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted, misfit, no_room
 from producer.upload.encoding import Encoded
 from producer.upload.removal_readiness import RemovalReadiness
-from producer.upload.under_way import Stands, Writing
+from producer.upload.writes_in_flight import Stands, Writing
 from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError
 

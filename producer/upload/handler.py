@@ -14,7 +14,7 @@ from producer.upload.answering import Answerer
 from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator, seen, session_of
 from producer.upload.encoding import encode
-from producer.upload.under_way import UnderWay
+from producer.upload.writes_in_flight import UnderWay
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 

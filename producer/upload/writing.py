@@ -16,7 +16,7 @@ from producer.request.request_form import RequestForm
 from producer.request.unknown_names import Ignored, total
 from producer.upload.deduplication import Placed
 from producer.upload.encoding import Encoded
-from producer.upload.under_way import Stands
+from producer.upload.writes_in_flight import Stands
 from schemas.records import RESUMED, AudienceBatch, Origin
 from streams.client.errors import (
     KafkaStalledError,

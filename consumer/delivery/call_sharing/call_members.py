@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from consumer.delivery.outcome import Outcome
-from consumer.retries.gate import Caller, End, GivenUpError
+from consumer.retries.account_gate import Caller, End, GivenUpError
 from providers.kit.current_record import CurrentRecord
 from providers.kit.last_look import Look
 from providers.kit.limits import Limits

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ledger.sessions import SeenBatch
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey
 from schemas.records import Origin
 

@@ -133,7 +133,7 @@ class Trial:
 async def _started(judge: Judge, limit: float) -> Process:
     """Start a child that finds modules where we do, and hears of no signals of the terminal."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = (sys.executable, "-P", "-m", "streams.read.quarantine")
+    command = (sys.executable, "-P", "-m", "streams.containment.quarantine")
     child = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, start_new_session=True
     )

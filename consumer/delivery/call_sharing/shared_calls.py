@@ -9,12 +9,12 @@ import structlog
 
 from consumer.delivery.additions import add
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, leaves_room, rejected_by_member, rows_of
+from consumer.delivery.call_sharing.call_members import Member, leaves_room, rejected_by_member, rows_of
+from consumer.delivery.call_sharing.shared_call import Key, Line, SharedCall, SomebodyLeftError
+from consumer.delivery.call_sharing.unplaced_counts import Answered, SendAgain, placed, refused_of
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, named_in
-from consumer.delivery.shared_call import Key, Line, SharedCall, SomebodyLeftError
-from consumer.delivery.unplaced_counts import Answered, SendAgain, placed, refused_of
+from consumer.retries.account_gate import End, Gate, GivenUpError, Passage, ShutOutError, facts_of
 from consumer.retries.clock import Time
-from consumer.retries.gate import End, Gate, GivenUpError, Passage, ShutOutError, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError

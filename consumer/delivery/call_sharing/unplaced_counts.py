@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consumer.delivery.call_members import Member, by_member, spans_of
+from consumer.delivery.call_sharing.call_members import Member, by_member, spans_of
 from providers.kit.provider import Rejection, Sent
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from consumer.delivery.call_members import Member, fitting, own_copy
-from consumer.retries.gate import Caller, End
+from consumer.delivery.call_sharing.call_members import Member, fitting, own_copy
+from consumer.retries.account_gate import Caller, End
 from providers.kit.current_record import CurrentRecord
 from providers.kit.errors import PlatformError
 from providers.kit.limits import Limits
