@@ -51,7 +51,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 T = TypeVar("T")
-Told = TypeVar("Told", BatchReceipt, BatchCompletion)
+ReportT = TypeVar("ReportT", BatchReceipt, BatchCompletion)
 
 
 class ViewAwayError(Exception):
@@ -139,13 +139,13 @@ class Following:
             self._failure, self._is_open = _why(error), False
             log.error("The view can't be used: uploads are taken without it.", why=self._failure, action="retry")
         self._has_failed.set()
-        self.changes.tell_all()
+        self.changes.notify_all()
 
     async def accept(self, receipts: Sequence[BatchReceipt]) -> None:
         """Fold in what this process itself has written, before the ledger's receipts come."""
         with contextlib.suppress(ViewAwayError):
             await self.ask(lambda: self.view.fold_receipts([(receipt, None) for receipt in receipts], {}, ""))
-        self.changes.tell({receipt.batch_id for receipt in receipts})
+        self.changes.notify({receipt.batch_id for receipt in receipts})
 
     async def keep(self) -> None:
         """Follow the topics without end; where the view's disk fails, do without and open it again, later and later.
@@ -249,7 +249,7 @@ class Following:
                 for partition, following in _read(some).items():
                     self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
                 self._note_if_back()
-                self.changes.tell(changed)
+                self.changes.notify(changed)
                 if len(some) == AT_ONCE:
                     await asyncio.sleep(min(LONGEST_REST, clock() - begun))
 
@@ -272,13 +272,13 @@ class Following:
             self.unread = self.view.unread()
 
     def _decoded(
-        self, decode: Callable[[bytes, Framing], Told], records: Iterable[Record]
-    ) -> tuple[list[tuple[Told, Origin]], list[Origin]]:
+        self, decode: Callable[[bytes, Framing], ReportT], records: Iterable[Record]
+    ) -> tuple[list[tuple[ReportT, Origin]], list[Origin]]:
         """Return what counts, and where that stands which can't be read: it is passed over, and read again later.
 
         Receipts and completions count that are of the log as it is, not of one that had its name before.
         """
-        counting: list[tuple[Told, Origin]] = []
+        counting: list[tuple[ReportT, Origin]] = []
         unread: list[Origin] = []
         for record in records:
             if record.error == END:
@@ -286,8 +286,8 @@ class Following:
             try:
                 found = decode(record.value, self.framing)
             except UndecodableError as error:
-                told = "A record is undecodable and left out of the view."
-                log.warning(told, origin=str(record.origin), reason=str(error))
+                text = "A record is undecodable and left out of the view."
+                log.warning(text, origin=str(record.origin), reason=str(error))
                 unread.append(record.origin)
                 continue
             if is_of_log(found.log_id, self.log_id):

@@ -86,8 +86,8 @@ class RefusedByKafkaError(PublishError):
     def __init__(self, error: RecordRefusedError, batch_id: str) -> None:
         self.kind = error.refusal.kind if error.refusal else "kafka_refused"
         self.batch_id = batch_id
-        told = f"{self.kind}: {error} {VOCABULARY[self.kind].remedy}"
-        super().__init__(f"{told} Then publish the same again with the batch id {batch_id}.")
+        message = f"{self.kind}: {error} {VOCABULARY[self.kind].remedy}"
+        super().__init__(f"{message} Then publish the same again with the batch id {batch_id}.")
 
 
 class NothingWrittenError(PublishError):

@@ -112,7 +112,7 @@ async def serving(
         await homes.creation()
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
         following = await stack.enter_async_context(followed_view(view, kafka, names, framing))
-        states.listen(lambda _: following.changes.tell_all())
+        states.listen(lambda _: following.changes.notify_all())
         queries = Queries(
             view=following.view,
             targets=targets,

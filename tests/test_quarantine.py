@@ -76,16 +76,16 @@ async def test_work_without_end_counts_as_a_death_and_waiting_for_a_registry_doe
     async with Trial(wait, limit=0.5) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
     one_question = 4 * (schema_registry.TIMEOUT + 2)  # with its repetitions, and the pauses between them
-    assert 2 * one_question + schema_registry.LONGEST < quarantine.PATIENCE
+    assert 2 * one_question + schema_registry.LONGEST < quarantine.CHILD_TIMEOUT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 async def test_a_record_by_which_a_child_stands_still_twice_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Trial(sleep) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN))
-        monkeypatch.setattr(quarantine, "PATIENCE", 0.5)
+        monkeypatch.setattr(quarantine, "CHILD_TIMEOUT", 0.5)
         assert await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
-        monkeypatch.setattr(quarantine, "PATIENCE", 60)
+        monkeypatch.setattr(quarantine, "CHILD_TIMEOUT", 60)
         assert not await tried.ends_process(Record(origin=ORIGIN))
 
 

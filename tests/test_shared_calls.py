@@ -175,7 +175,7 @@ def delivery_to(
         directory._held[OWNER.key(provider.platform_name(name, disable_prefix=False))] = known
     return Delivery(
         provider=provider,
-        throttles=Throttles(pace=Pace({}, time.clock, time.sleep), tell=tell, now=lambda: NOW),
+        throttles=Throttles(pace=Pace({}, time.clock, time.sleep), announce=tell, now=lambda: NOW),
         breaker=CircuitBreaker(probe=_say_nothing, announce=_say_nothing, time=time),
         policy=RetryPolicy(),
         time=time,

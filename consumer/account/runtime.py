@@ -140,14 +140,14 @@ async def opened_runtime(
             time=time,
             account=str(account.target),
         )
-        tell = announcer.throttle if serving.is_live else _unless_blocked(announcer, states)
-        throttles = Throttles(pace=pace, tell=tell, now=now)
+        announce = announcer.throttle if serving.is_live else _unless_blocked(announcer, states)
+        throttles = Throttles(pace=pace, announce=announce, now=now)
         listener = _StateListener(breaker, throttles, serving.is_live)
         listener.begin(states.of(account.target))
-        states.listen(lambda state: listener.hear(state) if announcer.is_about(state) else None)
+        states.listen(lambda state: listener.apply(state) if announcer.is_about(state) else None)
         watching = await stack.enter_async_context(running(breaker.watch()))
         failing = await stack.enter_async_context(running(writer.failure()))
-        telling = [await stack.enter_async_context(running(announcer.tell()))] if serving.is_live else []
+        warning = [await stack.enter_async_context(running(announcer.publish_warnings()))] if serving.is_live else []
         audiences = Audiences(
             provider=provider,
             directory=directory,
@@ -187,7 +187,7 @@ async def opened_runtime(
             log_id=deployment.log_id,
             created_with=deployment.created_with,
         )
-        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling), states)
+        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *warning), states)
 
 
 @asynccontextmanager
@@ -275,15 +275,15 @@ class _StateListener:
         """Begin as the account stands, by what its last process said; a warning is left to be given again."""
         if state is None:
             return
-        self.throttles.hear(state)
+        self.throttles.apply(state)
         block = _block(state)
         is_warning = state.state == "running" and state.error_code is not None
         if not is_warning and (state.state != "blocked" or block is not None):
             self.breaker.adopt(block)
 
-    def hear(self, state: AccountState) -> None:
+    def apply(self, state: AccountState) -> None:
         """Hold calls for as long as a process was told; probe before any other call where one is parked."""
-        self.throttles.hear(state)
+        self.throttles.apply(state)
         block = None if self.is_live or self.breaker.is_closed else _block(state)
         if block is not None:
             self.breaker.adopt(block)
@@ -303,14 +303,14 @@ async def _silence(error: PlatformError | None) -> None:
 
 
 def _unless_blocked(announcer: StateAnnouncer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
-    """Return what tells of a throttle, unless the account is parked, which says more and is another's to end."""
+    """Return what announces a throttle, unless the account is parked, which says more and is another's to end."""
 
-    async def tell(error: ThrottleError, until: datetime) -> None:
+    async def announce(error: ThrottleError, until: datetime) -> None:
         state = states.of(announcer.target)
         if state is None or state.state != "blocked":
             await announcer.throttle(error, until)
 
-    return tell
+    return announce
 
 
 def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:

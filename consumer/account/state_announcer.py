@@ -49,11 +49,11 @@ class StateAnnouncer:
             await self._write(throttled)
 
     def warn(self, word: str) -> None:
-        """Note what the platform warns of, for `tell` to say it."""
+        """Note what the platform warns of, for `publish_warnings` to say it."""
         log.warning(f"The platform warns: {VOCABULARY[word].meaning} {VOCABULARY[word].remedy}", error=word)
         self._warnings.put_nowait(word)
 
-    async def tell(self) -> None:
+    async def publish_warnings(self) -> None:
         """Say what is noted, without end."""
         while True:
             self._warning = await self._warnings.get()

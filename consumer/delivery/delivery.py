@@ -183,7 +183,7 @@ class Delivery:
         """
         if outcome.is_given_up:
             return outcome.is_sent
-        if outcome.postponed is not None and (self.called == LIVE or outcome.postponed.is_patient):
+        if outcome.postponed is not None and (self.called == LIVE or outcome.postponed.is_progressing):
             return False
         has_called = outcome.is_sent or outcome.progress_before is not None
         return standing.is_late and (has_called or standing.is_suspect or standing.calls_until > NEVER)
@@ -321,7 +321,7 @@ class Delivery:
         batch, place = found
         standing, history, begun = Standing(place=place, is_late=True), FRESH, self.time.clock()
         while True:
-            record = self._record(batch, _not_told, history, lambda: True, standing, identifiers)
+            record = self._record(batch, _without_notice, history, lambda: True, standing, identifiers)
             people = People.of(batch)
             record.outcome.received = len(people)
             outcome = await self._delivered(record, people)
@@ -336,7 +336,7 @@ class Delivery:
             log.info("A later record was done again for some.", identifiers=len(identifiers), **facts)
 
 
-async def _not_told(error: PlatformError, outcome: Outcome) -> None:
+async def _without_notice(error: PlatformError, outcome: Outcome) -> None:
     """Say nothing: the record has a completion."""
     del error, outcome
 

@@ -29,26 +29,26 @@ class Lane:
         now = self.clock()
         decided = self.turns.decide(now)
         for offset in decided.go:
-            self._tell(offset, None)
+            self._release(offset, None)
         for offset, behind in decided.postpone.items():
-            self._tell(offset, behind)
+            self._release(offset, behind)
         if decided.ask_at is not None:
             asyncio.get_running_loop().call_later(max(0.01, decided.ask_at - now), self.decide)
 
-    def _tell(self, offset: int, behind: int | None) -> None:
-        told = self.waiting.pop(offset, None)
-        if told is not None and not told.done():
-            told.set_result(behind)
+    def _release(self, offset: int, behind: int | None) -> None:
+        waiter = self.waiting.pop(offset, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(behind)
 
     def end(self) -> None:
         """Let all go: the partition is another process's, as they find out."""
         for offset in list(self.waiting):
-            self._tell(offset, None)
+            self._release(offset, None)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Turn:
-    """The turn of one record of the log that is in hand."""
+    """The turn of one record of the log that is in flight."""
 
     lane: Lane
     offset: int
@@ -122,7 +122,7 @@ class AudienceOrder:
             await self.open_removals.close_before(one.partition, one.first_offset)
 
     def met(self, record: Record, audience: str, verb: Verb) -> Turn:
-        """Take a record in hand that is held; to be called in the order of the log, before anything is waited for."""
+        """Take a record up that is held; to be called in the order of the log, before anything is waited for."""
         self.begin(record.assignment)
         lane = self._lane(record.origin.partition, audience)
         offset = record.origin.offset

@@ -10,7 +10,7 @@ from consumer.ordering.standing import NEVER
 
 
 @dataclass(slots=True, kw_only=True)
-class UnderWay:
+class PartitionActivity:
     """The records that are worked on, by partition. The event loop alone changes it; any thread may ask."""
 
     longest_call: float

@@ -15,7 +15,7 @@ from consumer.ordering.standing import NEVER, Standing
 from consumer.records.audience_order import Turn
 from consumer.records.intake import Intake
 from consumer.records.missed_removals import MISSED, MissedRemovals
-from consumer.records.record_handler import Handler, told
+from consumer.records.record_handler import Handler, logged
 from consumer.records.retry_pointers import Postponement, history_of, next_pointer
 from consumer.records.retry_reader import RetryReader
 from consumer.records.taken_record import TakenRecord
@@ -40,7 +40,7 @@ class Runner:
     limiter: InFlightLimiter
 
     async def run(self) -> None:
-        """Handle records until the readers are told to stop, then finish those that are under way.
+        """Handle records until the readers are logged to stop, then finish those that are under way.
 
         An error that is neither the platform's nor the provider's ends the run loudly.
         """
@@ -70,7 +70,7 @@ class Runner:
         acknowledged by Kafka. 4. Mark its offset finished; the reader commits the lowest contiguous one. 5. Let those
         of its audience go on that wait for it.
         """
-        with taken.under_way.work(taken.partition):
+        with taken.activity.work(taken.partition):
             try:
                 completion = await self.handler.contained(taken.origin, lambda: self._completion(taken, behind))
             finally:
@@ -102,11 +102,11 @@ class Runner:
         """
         record = await self._record(taken)
         if record is None:
-            return told(self.handler.job(taken.origin).completion("failed", error_code="expired"))
+            return logged(self.handler.job(taken.origin).completion("failed", error_code="expired"))
         if not taken.is_held():
             return None
         if taken.is_quarantined:
-            return told(self.handler.job(taken.origin).completion("failed", error_code="quarantined"))
+            return logged(self.handler.job(taken.origin).completion("failed", error_code="quarantined"))
         opened = await self.handler.opened(record)
         if isinstance(opened, BatchCompletion):
             return opened
@@ -119,7 +119,7 @@ class Runner:
         if taken.pointer is not None and batch.mode == "remove":
             standing = await self._among_pointers(taken.pointer, standing)
         completion = await self._delivered(job, batch, taken, standing)
-        return completion and told(completion)
+        return completion and logged(completion)
 
     async def _among_pointers(self, pointer: RetryPointer, standing: Standing) -> Standing:
         """Return the standing of a removal that was postponed, and for which those behind it wait since it was met.
@@ -154,7 +154,7 @@ class Runner:
         )
         pending = platform_error("removal_pending")
         await self._point(job, batch, taken, outcome, Postponement(error=pending, waits_for=behind))
-        return told(msgspec.structs.replace(job.progress(pending, outcome), waits_for=behind))
+        return logged(msgspec.structs.replace(job.progress(pending, outcome), waits_for=behind))
 
     async def _delivered(
         self, job: Job, batch: AudienceBatch, taken: TakenRecord, standing: Standing
@@ -172,7 +172,7 @@ class Runner:
     async def _sent(self, job: Job, batch: AudienceBatch, taken: TakenRecord, standing: Standing) -> Outcome:
         """Deliver, and a removal again that calls of a dead process may have come after; then rest till all is over.
 
-        What is told is what the first time did, if the second one passes as well.
+        What is logged is what the first time did, if the second one passes as well.
         """
         turn = taken.turn
         users = [*batch.users] if turn is not None and turn.goes_again() else None
@@ -193,7 +193,7 @@ class Runner:
             taken.turn.begun()
         with looked_last(taken.surely), looked_last(taken.begin), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(job, batch, taken.is_held, history, None, standing)
-        taken.under_way.doubt(taken.partition, outcome.doubtful_until)
+        taken.activity.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:
             taken.turn.cut(outcome.doubtful_until)
         return outcome

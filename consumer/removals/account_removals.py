@@ -70,7 +70,7 @@ class AccountRemovals:
     found_in_log: set[str] = field(default_factory=set)
     """Audiences whose removals count although this account may not have met them: of a replay."""
     _entered: set[tuple[str, int]] = field(default_factory=set)
-    _places: tuple[int, dict[str, set[int]]] = (-1, {})
+    _partitions: tuple[int, dict[str, set[int]]] = (-1, {})
     """The partitions with removals of each audience, as of so many changes of the table."""
     _jobs: dict[str, PlatformJob] = field(default_factory=dict)
 
@@ -89,12 +89,12 @@ class AccountRemovals:
     def has_elsewhere(self, audience: str, partition: int) -> bool:
         """Tell whether anybody was removed from an audience in another partition, as far as this process knows."""
         changes = self.states.removals.removed_changes
-        if self._places[0] != changes:
-            places: dict[str, set[int]] = {}
+        if self._partitions[0] != changes:
+            partitions: dict[str, set[int]] = {}
             for entry in self._entries():
-                places.setdefault(entry.audience, set()).add(entry.partition)
-            self._places = changes, places
-        return not self._places[1].get(audience, set()) <= {partition}
+                partitions.setdefault(entry.audience, set()).add(entry.partition)
+            self._partitions = changes, partitions
+        return not self._partitions[1].get(audience, set()) <= {partition}
 
     async def enter(self, audience: str, place: Place) -> None:
         """Let all processes know that people are removed from an audience, before any is; by the key that is used.

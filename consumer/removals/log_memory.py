@@ -125,10 +125,10 @@ class LogMemory:
         offsets = memory.additions_before(place)
 
         def take(record: Record) -> None:
-            if record.origin.offset in places.get(record.origin.partition, ()):
+            if record.origin.offset in wanted.get(record.origin.partition, ()):
                 found.update(self._naming(record, identifiers))
 
-        places = {partition: frozenset(some) for partition, some in offsets.items()}
+        wanted = {partition: frozenset(some) for partition, some in offsets.items()}
         start = {partition: some[0] for partition, some in offsets.items()}
         end = {partition: some[-1] + 1 for partition, some in offsets.items()}
         await keep_trying(

@@ -45,7 +45,7 @@ class PostponedError(Exception):
         return self.error.code == "unisolated"
 
     @property
-    def is_patient(self) -> bool:
+    def is_progressing(self) -> bool:
         """Whether it is no failure: a search goes on, or a job of the platform has not ended."""
         return self.is_search or self.error.code == "job_pending"
 
@@ -175,7 +175,7 @@ class Attempts:
             await self._wait_out(error, end.held, trying)
         elif isinstance(error, StopError) and not end.is_lone:
             trying.caller.stopped_at = end.passes
-            await self._tell(error, trying)
+            await self._notify(error, trying)
         elif not end.is_parked:
             self._count(trying)
             if not isinstance(error, RetryError | StopError):
@@ -206,10 +206,10 @@ class Attempts:
         log.warning(text, action="retry", **facts)
         if not is_now:
             raise PostponedError(error, decision.seconds)
-        await self._tell(error, trying)
+        await self._notify(error, trying)
         await self.time.sleep(decision.seconds)
 
-    async def _tell(self, error: PlatformError, trying: _Trying) -> None:
+    async def _notify(self, error: PlatformError, trying: _Trying) -> None:
         """Report why the record is tried again, once for each reason."""
         if trying.noticed != error.code:
             trying.noticed = error.code

@@ -73,7 +73,7 @@ class CircuitBreaker:
     closed_by: PlatformError | None = None
     passes: int = 0
     """Calls that passed so far."""
-    _told: str | None = None
+    _announced: str | None = None
     """Word of what was told last to park the account, None for nothing."""
     _is_adopted: bool = False
     _closings: int = 0
@@ -169,7 +169,7 @@ class CircuitBreaker:
         self._is_adopted = True
         if error is not None:
             self._close(error)
-            self._told, self._interval = error.code, 0.0
+            self._announced, self._interval = error.code, 0.0
 
     def _is_stale(self, permit: Permit) -> bool:
         return permit.closings != self._closings
@@ -195,21 +195,21 @@ class CircuitBreaker:
         if not self._is_adopted:
             await self.announce(None)
         while True:
-            await self._tell()
+            await self._announce_change()
             while self.closed_by is not None and not self._is_trying:
                 await self.time.sleep(self._interval)
                 self._interval = min(LONGEST_PROBE, max(FIRST_PROBE, self._interval * 2))
                 await self._try()
-                await self._tell()
+                await self._announce_change()
             await self._work.wait()
             self._work.clear()
 
-    async def _tell(self) -> None:
+    async def _announce_change(self) -> None:
         """Tell what parks the account, or that nothing does, unless that was told before."""
         block = self.closed_by or self._first_unreported()
         code = block.code if block else None
-        if code != self._told:
-            self._told = code
+        if code != self._announced:
+            self._announced = code
             if block is None:
                 log.info("The account is open again.", account=self.account)
             await self.announce(block)

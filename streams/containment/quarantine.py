@@ -32,7 +32,7 @@ DEATHS = 2
 LIMIT = 60
 """Seconds of work that a record may take, after which the child ends itself; it takes milliseconds."""
 
-PATIENCE = 120.0
+CHILD_TIMEOUT = 120.0
 """Seconds for which a child that does nothing is waited for; for a registry it waits less long: see schema_registry."""
 
 IDLE = 10.0
@@ -99,7 +99,7 @@ class Trial:
         answer = b""
         is_still = False
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CHILD_TIMEOUT):
                 child.stdin.write(_packed(replace(record, assignment=None)))
                 await child.stdin.drain()
                 answer = await child.stdout.read(1)

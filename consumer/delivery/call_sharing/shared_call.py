@@ -99,11 +99,11 @@ class SharedCall:
             for member in self.members:
                 member.outcome.note_shared(self.id)
 
-    def tell_all(self, end: End[Sent]) -> None:
+    def fail_all(self, end: End[Sent]) -> None:
         """Tell each of its records that it failed, by an error of its own."""
         for member in self.members:
             error = own_copy(end.error) if isinstance(end.error, PlatformError) else end.error
-            member.tell(replace(end, error=error, records=len(self.members), waited=member.waited))
+            member.resolve(replace(end, error=error, records=len(self.members), waited=member.waited))
 
     def leave_all(self, why: Exception) -> None:
         """Let all of its records end by an error."""
