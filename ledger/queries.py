@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec import structs
 
+from ledger.arrivals import Verdict, judge_arrival
 from ledger.cursors import read_cursor, write_cursor
 from ledger.rejections import rejections
 from ledger.resources import (
@@ -19,7 +20,7 @@ from ledger.resources import (
     TargetStatus,
 )
 from ledger.session_batch_query import MOST_BATCHES
-from ledger.session_runs import Run, SeenBatch, Verdict, judge_arrival, runs_of
+from ledger.session_runs import Run, SeenBatch, runs_of
 from ledger.status import (
     StateOf,
     batch_status,
@@ -33,7 +34,7 @@ from ledger.status import (
 from ledger.view import EndRow, RecordRow, SessionKey, View
 from schemas.records import AudienceType, Mode
 from schemas.target import Target
-from streams.cluster.topic_watch import OpenTransaction, holding_up
+from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000

@@ -26,7 +26,7 @@ from ledger.view import EndRow, RecordRow, SessionKey
 from schemas.error_words import VOCABULARY
 from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
-from streams.cluster.topic_watch import OpenTransaction
+from streams.cluster.open_transactions import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""

@@ -15,7 +15,7 @@ from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog, groups_with_members
-from streams.cluster.topic_watch import OpenTransaction
+from streams.cluster.open_transactions import OpenTransaction
 from streams.cluster.topics import TopicNames
 from streams.tables.account_states import States
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+from ledger.arrivals import Contradiction, Misfit, Retry
 from ledger.queries import Queries
-from ledger.session_runs import Contradiction, Misfit, Retry, SeenBatch
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted, misfit, no_room
