@@ -20,12 +20,14 @@ from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
 from streams.client.errors import TopicMadeAnewError
 from streams.client.settings import KafkaSettings
 from streams.client.waiting import keep_trying
+from streams.cluster.cluster_id import cluster_id
 from streams.cluster.open_transactions import OpenTransaction
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import TopicWatch, watched_topics
 from streams.cluster.topics import TopicNames
 from streams.read.consumer_thread import Record
-from streams.read.tail import END, Tail, cluster_id, end_offsets, first_offsets
+from streams.read.tail import END, Tail
+from streams.read.topic_offsets import end_offsets, first_offsets
 
 log = structlog.get_logger()
 

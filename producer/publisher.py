@@ -37,7 +37,7 @@ from streams.client.errors import (
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 from streams.tables.account_registrations import registered
 from streams.tables.log_creation import Homes, home_of
 from streams.tables.removals import knowing_readers, unready

@@ -21,7 +21,7 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import committed_offsets
 from streams.processes.ports import free_port
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 
 STALL = float(os.environ.get("STALL_SECONDS", "25"))
 STALLED, HEALTHY = Target("facebook"), Target("tiktok")

@@ -42,7 +42,7 @@ from streams.containment.quarantine import Trial
 from streams.containment.scan_trial import ScanTrial
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed
 from streams.write.writer import Writer

@@ -12,7 +12,7 @@ from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.processes.child_call import ChildEndedError, in_child
 from streams.read.commits import committed, place_in
-from streams.read.tail import offset_spans
+from streams.read.topic_offsets import offset_spans
 
 COMMITTED_LIMIT = 5.0
 """Seconds that a broker may take to say what a group has committed."""
