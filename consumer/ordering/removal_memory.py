@@ -137,10 +137,10 @@ class RemovalMemory:
                 partition.note_addition(place, known)
 
     def superseded(self, place: Place, verb: Verb, people: Iterable[Sequence[bytes]]) -> dict[int, dict[bytes, Later]]:
-        """Return whom a record that is done late leaves as they are, by position, each by the identifiers concerned.
+        """Return which people a record that is done late leaves alone, by position, with the identifiers concerned.
 
-        Those are who was removed after an addition, or added after a removal. Where that is true of some of a person's
-        identifiers, the others are still to be added or removed.
+        An addition leaves alone who was removed after it, a removal who was added after it. Where that is true of some
+        of a person's identifiers only, the others are still to be added or removed.
         """
         if not self._partitions or not is_of_log(place.log_id, self.log_id):
             return {}
@@ -158,11 +158,14 @@ class RemovalMemory:
     def owed(
         self, place: Place, verb: Verb, identifiers: Iterable[bytes], *, is_suspect: bool = False
     ) -> dict[Later, list[bytes]]:
-        """Return which later records are to be done again for whom, as a call of this one may have come after them.
+        """Return the later records that are to be done again, each with the identifiers concerned.
 
-        To be asked, with the log read to its end, once no call of the record can take effect any more, wherever
-        nothing kept later ones from going meanwhile. Where it is suspect, as another process may have had it and
-        died, that one may have been about to do what it owed, so that calls of either verb may have come last.
+        A call of this record may have taken effect after the calls of later ones, and so have undone what they did.
+        That can happen wherever later records did not have to wait for this one. It is to be asked once no call of
+        the record can take effect any more and the log has been read to its end.
+
+        A record is suspect where another process may have had it and died. That process may have been doing later
+        records again itself, so the last call may have been an addition or a removal, whatever this record is.
         """
         owed: dict[Later, list[bytes]] = {}
         if not is_of_log(place.log_id, self.log_id):
@@ -189,8 +192,8 @@ class RemovalMemory:
     def forget_before(self, partition: int, offset: int, elsewhere: float = _NO_TIME) -> None:
         """Forget the removals of a partition that have left the log with all that is older.
 
-        `offset` is the first that the partition still has, `elsewhere` when the first record of the audience was
-        appended that other partitions still have.
+        `offset` is the first that the partition still has. `elsewhere` is the append time of the oldest record of the
+        audience that other partitions still have.
         """
         held = self._partitions.get(partition)
         if held is None:

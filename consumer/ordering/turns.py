@@ -9,9 +9,9 @@ _NEVER = float("-inf")
 
 @dataclass(slots=True, kw_only=True)
 class Decided:
-    """What may be done now: records that go, those to be postponed and behind which one, when to ask again.
+    """What is decided of the records that wait: which go, and which are to be postponed, with the removal before each.
 
-    `ask_at` is None where nothing but the end of another record can change the answer.
+    `ask_at` is when time alone will change the answer, None where only the end of another record can.
     """
 
     go: list[int] = field(default_factory=list)
@@ -21,7 +21,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What a record waits for, whose calls have passed, before it has ended: a time, then perhaps all calls again."""
+    """Until when a record waits that has been sent, before it has ended; and whether it is sent once more then."""
 
     until: float
     is_again: bool
@@ -37,11 +37,11 @@ class _Record:
 
 @dataclass(slots=True)
 class Turns:
-    """The records of one audience and partition that one process has in flight. Names of records are offsets.
+    """The records of one audience and partition that one process has in flight. Each is named by its offset.
 
     An addition goes when no earlier removal is open. A removal goes when nothing earlier is in flight, is being done by
     a job of the platform, or may still take effect, as a call may that ended without an answer. What is later than
-    a removal that is postponed is to be postponed, too. Removals that others postponed are told by `postponed`.
+    a removal that is postponed is to be postponed, too. Of removals that others postponed it learns by `postponed`.
 
     Times are the caller's clock. Where the caller is told to wait, it asks `decide` again when a record has ended
     or was postponed, and at `ask_at`.
@@ -74,7 +74,7 @@ class Turns:
         return False
 
     def decide(self, now: float) -> Decided:
-        """Return who of those that wait may go, which counts as going from here on, and who is to be postponed."""
+        """Decide which of the records that wait go, and count as going from now on, and which are to be postponed."""
         decided = Decided()
         behind = min(self._postponed, default=None)
         for offset in sorted(self._waiting):
@@ -129,12 +129,12 @@ class Turns:
         self._put_down(offset, now)
 
     def ended_elsewhere(self, offset: int) -> None:
-        """Hear that a postponed record is through at whoever had its pointer."""
+        """Note that a postponed record has ended in the process that had its pointer."""
         self._postponed.discard(offset)
         self._jobs.discard(offset)
 
     def postponed(self, offset: int, verb: Verb, now: float, *, has_job: bool = False) -> None:
-        """Let go of a record whose pointer is acknowledged, or hear of such a pointer when taking over.
+        """Let go of a record whose pointer is acknowledged, or note such a pointer when a partition is taken over.
 
         A removal keeps later records waiting by pointer until it has ended; an addition keeps removals waiting only
         while the platform has a job to do of it.
@@ -155,7 +155,7 @@ class Turns:
             self._doubtful[offset] = record.doubtful_until
 
     def ends_elsewhere(self) -> frozenset[int]:
-        """Return the postponed records that others wait for: their ends are to be told by `ended_elsewhere`."""
+        """Return the postponed records that others wait for: `ended_elsewhere` is to be called when they have ended."""
         return frozenset(self._postponed | self._jobs)
 
     def is_quiet(self, now: float) -> bool:

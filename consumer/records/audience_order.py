@@ -23,7 +23,7 @@ class Lane:
     waiting: "dict[int, asyncio.Future[int | None]]" = field(default_factory=dict)
 
     def decide(self) -> None:
-        """Let those go whose turn it is, by None, and those be postponed that others are before, by whose offset."""
+        """Wake those about which it is decided: by None who may go, by a removal's offset who is to go behind that."""
         if not self.waiting:
             return
         now = self.clock()

@@ -1,4 +1,4 @@
-"""The gate of an account: each call waits there while calls are held, and says once how it ended."""
+"""The gate of an account: each call waits there while the account is throttled or parked, and says how it ended."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass

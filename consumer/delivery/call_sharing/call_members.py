@@ -26,7 +26,7 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 class Member:
     """Rows of one record that wait for a call, or are in one, until it is told how that ended.
 
-    Whoever waits for `ended` may be cancelled; then the member has left, as has one that is not wanted any more.
+    Whoever waits for `ended` may be cancelled. Then the member has left, as has one that is not wanted any more.
     """
 
     caller: Caller

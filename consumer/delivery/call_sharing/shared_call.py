@@ -85,9 +85,10 @@ class SharedCall:
             queue.popleft()
 
     def excuse(self, waited: float, now: float) -> None:
-        """Excuse those in it, and those behind it, what they waited at the gate that it passes now.
+        """Note how long its records, and those in the queue behind it, have waited at the gate: no fault of theirs.
 
-        `waited` are all the seconds that it waited there: it may have been sent back.
+        `waited` counts all seconds that the call has waited there. It may have been sent back to wait once more, so
+        only those since the last time are added; and to no record more seconds than it has been there.
         """
         more, self.waited = waited - self.waited, waited
         for member in (*self.members, *(self.line.queue if self.line else ())):
