@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ledger.changes import Changes
 from ledger.view import View
+from ledger.view_watchers import ViewWatchers
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
@@ -66,7 +66,7 @@ class Following:
     """A view that is kept up to date; see `followed_view`. `tasks` never end well."""
 
     view: View
-    changes: Changes
+    changes: ViewWatchers
     kafka: KafkaSettings
     names: TopicNames
     framing: Framing
@@ -346,7 +346,7 @@ async def followed_view(
     identity = f"{await cluster_id(kafka)}/{names.prefix}"
     _make_folder(path.parent)
     view = View(path, identity, names.batches)
-    found = Following(view=view, changes=Changes(), kafka=kafka, names=names, framing=framing)
+    found = Following(view=view, changes=ViewWatchers(), kafka=kafka, names=names, framing=framing)
     found.tasks.append(asyncio.create_task(found.keep()))
     try:
         await found.begun()

@@ -11,7 +11,7 @@ from wire import chunked, connected, exchange, head, multipart, part, usual
 from world import make_batch, make_users, world
 
 from producer.answers import Refused
-from producer.transport.budget import GRACE, STEP, Budget, Room
+from producer.transport.body_budget import GRACE, STEP, Budget, Room
 from producer.transport.decoding_limiter import DecodingLimiter
 from streams.client.settings import KafkaSettings
 

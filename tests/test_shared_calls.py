@@ -21,7 +21,7 @@ from consumer.delivery.call_sharing.shared_call import Key
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.ordering.standing import Standing
 from consumer.removals.late_record import RecordInOrder
 from consumer.retries.account_gate import Caller
@@ -654,7 +654,7 @@ async def test_a_record_that_is_done_again_for_some_goes_alone_and_one_that_anot
 ) -> None:
     """What another process may have had is all that the log held when that died."""
     delivery = delivery_to(Platform())
-    standing = Standing(place=Place(partition=0, offset=1, appended_at=0), is_suspect=is_suspect)
+    standing = Standing(place=LogPosition(partition=0, offset=1, appended_at=0), is_suspect=is_suspect)
     made = delivery._record(record(["1"]), _say_nothing, FRESH, lambda: True, None)
     nothing: Any = None
     order = RecordInOrder(removals=nothing, audience="", mode="add", standing=standing, only=only)

@@ -9,7 +9,7 @@ from consumer.delivery.call_sharing.call_members import Member
 from consumer.delivery.call_sharing.shared_call import Key
 from consumer.delivery.call_sharing.shared_calls import SharedCalls
 from consumer.delivery.outcome import Outcome
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.retries.account_gate import Caller, End
 from consumer.retries.attempts import Attempts
 from consumer.retries.clock import Time
@@ -37,7 +37,7 @@ class Adding:
     type: AudienceType
     attempts: Attempts
     outcome: Outcome
-    place: Place | None = None
+    place: LogPosition | None = None
     shared: SharedCalls | None = None
     """What makes calls with rows of other records; None: the record goes by itself."""
 

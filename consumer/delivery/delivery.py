@@ -11,11 +11,11 @@ from consumer.delivery.audiences import Audiences
 from consumer.delivery.call_sharing.shared_calls import SharedCalls
 from consumer.delivery.delivered_record import DeliveredRecord
 from consumer.delivery.outcome import Outcome
-from consumer.delivery.people import People
 from consumer.delivery.platform_calls import Calls, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
 from consumer.delivery.record_rows import grouped, removal_groups, rows_in_turns
 from consumer.delivery.rows_in_flight import RowsInFlight
+from consumer.delivery.users_to_send import UsersToSend
 from consumer.ordering.audience_key import audience_key
 from consumer.ordering.removal_memory import Later
 from consumer.ordering.standing import Standing
@@ -99,7 +99,7 @@ class Delivery:
         is still ours; the outcome of one that is not says so.
         """
         record = self._record(batch, notice, history, is_wanted, standing)
-        chosen = People.of(batch, only)
+        chosen = UsersToSend.of(batch, only)
         record.outcome.received = len(chosen)
         batch.users.clear()
         return await self._delivered(record, chosen)
@@ -147,7 +147,7 @@ class Delivery:
             batch=head, name=name, audience=audience, attempts=attempts, outcome=outcome, order=order
         )
 
-    async def _delivered(self, record: DeliveredRecord, users: People) -> Outcome:
+    async def _delivered(self, record: DeliveredRecord, users: UsersToSend) -> Outcome:
         outcome, attempts = record.outcome, record.attempts
         with calls_for(record.as_current(self.removals, self.called)):
             fault = record.why_not_removable(self.provider, self.removals)
@@ -162,7 +162,7 @@ class Delivery:
             await record.order.settle(outcome.doubtful_until, self._do_again)
         return outcome
 
-    async def _send(self, record: DeliveredRecord, users: People) -> None:
+    async def _send(self, record: DeliveredRecord, users: UsersToSend) -> None:
         """Make rows of whom a record is to send, and send them; those of a removal with what the log knows of them."""
         outcome, order, progress = record.outcome, record.order, record.attempts.history.progress
         others: list[AudienceUser] = []
@@ -171,7 +171,7 @@ class Delivery:
                 await order.removals.enter(record.audience, order.standing.place)
             named, left = users, await order.left(users)
             if left.users is not users:
-                users = People.those(left.users)
+                users = UsersToSend.those(left.users)
             is_open = Within(progress.open) if progress else None
             outcome.superseded = sum(1 for index in left.superseded if is_open is None or index in is_open)
             if record.batch.mode == "remove":
@@ -262,7 +262,7 @@ class Delivery:
         standing, history, begun = Standing(place=place, is_late=True), FRESH, self.time.clock()
         while True:
             record = self._record(batch, _without_notice, history, lambda: True, standing, identifiers)
-            people = People.of(batch)
+            people = UsersToSend.of(batch)
             record.outcome.received = len(people)
             outcome = await self._delivered(record, people)
             if outcome.postponed is None:

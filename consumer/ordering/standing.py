@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 
 NEVER = float("-inf")
 
@@ -21,7 +21,7 @@ class Standing:
     may have undone.
     """
 
-    place: Place
+    place: LogPosition
     is_late: bool = False
     is_suspect: bool = False
     """Whether another process may have sent it, and died: calls of it, and of what it owed, may have come last."""

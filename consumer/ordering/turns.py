@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 
 _NEVER = float("-inf")
 

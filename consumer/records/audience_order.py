@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from consumer.ordering.account_order import AccountOrder
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 from consumer.ordering.standing import NEVER
 from consumer.ordering.turns import Rest, Turns
 from consumer.records.open_removals import OpenRemovals

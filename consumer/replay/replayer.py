@@ -15,7 +15,7 @@ from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.in_flight_limiter import OVERHEAD, InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 from consumer.ordering.standing import Standing
 from consumer.records.record_handler import Handler, logged
 from consumer.removals.log_memory import place_of

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLErro
 
 from producer.answers import BUG, failure
 from producer.bugs import log_bug
-from producer.transport.expectation import RequestFactory, without_expect
+from producer.transport.expect_header import RequestFactory, without_expect
 from producer.transport.lingering import Lingering
 
 log = structlog.get_logger()

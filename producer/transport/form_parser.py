@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from producer.transport.mistakes import BY_HAND, hint_in
+from producer.transport.body_mistakes import BY_HAND, hint_in
 from producer.transport.padding import Unpadding
 
 MAX_PARTS = 64

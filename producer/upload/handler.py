@@ -7,7 +7,7 @@ from aiohttp import web
 
 from producer.request.body import read_form
 from producer.settings import ServerSettings
-from producer.transport.budget import Budget
+from producer.transport.body_budget import Budget
 from producer.transport.content_type import check_head
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.upload.answering import Answerer

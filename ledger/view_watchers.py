@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Changes:
+class ViewWatchers:
     """Who waits for which batch: in memory only, whoever asks again is answered from the view."""
 
     _waiting: defaultdict[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict(set))

@@ -5,7 +5,7 @@ import re
 
 from aiohttp import web
 
-from producer.transport.expectation import is_awaiting
+from producer.transport.expect_header import is_awaiting
 
 HEAD = 512
 """Bytes of a body that tell what it is."""
