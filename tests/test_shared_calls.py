@@ -512,7 +512,7 @@ async def test_calls_that_wait_for_their_turn_are_held_when_the_account_is_parke
         platform.is_open.set()
         await calm()
         assert len(platform.calls) == calls
-    assert delivery.breaker.is_closed
+    assert delivery.breaker.is_parked
     platform.is_stepwise = False
     watching = asyncio.create_task(delivery.breaker.watch())
     async with asyncio.timeout(LIMIT):
@@ -543,7 +543,7 @@ async def test_a_stop_parks_the_account_once_and_all_records_of_the_call_wait() 
     await calm()
     platform.is_open.set()
     await calm()
-    assert delivery.breaker.is_closed
+    assert delivery.breaker.is_parked
     assert not any(task.done() for task in tasks)
     watching = asyncio.create_task(delivery.breaker.watch())
     async with asyncio.timeout(LIMIT):
@@ -597,7 +597,7 @@ async def test_a_few_records_on_which_our_code_fails_park_no_account(closed_by: 
         outcomes = await asyncio.gather(*tasks)
     watching.cancel()
     assert Counter(told(outcome)[:2] for outcome in outcomes) == {("delivered", None): 56, ("failed", "bug"): 8}
-    assert not delivery.breaker.is_closed
+    assert not delivery.breaker.is_parked
 
 
 async def test_what_the_gate_was_closed_is_excused_to_those_behind_a_call_as_well_and_not_to_who_comes_later() -> None:

@@ -1,4 +1,4 @@
-"""One account's way to its platform, put together: session, pace, directory, states, gate, delivery."""
+"""What delivers to one account, put together: session, pace, directory, states, gate, delivery."""
 
 import asyncio
 import secrets
@@ -97,7 +97,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class AccountRuntime:
-    """An account's way to its platform, open."""
+    """What delivers to an account, opened."""
 
     handler: Handler
     background: "tuple[asyncio.Task[None], ...]"
@@ -115,7 +115,7 @@ def pace_of(account: Account, time: Time) -> Pace:
 async def opened_runtime(
     account: Account, settings: ConsumerSettings, deployment: Deployment, writer: Writer, serving: Serving
 ) -> AsyncIterator[AccountRuntime]:
-    """Open the way of an account while the block is entered. Raises StreamError."""
+    """Open what delivers to an account while the block is entered. Raises StreamError."""
     kafka, names, time = deployment.kafka, deployment.names, deployment.time
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(account.settings))

@@ -33,7 +33,7 @@ class StateListener:
     def apply(self, state: AccountState) -> None:
         """Hold calls for as long as a process was told; probe before any other call where one is parked."""
         self.throttles.apply(state)
-        block = None if self.is_live or self.breaker.is_closed else _block(state)
+        block = None if self.is_live or self.breaker.is_parked else _block(state)
         if block is not None:
             self.breaker.adopt(block)
 

@@ -42,7 +42,7 @@ NoticeOf = Callable[[PlatformError, Outcome], Awaitable[None]]
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One account's way to its platform. Records may be delivered at the same time."""
+    """Delivers records to one account. Several may be delivered at the same time."""
 
     provider: AnyProvider
     throttles: Throttles

@@ -95,13 +95,13 @@ class ReplayObserver(Protocol):
     """Who is logged how far the replay of one account is."""
 
     def begun(self, before: Sequence[Origin]) -> None:
-        """Hear which records were finished before."""
+        """Note which records were finished before."""
 
     def ended(self, completion: BatchCompletion) -> None:
-        """Hear how a record ended, once Kafka has its completion."""
+        """Note how a record ended, once Kafka has its completion."""
 
     def waits(self, error: PlatformError | None, seconds: float) -> None:
-        """Hear what parks the account, None for nothing, and how long the platform has it wait; again and again."""
+        """Note what parks the account, None for nothing, and how long the platform has it wait; again and again."""
 
 
 async def replay(
@@ -165,7 +165,7 @@ async def _look_at(delivery: Delivery, observer: ReplayObserver) -> None:
     """Tell what is waited for. Raises StaysParkedError once the account was parked for LONGEST_WAIT seconds."""
     breaker, time, parked_at = delivery.breaker, delivery.time, None
     while True:
-        error = breaker.closed_by
+        error = breaker.parked_by
         observer.waits(error, delivery.throttles.pace.held)
         if error is None:
             parked_at = None

@@ -41,7 +41,7 @@ class Member:
     since: float
     """When it came, by the clock of the calls."""
     waited: float = 0.0
-    """Seconds of it for which the gate was closed."""
+    """Seconds of that which it waited at the gate."""
     ended: "asyncio.Future[End[Sent]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

@@ -151,7 +151,7 @@ class SharedCalls:
         await self._turn.acquire()
         call.turn = asyncio.get_running_loop().call_later(LONGEST_TURN, self._give_turn, call)
         try:
-            if passage.is_shut():
+            if passage.is_parked():
                 raise ShutOutError
             while True:
                 try:
