@@ -55,7 +55,7 @@ class Turn:
     verb: Verb
     waits: "asyncio.Future[int | None] | None"
     go_on: Callable[[Lane], None]
-    """Sees to the others once this one is out of hand."""
+    """Decides about the others once this one has ended or was postponed."""
 
     async def come(self) -> int | None:
         """Return when it is this one's turn; the offset of the removal behind which it is to be postponed, if any."""

@@ -52,9 +52,9 @@ class PostponedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was tried of a record before: attempts, how old the first one is, without what does not count, and how far.
+    """What was tried of a record before: the number of attempts, the age of the first one, and how far they came.
 
-    Without progress all users are open.
+    The age leaves out seconds that do not count. Without progress all users are open.
     """
 
     attempts: int = 0
@@ -64,7 +64,7 @@ class History:
 
 @dataclass(slots=True, kw_only=True)
 class _Trying:
-    """One call: the attempt that is next or under way, and what was waited for what is not its own fault."""
+    """One call: its present or next attempt, and how long it has waited through no fault of its own."""
 
     attempt: int
     since: float

@@ -26,10 +26,10 @@ from schemas.tracebacks import place_of
 log = structlog.get_logger()
 
 LONGEST_TURN = 0.05
-"""Seconds for which others wait with forming their calls until the bytes of one have gone.
+"""Seconds for which a call that is formed keeps others from being formed, unless its bytes have gone sooner.
 
-Longer it waits for a slot or the pace. There it is one of many, as the calls of large records are, and others are to
-be, too: each goes on collecting behind its own.
+One that takes longer waits for a slot or the pace. There it is one of many, as the calls of large records are, so calls
+of other audiences may wait there as well, while records collect behind each.
 """
 
 ATTEMPTS = 4
@@ -40,11 +40,12 @@ ATTEMPTS = 4
 class SharedCalls:
     """The additions of one account that may share a call.
 
-    Who comes while no call of its key waits begins one at once; who comes before that is formed goes with it, who comes
-    later with the next one. Calls are formed one at a time, when the bytes of the one before have gone or LONGEST_TURN
-    is over: so a call holds all who have come meanwhile, and none is put off for others to come.
-    A call that is refused for rows is made again by halves at the borders of records, down to one record, whose own
-    rules hold from there on: what becomes of a record is what would have become of it alone.
+    A record that comes while no call of its key waits begins one. Records that come before that call is formed go with
+    it, later ones go with the next. Calls are formed one at a time: the next one when the bytes of the one before have
+    gone, or LONGEST_TURN is over. So a call holds all records that have come meanwhile, and none is put off so that
+    others can come.
+    A call that is refused for rows is made again in halves, cut between records, down to one record. From there on that
+    record's own rules hold: what becomes of a record is what would have become of it alone.
     """
 
     provider: AnyProvider
