@@ -65,7 +65,7 @@ async def _idle(kafka: KafkaSettings) -> int:
 
 
 async def _peaks(kafka: KafkaSettings, records: int) -> Peaks:
-    async with product(kafka, [PROVIDER], AUDIENCE_IN_HAND=str(IN_HAND)) as running:
+    async with product(kafka, [PROVIDER], AUDIENCE_IN_FLIGHT_BYTES=str(IN_HAND)) as running:
         await running.inject(provider=PROVIDER, fault="stall", operation="upload", until="cleared")
         await _publish(running, records)
         [process] = await running.consume(PROVIDER)

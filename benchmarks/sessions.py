@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.queries import Queries
 from ledger.resources import RunStatus
-from ledger.sessions import SeenBatch, runs_of
+from ledger.session_runs import SeenBatch, runs_of
 from ledger.status import batch_status, run_status, target_status
 from ledger.view import SessionKey, View
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec import structs
 
+from ledger.arrivals import Verdict, judge_arrival
 from ledger.cursors import read_cursor, write_cursor
 from ledger.rejections import rejections
 from ledger.resources import (
@@ -18,13 +19,13 @@ from ledger.resources import (
     SessionSummary,
     TargetStatus,
 )
-from ledger.session_batches import MOST_BATCHES
-from ledger.sessions import Run, SeenBatch, Verdict, judge_arrival, runs_of
+from ledger.session_batch_query import MOST_BATCHES
+from ledger.session_runs import Run, SeenBatch, runs_of
 from ledger.status import (
     StateOf,
     batch_status,
     held_up,
-    latest_under_way,
+    latest_in_progress,
     run_status,
     target_of,
     target_status,
@@ -33,7 +34,7 @@ from ledger.status import (
 from ledger.view import EndRow, RecordRow, SessionKey, View
 from schemas.records import AudienceType, Mode
 from schemas.target import Target
-from streams.cluster.topic_watch import OpenTransaction, holding_up
+from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
@@ -86,8 +87,8 @@ class Queries:
         records = self.view.records_of(batch_id)
         if not records:
             return None
-        told = self._status(records)
-        return structs.replace(told, targets=self._timed(told.targets, [told], {told.batch_id: records[-1].at}))
+        status = self._status(records)
+        return structs.replace(status, targets=self._timed(status.targets, [status], {status.batch_id: records[-1].at}))
 
     def _status(self, records: Sequence[RecordRow]) -> BatchStatus:
         """Return how a batch stands, without how long it may take: that is looked for once for many."""
@@ -99,10 +100,10 @@ class Queries:
         )
 
     def _target(self, target: Target, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> TargetStatus:
-        told = target_status(target, records, ends, self.state_of)
-        if told.state == "waiting" and (held := self._held_up(records, ends)):
-            return held_up(told, held)
-        return told
+        status = target_status(target, records, ends, self.state_of)
+        if status.state == "waiting" and (held := self._held_up(records, ends)):
+            return held_up(status, held)
+        return status
 
     def _held_up(self, records: Sequence[RecordRow], ends: Sequence[EndRow]) -> OpenTransaction | None:
         """Return the transaction that records wait for which the account, whose ends these are, has not begun."""
@@ -114,12 +115,12 @@ class Queries:
         self, targets: Sequence[TargetStatus], batches: Iterable[BatchStatus], times: Mapping[str, datetime]
     ) -> list[TargetStatus]:
         """Return statuses with how long the last of these batches may take, by when each was appended."""
-        latest = latest_under_way(batches, times)
+        latest = latest_in_progress(batches, times)
         return [
-            structs.replace(told, seconds_to_go=self._seconds_to_go(target, latest[target]))
-            if (target := target_of(told)) in latest
-            else told
-            for told in targets
+            structs.replace(status, seconds_to_go=self._seconds_to_go(target, latest[target]))
+            if (target := target_of(status)) in latest
+            else status
+            for status in targets
         ]
 
     def _seconds_to_go(self, target: Target, at: datetime) -> float | None:
@@ -131,16 +132,16 @@ class Queries:
     def session(self, session_id: str, chosen: Choice = ALL) -> SessionStatus | None:
         """Return all runs of the audiences under a session's id that are chosen, the newest first; None without any."""
         with self.view.snapshot():
-            runs = [told for key in self.view.keys_of(session_id) if chosen.has(key) for told in self._runs(key)]
-        runs.sort(key=lambda told: told.last_at, reverse=True)
+            runs = [status for key in self.view.keys_of(session_id) if chosen.has(key) for status in self._runs(key)]
+        runs.sort(key=lambda status: status.last_at, reverse=True)
         return SessionStatus(session_id=session_id, runs=runs) if runs else None
 
     def _runs(self, key: SessionKey) -> Iterator[RunStatus]:
         for run in runs_of(self.view.session_batches(key), self.window):
             records = {batch.batch_id: self._records(batch, key) for batch in run.batches}
             batches = {batch_id: self._status(some) for batch_id, some in records.items()}
-            told, times = run_status(run, key, batches), {batch_id: some[-1].at for batch_id, some in records.items()}
-            yield structs.replace(told, targets=self._timed(told.targets, batches.values(), times))
+            status, times = run_status(run, key, batches), {batch_id: some[-1].at for batch_id, some in records.items()}
+            yield structs.replace(status, targets=self._timed(status.targets, batches.values(), times))
 
     def _records(self, batch: SeenBatch, key: SessionKey) -> list[RecordRow]:
         """Return the records of a session's batch."""
@@ -173,7 +174,7 @@ class Queries:
         runs = runs_of(self.view.session_batches(key), self.window)
         if not runs:
             return None
-        told = run_status(
+        status = run_status(
             runs[-1], key, {batch.batch_id: self._status(self._records(batch, key)) for batch in runs[-1].batches}
         )
         return SessionSummary(
@@ -181,15 +182,15 @@ class Queries:
             name=key.name,
             type=key.type,
             mode=key.mode,
-            state=told.state,
+            state=status.state,
             runs=len(runs),
-            started_at=told.started_at,
-            last_at=told.last_at,
-            total_batches=told.total_batches,
-            total_users=told.total_users,
-            users=told.users,
-            missing=told.missing,
-            targets={str(target_of(target)): target.state for target in told.targets},
+            started_at=status.started_at,
+            last_at=status.last_at,
+            total_batches=status.total_batches,
+            total_users=status.total_users,
+            users=status.users,
+            missing=status.missing,
+            targets={str(target_of(target)): target.state for target in status.targets},
         )
 
     def rejected(self, batch_id: str, cursor: str | None, most: int) -> RejectedPage | None:
@@ -221,17 +222,17 @@ class Queries:
         wanted = [batch for batch in newest.batches if newest.marks.get(batch.batch_id) != "repeated"]
         return [record for batch in wanted for record in self._records(batch, key)]
 
-    def judge(self, key: SessionKey, new: SeenBatch, under_way: Sequence[SeenBatch]) -> Verdict:
+    def judge(self, key: SessionKey, new: SeenBatch, being_written: Sequence[SeenBatch]) -> Verdict:
         """Return what a new batch is beside what came before it in its session; None: one to be accepted.
 
-        `under_way` came before it, too, and is being written.
+        `being_written` came before it, too, and is being written.
         """
         cut_at = self.view.other_mode_at(key, has_no_prefix=new.disable_prefix)
         new = replace(new, other_mode_at=cut_at)
         few = MOST_BATCHES if new.is_resumed else min(MOST_BATCHES, FEW_BATCHES + TIMES * (new.total_batches or 0))
         known = self.view.session_batches(key, few)
         ids = {batch.batch_id for batch in known}
-        writing = [batch for batch in under_way if batch.batch_id not in ids]
+        writing = [batch for batch in being_written if batch.batch_id not in ids]
         runs = runs_of([*known, *writing], self.window)
         safe = {batch.batch_id for batch in writing}
         return judge_arrival(
@@ -239,12 +240,12 @@ class Queries:
         )
 
     def _is_good(self, batch_id: str) -> bool:
-        told = self.batch(batch_id)
+        status = self.batch(batch_id)
         return (
-            told is not None
-            and told.state != "nobody"
-            and not any(target.state in ("failed", "skipped") for target in told.targets)
-            and not (told.mode == "remove" and any(with_identifier(target.reasons) for target in told.targets))
+            status is not None
+            and status.state != "nobody"
+            and not any(target.state in ("failed", "skipped") for target in status.targets)
+            and not (status.mode == "remove" and any(with_identifier(target.reasons) for target in status.targets))
         )
 
 

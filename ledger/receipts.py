@@ -19,11 +19,12 @@ from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
 from streams.cluster.topics import TopicNames
-from streams.read.batch_decoding import batch_in, nothing, trial_of_batches
-from streams.read.bug_containment import contained, sent_or_smallest
+from streams.containment.batch_trial import trial_of_batches
+from streams.containment.bug_containment import contained, sent_or_smallest
+from streams.containment.quarantine import Trial
+from streams.read.batch_decoding import batch_in, nothing
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.quarantine import Trial
 from streams.tables.log_creation import Homes, home_of
 from streams.tables.removals import LEDGER, know_removals
 from streams.write.writer import Writer
@@ -58,15 +59,15 @@ class Receipts:
 
         Raises ReaderFailedError.
         """
-        places = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             async for records in self.reader.batches():
                 for record in records:
-                    tasks.create_task(self._handle(record, places))
+                    tasks.create_task(self._handle(record, slots))
 
-    async def _handle(self, record: Record, places: asyncio.Semaphore) -> None:
+    async def _handle(self, record: Record, slots: asyncio.Semaphore) -> None:
         """1. Judge the record. 2. Have its receipt acknowledged. 3. Let its offset be committed."""
-        async with places:
+        async with slots:
             if not self.reader.holds(record):
                 return
             what, origin = "A receipt is not acknowledged", str(record.origin)
@@ -105,13 +106,13 @@ def judge(record: Record, framing: Framing, creation: LogCreation | None = None)
         opened = batch_in(record, framing, nothing)
     except UndecodableError as error:
         return _undecodable(record, str(error))
-    batch, users, place = opened.batch, opened.users, (record.origin, _time(record), _source(record))
+    batch, users, facts = opened.batch, opened.users, (record.origin, _time(record), _source(record))
     is_home = None if creation is None else home_of(creation, batch.key) == record.origin.partition
     misplacement = creation and misplaced(batch, record.origin.partition, creation.partitions)
     if fault := invalidity(batch, users) or misplacement:
-        told = receipt_of(bounded(batch), users, *place, is_home=is_home)
-        return msgspec.structs.replace(told, verdict="invalid", reason=fault)
-    return receipt_of(batch, users, *place, is_home=is_home)
+        receipt = receipt_of(bounded(batch), users, *facts, is_home=is_home)
+        return msgspec.structs.replace(receipt, verdict="invalid", reason=fault)
+    return receipt_of(batch, users, *facts, is_home=is_home)
 
 
 def _undecodable(record: Record, reason: str) -> BatchReceipt:

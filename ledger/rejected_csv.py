@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 
-from ledger.resources import RejectedTold
+from ledger.resources import UserRejection
 from schemas.target import Target
 
 COLUMNS = ("batchId", "part", "account", "index", "field", "reason", "remedy")
@@ -16,22 +16,30 @@ Ids = Mapping[tuple[str, int], str]
 """`edgeTagId` of users by batch id and index in the request."""
 
 
-def rejected_csv(rejected: Iterable[RejectedTold], ids: Ids | None = None, *, header: bool = True) -> str:
+def rejected_csv(rejected: Iterable[UserRejection], ids: Ids | None = None, *, header: bool = True) -> str:
     """Return a row for each rejected user, with `ids` a column `edgeTagId` behind the others."""
     output = io.StringIO()
     writer = csv.writer(output)
     if header:
         writer.writerow([*COLUMNS, *(["edgeTagId"] if ids is not None else [])])
-    for told in rejected:
-        id_cell = [] if ids is None else [ids.get((told.batch_id, told.index), "")]
-        writer.writerow(map(guarded, [*cells(told), *id_cell]))
+    for rejection in rejected:
+        id_cell = [] if ids is None else [ids.get((rejection.batch_id, rejection.index), "")]
+        writer.writerow(map(guarded, [*cells(rejection), *id_cell]))
     return output.getvalue()
 
 
-def cells(told: RejectedTold) -> list[str]:
+def cells(rejection: UserRejection) -> list[str]:
     """Return what stands in the columns of a rejected user."""
-    account = str(Target(told.provider, told.account or ""))
-    return [told.batch_id, str(told.part), account, str(told.index), told.field or "", told.reason, told.remedy]
+    account = str(Target(rejection.provider, rejection.account or ""))
+    return [
+        rejection.batch_id,
+        str(rejection.part),
+        account,
+        str(rejection.index),
+        rejection.field or "",
+        rejection.reason,
+        rejection.remedy,
+    ]
 
 
 def guarded(cell: str) -> str:

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from ledger.cursors import read_cursor, write_cursor
 from ledger.final_outcomes import LastWord, last_words
-from ledger.resources import RejectedTold
+from ledger.resources import UserRejection
 from ledger.view import RecordRow, RejectionCount, View
 from schemas.error_words import VOCABULARY
 from schemas.records import Origin
@@ -23,7 +23,7 @@ _KINDS = (int, int, str, str, int, str)
 class Rejections:
     """A page of rejected users, how many are not listed anywhere, and the cursor of the following page."""
 
-    rejected: list[RejectedTold]
+    rejected: list[UserRejection]
     unlisted: int
     next: str | None
 
@@ -34,7 +34,7 @@ class _Page:
     most: int
     total: int = 0
     listed: int = 0
-    found: list[tuple[Place, RejectedTold]] = field(default_factory=list)
+    found: list[tuple[Place, UserRejection]] = field(default_factory=list)
     has_more: bool = False
 
     def is_elsewhere(self, origin: Origin) -> bool:
@@ -51,11 +51,11 @@ class _Page:
         """Note which users of a record are rejected."""
         words = last_words(view.ends_of([record.origin]))
         self.total += sum(word.end.rejected for word in words)
-        for place, told in sorted(_listed(view, record, words), key=lambda one: one[0]):
+        for place, rejection in sorted(_listed(view, record, words), key=lambda one: one[0]):
             self.listed += 1
             if self.after is None or place > self.after:
                 self.has_more = self.has_more or len(self.found) == self.most
-                self.found += [(place, told)] if len(self.found) < self.most else []
+                self.found += [(place, rejection)] if len(self.found) < self.most else []
 
 
 def rejections(view: View, records: Iterable[RecordRow], cursor: str | None, most: int) -> Rejections:
@@ -73,23 +73,23 @@ def rejections(view: View, records: Iterable[RecordRow], cursor: str | None, mos
         else:
             page.read(view, by_origin[origin])
     end = write_cursor(page.found[-1][0]) if page.has_more else None
-    told = [one for _, one in page.found]
-    return Rejections(rejected=told, unlisted=max(0, page.total - page.listed), next=end)
+    rejected = [one for _, one in page.found]
+    return Rejections(rejected=rejected, unlisted=max(0, page.total - page.listed), next=end)
 
 
-def _listed(view: View, record: RecordRow, words: Sequence[LastWord]) -> Iterator[tuple[Place, RejectedTold]]:
+def _listed(view: View, record: RecordRow, words: Sequence[LastWord]) -> Iterator[tuple[Place, UserRejection]]:
     by_target = {word.end.target: word for word in words}
     for target, delivery, index, name, reason in view.rejected_of([record.origin]):
         if by_target[target].stands(delivery, f"{name}: {reason}" if name else reason):
             place: Place = [record.origin.partition, record.origin.offset, target, delivery, index, name or ""]
-            yield place, _told(record, target, delivery, index, name, reason)
+            yield place, _rejection(record, target, delivery, index, name, reason)
 
 
-def _told(
+def _rejection(
     record: RecordRow, target: str, delivery: str, index: int, field_name: str | None, reason: str
-) -> RejectedTold:
+) -> UserRejection:
     word, account = VOCABULARY.get(reason), parse_target(target)
-    return RejectedTold(
+    return UserRejection(
         batch_id=record.batch_id,
         part=record.part,
         sequence=record.sequence,

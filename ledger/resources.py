@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from schemas.records import AudienceType, Mode
 
 TargetState = Literal["waiting", "retrying", "blocked", "delivered", "partial", "failed", "skipped"]
@@ -36,7 +36,7 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     shared_unplaced: int | UnsetType = UNSET
 
 
-class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class ErrorDetail(Struct, frozen=True, kw_only=True, rename="camel"):
     """The last error, in words of the vocabulary, with the platform's own code and request id."""
 
     code: str
@@ -46,7 +46,7 @@ class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None
 
 
-class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class ReplayStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a replay did with the same records."""
 
     replay_id: str
@@ -70,10 +70,10 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     repaired: dict[str, int]
     dropped: dict[str, int]
     attempts: int
-    error: ErrorTold | None
+    error: ErrorDetail | None
     finished_at: datetime | None
     seconds_to_go: float | None
-    replays: list[ReplayTold]
+    replays: list[ReplayStatus]
     waits_for: str | UnsetType = UNSET
     shared_calls: list[str] | UnsetType = UNSET
 
@@ -163,7 +163,7 @@ class SessionPage(Struct, frozen=True, kw_only=True, rename="camel"):
     next: str | None
 
 
-class LossTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class LossReport(Struct, frozen=True, kw_only=True, rename="camel"):
     """Records that left the log before the account had read them."""
 
     partition: int
@@ -186,11 +186,11 @@ class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     until: datetime | None
     behind: int | None
     has_consumer: bool | None
-    error: ErrorTold | None
-    lost: list[LossTold]
+    error: ErrorDetail | None
+    lost: list[LossReport]
 
 
-class TransactionTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class TransactionStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     """A publisher's transaction that is open in the log: what stands there from its offset on waits for its end."""
 
     partition: int
@@ -205,11 +205,11 @@ class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     accounts: list[AccountStatus]
-    open_transactions: list[TransactionTold] = []
+    open_transactions: list[TransactionStatus] = []
     unread: int = 0
 
 
-class RejectedTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class UserRejection(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user that is rejected: by which account, its index in the request, the field, why, and what to do.
 
     `part` numbers the record of the batch that the user stands in, `sequence` the batch in its session.
@@ -235,7 +235,7 @@ class RejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     batch_id: str
-    rejected: list[RejectedTold]
+    rejected: list[UserRejection]
     unlisted: int
     next: str | None
 
@@ -244,6 +244,6 @@ class SessionRejectedPage(Struct, frozen=True, kw_only=True, rename="camel"):
     """Rejected users of the newest run of each audience under a session's id, as those of a batch."""
 
     session_id: str
-    rejected: list[RejectedTold]
+    rejected: list[UserRejection]
     unlisted: int
     next: str | None

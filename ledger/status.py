@@ -12,21 +12,21 @@ from ledger.resources import (
     AccountStatus,
     BatchOfRun,
     BatchStatus,
-    ErrorTold,
-    LossTold,
-    ReplayTold,
+    ErrorDetail,
+    LossReport,
+    ReplayStatus,
     RunStatus,
     State,
     TargetState,
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Run
+from ledger.session_runs import Run
 from ledger.view import EndRow, RecordRow, SessionKey
 from schemas.error_words import VOCABULARY
 from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
-from streams.cluster.topic_watch import OpenTransaction
+from streams.cluster.open_transactions import OpenTransaction
 
 BY_PLATFORM = frozenset({"refused_by_platform", "not_isolated"})
 """Reasons by which users are rejected that were sent; all others keep a user from being sent."""
@@ -50,22 +50,22 @@ MOST_CALLS = 10
 StateOf = Callable[[Target], AccountState | None]
 
 
-def target_of(told: TargetStatus) -> Target:
+def target_of(status: TargetStatus) -> Target:
     """Return the account that a status is of."""
-    return Target(told.provider, told.account or "")
+    return Target(status.provider, status.account or "")
 
 
-def is_under_way(told: TargetStatus) -> bool:
+def is_in_progress(status: TargetStatus) -> bool:
     """Tell whether an account will go on with its records, as far as is known, and nothing holds it up."""
-    is_held = told.error is not None and told.error.code == TRANSACTION_OPEN
-    return told.state in ("waiting", "retrying") and not is_held
+    is_held = status.error is not None and status.error.code == TRANSACTION_OPEN
+    return status.state in ("waiting", "retrying") and not is_held
 
 
-def latest_under_way(batches: Iterable[BatchStatus], times: Mapping[str, datetime]) -> dict[Target, datetime]:
+def latest_in_progress(batches: Iterable[BatchStatus], times: Mapping[str, datetime]) -> dict[Target, datetime]:
     """Return of each account when the last batch was appended that it is under way with, by times of batch ids."""
     latest: dict[Target, datetime] = {}
     for batch in batches:
-        for target in filter(is_under_way, batch.targets):
+        for target in filter(is_in_progress, batch.targets):
             latest[target_of(target)] = max(latest.get(target_of(target), LONG_AGO), times[batch.batch_id])
     return latest
 
@@ -76,32 +76,32 @@ def target_status(
     """Return how far an account is with records, all of which are meant for it, by the last word on each."""
     name = str(target)
     mine = [end for end in ends if end.target == name]
-    told = [word.end for word in last_words(mine)]
+    final = [word.end for word in last_words(mine)]
     account = state_of(target)
     block = account if account is not None and account.state == "blocked" else None
-    state = _state_of(told, len(records), block is not None)
+    state = _state_of(final, len(records), block is not None)
     return TargetStatus(
         provider=target.provider,
         account=target.account or None,
         state=state,
-        users=_counts(records, told),
-        reasons=dict(_reasons(told)),
-        repaired=dict(added_up(end.repaired for end in told)),
-        dropped=dict(added_up(end.dropped for end in told)),
-        attempts=max((end.attempts for end in told), default=0),
-        error=_error_of(state, told, block, records[0].batch_id, target),
-        finished_at=_finished(told, len(records)),
+        users=_counts(records, final),
+        reasons=dict(_reasons(final)),
+        repaired=dict(added_up(end.repaired for end in final)),
+        dropped=dict(added_up(end.dropped for end in final)),
+        attempts=max((end.attempts for end in final), default=0),
+        error=_error_of(state, final, block, records[0].batch_id, target),
+        finished_at=_finished(final, len(records)),
         seconds_to_go=None,
         replays=_replays(records, mine),
-        waits_for=_waits_for(told) if state in ("waiting", "retrying", "blocked") else UNSET,
-        shared_calls=shared_calls(call for end in told for call in end.shared_calls) or UNSET,
+        waits_for=_waits_for(final) if state in ("waiting", "retrying", "blocked") else UNSET,
+        shared_calls=shared_calls(call for end in final for call in end.shared_calls) or UNSET,
     )
 
 
 def _waits_for(ends: Iterable[EndRow]) -> str | UnsetType:
     """Return where the last removal stands that is waited for."""
-    places = [end.waits_for for end in ends if end.status == "retrying" and end.waits_for is not None]
-    return str(max(places)) if places else UNSET
+    origins = [end.waits_for for end in ends if end.status == "retrying" and end.waits_for is not None]
+    return str(max(origins)) if origins else UNSET
 
 
 def shared_calls(ids: Iterable[str]) -> list[str]:
@@ -114,12 +114,12 @@ def shared_unplaced(ends: Iterable[EndRow]) -> int:
     return sum(min(end.shared_unplaced, end.accepted) for end in ends)
 
 
-def held_up(told: TargetStatus, by: OpenTransaction) -> TargetStatus:
+def held_up(status: TargetStatus, by: OpenTransaction) -> TargetStatus:
     """Return the status of an account that can't be handed the records before a publisher's transaction ends."""
     word = VOCABULARY[TRANSACTION_OPEN]
     meaning = f"{word.meaning} It began at {by.origin}, {by.since.isoformat(timespec='seconds')}."
-    error = ErrorTold(code=TRANSACTION_OPEN, meaning=meaning, remedy=word.remedy, platform_code=None, request_id=None)
-    return structs.replace(told, error=error)
+    error = ErrorDetail(code=TRANSACTION_OPEN, meaning=meaning, remedy=word.remedy, platform_code=None, request_id=None)
+    return structs.replace(status, error=error)
 
 
 def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetState:
@@ -138,7 +138,7 @@ def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetS
 
 def _error_of(
     state: TargetState, ends: Iterable[EndRow], block: AccountState | None, batch_id: str, target: Target
-) -> ErrorTold | None:
+) -> ErrorDetail | None:
     """Return what blocks the account or went wrong; of what is given up the remedy says how it is sent again."""
     error = _error(ends, block if state == "blocked" else None)
     if error is None or state != "failed" or not _may_be_sent_again(error.code):
@@ -192,14 +192,14 @@ def with_identifier(reasons: Mapping[str, int]) -> int:
     return sum(count for reason, count in reasons.items() if reason.rpartition(": ")[2] not in NO_IDENTIFIER)
 
 
-def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorTold | None:
+def _error(ends: Iterable[EndRow], block: AccountState | None) -> ErrorDetail | None:
     """Return what blocks the account, else the error of a failure, else of what is tried again."""
-    told = sorted((end for end in ends if end.error_code), key=lambda end: end.status != "failed")
-    found: AccountState | EndRow | None = block or (told[0] if told else None)
+    failures = sorted((end for end in ends if end.error_code), key=lambda end: end.status != "failed")
+    found: AccountState | EndRow | None = block or (failures[0] if failures else None)
     if found is None or found.error_code is None:
         return None
     word = VOCABULARY.get(found.error_code)
-    return ErrorTold(
+    return ErrorDetail(
         code=found.error_code,
         meaning=word.meaning if word else "",
         remedy=word.remedy if word else "",
@@ -230,7 +230,7 @@ def account_status(
         has_consumer=has_consumer,
         error=_error((), state) if state and not is_over else None,
         lost=[
-            LossTold(
+            LossReport(
                 partition=loss.partition,
                 first_offset=loss.first_offset,
                 end_offset=loss.end_offset,
@@ -247,14 +247,14 @@ def _finished(ends: Sequence[EndRow], records: int) -> datetime | None:
     return max(over) if over and len(over) == records else None
 
 
-def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[ReplayTold]:
+def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[ReplayStatus]:
     by_id: dict[str, list[EndRow]] = {}
     for end in ends:
         if end.delivery != "live":
             by_id.setdefault(end.delivery, []).append(end)
     origins = {record.origin: record for record in records}
     return [
-        ReplayTold(
+        ReplayStatus(
             replay_id=replay_id,
             state=_state_of(some, len(some), False),
             users=_counts([origins[end.origin] for end in some if end.origin in origins], some),
@@ -280,13 +280,15 @@ def state_of_targets(targets: Sequence[TargetStatus]) -> State:
 
 
 def batch_status(
-    records: Sequence[RecordRow], targets: Sequence[Target], tell: Callable[[Target, Sequence[RecordRow]], TargetStatus]
+    records: Sequence[RecordRow],
+    targets: Sequence[Target],
+    status_of: Callable[[Target, Sequence[RecordRow]], TargetStatus],
 ) -> BatchStatus:
     """Return the status of a batch from its records, which are at least one."""
     first = records[0]
-    told = [tell(target, records) for target in meant(targets, first)] if first.verdict == "valid" else []
+    statuses = [status_of(target, records) for target in meant(targets, first)] if first.verdict == "valid" else []
     parts_in_log = len({record.part for record in records})
-    state: State = "failed" if first.verdict != "valid" else state_of_targets(told)
+    state: State = "failed" if first.verdict != "valid" else state_of_targets(statuses)
     return BatchStatus(
         batch_id=first.batch_id,
         name=first.name,
@@ -303,7 +305,7 @@ def batch_status(
         verdict=first.verdict,
         reason=first.reason,
         state="incomplete" if first.verdict == "valid" and parts_in_log < first.parts else state,
-        targets=told,
+        targets=statuses,
         mode=first.mode,
         is_home=_are_home(records),
     )
@@ -311,8 +313,8 @@ def batch_status(
 
 def _are_home(records: Iterable[RecordRow]) -> bool | None:
     """Tell whether all of these stand in their home partition, None where that is not known of all."""
-    places = {record.is_home for record in records}
-    return False if False in places else None if None in places else True
+    known = {record.is_home for record in records}
+    return False if False in known else None if None in known else True
 
 
 def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
@@ -322,12 +324,12 @@ def meant(targets: Iterable[Target], record: RecordRow) -> list[Target]:
 
 def run_status(run: Run, key: SessionKey, batches: Mapping[str, BatchStatus]) -> RunStatus:
     """Return the status of a run from that of its batches, by their ids."""
-    told = [batches[batch.batch_id] for batch in run.batches]
-    targets = _totals([target for batch in told for target in batch.targets])
-    if sum(batch.state == "failed" for batch in told) > 1:
-        targets = [_sent_again_whole(target, told[0].session_id or "", key.name) for target in targets]
+    statuses = [batches[batch.batch_id] for batch in run.batches]
+    targets = _totals([target for batch in statuses for target in batch.targets])
+    if sum(batch.state == "failed" for batch in statuses) > 1:
+        targets = [_sent_again_whole(target, statuses[0].session_id or "", key.name) for target in targets]
     is_whole = run.is_whole or run.total_batches is None
-    over_all = _state_of_run(state_of_targets(targets), told)
+    over_all = _state_of_run(state_of_targets(targets), statuses)
     return RunStatus(
         name=key.name,
         type=key.type,
@@ -416,8 +418,8 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
 
 
 def _count(counts: Iterable[int | UnsetType]) -> int | UnsetType:
-    told = [count for count in counts if isinstance(count, int)]
-    return sum(told) if told else UNSET
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if known else UNSET
 
 
 def _removed(counts: Sequence[int | UnsetType | None]) -> int | UnsetType | None:

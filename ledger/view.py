@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import structlog
 from msgspec import Struct, structs
 
-from ledger.session_batches import MOST_BATCHES, read_batches, time_of
-from ledger.sessions import SeenBatch
+from ledger.session_batch_query import MOST_BATCHES, read_batches, time_of
+from ledger.session_runs import SeenBatch
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
-Told = TypeVar("Told")
+ReportT = TypeVar("ReportT")
 Place = TypeVar("Place")
 
 log = structlog.get_logger()
@@ -350,8 +350,8 @@ class View:
 
     def _fold(
         self,
-        put: Callable[[sqlite3.Connection, Told, Place], None],
-        told: Iterable[tuple[Told, Place]],
+        put: Callable[[sqlite3.Connection, ReportT, Place], None],
+        reports: Iterable[tuple[ReportT, Place]],
         read: Mapping[int, int],
         topic: str,
         unread: Iterable[Origin],
@@ -359,10 +359,10 @@ class View:
         """Put in what was read of a topic up to some offsets, and those, in one transaction."""
         with self._transaction() as connection:
             self._put_ids(connection)
-            for one, place in told:
-                put(connection, one, place)
-            places = [(topic, place.partition, place.offset) for place in unread]
-            connection.executemany("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", places)
+            for report, place in reports:
+                put(connection, report, place)
+            positions = [(topic, place.partition, place.offset) for place in unread]
+            connection.executemany("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", positions)
             _put_positions(connection, topic, read)
 
     def unread(self) -> int:
@@ -403,11 +403,11 @@ class View:
         with self._transaction() as connection:
             dropped = 0
             for partition, low in receipts.items():
-                where = "receipt_partition = ? AND receipt_offset < ?"
-                dropped += connection.execute(f"DELETE FROM records WHERE {where}", (partition, low)).rowcount  # noqa: S608 -- our own names
+                condition = "receipt_partition = ? AND receipt_offset < ?"
+                dropped += connection.execute(f"DELETE FROM records WHERE {condition}", (partition, low)).rowcount  # noqa: S608 -- our own names
             for partition, low in completions.items():
-                where = "completion_partition = ? AND completion_offset < ?"
-                connection.execute(f"DELETE FROM ends WHERE {where}", (partition, low))  # noqa: S608 -- our own names
+                condition = "completion_partition = ? AND completion_offset < ?"
+                connection.execute(f"DELETE FROM ends WHERE {condition}", (partition, low))  # noqa: S608 -- our own names
             if dropped:
                 connection.execute(
                     "DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.session_id ="
@@ -450,8 +450,8 @@ class View:
         query = "SELECT count(*) FROM records WHERE partition = ? AND offset > ? AND offset < ?"
         return int(self._connection().execute(query, (partition, after, end)).fetchone()[0])
 
-    def _records(self, where: str, values: Sequence[object]) -> list[RecordRow]:
-        query = f"SELECT {_RECORD_COLUMNS} FROM records r WHERE {where}"  # noqa: S608 -- our own names
+    def _records(self, condition: str, values: Sequence[object]) -> list[RecordRow]:
+        query = f"SELECT {_RECORD_COLUMNS} FROM records r WHERE {condition}"  # noqa: S608 -- our own names
         return [self._record(row) for row in self._connection().execute(query, values)]
 
     def _record(self, row: Sequence[Any]) -> RecordRow:
@@ -482,9 +482,9 @@ class View:
         """Return the last words of all accounts on these records, in their order."""
         found: list[EndRow] = []
         for some in _at_once(origins):
-            by_place = {(origin.partition, origin.offset): origin for origin in some}
-            rows = self._of_places(f"SELECT {_SAID_COLUMNS}", by_place)
-            found += [_end(by_place[row[0], row[1]], row) for row in rows]
+            by_position = {(origin.partition, origin.offset): origin for origin in some}
+            rows = self._ends_at(f"SELECT {_SAID_COLUMNS}", by_position)
+            found += [_end(by_position[row[0], row[1]], row) for row in rows]
         return found
 
     def rejections_of(self, origins: Iterable[Origin]) -> Iterator[RejectionCount]:
@@ -494,18 +494,18 @@ class View:
         )
         query = f"SELECT p, ends.offset, rejected, json_array_length(rejected_users), ({others})"
         for some in _at_once(origins):
-            by_place = {(origin.partition, origin.offset): origin for origin in some}
-            for row in self._of_places(query, by_place, "AND (rejected > 0 OR rejected_users != '[]')"):
-                yield RejectionCount(by_place[row[0], row[1]], row[2], row[3], is_only=row[4] == 1)
+            by_position = {(origin.partition, origin.offset): origin for origin in some}
+            for row in self._ends_at(query, by_position, "AND (rejected > 0 OR rejected_users != '[]')"):
+                yield RejectionCount(by_position[row[0], row[1]], row[2], row[3], is_only=row[4] == 1)
 
-    def _of_places(self, select: str, places: Collection[tuple[int, int]], condition: str = "") -> sqlite3.Cursor:
-        """Return the ends at some places, in their order."""
-        marks = ", ".join(["(?, ?)"] * len(places))
+    def _ends_at(self, select: str, positions: Collection[tuple[int, int]], condition: str = "") -> sqlite3.Cursor:
+        """Return the ends at some positions, in their order."""
+        marks = ", ".join(["(?, ?)"] * len(positions))
         query = (
             f"WITH wanted(p, o) AS (VALUES {marks}) {select} FROM wanted"
             f" CROSS JOIN ends ON partition = p AND offset = o {condition}"
         )
-        return self._connection().execute(query, [number for place in places for number in place])
+        return self._connection().execute(query, [number for position in positions for number in position])
 
     def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[str, str, int, str | None, str]]:
         """Yield target, delivery, index in the request, field and reason of each rejected user that is listed."""
@@ -543,16 +543,16 @@ class View:
         most: int,
     ) -> list[tuple[int, SessionKey]]:
         """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only."""
-        where, values = ["1"], list[object]()
+        conditions, values = ["1"], list[object]()
         for condition, value in (("name = ?", name), ("type = ?", kind), ("last >= ?", since and _millis(since))):
             if value is not None:
-                where.append(condition)
+                conditions.append(condition)
                 values.append(value)
         if before is not None:
-            where.append("(last, session_id, name, type, mode) < (?, ?, ?, ?, ?)")
+            conditions.append("(last, session_id, name, type, mode) < (?, ?, ?, ?, ?)")
             values += before
         order = "ORDER BY last DESC, session_id DESC, name DESC, type DESC, mode DESC LIMIT ?"
-        query = f"SELECT last, session_id, name, type, mode FROM sessions WHERE {' AND '.join(where)} {order}"  # noqa: S608 -- our own names
+        query = f"SELECT last, session_id, name, type, mode FROM sessions WHERE {' AND '.join(conditions)} {order}"  # noqa: S608 -- our own names
         return [(row[0], SessionKey(*row[1:])) for row in self._connection().execute(query, (*values, most))]
 
 
@@ -595,38 +595,38 @@ def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Or
         )
 
 
-def _put_end(connection: sqlite3.Connection, told: BatchCompletion, place: Origin) -> None:
+def _put_end(connection: sqlite3.Connection, completion: BatchCompletion, place: Origin) -> None:
     """Put a completion in its place. Of two successes the first counts, of anything else the last."""
     values = (
-        told.origin.partition,
-        told.origin.offset,
-        f"{told.provider}/{told.account}" if told.account else told.provider,
-        told.delivery,
-        _RANKS[told.status],
-        _millis(told.finished_at) if told.finished_at else 0,
-        told.status,
-        told.counts.received,
-        told.counts.accepted,
-        told.counts.rejected,
-        told.counts.matched,
-        told.counts.open,
-        told.error_code,
-        told.platform_code,
-        told.request_id,
-        told.audience_id,
-        told.attempts,
-        _millis(told.started_at) if told.started_at else None,
-        json.dumps(told.rejected_reasons),
-        json.dumps([(user.index, user.field, user.reason) for user in told.rejected_users]),
-        json.dumps(told.repaired),
-        json.dumps(told.dropped),
-        told.mode,
-        told.counts.removed,
-        told.counts.superseded,
-        told.counts.other_identifiers_unknown,
-        told.waits_for,
-        json.dumps(told.shared_calls),
-        told.shared_unplaced,
+        completion.origin.partition,
+        completion.origin.offset,
+        f"{completion.provider}/{completion.account}" if completion.account else completion.provider,
+        completion.delivery,
+        _RANKS[completion.status],
+        _millis(completion.finished_at) if completion.finished_at else 0,
+        completion.status,
+        completion.counts.received,
+        completion.counts.accepted,
+        completion.counts.rejected,
+        completion.counts.matched,
+        completion.counts.open,
+        completion.error_code,
+        completion.platform_code,
+        completion.request_id,
+        completion.audience_id,
+        completion.attempts,
+        _millis(completion.started_at) if completion.started_at else None,
+        json.dumps(completion.rejected_reasons),
+        json.dumps([(user.index, user.field, user.reason) for user in completion.rejected_users]),
+        json.dumps(completion.repaired),
+        json.dumps(completion.dropped),
+        completion.mode,
+        completion.counts.removed,
+        completion.counts.superseded,
+        completion.counts.other_identifiers_unknown,
+        completion.waits_for,
+        json.dumps(completion.shared_calls),
+        completion.shared_unplaced,
         place.partition,
         place.offset,
     )

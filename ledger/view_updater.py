@@ -12,19 +12,22 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ledger.changes import Changes
 from ledger.view import View
+from ledger.view_watchers import ViewWatchers
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import BatchCompletion, BatchReceipt, Origin, is_of_log
 from streams.client.errors import TopicMadeAnewError
 from streams.client.settings import KafkaSettings
 from streams.client.waiting import keep_trying
+from streams.cluster.cluster_id import cluster_id
+from streams.cluster.open_transactions import OpenTransaction
 from streams.cluster.topic_ids import topic_ids
-from streams.cluster.topic_watch import OpenTransaction, TopicWatch, watched_topics
+from streams.cluster.topic_watch import TopicWatch, watched_topics
 from streams.cluster.topics import TopicNames
 from streams.read.consumer_thread import Record
-from streams.read.tail import END, Tail, cluster_id, end_offsets, first_offsets
+from streams.read.tail import END, Tail
+from streams.read.topic_offsets import end_offsets, first_offsets
 
 log = structlog.get_logger()
 
@@ -51,7 +54,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 T = TypeVar("T")
-Told = TypeVar("Told", BatchReceipt, BatchCompletion)
+ReportT = TypeVar("ReportT", BatchReceipt, BatchCompletion)
 
 
 class ViewAwayError(Exception):
@@ -63,7 +66,7 @@ class Following:
     """A view that is kept up to date; see `followed_view`. `tasks` never end well."""
 
     view: View
-    changes: Changes
+    changes: ViewWatchers
     kafka: KafkaSettings
     names: TopicNames
     framing: Framing
@@ -139,13 +142,13 @@ class Following:
             self._failure, self._is_open = _why(error), False
             log.error("The view can't be used: uploads are taken without it.", why=self._failure, action="retry")
         self._has_failed.set()
-        self.changes.tell_all()
+        self.changes.notify_all()
 
     async def accept(self, receipts: Sequence[BatchReceipt]) -> None:
         """Fold in what this process itself has written, before the ledger's receipts come."""
         with contextlib.suppress(ViewAwayError):
             await self.ask(lambda: self.view.fold_receipts([(receipt, None) for receipt in receipts], {}, ""))
-        self.changes.tell({receipt.batch_id for receipt in receipts})
+        self.changes.notify({receipt.batch_id for receipt in receipts})
 
     async def keep(self) -> None:
         """Follow the topics without end; where the view's disk fails, do without and open it again, later and later.
@@ -249,7 +252,7 @@ class Following:
                 for partition, following in _read(some).items():
                     self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
                 self._note_if_back()
-                self.changes.tell(changed)
+                self.changes.notify(changed)
                 if len(some) == AT_ONCE:
                     await asyncio.sleep(min(LONGEST_REST, clock() - begun))
 
@@ -272,13 +275,13 @@ class Following:
             self.unread = self.view.unread()
 
     def _decoded(
-        self, decode: Callable[[bytes, Framing], Told], records: Iterable[Record]
-    ) -> tuple[list[tuple[Told, Origin]], list[Origin]]:
+        self, decode: Callable[[bytes, Framing], ReportT], records: Iterable[Record]
+    ) -> tuple[list[tuple[ReportT, Origin]], list[Origin]]:
         """Return what counts, and where that stands which can't be read: it is passed over, and read again later.
 
         Receipts and completions count that are of the log as it is, not of one that had its name before.
         """
-        counting: list[tuple[Told, Origin]] = []
+        counting: list[tuple[ReportT, Origin]] = []
         unread: list[Origin] = []
         for record in records:
             if record.error == END:
@@ -286,8 +289,8 @@ class Following:
             try:
                 found = decode(record.value, self.framing)
             except UndecodableError as error:
-                told = "A record is undecodable and left out of the view."
-                log.warning(told, origin=str(record.origin), reason=str(error))
+                text = "A record is undecodable and left out of the view."
+                log.warning(text, origin=str(record.origin), reason=str(error))
                 unread.append(record.origin)
                 continue
             if is_of_log(found.log_id, self.log_id):
@@ -343,7 +346,7 @@ async def followed_view(
     identity = f"{await cluster_id(kafka)}/{names.prefix}"
     _make_folder(path.parent)
     view = View(path, identity, names.batches)
-    found = Following(view=view, changes=Changes(), kafka=kafka, names=names, framing=framing)
+    found = Following(view=view, changes=ViewWatchers(), kafka=kafka, names=names, framing=framing)
     found.tasks.append(asyncio.create_task(found.keep()))
     try:
         await found.begun()

@@ -32,8 +32,8 @@ def _check_token(request: web.Request, settings: ServerSettings) -> None:
         raise _unauthorized("Authorization: this token is none of those in AUDIENCE_API_TOKENS of the server")
 
 
-def _unauthorized(told: str) -> Refused:
-    return refused(401, told, headers={"WWW-Authenticate": 'Bearer realm="audience"'})
+def _unauthorized(message: str) -> Refused:
+    return refused(401, message, headers={"WWW-Authenticate": 'Bearer realm="audience"'})
 
 
 def _is_known(sent: str, settings: ServerSettings) -> bool:

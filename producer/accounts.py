@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from ledger.resources import AccountPage, AccountStatus, TransactionTold
+from ledger.resources import AccountPage, AccountStatus, TransactionStatus
 from ledger.status import account_status
 from ledger.view_updater import Following
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog, groups_with_members
-from streams.cluster.topic_watch import OpenTransaction
+from streams.cluster.open_transactions import OpenTransaction
 from streams.cluster.topics import TopicNames
 from streams.tables.account_states import States
 
@@ -39,19 +39,19 @@ class Accounts:
         del request
         groups = [target.group_id(self.names.prefix) for target in self.targets]
         active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
-        told = [
-            self._told(target, lag, None if active is None else group in active)
+        accounts = [
+            self._status(target, lag, None if active is None else group in active)
             for target, group, lag in zip(self.targets, groups, behind, strict=True)
         ]
         page = AccountPage(
-            accounts=told,
-            open_transactions=[_told_of(one) for one in self.following.open_transactions],
+            accounts=accounts,
+            open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
         )
         body = msgspec.json.encode(page)
         return web.Response(body=body, content_type="application/json")
 
-    def _told(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
+    def _status(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
         state, losses = self.states.of(target), self.states.losses_of(target)
         return account_status(target, state, losses, datetime.now(UTC), behind=behind, has_consumer=has_consumer)
 
@@ -68,5 +68,5 @@ class Accounts:
             return None
 
 
-def _told_of(one: OpenTransaction) -> TransactionTold:
-    return TransactionTold(partition=one.partition, offset=one.offset, since=one.since)
+def _transaction(one: OpenTransaction) -> TransactionStatus:
+    return TransactionStatus(partition=one.partition, offset=one.offset, since=one.since)

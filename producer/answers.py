@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from ledger.sessions import Contradiction, Misfit
+from ledger.arrivals import Contradiction, Misfit
 from schemas.error_words import VOCABULARY
 from streams.client.errors import RecordRefusedError
 

@@ -1,33 +1,30 @@
 """Publish batches to the log from a Python program, under the rules of the endpoint."""
 
 import asyncio
-import json
-import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
+from producer.publish_errors import (
+    InvalidBatchError,
+    NotConfirmedError,
+    NothingWrittenError,
+    PublishError,
+    RefusedByKafkaError,
+)
 from producer.records import encode, write
-from producer.request.encoded_users import EncodedUsers, encoded_users
-from producer.request.numbers import number_text
+from producer.request.program_batch import User, checked_batch, encoded_by_json, session_text
 from producer.request.unknown_names import Ignored, total
-from producer.request.users_json import PayloadError
 from schemas.avro.blocks import UserBlock
 from schemas.avro.framing import Framing, RegistryUnavailableError
-from schemas.bounds import MAX_CHANNEL, MAX_CHANNELS, MAX_NAME, MAX_SESSION_ID, MAX_WHOLE
-from schemas.error_words import VOCABULARY
-from schemas.records import AudienceBatch, AudienceType, AudienceUser, Mode, Origin, Purchase
-from schemas.target import parse_target
-from schemas.type_resolution import resolve_types
-from schemas.validity import invalidity, trimmed
+from schemas.records import AudienceBatch, AudienceType, Mode, Origin
+from schemas.validity import invalidity
 from streams.client.errors import (
     KafkaUnreachableError,
     NotAcknowledgedError,
@@ -38,69 +35,25 @@ from streams.client.errors import (
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 from streams.tables.account_registrations import registered
 from streams.tables.log_creation import Homes, home_of
 from streams.tables.removals import knowing_readers, unready
 from streams.write.writer import Writer
 
-User = AudienceUser | Mapping[str, object]
-"""A user, typed or as a JSON object of the API."""
-
-Whole = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
-Channel = Annotated[str, Meta(max_length=MAX_CHANNEL)]
+__all__ = [
+    "AudiencePublisher",
+    "InvalidBatchError",
+    "NotConfirmedError",
+    "NothingWrittenError",
+    "PublishError",
+    "Published",
+    "RefusedByKafkaError",
+    "User",
+]
 
 ASK_AGAIN = 60.0
 """Seconds for which additions go without asking where their home partition is, after that could not be read."""
-
-_FIELD = re.compile(r"`\$\.(\w+)")
-_WHOLE = "a whole number from 0 to 2^53"
-_EXPECTED = {
-    "batchId": "a UUID",
-    "sessionId": f"a number, or a text of 1 to {MAX_SESSION_ID} characters",
-    "sequence": _WHOLE,
-    "totalBatches": _WHOLE,
-    "totalUsers": _WHOLE,
-    "pullDate": "a date as YYYY-MM-DD",
-    "name": f"1 to {MAX_NAME} characters",
-    "type": "custom or primary",
-    "disablePrefix": "true or false",
-    "mode": "add or remove",
-    "channels": f"a list of targets such as facebook or tiktok/eu, {MAX_CHANNELS} at most; leave it out for all",
-}
-
-
-class PublishError(Exception):
-    """A batch was not published; the class says what to do next."""
-
-
-class InvalidBatchError(PublishError):
-    """The batch breaks a rule: nothing was written, mend what the message names."""
-
-
-class RefusedByKafkaError(PublishError):
-    """Kafka refuses a record of the batch for good, in the word that the message has; `kind` is ours for it.
-
-    Once that is seen to, publish the same again with the same `batch_id`: other records of it may be written.
-    """
-
-    def __init__(self, error: RecordRefusedError, batch_id: str) -> None:
-        self.kind = error.refusal.kind if error.refusal else "kafka_refused"
-        self.batch_id = batch_id
-        told = f"{self.kind}: {error} {VOCABULARY[self.kind].remedy}"
-        super().__init__(f"{told} Then publish the same again with the batch id {batch_id}.")
-
-
-class NothingWrittenError(PublishError):
-    """Kafka, the registry or a reader of the log is not ready: nothing was written, publish the same again later."""
-
-
-class NotConfirmedError(PublishError):
-    """Kafka did not confirm every record: publish the same again with the same `batch_id`."""
-
-    def __init__(self, batch_id: str) -> None:
-        super().__init__(f"Kafka did not confirm every record: publish the same again with the batch id {batch_id}.")
-        self.batch_id = batch_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,19 +68,6 @@ class Published:
     origins: tuple[Origin, ...]
     ignored: int = 0
     unknown: tuple[Ignored, ...] = ()
-
-
-class _Batch(AudienceBatch, frozen=True, kw_only=True, rename="camel"):
-    """A batch as narrow as the endpoint's; what others write may be wider."""
-
-    session_id: Annotated[str, Meta(min_length=1, max_length=MAX_SESSION_ID)] | None = None
-    sequence: Whole | None = None
-    total_batches: Whole | None = None
-    total_users: Whole | None = None
-    channels: Annotated[list[Channel], Meta(min_length=1, max_length=MAX_CHANNELS)] | None = None
-
-
-resolve_types(_Batch)
 
 
 class AudiencePublisher:
@@ -233,20 +173,20 @@ class AudiencePublisher:
         again is harmless, as an audience is a set, unless something of another mode came between. Raises
         InvalidBatchError, NothingWrittenError, NotConfirmedError, RefusedByKafkaError.
         """
-        batch = _checked(
+        batch = checked_batch(
             batchId=str(uuid.uuid4()) if batch_id is None else batch_id,
             name=name,
             type=type,
             mode=mode,
             disablePrefix=disable_prefix,
             channels=channels,
-            sessionId=_session_text(session_id),
+            sessionId=session_text(session_id),
             sequence=sequence,
             totalBatches=total_batches,
             totalUsers=total_users,
             pullDate=pull_date,
         )
-        given = await _encoded(users)
+        given = await encoded_by_json(users)
         batch = msgspec.structs.replace(batch, accepted_at=datetime.now(UTC))
         if fault := invalidity(batch, given.count):
             raise InvalidBatchError(fault)
@@ -294,59 +234,3 @@ class AudiencePublisher:
         except NotAcknowledgedError as error:
             self._homes.forget()  # the log may have been made anew, with other partitions
             raise NotConfirmedError(batch.batch_id) from error
-
-
-def _checked(**fields: object) -> AudienceBatch:
-    """Return a batch without users. Raises InvalidBatchError, which names the field and no value."""
-    try:
-        batch = msgspec.convert({**fields, "users": []}, _Batch)
-        msgspec.json.encode(batch)  # half a surrogate pair is a text to Python only
-        channels = batch.channels and [str(parse_target(channel)) for channel in batch.channels]
-    except msgspec.ValidationError as error:
-        found = _FIELD.search(str(error))
-        field = found[1] if found else "batch"
-        raise InvalidBatchError(f"{field}: expected {_EXPECTED.get(field, 'other fields')}") from None
-    except UnicodeEncodeError:
-        raise InvalidBatchError("name, sessionId, channels: expected text that UTF-8 can hold") from None
-    except ValueError as error:
-        raise InvalidBatchError(f"channels: {error}") from None
-    return msgspec.structs.replace(batch, batch_id=batch.batch_id.lower(), name=trimmed(batch.name), channels=channels)
-
-
-def _session_text(value: float | str | None) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    try:
-        return number_text(value)
-    except ValueError:
-        raise InvalidBatchError(f"sessionId: expected {_EXPECTED['sessionId']}") from None
-
-
-async def _encoded(users: Iterable[User] | bytes) -> EncodedUsers:
-    """Parse users as the endpoint does, by way of JSON, so that there is one set of rules."""
-    try:
-        return await encoded_users(await asyncio.to_thread(_json, users))
-    except PayloadError as error:
-        raise InvalidBatchError(str(error)) from None
-
-
-def _json(users: Iterable[User] | bytes) -> bytes:
-    return users if isinstance(users, bytes) else b"[%b]" % b",".join(_json_objects(users))
-
-
-def _json_objects(users: Iterable[User]) -> Iterable[bytes]:
-    encoder = json.JSONEncoder(allow_nan=False, default=_plain)
-    for index, user in enumerate(users):
-        try:
-            yield encoder.encode(user).encode()
-        except (TypeError, ValueError, RecursionError):
-            raise PayloadError(f"users[{index}]: expected only what JSON can hold") from None
-
-
-def _plain(value: object) -> object:
-    """Return a typed user, or a mapping that is no dict, as JSON knows it. Raises TypeError for anything else."""
-    if isinstance(value, AudienceUser | Purchase):
-        return msgspec.to_builtins(value, builtin_types=(bytes,))
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError

@@ -21,10 +21,10 @@ from producer.bugs import log_bug
 from producer.health import Health
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
-from producer.transport.budget import Budget
+from producer.transport.body_budget import Budget
 from producer.transport.connections import Connections
 from producer.transport.decoding_limiter import DecodingLimiter
-from producer.transport.expectation import check_expectation
+from producer.transport.expect_header import check_expectation
 from producer.transport.lingering import Lingering
 from producer.upload.answering import Answerer
 from producer.upload.checking import Checker
@@ -112,7 +112,7 @@ async def serving(
         await homes.creation()
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
         following = await stack.enter_async_context(followed_view(view, kafka, names, framing))
-        states.listen(lambda _: following.changes.tell_all())
+        states.listen(lambda _: following.changes.notify_all())
         queries = Queries(
             view=following.view,
             targets=targets,

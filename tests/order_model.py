@@ -12,7 +12,7 @@ from itertools import chain
 from random import Random
 
 from consumer.ordering.identifier_index import IdentifierIndex
-from consumer.ordering.place import Place, Verb
+from consumer.ordering.log_position import LogPosition, Verb
 from consumer.ordering.removal_memory import RemovalMemory
 from consumer.ordering.turns import Turns
 
@@ -38,8 +38,8 @@ class Record:
     people: tuple[Person, ...]
 
     @property
-    def place(self) -> Place:
-        return Place(partition=0, offset=self.offset, appended_at=self.offset)
+    def place(self) -> LogPosition:
+        return LogPosition(partition=0, offset=self.offset, appended_at=self.offset)
 
 
 @dataclass(eq=False)

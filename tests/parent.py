@@ -5,8 +5,8 @@ import asyncio
 from deadly import sleep
 
 from schemas.records import Origin
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 
 ORIGIN = Origin(topic="t", partition=0, offset=0)
 

@@ -27,7 +27,8 @@ from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Mode, 
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
 
 

@@ -9,7 +9,7 @@ from schemas.avro.framing import SINGLE_OBJECT
 from schemas.records import RemovalReader
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 from streams.tables import account_states
 from streams.tables.account_states import followed_states
 from streams.tables.removals import write_entry

@@ -11,7 +11,7 @@ from wire import chunked, connected, exchange, head, multipart, part, usual
 from world import make_batch, make_users, world
 
 from producer.answers import Refused
-from producer.transport.budget import GRACE, STEP, Budget, Room
+from producer.transport.body_budget import GRACE, STEP, Budget, Room
 from producer.transport.decoding_limiter import DecodingLimiter
 from streams.client.settings import KafkaSettings
 
@@ -30,9 +30,9 @@ class Clock:
         return self.at
 
 
-def make_budget(size: int, *, patience: float = 5.0, clock: Clock | None = None) -> Budget:
+def make_budget(size: int, *, longest_wait: float = 5.0, clock: Clock | None = None) -> Budget:
     """Return a budget for bodies of at most LARGEST."""
-    return Budget(size, LARGEST, body_timeout=60, patience=patience, now=clock or Clock())
+    return Budget(size, LARGEST, body_timeout=60, longest_wait=longest_wait, now=clock or Clock())
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_a_body_of_unknown_length_holds_what_came_and_little_more(rooms: E
 
 
 async def test_who_gets_no_more_gives_all_back_and_is_refused(rooms: ExitStack) -> None:
-    budget = make_budget(LARGEST, patience=0.01)
+    budget = make_budget(LARGEST, longest_wait=0.01)
     hold(rooms, budget, LARGEST - STEP)
     with budget.hold(None) as room:
         await room.arrive(STEP)

@@ -20,11 +20,11 @@ async def test_a_call_that_began_before_the_account_was_parked_does_not_open_it(
     early, late = await breaker.enter(), await breaker.enter()
     breaker.failed(late, platform_error("token_invalid"))
     breaker.passed(early)
-    assert breaker.is_closed
+    assert breaker.is_parked
     early_failure = platform_error("platform_error")
     breaker.failed(early, early_failure)
-    assert breaker.closed_by is not None
-    assert breaker.closed_by.code == "token_invalid"
+    assert breaker.parked_by is not None
+    assert breaker.parked_by.code == "token_invalid"
 
 
 async def test_a_stop_of_one_audience_is_put_off_and_the_account_goes_on_for_the_others() -> None:
@@ -54,7 +54,7 @@ async def test_a_stop_of_one_audience_is_put_off_and_the_account_goes_on_for_the
     watching.cancel()
     assert raised.value.error.code == "permission_missing"
     assert passed == 50
-    assert not breaker.is_closed
+    assert not breaker.is_parked
 
 
 async def test_a_stop_that_everybody_meets_puts_off_nobody() -> None:
@@ -95,18 +95,18 @@ async def test_a_bug_fails_its_call_and_many_bugs_park_the_account_and_fail_noth
     for _ in range(FEWEST - 1):
         with pytest.raises(KeyError):
             await make_attempts(clock, breaker=breaker).run(call)
-    assert not breaker.is_closed
+    assert not breaker.is_parked
     waiting = [asyncio.create_task(make_attempts(clock, breaker=breaker).run(call)) for _ in range(3)]
     while clock.now < 10_000:
         await asyncio.sleep(0)
-    assert breaker.closed_by is not None
-    assert breaker.closed_by.code == "provider_broken"
+    assert breaker.parked_by is not None
+    assert breaker.parked_by.code == "provider_broken"
     assert not any(task.done() for task in waiting)
     is_mended = True
     async with asyncio.timeout(5):
         assert await asyncio.gather(*waiting) == ["done"] * 3
     watching.cancel()
-    assert not breaker.is_closed
+    assert not breaker.is_parked
 
 
 async def test_a_few_bugs_among_many_calls_that_pass_park_nobody() -> None:
@@ -117,7 +117,7 @@ async def test_a_few_bugs_among_many_calls_that_pass_park_nobody() -> None:
             assert not breaker.broke(permit)
         else:
             breaker.passed(permit)
-    assert not breaker.is_closed
+    assert not breaker.is_parked
 
 
 async def test_an_account_that_was_left_parked_begins_parked_says_nothing_new_and_is_probed_at_once() -> None:
@@ -221,7 +221,7 @@ async def test_a_call_that_is_not_made_after_all_leaves_the_trial_to_the_next_an
     async with asyncio.timeout(5):
         await asyncio.gather(*waiting)
     watching.cancel()
-    assert (breaker.is_closed, probes) == (False, 1)
+    assert (breaker.is_parked, probes) == (False, 1)
 
 
 async def test_where_nobody_is_left_to_try_an_account_whose_probe_has_passed_is_open() -> None:
@@ -236,4 +236,4 @@ async def test_where_nobody_is_left_to_try_an_account_whose_probe_has_passed_is_
     async with asyncio.timeout(5):
         await waiting
     watching.cancel()
-    assert not breaker.is_closed
+    assert not breaker.is_parked

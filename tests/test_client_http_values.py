@@ -392,8 +392,8 @@ def test_a_session_that_another_server_took_may_be_unknown_for_a_moment() -> Non
 
 KINDS = [
     (statuses.UserCounts, resources.UserCounts),
-    (statuses.ErrorTold, resources.ErrorTold),
-    (statuses.ReplayTold, resources.ReplayTold),
+    (statuses.ErrorTold, resources.ErrorDetail),
+    (statuses.ReplayTold, resources.ReplayStatus),
     (statuses.TargetStatus, resources.TargetStatus),
     (statuses.BatchStatus, resources.BatchStatus),
     (statuses.BatchOfRun, resources.BatchOfRun),
@@ -401,11 +401,11 @@ KINDS = [
     (statuses.SessionStatus, resources.SessionStatus),
     (statuses.SessionSummary, resources.SessionSummary),
     (statuses.SessionPage, resources.SessionPage),
-    (statuses.Rejection, resources.RejectedTold),
+    (statuses.Rejection, resources.UserRejection),
     (statuses.RejectedPage, resources.SessionRejectedPage),
-    (statuses.AccountLoss, resources.LossTold),
+    (statuses.AccountLoss, resources.LossReport),
     (statuses.AccountStatus, resources.AccountStatus),
-    (statuses.OpenTransaction, resources.TransactionTold),
+    (statuses.OpenTransaction, resources.TransactionStatus),
     (statuses.AccountPage, resources.AccountPage),
 ]
 

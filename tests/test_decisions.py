@@ -77,7 +77,7 @@ async def tell_nobody(error: ThrottleError, until: datetime) -> None:
 
 
 def make_throttles(clock: Clock) -> Throttles:
-    return Throttles(pace=Pace({}, clock, clock.sleep), tell=tell_nobody, now=lambda: datetime.now(UTC))
+    return Throttles(pace=Pace({}, clock, clock.sleep), announce=tell_nobody, now=lambda: datetime.now(UTC))
 
 
 def make_attempts(

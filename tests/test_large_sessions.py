@@ -9,9 +9,9 @@ import pytest
 from test_view import START, completion, origin, place, receipt, view
 
 from ledger.queries import Filters, Queries
-from ledger.resources import RejectedTold
-from ledger.session_batches import MOST_BATCHES
-from ledger.sessions import SeenBatch
+from ledger.resources import UserRejection
+from ledger.session_batch_query import MOST_BATCHES
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey, View
 from schemas.records import BatchReceipt, Counts, RejectedUser
 from schemas.target import Target
@@ -143,7 +143,7 @@ def test_a_resumed_batch_is_found_among_500_of_20_parts_and_the_missing_one_is_l
 def test_rejected_users_of_a_large_session_are_paged_each_once_and_tell_their_sequence(view: View, most: int) -> None:
     fold(view, list(receipts_of_run(100, 5)))
     deliver(view, range(250), rejected=20)
-    asked, found, cursor = queries(view), list[RejectedTold](), None
+    asked, found, cursor = queries(view), list[UserRejection](), None
     for _ in range(100):
         page = asked.session_rejected("7", cursor, most)
         assert page is not None
@@ -162,7 +162,7 @@ def test_a_record_that_a_replay_sent_again_is_counted_by_its_last_word_on_whiche
     deliver(view, range(3), rejected=2)
     mended = completion(1, "delivered", 2, provider="tiktok", delivery="r-1", counts=Counts(received=4, accepted=4))
     view.fold_completions([(mended, place(99))], {}, "completions")
-    asked, found, cursor = queries(view), list[RejectedTold](), None
+    asked, found, cursor = queries(view), list[UserRejection](), None
     while True:
         page = asked.session_rejected("7", cursor, 2)
         assert page is not None

@@ -26,7 +26,8 @@ from schemas.avro.framing import Framing
 from schemas.records import BatchReceipt
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings
-from streams.read.tail import cluster_id, read_to_end
+from streams.cluster.cluster_id import cluster_id
+from streams.read.tail import read_to_end
 
 
 @asynccontextmanager

@@ -19,7 +19,8 @@ from streams.local import jars
 from streams.local.broker import LocalBroker
 from streams.processes.ports import free_port
 from streams.read.group_reader import GroupReader
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
 
 pytestmark = pytest.mark.kafka

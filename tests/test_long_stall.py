@@ -21,7 +21,7 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import committed_offsets
 from streams.processes.ports import free_port
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 
 STALL = float(os.environ.get("STALL_SECONDS", "25"))
 STALLED, HEALTHY = Target("facebook"), Target("tiktok")
@@ -39,7 +39,7 @@ BACKLOG = 2 * MOST_MEMORY
 
 PATIENCE = 60
 TIGHT = {
-    "AUDIENCE_IN_HAND": str(IN_HAND),
+    "AUDIENCE_IN_FLIGHT_BYTES": str(IN_HAND),
     "KAFKA_MAX_POLL_INTERVAL_MS": "10000",
     "KAFKA_SESSION_TIMEOUT_MS": "6000",
     "KAFKA_FETCH_MAX_BYTES": str(IN_HAND),

@@ -31,7 +31,8 @@ from streams.cluster.topic_ids import log_id, topic_ids
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 from streams.tables.account_registrations import register
 from streams.write.writer import Writer
 

@@ -27,7 +27,8 @@ from schemas.avro.framing import Framing
 from schemas.home_partition import home_partition
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, BatchReceipt, Counts, Mode, Origin
 from streams.client.settings import KafkaSettings
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 from streams.tables.removals import know_removals
 from streams.write.writer import Writer
 

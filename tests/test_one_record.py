@@ -92,8 +92,8 @@ from schemas.validity import bounded, invalidity, misplaced, pointer_fault
 from streams.client.errors import NotAcknowledgedError, ReaderFailedError, RecordTooLargeError
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, layout
+from streams.containment.bug_containment import contained, sent_or_smallest
 from streams.read.batch_decoding import batch_in
-from streams.read.bug_containment import contained, sent_or_smallest
 from streams.read.consumer_thread import Record, to_record
 from streams.read.tail import read_to_end
 from streams.tables.audience_claims import fold

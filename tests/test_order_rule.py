@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from order_model import LONGEST, Person, Process, Replay, World, differences, drain
 
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 
 ADA, ALAN, GRACE = b"ada@", b"alan@", b"grace@"
 PHONE, FAMILY_PHONE = b"+1", b"+2"

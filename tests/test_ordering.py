@@ -4,16 +4,16 @@ import pytest
 
 from consumer.ordering.account_order import AccountOrder
 from consumer.ordering.identifier_index import IdentifierIndex
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.ordering.removal_memory import Later, RemovalMemory
 from consumer.ordering.turns import Decided, Rest, Turns
 
 ADA, ALAN, PHONE, OTHER_PHONE = b"ada@", b"alan@", b"+1", b"+2"
 
 
-def at(offset: int, partition: int = 0, appended_at: int | None = None, log_id: str | None = "log") -> Place:
+def at(offset: int, partition: int = 0, appended_at: int | None = None, log_id: str | None = "log") -> LogPosition:
     appended = offset if appended_at is None else appended_at
-    return Place(partition=partition, offset=offset, appended_at=appended, log_id=log_id)
+    return LogPosition(partition=partition, offset=offset, appended_at=appended, log_id=log_id)
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.partition_counts import followed_partitions
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
-from streams.read.tail import Tail, end_offsets
+from streams.read.tail import Tail
+from streams.read.topic_offsets import end_offsets
 
 TIKTOK = Target("tiktok")
 ROWS = 10

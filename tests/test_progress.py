@@ -1,14 +1,14 @@
 """Whether more records would only wait in vain."""
 
-from streams.write.stall_detector import PATIENCE, StallDetector
+from streams.write.stall_detector import STALLED_AFTER, StallDetector
 
-LATE = PATIENCE + 1
+LATE = STALLED_AFTER + 1
 
 
 def test_records_that_wait_for_a_moment_hold_up_nobody() -> None:
     progress = StallDetector()
     progress.sent(0.0)
-    assert not progress.is_stalled(PATIENCE)
+    assert not progress.is_stalled(STALLED_AFTER)
 
 
 def test_nothing_more_goes_out_where_nothing_has_been_acknowledged_for_long() -> None:

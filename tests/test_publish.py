@@ -236,7 +236,7 @@ async def test_a_topic_that_is_not_there_is_told_before_anything_is_written(
 
 
 async def test_a_kafka_that_is_away_is_told_at_the_start(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.read.tail.BROKER_LIMIT", 0.3)
+    monkeypatch.setattr("streams.read.topic_offsets.BROKER_LIMIT", 0.3)
     with pytest.raises(NothingWrittenError, match="see that Kafka runs there"):
         async with AudiencePublisher(nowhere):
             pass

@@ -30,11 +30,11 @@ from streams.client import schema_registry
 from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read import quarantine
+from streams.containment import quarantine
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open, left_open
-from streams.read.quarantine import Trial
 from streams.read.tail import read_to_end
 
 FRAMING = Framing(Deadly())
@@ -76,16 +76,16 @@ async def test_work_without_end_counts_as_a_death_and_waiting_for_a_registry_doe
     async with Trial(wait, limit=0.5) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
     one_question = 4 * (schema_registry.TIMEOUT + 2)  # with its repetitions, and the pauses between them
-    assert 2 * one_question + schema_registry.LONGEST < quarantine.PATIENCE
+    assert 2 * one_question + schema_registry.LONGEST < quarantine.CHILD_TIMEOUT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 async def test_a_record_by_which_a_child_stands_still_twice_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Trial(sleep) as tried:
         assert not await tried.ends_process(Record(origin=ORIGIN))
-        monkeypatch.setattr(quarantine, "PATIENCE", 0.5)
+        monkeypatch.setattr(quarantine, "CHILD_TIMEOUT", 0.5)
         assert await tried.ends_process(Record(origin=ORIGIN, value=b"x"))
-        monkeypatch.setattr(quarantine, "PATIENCE", 60)
+        monkeypatch.setattr(quarantine, "CHILD_TIMEOUT", 60)
         assert not await tried.ends_process(Record(origin=ORIGIN))
 
 

@@ -19,9 +19,9 @@ from schemas.avro.framing import Framing, RegistryUnavailableError
 from schemas.home_partition import home_partition
 from schemas.records import AudienceBatch, AudienceUser, Mode
 from streams.client.settings import KafkaSettings
+from streams.containment.quarantine import Trial
+from streams.containment.scan_trial import ScanTrial
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
-from streams.read.scan_trial import ScanTrial
 
 HOME = home_partition("custom:VIP", 12)
 

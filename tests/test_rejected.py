@@ -20,7 +20,7 @@ from cli.settings.config import load
 from cli.settings.environment import Environment
 from ledger.receipts import receipt_of
 from ledger.rejected_csv import guarded
-from ledger.resources import RejectedTold
+from ledger.resources import UserRejection
 from schemas.avro.codec import encode_audience_batch, encode_batch_receipt
 from schemas.records import AudienceBatch, AudienceUser, Origin
 from streams.client.settings import KafkaSettings
@@ -103,9 +103,9 @@ async def test_the_command_lists_them_for_a_spreadsheet_with_ids_from_the_log(
         assert (code, output.count("not_an_email"), "id-0" in output) == (0, 2, False)
 
 
-def rejected_at(batch_id: str, index: int) -> RejectedTold:
+def rejected_at(batch_id: str, index: int) -> UserRejection:
     """Return somebody rejected, as status tells it."""
-    return RejectedTold(
+    return UserRejection(
         batch_id=batch_id, part=1, provider="facebook", account=None, replay_id=None, index=index, field="email",
         reason="not_an_email", remedy="Correct it.",
     )  # fmt: skip

@@ -20,8 +20,8 @@ from test_decisions import Clock, make_attempts
 from test_pipeline import hashes
 from world import World, consuming_one, sandbox_account, world
 
+from consumer.retries.account_gate import GivenUpError
 from consumer.retries.attempts import PostponedError
-from consumer.retries.gate import GivenUpError
 from providers.kit.errors import RetryError
 from providers.kit.http import HttpTransport, Request
 from providers.kit.rate_limiter import Pace

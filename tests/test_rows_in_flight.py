@@ -97,7 +97,7 @@ def delivery_to(platform: Platform, most: int) -> Delivery:
     pace = Pace({})
     return Delivery(
         provider=provider,
-        throttles=Throttles(pace=pace, tell=_say_nothing, now=lambda: NOW),
+        throttles=Throttles(pace=pace, announce=_say_nothing, now=lambda: NOW),
         breaker=CircuitBreaker(probe=_say_nothing, announce=_say_nothing),
         policy=RetryPolicy(),
         time=time,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch, differences, judge_arrival, runs_of
+from ledger.arrivals import Contradiction, Misfit, Retry, judge_arrival
+from ledger.session_runs import SeenBatch, differences, runs_of
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -16,17 +16,17 @@ from test_rows_in_flight import NOW, OWNER
 
 from consumer.delivery.adding_and_removing import Adding
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, fitting
+from consumer.delivery.call_sharing.call_members import Member, fitting
+from consumer.delivery.call_sharing.shared_call import Key
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.delivery.shared_call import Key
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.ordering.standing import Standing
 from consumer.removals.late_record import RecordInOrder
+from consumer.retries.account_gate import Caller
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.installed import installed
@@ -175,7 +175,7 @@ def delivery_to(
         directory._held[OWNER.key(provider.platform_name(name, disable_prefix=False))] = known
     return Delivery(
         provider=provider,
-        throttles=Throttles(pace=Pace({}, time.clock, time.sleep), tell=tell, now=lambda: NOW),
+        throttles=Throttles(pace=Pace({}, time.clock, time.sleep), announce=tell, now=lambda: NOW),
         breaker=CircuitBreaker(probe=_say_nothing, announce=_say_nothing, time=time),
         policy=RetryPolicy(),
         time=time,
@@ -512,7 +512,7 @@ async def test_calls_that_wait_for_their_turn_are_held_when_the_account_is_parke
         platform.is_open.set()
         await calm()
         assert len(platform.calls) == calls
-    assert delivery.breaker.is_closed
+    assert delivery.breaker.is_parked
     platform.is_stepwise = False
     watching = asyncio.create_task(delivery.breaker.watch())
     async with asyncio.timeout(LIMIT):
@@ -543,7 +543,7 @@ async def test_a_stop_parks_the_account_once_and_all_records_of_the_call_wait() 
     await calm()
     platform.is_open.set()
     await calm()
-    assert delivery.breaker.is_closed
+    assert delivery.breaker.is_parked
     assert not any(task.done() for task in tasks)
     watching = asyncio.create_task(delivery.breaker.watch())
     async with asyncio.timeout(LIMIT):
@@ -597,7 +597,7 @@ async def test_a_few_records_on_which_our_code_fails_park_no_account(closed_by: 
         outcomes = await asyncio.gather(*tasks)
     watching.cancel()
     assert Counter(told(outcome)[:2] for outcome in outcomes) == {("delivered", None): 56, ("failed", "bug"): 8}
-    assert not delivery.breaker.is_closed
+    assert not delivery.breaker.is_parked
 
 
 async def test_what_the_gate_was_closed_is_excused_to_those_behind_a_call_as_well_and_not_to_who_comes_later() -> None:
@@ -654,7 +654,7 @@ async def test_a_record_that_is_done_again_for_some_goes_alone_and_one_that_anot
 ) -> None:
     """What another process may have had is all that the log held when that died."""
     delivery = delivery_to(Platform())
-    standing = Standing(place=Place(partition=0, offset=1, appended_at=0), is_suspect=is_suspect)
+    standing = Standing(place=LogPosition(partition=0, offset=1, appended_at=0), is_suspect=is_suspect)
     made = delivery._record(record(["1"]), _say_nothing, FRESH, lambda: True, None)
     nothing: Any = None
     order = RecordInOrder(removals=nothing, audience="", mode="add", standing=standing, only=only)

@@ -14,7 +14,7 @@ from cli.dead_letters.printing import Content, Shown, lines_of, object_of
 from cli.status.printing import session_told
 from ledger.final_outcomes import last_word
 from ledger.resources import SessionStatus, TargetStatus
-from ledger.sessions import Run
+from ledger.session_runs import Run
 from ledger.status import batch_status, run_status, target_status
 from ledger.view import EndRow, RecordRow, SessionKey, View
 from producer.upload.results import Result

@@ -38,8 +38,8 @@ from ledger.resources import (
     AccountPage,
     BatchOfRun,
     BatchStatus,
-    ErrorTold,
-    ReplayTold,
+    ErrorDetail,
+    ReplayStatus,
     RunStatus,
     SessionPage,
     SessionStatus,
@@ -47,7 +47,7 @@ from ledger.resources import (
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from producer.server import serving
 from producer.settings import ServerSettings
 from schemas.avro.framing import Framing
@@ -57,7 +57,7 @@ from streams.client.settings import KafkaSettings
 from streams.processes.ports import free_port
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
-BLOCKED = ErrorTold(
+BLOCKED = ErrorDetail(
     code="token_invalid",
     meaning=VOCABULARY["token_invalid"].meaning,
     remedy=VOCABULARY["token_invalid"].remedy,
@@ -153,7 +153,7 @@ def test_what_is_odd_about_a_run_is_named_with_its_batches() -> None:
 
 
 def test_an_account_shows_its_ladder_its_replays_why_users_were_rejected_and_what_to_do() -> None:
-    replay = ReplayTold(
+    replay = ReplayStatus(
         replay_id="r1", state="delivered", users=UserCounts(in_log=3, sent=3, accepted=3, rejected=0, matched=2)
     )
     blocked = make_target("tiktok", account="eu", state="blocked", error=BLOCKED, seconds_to_go=30.0, reasons={})

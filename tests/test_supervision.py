@@ -23,10 +23,10 @@ from test_cli import audience, clean_environ
 from cli.up.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
 from streams.client.errors import BrokerFailedError
 from streams.client.settings import KafkaSettings
+from streams.cluster.cluster_id import cluster_id
 from streams.local.broker import LocalBroker
 from streams.processes.lifeline import Lifeline
 from streams.processes.ports import free_port, is_free, pick_port
-from streams.read.tail import cluster_id
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 

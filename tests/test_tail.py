@@ -10,7 +10,8 @@ from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicSpec, ensure_topics
 from streams.read.consumer_thread import Record
-from streams.read.tail import Tail, end_offsets, read_to_end, scan
+from streams.read.tail import Tail, read_to_end, scan
+from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
 
 PATIENCE = 30.0
@@ -102,7 +103,7 @@ async def test_a_tail_that_nobody_reads_for_a_while_loses_and_doubles_nothing(
 
 
 async def test_a_tail_without_a_broker_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.read.tail.BROKER_LIMIT", 0.5)
+    monkeypatch.setattr("streams.read.topic_offsets.BROKER_LIMIT", 0.5)
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(KafkaUnreachableError):
         async with Tail(settings, "topic"):
@@ -169,7 +170,7 @@ async def test_a_topic_whose_records_are_all_deleted_is_read_as_empty(kafka: Kaf
 async def test_reading_an_unknown_topic_or_without_a_broker_is_unreachable(
     kafka: KafkaSettings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.read.tail.BROKER_LIMIT", 0.5)
+    monkeypatch.setattr("streams.read.topic_offsets.BROKER_LIMIT", 0.5)
     with pytest.raises(KafkaUnreachableError):
         await read_to_end(kafka, topic_prefix)
     with pytest.raises(KafkaUnreachableError):

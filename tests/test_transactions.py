@@ -29,7 +29,8 @@ from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.tail import END, Tail, end_offsets, read_to_end, scan
+from streams.read.tail import END, Tail, read_to_end, scan
+from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
 
 PATIENCE = 60.0

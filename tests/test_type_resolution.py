@@ -17,7 +17,7 @@ assert unresolved == [], unresolved
 """
 KINDS = {
     "records of the topics": "from schemas.avro import codec; kinds = codec.Record.__constraints__",
-    "batches of the publisher": "from producer import publisher; kinds = [publisher._Batch]",
+    "batches of the publisher": "from producer.request import program_batch; kinds = [program_batch._Batch]",
     "answers to the client": (
         "from audience_client.http import calls, reading, statuses, words;"
         "kinds = [statuses.BatchStatus, statuses.SessionStatus, statuses.SessionPage, statuses.AccountPage,"

@@ -22,7 +22,7 @@ from benchmarks.whole.usage import bound_by, machine_seconds, own_seconds, peak_
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 
 EACH = 10_000
 """Users of an upload."""

@@ -31,7 +31,8 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.groups import backlog
 from streams.cluster.topics import TopicNames
 from streams.read.consumer_thread import Record
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 
 READ_LIMIT = 60.0
 

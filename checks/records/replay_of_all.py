@@ -16,7 +16,7 @@ from consumer.account.runtime import Account
 from consumer.replay.replayer import ReplayOrder, replay
 from providers.kit.errors import PlatformError
 from schemas.records import BatchCompletion, Origin
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 
 STANDSTILL = 120.0
 """Seconds in which something of a replay must end while anything has yet to."""

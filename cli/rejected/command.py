@@ -15,7 +15,7 @@ from cli.server_client import Server, asked_server
 from cli.settings.config import load
 from cli.settings.environment import Environment
 from ledger.rejected_csv import COLUMNS, Ids, cells, rejected_csv
-from ledger.resources import RejectedPage, RejectedTold, SessionRejectedPage
+from ledger.resources import RejectedPage, SessionRejectedPage, UserRejection
 from schemas.validity import is_uuid
 
 PAGE = 10_000
@@ -69,7 +69,7 @@ def _print(page: Page, ids: Ids | None, options: Namespace, *, is_first: bool) -
     sys.stdout.flush()
 
 
-def _id(told: RejectedTold, ids: Ids) -> str:
+def _id(told: UserRejection, ids: Ids) -> str:
     return ids.get((told.batch_id, told.index), "")
 
 

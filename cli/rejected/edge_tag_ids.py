@@ -10,7 +10,7 @@ from cli.printing.tables import print_lines
 from cli.settings.config import Config
 from cli.undecodable import Undecodable
 from ledger.rejected_csv import Ids
-from ledger.resources import RejectedTold
+from ledger.resources import UserRejection
 from schemas.avro.codec import decode_batch_receipt
 from schemas.records import AudienceBatch, Origin, is_of_log
 from streams.cluster.topic_ids import log_id
@@ -18,7 +18,7 @@ from streams.read.consumer_thread import Record
 from streams.read.tail import scan
 
 
-async def edge_tag_ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
+async def edge_tag_ids(rejected: Collection[UserRejection], config: Config) -> Ids:
     """Return the ids of these users from the log, where they have one and it is still there."""
     wanted: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     for told in rejected:

@@ -29,9 +29,10 @@ from schemas.human_times import parse_when
 from schemas.records import Origin, is_of_log, parse_origin
 from schemas.target import parse_target
 from schemas.validity import is_uuid
+from streams.cluster.cluster_id import cluster_id
+from streams.cluster.open_transactions import held_partitions
 from streams.cluster.topic_ids import log_id
-from streams.cluster.topic_watch import held_partitions
-from streams.read.tail import cluster_id, end_offsets
+from streams.read.topic_offsets import end_offsets
 
 DEFAULT_RATE = 0.25
 

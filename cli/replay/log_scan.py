@@ -19,7 +19,8 @@ from schemas.records import AudienceBatch, BatchReceipt, Origin, is_of_log
 from schemas.target import Target
 from streams.cluster.groups import committed_offsets, groups_with_members
 from streams.read.consumer_thread import Record
-from streams.read.tail import first_offsets, scan
+from streams.read.tail import scan
+from streams.read.topic_offsets import first_offsets
 
 LEDGER_LIMIT = 60.0
 """Seconds for which receipts are waited for while the ledger does not get on."""

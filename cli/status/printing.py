@@ -9,7 +9,7 @@ from ledger.resources import (
     AccountPage,
     AccountStatus,
     BatchStatus,
-    ErrorTold,
+    ErrorDetail,
     RunStatus,
     SessionPage,
     SessionStatus,
@@ -17,7 +17,7 @@ from ledger.resources import (
     TargetStatus,
     UserCounts,
 )
-from ledger.sessions import Mark
+from ledger.session_runs import Mark
 from schemas.records import Mode
 from schemas.target import Target
 
@@ -121,7 +121,7 @@ def _name(provider: str, account: str | None) -> str:
     return str(Target(provider, account or ""))
 
 
-def _error_lines(name: str, error: ErrorTold | None) -> Iterator[str]:
+def _error_lines(name: str, error: ErrorDetail | None) -> Iterator[str]:
     """Yield what is wrong in the words of the vocabulary, what to do, and the platform's code and request id."""
     if error is None:
         return

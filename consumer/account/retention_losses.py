@@ -29,13 +29,13 @@ class RetentionLosses:
         """Note a loss, on any thread."""
         self._loop.call_soon_threadsafe(self._noted.put_nowait, loss)
 
-    async def tell(self) -> None:
+    async def write_noted(self) -> None:
         """Write what is noted, without end."""
         while True:
             await self._write(await self._noted.get())
 
     async def _write(self, loss: Loss) -> None:
-        told = AccountLoss(
+        report = AccountLoss(
             provider=self.target.provider,
             account=self.target.account or None,
             partition=loss.partition,
@@ -46,4 +46,4 @@ class RetentionLosses:
         )
         topic, framing = self.deployment.names.accounts, self.deployment.framing
         what = "A loss is not acknowledged"
-        await keep_trying(lambda: write_loss(self.writer, topic, told, framing), what, self.deployment.time)
+        await keep_trying(lambda: write_loss(self.writer, topic, report, framing), what, self.deployment.time)

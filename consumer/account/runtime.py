@@ -1,4 +1,4 @@
-"""One account's way to its platform, put together: session, pace, directory, states, gate, delivery."""
+"""What delivers to one account, put together: session, pace, directory, states, gate, delivery."""
 
 import asyncio
 import secrets
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from consumer.account.settings import ConsumerSettings
 from consumer.account.side_by_side import side_by_side
-from consumer.account.state_announcer import StateAnnouncer
+from consumer.account.state_announcer import StateAnnouncer, announce_nothing, throttle_unless_blocked
+from consumer.account.state_listener import StateListener
 from consumer.delivery.audiences import Audiences
 from consumer.delivery.delivery import Delivery
 from consumer.delivery.rows_in_flight import RowsInFlight
@@ -25,31 +26,26 @@ from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.installed import open_account, open_session, rates_of
-from providers.kit.errors import PlatformError, ThrottleError, platform_error
 from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows.row_groups import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
-from schemas.error_words import KAFKA_WORDS, VOCABULARY
 from schemas.hash_keys import HashKey
-from schemas.records import LIVE, AccountState
+from schemas.records import LIVE
 from schemas.target import Target
 from schemas.validity import misplaced
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
-from streams.read.batch_decoding import trial_of_batches
+from streams.containment.batch_trial import trial_of_batches
+from streams.containment.quarantine import Trial
+from streams.containment.scan_trial import ScanTrial
 from streams.read.messages import SURE
-from streams.read.quarantine import Trial
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.scan_trial import ScanTrial
-from streams.read.tail import end_offsets
+from streams.read.topic_offsets import end_offsets
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed
 from streams.write.writer import Writer
-
-_NOT_OF_THE_PLATFORM = frozenset({"registry_unreachable", *KAFKA_WORDS})
-"""What a look at the platform says nothing about."""
 
 
 def now() -> datetime:
@@ -101,7 +97,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class AccountRuntime:
-    """An account's way to its platform, open."""
+    """What delivers to an account, opened."""
 
     handler: Handler
     background: "tuple[asyncio.Task[None], ...]"
@@ -119,7 +115,7 @@ def pace_of(account: Account, time: Time) -> Pace:
 async def opened_runtime(
     account: Account, settings: ConsumerSettings, deployment: Deployment, writer: Writer, serving: Serving
 ) -> AsyncIterator[AccountRuntime]:
-    """Open the way of an account while the block is entered. Raises StreamError."""
+    """Open what delivers to an account while the block is entered. Raises StreamError."""
     kafka, names, time = deployment.kafka, deployment.names, deployment.time
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(account.settings))
@@ -136,18 +132,18 @@ async def opened_runtime(
         check_hash_keys(account.target, states.removals, settings.keys)
         breaker = CircuitBreaker(
             probe=_probe(provider),
-            announce=announcer.block if serving.is_live else _silence,
+            announce=announcer.block if serving.is_live else announce_nothing,
             time=time,
             account=str(account.target),
         )
-        tell = announcer.throttle if serving.is_live else _unless_blocked(announcer, states)
-        throttles = Throttles(pace=pace, tell=tell, now=now)
-        listener = _StateListener(breaker, throttles, serving.is_live)
+        announce = announcer.throttle if serving.is_live else throttle_unless_blocked(announcer, states)
+        throttles = Throttles(pace=pace, announce=announce, now=now)
+        listener = StateListener(breaker, throttles, serving.is_live)
         listener.begin(states.of(account.target))
-        states.listen(lambda state: listener.hear(state) if announcer.is_about(state) else None)
+        states.listen(lambda state: listener.apply(state) if announcer.is_about(state) else None)
         watching = await stack.enter_async_context(running(breaker.watch()))
         failing = await stack.enter_async_context(running(writer.failure()))
-        telling = [await stack.enter_async_context(running(announcer.tell()))] if serving.is_live else []
+        warning = [await stack.enter_async_context(running(announcer.publish_warnings()))] if serving.is_live else []
         audiences = Audiences(
             provider=provider,
             directory=directory,
@@ -187,7 +183,7 @@ async def opened_runtime(
             log_id=deployment.log_id,
             created_with=deployment.created_with,
         )
-        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *telling), states)
+        yield AccountRuntime(handler, (directory.following, states.following, watching, failing, *warning), states)
 
 
 @asynccontextmanager
@@ -261,56 +257,6 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Tas
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _StateListener:
-    """Goes by what other processes of the account say of it."""
-
-    breaker: CircuitBreaker
-    throttles: Throttles
-    is_live: bool
-
-    def begin(self, state: AccountState | None) -> None:
-        """Begin as the account stands, by what its last process said; a warning is left to be given again."""
-        if state is None:
-            return
-        self.throttles.hear(state)
-        block = _block(state)
-        is_warning = state.state == "running" and state.error_code is not None
-        if not is_warning and (state.state != "blocked" or block is not None):
-            self.breaker.adopt(block)
-
-    def hear(self, state: AccountState) -> None:
-        """Hold calls for as long as a process was told; probe before any other call where one is parked."""
-        self.throttles.hear(state)
-        block = None if self.is_live or self.breaker.is_closed else _block(state)
-        if block is not None:
-            self.breaker.adopt(block)
-
-
-def _block(state: AccountState) -> PlatformError | None:
-    """Return what parks an account, None for nothing that a probe could end."""
-    code = state.error_code or ""
-    if state.state != "blocked" or code not in VOCABULARY or code in _NOT_OF_THE_PLATFORM:
-        return None
-    return platform_error(code, platform_code=state.platform_code, request_id=state.request_id)
-
-
-async def _silence(error: PlatformError | None) -> None:
-    """Say nothing: what parks us may be ours alone, and whoever serves the account finds out by itself."""
-    del error
-
-
-def _unless_blocked(announcer: StateAnnouncer, states: States) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
-    """Return what tells of a throttle, unless the account is parked, which says more and is another's to end."""
-
-    async def tell(error: ThrottleError, until: datetime) -> None:
-        state = states.of(announcer.target)
-        if state is None or state.state != "blocked":
-            await announcer.throttle(error, until)
-
-    return tell
 
 
 def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:

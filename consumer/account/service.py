@@ -25,10 +25,10 @@ from consumer.records.audience_order import AudienceOrder
 from consumer.records.intake import Intake
 from consumer.records.missed_removals import MissedRemovals
 from consumer.records.open_removals import OpenRemovals
+from consumer.records.partition_activity import PartitionActivity
 from consumer.records.retry_pointers import RetryPointerWriter, trial_of_pointers
 from consumer.records.retry_reader import RetryReader
 from consumer.records.runner import Runner
-from consumer.records.under_way import UnderWay
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.rate_limiter import Pace
@@ -132,7 +132,7 @@ async def _open(
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
         )
         runtime = await stack.enter_async_context(opened_runtime(account, settings, deployment, writer, serving))
-        telling = await stack.enter_async_context(running(losses.tell()))
+        reporting = await stack.enter_async_context(running(losses.write_noted()))
         await stack.enter_async_context(reader)
         await stack.enter_async_context(pointers)
         readiness.reader, readiness.writer = reader, writer
@@ -161,14 +161,14 @@ async def _open(
             fetcher=RecordFetcher(deployment.kafka, sure=SURE),
             log_topic=names.batches,
             limiter=limiter,
-            under_way=hooks.pointers,
+            activity=hooks.pointers,
             open_removals=open_removals,
             trial=await stack.enter_async_context(trial_of_pointers(deployment.framing)),
         )
         runner = Runner(
             handler=handler,
             reader=reader,
-            intake=Intake(handler=handler, reader=reader, order=order, under_way=hooks.records),
+            intake=Intake(handler=handler, reader=reader, order=order, activity=hooks.records),
             retries=retries,
             missed=MissedRemovals(
                 handler=handler,
@@ -182,15 +182,15 @@ async def _open(
             ),
             limiter=limiter,
         )
-        yield _Parts(runner, (*runtime.background, telling, partitions.following, watch.watching))
+        yield _Parts(runner, (*runtime.background, reporting, partitions.following, watch.watching))
 
 
 class _Hooks:
     """What the readers, which come first, are told and tell of the order of audiences."""
 
     def __init__(self, longest_call: float) -> None:
-        self.records = UnderWay(longest_call=longest_call)
-        self.pointers = UnderWay(longest_call=longest_call)
+        self.records = PartitionActivity(longest_call=longest_call)
+        self.pointers = PartitionActivity(longest_call=longest_call)
         self.assigned: asyncio.Queue[Assignment] = asyncio.Queue()
         self.order: AudienceOrder | None = None
 
@@ -199,9 +199,9 @@ class _Hooks:
         if self.order is not None:
             self.order.given_up(assignments)
 
-    def leaving(self, under_way: UnderWay) -> Leaving:
+    def leaving(self, activity: PartitionActivity) -> Leaving:
         """Return what a reader asks before it leaves a partition."""
-        return Leaving(is_quiet=under_way.is_quiet, longest_call=under_way.longest_call)
+        return Leaving(is_quiet=activity.is_quiet, longest_call=activity.longest_call)
 
 
 async def _introduced(

@@ -51,7 +51,7 @@ class ConsumerSettings(BaseModel):
     )
     in_flight: Annotated[int, Field(ge=1_000_000)] = Field(
         default=32 * 1024 * 1024,
-        alias="AUDIENCE_IN_HAND",
+        alias="AUDIENCE_IN_FLIGHT_BYTES",
         description="Bytes of records that a process holds; a fifth is decoded at a time, to some ten times as much.",
     )
     shutdown_timeout: Annotated[float, Field(ge=0)] = Field(

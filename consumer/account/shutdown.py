@@ -45,7 +45,7 @@ async def _finish(handling: "asyncio.Task[None]", breaker: CircuitBreaker, timeo
     """Wait for what is in hand, within the limit; while the account is parked nothing would come of it."""
     clock = asyncio.get_running_loop().time
     begun, is_said = clock(), False
-    while not handling.done() and not breaker.is_closed and clock() < begun + timeout:
+    while not handling.done() and not breaker.is_parked and clock() < begun + timeout:
         await asyncio.wait({handling}, timeout=0.2)
         if not handling.done() and not is_said and clock() > begun + SAID_AFTER:
             is_said = True

@@ -1,7 +1,7 @@
 """Tell all processes of a deployment how an account stands."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from schemas.avro.framing import Framing
 from schemas.error_words import VOCABULARY
 from schemas.records import AccountState
 from schemas.target import Target
-from streams.tables.account_states import write_state
+from streams.tables.account_states import States, write_state
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
@@ -49,11 +49,11 @@ class StateAnnouncer:
             await self._write(throttled)
 
     def warn(self, word: str) -> None:
-        """Note what the platform warns of, for `tell` to say it."""
+        """Note what the platform warns of, for `publish_warnings` to say it."""
         log.warning(f"The platform warns: {VOCABULARY[word].meaning} {VOCABULARY[word].remedy}", error=word)
         self._warnings.put_nowait(word)
 
-    async def tell(self) -> None:
+    async def publish_warnings(self) -> None:
         """Say what is noted, without end."""
         while True:
             self._warning = await self._warnings.get()
@@ -78,3 +78,21 @@ class StateAnnouncer:
     async def _write(self, state: AccountState) -> None:
         what = "The account's state is not acknowledged"
         await keep_trying(lambda: write_state(self.writer, self.topic, state, self.framing), what, self.time)
+
+
+async def announce_nothing(error: PlatformError | None) -> None:
+    """Say nothing: what parks us may be ours alone, and whoever serves the account finds out by itself."""
+    del error
+
+
+def throttle_unless_blocked(
+    announcer: StateAnnouncer, states: States
+) -> Callable[[ThrottleError, datetime], Awaitable[None]]:
+    """Return what announces a throttle, unless the account is parked, which says more and is another's to end."""
+
+    async def announce(error: ThrottleError, until: datetime) -> None:
+        state = states.of(announcer.target)
+        if state is None or state.state != "blocked":
+            await announcer.throttle(error, until)
+
+    return announce

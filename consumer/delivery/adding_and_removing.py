@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from consumer.delivery.additions import add, of_rows
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member
+from consumer.delivery.call_sharing.call_members import Member
+from consumer.delivery.call_sharing.shared_call import Key
+from consumer.delivery.call_sharing.shared_calls import SharedCalls
 from consumer.delivery.outcome import Outcome
-from consumer.delivery.shared_call import Key
-from consumer.delivery.shared_calls import SharedCalls
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
+from consumer.retries.account_gate import Caller, End
 from consumer.retries.attempts import Attempts
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller, End
 from providers.kit.current_record import current_record
 from providers.kit.errors import AudienceGoneError, RejectError, platform_error
 from providers.kit.last_look import looks
@@ -37,7 +37,7 @@ class Adding:
     type: AudienceType
     attempts: Attempts
     outcome: Outcome
-    place: Place | None = None
+    place: LogPosition | None = None
     shared: SharedCalls | None = None
     """What makes calls with rows of other records; None: the record goes by itself."""
 

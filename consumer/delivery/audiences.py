@@ -20,7 +20,7 @@ from streams.tables.audience_directory import Directory
 
 log = structlog.get_logger()
 
-PATIENCE = 5.0
+LONGEST_WAIT = 5.0
 """Seconds for which a record waits for its audience; longer ones would hold up those of other audiences."""
 
 LOOK_AGAIN = 5.0
@@ -50,7 +50,7 @@ class Audiences:
     async def ask(self, platform_name: str, audience_type: AudienceType) -> str:
         """Return what `id_of` returns, shared by all who ask meanwhile, or raise what it raises.
 
-        Raises RetryError(`audience_pending`) once that takes longer than PATIENCE; it goes on all the same.
+        Raises RetryError(`audience_pending`) once that takes longer than LONGEST_WAIT; it goes on all the same.
         """
         key = platform_name, audience_type
         asked = self._asked.get(key)
@@ -60,9 +60,9 @@ class Audiences:
             )  # it is nobody's own
             task.add_done_callback(lambda done: self._answered(key, done))
             asked = self._asked[key] = _Asked(task, self.time.clock())
-        await asyncio.wait({asked.task}, timeout=max(0.0, asked.since + PATIENCE - self.time.clock()))
+        await asyncio.wait({asked.task}, timeout=max(0.0, asked.since + LONGEST_WAIT - self.time.clock()))
         if not asked.task.done():
-            raise platform_error("audience_pending", wait=PATIENCE)
+            raise platform_error("audience_pending", wait=LONGEST_WAIT)
         return asked.task.result()
 
     def _answered(self, key: tuple[str, AudienceType], task: "asyncio.Task[str]") -> None:

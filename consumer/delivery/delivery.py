@@ -1,39 +1,37 @@
 """Bring the users of one record to one platform account."""
 
-import asyncio
-import uuid
-from array import array
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
 
 from consumer.delivery.adding_and_removing import Adding, Removing
 from consumer.delivery.audiences import Audiences
+from consumer.delivery.call_sharing.shared_calls import SharedCalls
+from consumer.delivery.delivered_record import DeliveredRecord
 from consumer.delivery.outcome import Outcome
-from consumer.delivery.people import People
 from consumer.delivery.platform_calls import Calls, Sending
 from consumer.delivery.platform_outcome import PlatformOutcome, Within
+from consumer.delivery.record_rows import grouped, removal_groups, rows_in_turns
 from consumer.delivery.rows_in_flight import RowsInFlight
-from consumer.delivery.shared_calls import SharedCalls
+from consumer.delivery.users_to_send import UsersToSend
 from consumer.ordering.audience_key import audience_key
 from consumer.ordering.removal_memory import Later
-from consumer.ordering.standing import NEVER, Standing
+from consumer.ordering.standing import Standing
 from consumer.removals.account_removals import AccountRemovals
-from consumer.removals.late_record import Numbered, RecordInOrder
+from consumer.removals.late_record import RecordInOrder
+from consumer.retries.account_gate import Gate
 from consumer.retries.attempts import Attempts, History
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Gate
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
-from providers.kit.current_record import CurrentRecord, calls_for
-from providers.kit.errors import PlatformError, platform_error
-from providers.kit.limits import Limits
+from providers.kit.current_record import calls_for
+from providers.kit.errors import PlatformError
 from providers.kit.provider import AnyProvider, Removed
-from providers.kit.rows.row_groups import RowGroup, Rows, group_rows, make_removal_rows, make_rows
-from schemas.records import LIVE, AudienceBatch, AudienceUser, Origin, Progress, Span
+from providers.kit.rows.row_groups import Rows
+from schemas.records import LIVE, AudienceBatch, AudienceUser, Span
 
 log = structlog.get_logger()
 
@@ -42,23 +40,9 @@ FRESH = History()
 NoticeOf = Callable[[PlatformError, Outcome], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """One record that is delivered, without its users."""
-
-    batch: AudienceBatch
-    name: str
-    """What the platform calls its audience."""
-    audience: str
-    """What the audience is known by: see `audience_key`."""
-    attempts: Attempts
-    outcome: Outcome
-    order: RecordInOrder | None
-
-
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One account's way to its platform. Records may be delivered at the same time."""
+    """Delivers records to one account. Several may be delivered at the same time."""
 
     provider: AnyProvider
     throttles: Throttles
@@ -115,7 +99,7 @@ class Delivery:
         is still ours; the outcome of one that is not says so.
         """
         record = self._record(batch, notice, history, is_wanted, standing)
-        chosen = People.of(batch, only)
+        chosen = UsersToSend.of(batch, only)
         record.outcome.received = len(chosen)
         batch.users.clear()
         return await self._delivered(record, chosen)
@@ -128,7 +112,7 @@ class Delivery:
         is_wanted: Callable[[], bool],
         standing: Standing | None,
         identifiers: frozenset[bytes] | None = None,
-    ) -> _Record:
+    ) -> DeliveredRecord:
         outcome = Outcome(
             mode=batch.mode,
             span=Span(first=batch.first_index, count=len(batch.users)),
@@ -159,12 +143,14 @@ class Delivery:
                 has_begun=history.progress is not None,
             )
         head = msgspec.structs.replace(batch, users=[])
-        return _Record(batch=head, name=name, audience=audience, attempts=attempts, outcome=outcome, order=order)
+        return DeliveredRecord(
+            batch=head, name=name, audience=audience, attempts=attempts, outcome=outcome, order=order
+        )
 
-    async def _delivered(self, record: _Record, users: People) -> Outcome:
+    async def _delivered(self, record: DeliveredRecord, users: UsersToSend) -> Outcome:
         outcome, attempts = record.outcome, record.attempts
-        with calls_for(self._current(record)):
-            fault = self._cannot_remove(record) if record.batch.mode == "remove" else None
+        with calls_for(record.as_current(self.removals, self.called)):
+            fault = record.why_not_removable(self.provider, self.removals)
             if fault is not None:
                 outcome.fail(fault)
             else:
@@ -172,45 +158,11 @@ class Delivery:
         outcome.attempts, outcome.excused = attempts.most, attempts.excused
         outcome.doubtful_until = attempts.doubtful_until
         outcome.is_sent = outcome.is_sent and attempts.has_called
-        if record.order is not None and self._is_to_be_settled(record.order.standing, outcome):
+        if record.order is not None and record.is_to_be_settled(self.called):
             await record.order.settle(outcome.doubtful_until, self._do_again)
         return outcome
 
-    def _is_to_be_settled(self, standing: Standing, outcome: Outcome) -> bool:
-        """Tell whether calls may have undone what later records did, and nobody else will see to that.
-
-        Who comes with the pointer of a record that is tried again later settles it then; a replay has no pointers.
-        """
-        if outcome.is_given_up:
-            return outcome.is_sent
-        if outcome.postponed is not None and (self.called == LIVE or outcome.postponed.is_patient):
-            return False
-        has_called = outcome.is_sent or outcome.progress_before is not None
-        return standing.is_late and (has_called or standing.is_suspect or standing.calls_until > NEVER)
-
-    def _cannot_remove(self, record: _Record) -> PlatformError | None:
-        """Return why nobody can be removed at all."""
-        if self.provider.removal is None:
-            return platform_error("cannot_remove")
-        if self.removals is None or self.removals.keys is None or record.order is None:
-            return platform_error("no_hash_keys")
-        return None
-
-    def _current(self, record: _Record) -> CurrentRecord:
-        """Return what the provider may know of a record; one that is sent once more on purpose has an id of its own."""
-        order, removals = record.order, self.removals
-        if order is None or removals is None:
-            return CurrentRecord(id="")
-        place, standing = order.standing.place, order.standing
-        origin = Origin(topic=removals.memory.topic, partition=place.partition, offset=place.offset)
-        again = f" {uuid.uuid4().hex}" if standing.is_suspect or order.only is not None else ""
-        return CurrentRecord(
-            id=f"{removals.log_id or ''} {origin} {self.called}{again}",
-            job_taken=lambda job_id: removals.job_taken(job_id, record.audience, origin),
-            job_ended=removals.job_ended,
-        )
-
-    async def _send(self, record: _Record, users: People) -> None:
+    async def _send(self, record: DeliveredRecord, users: UsersToSend) -> None:
         """Make rows of whom a record is to send, and send them; those of a removal with what the log knows of them."""
         outcome, order, progress = record.outcome, record.order, record.attempts.history.progress
         others: list[AudienceUser] = []
@@ -219,12 +171,15 @@ class Delivery:
                 await order.removals.enter(record.audience, order.standing.place)
             named, left = users, await order.left(users)
             if left.users is not users:
-                users = People.those(left.users)
+                users = UsersToSend.those(left.users)
             is_open = Within(progress.open) if progress else None
             outcome.superseded = sum(1 for index in left.superseded if is_open is None or index in is_open)
             if record.batch.mode == "remove":
                 others, outcome.other_identifiers_unknown = await order.others(named)
-        async with self.in_flight.held(self._rows(record, users.taken_out()), len(users)) as made:
+        rows = rows_in_turns(
+            self.provider, users.taken_out(), record.batch.mode, progress, with_attributes=self.with_attributes
+        )
+        async with self.in_flight.held(rows, len(users)) as made:
             outcome.repaired, outcome.dropped = made.repaired, made.dropped
             for index, rejection in made.rejected:
                 outcome.reject(index, rejection)
@@ -234,18 +189,7 @@ class Delivery:
             if made.rows:
                 await self._send_all(record, call, made)
 
-    def _rows(self, record: _Record, users: Iterable[Numbered]) -> Iterator[Rows]:
-        """Make rows in turns, the last of which has those of users that no earlier try settled."""
-        made = Rows()
-        if record.batch.mode == "remove":
-            turns = make_removal_rows(self.provider, users)
-        else:
-            turns = make_rows(self.provider, users, with_attributes=self.with_attributes)
-        for made in turns:
-            yield made
-        yield _still_open(made, record.attempts.history.progress)
-
-    def _call(self, record: _Record) -> Adding | Removing:
+    def _call(self, record: DeliveredRecord) -> Adding | Removing:
         """Return what a record does with its rows."""
         batch, order = record.batch, record.order
         if batch.mode == "add" or order is None:
@@ -257,7 +201,7 @@ class Delivery:
                 attempts=record.attempts,
                 outcome=record.outcome,
                 place=order.standing.place if order is not None else None,
-                shared=self.shared if order is None or _is_plain(order) else None,
+                shared=self.shared if record.may_share_calls else None,
             )
         return Removing(
             provider=self.provider,
@@ -270,10 +214,10 @@ class Delivery:
             is_free=lambda: order.removals.is_free(record.audience, order.standing.place),
         )
 
-    async def _send_all(self, record: _Record, call: Adding | Removing, made: Rows) -> None:
+    async def _send_all(self, record: DeliveredRecord, call: Adding | Removing, made: Rows) -> None:
         """Send rows, and see to what is left of searches at the end: 1. all at once, 2. their ends together."""
         outcome, progress = record.outcome, record.attempts.history.progress
-        groups = _out_of_sight(group_rows(made, self._limits(record)))
+        groups = grouped(made, record.limits(self.provider))
         made.rows.clear()
         del made.indexes[:]
         sending = Sending(
@@ -286,16 +230,15 @@ class Delivery:
         )
         await sending.send_all(groups)
 
-    async def _send_others(self, record: _Record, call: Adding | Removing, others: Sequence[AudienceUser]) -> bool:
+    async def _send_others(
+        self, record: DeliveredRecord, call: Adding | Removing, others: Sequence[AudienceUser]
+    ) -> bool:
         """Take people out by identifiers that the removal does not name; False where that is to be tried again.
 
         They are no users of the record, so they are not counted as such: only who left is.
         """
-        aside, turns = Outcome(mode="remove"), [Rows()]
-        for made in make_removal_rows(self.provider, enumerate(others)):
-            turns[0] = made
-            await asyncio.sleep(0)
-        groups = _out_of_sight(group_rows(turns[0], self._limits(record)))
+        aside = Outcome(mode="remove")
+        groups = await removal_groups(self.provider, others, record.limits(self.provider))
         sending = Sending(
             call=call, outcome=aside, attempts=record.attempts, calls=Calls(self.search_calls), is_whole=False
         )
@@ -309,9 +252,6 @@ class Delivery:
             outcome.postpone(aside.postponed)
         return aside.error is None and aside.postponed is None and not aside.is_given_up
 
-    def _limits(self, record: _Record) -> Limits:
-        return self.provider.removal_limits if record.batch.mode == "remove" else self.provider.limits
-
     async def _do_again(self, later: Later, identifiers: frozenset[bytes]) -> None:
         """Do a later record again for some identifiers, however long that takes; its completion was written before."""
         assert self.removals is not None  # noqa: S101 -- who settles has removals
@@ -321,8 +261,8 @@ class Delivery:
         batch, place = found
         standing, history, begun = Standing(place=place, is_late=True), FRESH, self.time.clock()
         while True:
-            record = self._record(batch, _not_told, history, lambda: True, standing, identifiers)
-            people = People.of(batch)
+            record = self._record(batch, _without_notice, history, lambda: True, standing, identifiers)
+            people = UsersToSend.of(batch)
             record.outcome.received = len(people)
             outcome = await self._delivered(record, people)
             if outcome.postponed is None:
@@ -336,36 +276,6 @@ class Delivery:
             log.info("A later record was done again for some.", identifiers=len(identifiers), **facts)
 
 
-async def _not_told(error: PlatformError, outcome: Outcome) -> None:
+async def _without_notice(error: PlatformError, outcome: Outcome) -> None:
     """Say nothing: the record has a completion."""
     del error, outcome
-
-
-def _is_plain(order: RecordInOrder) -> bool:
-    """Tell whether a record may share calls: not one that is done once more, for some of its users.
-
-    One that a process may have died of may: it was tried in a child process, and there may be thousands of them.
-    """
-    return order.only is None
-
-
-def _out_of_sight(groups: Iterable[RowGroup]) -> list[RowGroup]:
-    """Return groups with their rows in tuples, of which the collector of cycles forgets those that hold bytes alone.
-
-    It goes through lists of tens of thousands again and again, and holds the event loop up meanwhile.
-    """
-    return [RowGroup(tuple(group.rows), group.indexes) for group in groups]
-
-
-def _still_open(made: Rows, progress: Progress | None) -> Rows:
-    """Return what was made of users that no earlier try settled."""
-    if progress is None:
-        return made
-    within = Within(progress.open)
-    kept = [place for place, index in enumerate(made.indexes) if index in within]
-    return replace(
-        made,
-        rows=[made.rows[place] for place in kept],
-        indexes=array("q", [made.indexes[place] for place in kept]),
-        rejected=[(index, rejection) for index, rejection in made.rejected if index in within],
-    )

@@ -4,13 +4,18 @@ import asyncio
 from collections import deque
 
 OVERHEAD = 1_400
-"""Bytes that a record counts for besides its own: at ten times as much when decoded, what its delivery takes."""
+"""Bytes that each record counts for besides its own.
+
+A decoded record takes some ten times as much memory as it counts for. So this stands for the memory that the delivery
+of a record takes, however small it is.
+"""
 
 
 class InFlightLimiter:
-    """Places for records under way, given in the order in which they were asked for.
+    """Lets so many records be worked on at once, in the order in which they ask.
 
-    Decoded, a record takes some ten times its bytes; so bytes are bounded too. Alone, a record of any size fits.
+    A decoded record takes some ten times its bytes of memory, so the bytes of all records are bounded as well as their
+    number. A record that is larger than the bound is let in once no other is there.
     """
 
     def __init__(self, records: float, size: int) -> None:
@@ -20,7 +25,7 @@ class InFlightLimiter:
         self._queue: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def take(self, size: int) -> None:
-        """Wait for a place for a record of `size` bytes; give it back."""
+        """Wait for a place for a record of `size` bytes, which is to be given back by `give_back`."""
         if not self._queue and self._fits(size):
             self._taken += 1
             self._bytes += size

@@ -170,11 +170,11 @@ class Job:
 
     def progress(self, error: PlatformError, outcome: Outcome) -> BatchCompletion:
         """Return the completion that says why the record is tried again, and how far it is."""
-        told = self._told("retrying", outcome, error)
-        counts = told.counts
+        completion = self._completion_of("retrying", outcome, error)
+        counts = completion.counts
         settled = counts.accepted + counts.rejected + counts.superseded
         is_open = counts.received - settled if outcome.is_begun else 0
-        return msgspec.structs.replace(told, counts=msgspec.structs.replace(counts, open=is_open))
+        return msgspec.structs.replace(completion, counts=msgspec.structs.replace(counts, open=is_open))
 
     def completion(self, status: Status, *, error_code: str | None = None) -> BatchCompletion:
         """Return a completion that says no more than how the record stands."""
@@ -198,9 +198,9 @@ class Job:
 
     def completed(self, outcome: Outcome) -> BatchCompletion:
         """Return the completion that tells what happened to each user."""
-        return self._told(outcome.status, outcome, outcome.error)
+        return self._completion_of(outcome.status, outcome, outcome.error)
 
-    def _told(self, status: Status, outcome: Outcome, error: PlatformError | None) -> BatchCompletion:
+    def _completion_of(self, status: Status, outcome: Outcome, error: PlatformError | None) -> BatchCompletion:
         reasons = outcome.reasons
         return msgspec.structs.replace(
             self.completion(status, error_code=error.code if error else None),

@@ -8,8 +8,8 @@ import structlog
 
 from consumer.delivery.outcome import Outcome
 from consumer.delivery.refused_row_search import Probe, Search
+from consumer.retries.account_gate import GivenUpError
 from consumer.retries.attempts import Attempts, PostponedError
-from consumer.retries.gate import GivenUpError
 from providers.kit.errors import PlatformError, RejectError, TooMuchError, platform_error
 from providers.kit.provider import NamedRowsError, Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 class Probe:
     """Rows to be sent next, by their positions.
 
-    `rest` are those of which one must be bad where none of `rows` is. A `sample` comes from rows of which nothing is
-    known, so that its end says how thick the bad ones lie.
+    A sample is made of rows of which nothing is known: whether it is taken says how frequent bad rows are. Any other
+    probe is one half of rows that were refused together, and `rest` is the other half: if `rows` are taken, one of
+    `rest` is bad.
     """
 
     rows: Sequence[int]
@@ -20,25 +21,29 @@ class Probe:
 
 @dataclass(slots=True)
 class Search:
-    """The search among the rows of one call, of which `step` are sent at first, all unless that is given.
+    """A search among the rows of one call, which the platform refuses as a whole.
 
-    Ask for `next`, send its rows, and say how that ended: `taken`, `refused`, or `named` where the platform told which
-    rows it does not want. A row is bad when it was refused alone; one that was taken, named or found bad is never sent
-    again; what is neither is open.
+    Ask for `next`, send its rows, and note how that ended: `taken`, `refused`, or `named` where the platform said which
+    rows it does not want. A row is bad once it was refused alone. A row that was taken, named or found bad is never
+    sent again; all others are open.
 
-    The order brings as many good rows through as the calls allow. Samples run through all rows first, twice as large
-    after each one that was taken, half as large after a refusal, so that about half of them pass, however thick the
-    bad rows lie. Then each refused sample is halved until its bad row is alone, the largest first; rows of which a
-    half's refusal says nothing any more go back among the unknown ones, which are sent as soon as they are as many.
-    So a bad row costs about as many calls as its sample has doublings, and scattered ones hold up nobody but their
-    neighbours.
+    The order of the probes gets as many good rows through as the calls allow:
+
+    1. Samples go through all rows. The first has `step` rows, all of them if that is not given. The next is twice as
+    large after one that was taken, half as large after one that was refused. So about half of them are taken, whether
+    bad rows are rare or frequent.
+    2. Then the largest refused sample is cut into halves, and so on until a bad row is alone. Where a first half is
+    refused, nothing is known of the second one any more: its rows are unknown again. Samples of unknown rows go on as
+    soon as there are as many as the next sample takes, or as the largest refused sample has.
+
+    So a bad row costs about as many calls as its sample can be halved, and holds up only the rows beside it.
     """
 
     size: int
     step: int = 0
     bad: list[int] = field(default_factory=list)
     _unknown: Sequence[int] = field(init=False)
-    """A range as long as nothing was refused: a list of all rows is what the collector of cycles would go through."""
+    """A range while nothing was refused: Python's collector of cycles would go through a list of all rows."""
     _refused: list[Sequence[int]] = field(default_factory=list, init=False)
     """Rows that hold a bad one, the largest last."""
     _done: bytearray = field(init=False)
@@ -61,7 +66,7 @@ class Search:
             if not self._refused:
                 return None
             rows = self._refused.pop()
-            if len(rows) > 2 * self.step:  # of so many one is bad anyway
+            if len(rows) > 2 * self.step:  # one of so many is bad anyway, so that they were refused says nothing
                 self._put_back(rows)
                 continue
             middle = (len(rows) + 1) // 2

@@ -1,4 +1,4 @@
-"""The order of all audiences of one account, as far as one process has them in hand."""
+"""The order of all audiences of one account, as far as one process has them in flight."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ class AccountOrder:
     """Turns by audience and partition, and memories by audience. Audiences are named as the platform names them.
 
     Audiences never wait for each other. What nobody needs any more is let go, so that an audience without removals
-    costs nothing but while its records are in hand.
+    costs nothing but while its records are in flight.
     """
 
     log_id: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from consumer.ordering.place import Place, Verb
+from consumer.ordering.log_position import LogPosition, Verb
 from schemas.records import is_of_log
 
 _NO_TIME = float("inf")
@@ -33,12 +33,12 @@ class _Partition:
     removed: dict[bytes, int] = field(default_factory=dict)
     added: dict[bytes, int] = field(default_factory=dict)
     """Last additions after the removals, of this partition."""
-    added_elsewhere: dict[bytes, Place] = field(default_factory=dict)
+    added_elsewhere: dict[bytes, LogPosition] = field(default_factory=dict)
     """The same of other partitions, by append time."""
     times: dict[int, int] = field(default_factory=dict)
     """When each removal was appended."""
 
-    def note_removal(self, place: Place, identifiers: Iterable[bytes]) -> None:
+    def note_removal(self, place: LogPosition, identifiers: Iterable[bytes]) -> None:
         removed, added, offset = self.removed, self.added, place.offset
         self.times[offset] = place.appended_at
         for identifier in identifiers:
@@ -51,7 +51,7 @@ class _Partition:
                 if elsewhere is not None and elsewhere.appended_at <= place.appended_at:
                     del self.added_elsewhere[identifier]
 
-    def note_addition(self, place: Place, identifiers: Iterable[bytes]) -> None:
+    def note_addition(self, place: LogPosition, identifiers: Iterable[bytes]) -> None:
         removed = self.removed
         if not removed:
             return
@@ -63,7 +63,7 @@ class _Partition:
             if removed.get(identifier, offset) < offset and added.get(identifier, -1) < offset:
                 added[identifier] = offset
 
-    def _note_elsewhere(self, place: Place, identifiers: Iterable[bytes]) -> None:
+    def _note_elsewhere(self, place: LogPosition, identifiers: Iterable[bytes]) -> None:
         for identifier in identifiers:
             removal = self.removed.get(identifier)
             before = self.added_elsewhere.get(identifier)
@@ -71,7 +71,7 @@ class _Partition:
             if removal is not None and self.times[removal] < place.appended_at and is_newer:
                 self.added_elsewhere[identifier] = place
 
-    def removal_after(self, place: Place, identifier: bytes) -> int | None:
+    def removal_after(self, place: LogPosition, identifier: bytes) -> int | None:
         """Return the last removal where that is later; of two with the same append time it is the removal."""
         offset = self.removed.get(identifier)
         if offset is None:
@@ -80,7 +80,7 @@ class _Partition:
             return offset if offset > place.offset else None
         return offset if self.times[offset] >= place.appended_at else None
 
-    def addition_after(self, place: Place, identifier: bytes) -> Later | None:
+    def addition_after(self, place: LogPosition, identifier: bytes) -> Later | None:
         """Return the last addition where that is later than a removal at a place, and no removal is later still."""
         offset, elsewhere = self.added.get(identifier), self.added_elsewhere.get(identifier)
         if offset is not None and (place.partition == self.number and offset > place.offset):
@@ -124,7 +124,7 @@ class RemovalMemory:
         """Return how many identifiers are known to have been removed."""
         return sum(len(partition.removed) for partition in self._partitions.values())
 
-    def note(self, place: Place, verb: Verb, identifiers: Iterable[bytes]) -> None:
+    def note(self, place: LogPosition, verb: Verb, identifiers: Iterable[bytes]) -> None:
         """Note a record of the log: of a removal all identifiers that it means. Another log's counts for nothing."""
         if not is_of_log(place.log_id, self.log_id):
             return
@@ -136,11 +136,13 @@ class RemovalMemory:
             for partition in self._partitions.values():
                 partition.note_addition(place, known)
 
-    def superseded(self, place: Place, verb: Verb, people: Iterable[Sequence[bytes]]) -> dict[int, dict[bytes, Later]]:
-        """Return whom a record that is done late leaves as they are, by position, each by the identifiers concerned.
+    def superseded(
+        self, place: LogPosition, verb: Verb, people: Iterable[Sequence[bytes]]
+    ) -> dict[int, dict[bytes, Later]]:
+        """Return which people a record that is done late leaves alone, by position, with the identifiers concerned.
 
-        Those are who was removed after an addition, or added after a removal. Where that is true of some of a person's
-        identifiers, the others are still to be added or removed.
+        An addition leaves alone who was removed after it, a removal who was added after it. Where that is true of some
+        of a person's identifiers only, the others are still to be added or removed.
         """
         if not self._partitions or not is_of_log(place.log_id, self.log_id):
             return {}
@@ -156,13 +158,16 @@ class RemovalMemory:
         return found
 
     def owed(
-        self, place: Place, verb: Verb, identifiers: Iterable[bytes], *, is_suspect: bool = False
+        self, place: LogPosition, verb: Verb, identifiers: Iterable[bytes], *, is_suspect: bool = False
     ) -> dict[Later, list[bytes]]:
-        """Return which later records are to be done again for whom, as a call of this one may have come after them.
+        """Return the later records that are to be done again, each with the identifiers concerned.
 
-        To be asked, with the log read to its end, once no call of the record can take effect any more, wherever
-        nothing kept later ones from going meanwhile. Where it is suspect, as another process may have had it and
-        died, that one may have been about to do what it owed, so that calls of either verb may have come last.
+        A call of this record may have taken effect after the calls of later ones, and so have undone what they did.
+        That can happen wherever later records did not have to wait for this one. It is to be asked once no call of
+        the record can take effect any more and the log has been read to its end.
+
+        A record is suspect where another process may have had it and died. That process may have been doing later
+        records again itself, so the last call may have been an addition or a removal, whatever this record is.
         """
         owed: dict[Later, list[bytes]] = {}
         if not is_of_log(place.log_id, self.log_id):
@@ -173,7 +178,7 @@ class RemovalMemory:
                 owed.setdefault(later, []).append(identifier)
         return owed
 
-    def _undone(self, place: Place, verb: Verb, identifier: bytes, is_suspect: bool) -> Later | None:
+    def _undone(self, place: LogPosition, verb: Verb, identifier: bytes, is_suspect: bool) -> Later | None:
         """Return the last record of an identifier if that is later, and if a call may have undone it."""
         removal = self._removal_after(place, identifier)
         if removal is not None and not self._is_in(identifier):
@@ -181,7 +186,7 @@ class RemovalMemory:
         is_undone = verb == "remove" or (is_suspect and removal is not None)
         return self._addition_after(place, identifier) if is_undone else None
 
-    def is_meant(self, place: Place, identifier: bytes) -> bool:
+    def is_meant(self, place: LogPosition, identifier: bytes) -> bool:
         """Tell whether a removal, or a later one, was noted to mean an identifier."""
         partition = self._partitions.get(place.partition)
         return partition is not None and partition.removed.get(identifier, -1) >= place.offset
@@ -189,8 +194,8 @@ class RemovalMemory:
     def forget_before(self, partition: int, offset: int, elsewhere: float = _NO_TIME) -> None:
         """Forget the removals of a partition that have left the log with all that is older.
 
-        `offset` is the first that the partition still has, `elsewhere` when the first record of the audience was
-        appended that other partitions still have.
+        `offset` is the first that the partition still has. `elsewhere` is the append time of the oldest record of the
+        audience that other partitions still have.
         """
         held = self._partitions.get(partition)
         if held is None:
@@ -199,7 +204,7 @@ class RemovalMemory:
         if not held.removed:
             del self._partitions[partition]
 
-    def _removal_after(self, place: Place, identifier: bytes) -> Later | None:
+    def _removal_after(self, place: LogPosition, identifier: bytes) -> Later | None:
         certain, other = None, None
         for partition in self._partitions.values():
             offset = partition.removal_after(place, identifier)
@@ -209,7 +214,7 @@ class RemovalMemory:
                 certain, other = (later, other) if is_certain else (certain, later)
         return certain or other
 
-    def _addition_after(self, place: Place, identifier: bytes) -> Later | None:
+    def _addition_after(self, place: LogPosition, identifier: bytes) -> Later | None:
         found = (partition.addition_after(place, identifier) for partition in self._partitions.values())
         return max(filter(None, found), key=lambda later: later.is_certain, default=None)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 
 NEVER = float("-inf")
 
@@ -14,17 +14,17 @@ def _by_nobody() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A record's place, and what may have happened around it.
+    """Where a record stands, and what may have happened around it.
 
-    Late is one that came by a pointer, a replay or after an unclean take-over: later records of its audience may have
-    gone before. Who is late leaves out those about whom a later record decides, and settles afterwards what its calls
-    may have undone.
+    A record is late that comes by a pointer, by a replay, or after an unclean take-over: later records of its audience
+    may have gone before it. Its delivery leaves out the people about whom a later record decides. Afterwards it does
+    later records again as far as its calls may have undone them.
     """
 
-    place: Place
+    place: LogPosition
     is_late: bool = False
     is_suspect: bool = False
-    """Whether another process may have sent it, and died: calls of it, and of what it owed, may have come last."""
+    """Whether another process may have sent it and died: the last calls may be its, of this record or of later ones."""
     has_turn: bool = False
     """Whether removals after it wait for it, and are sent again when no call of a dead process can come any more.
 
@@ -33,7 +33,7 @@ class Standing:
     calls_until: float = NEVER
     """Until when calls of its earlier tries may take effect, by the caller's clock."""
     is_awaited: Callable[[], bool] = _by_nobody
-    """Tells whether later records of its partition still wait for it, a removal that was postponed.
+    """Tells whether it is a removal that was postponed, for which later records of its partition still wait.
 
-    Then none of them has gone yet, so that none decides about anybody: it may fail when it goes.
+    Then none of them has gone yet, and none decides about anybody.
     """

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 
 _NEVER = float("-inf")
 
 
 @dataclass(slots=True, kw_only=True)
 class Decided:
-    """What may be done now: records that go, those to be postponed and behind which one, when to ask again.
+    """What is decided of the records that wait: which go, and which are to be postponed, with the removal before each.
 
-    `ask_at` is None where nothing but the end of another record can change the answer.
+    `ask_at` is when time alone will change the answer, None where only the end of another record can.
     """
 
     go: list[int] = field(default_factory=list)
@@ -21,14 +21,14 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What a record waits for, whose calls have passed, before it has ended: a time, then perhaps all calls again."""
+    """Until when a record waits that has been sent, before it has ended; and whether it is sent once more then."""
 
     until: float
     is_again: bool
 
 
 @dataclass(slots=True)
-class _InHand:
+class _Record:
     verb: Verb
     is_going: bool = False
     begun_at: float = _NEVER
@@ -37,11 +37,11 @@ class _InHand:
 
 @dataclass(slots=True)
 class Turns:
-    """The records of one audience and partition that one process has in hand. Names of records are offsets.
+    """The records of one audience and partition that one process has in flight. Each is named by its offset.
 
-    An addition goes when no earlier removal is open. A removal goes when nothing earlier is in hand, is being done by
+    An addition goes when no earlier removal is open. A removal goes when nothing earlier is in flight, is being done by
     a job of the platform, or may still take effect, as a call may that ended without an answer. What is later than
-    a removal that is postponed is to be postponed, too. Removals that others postponed are told by `postponed`.
+    a removal that is postponed is to be postponed, too. Of removals that others postponed it learns by `postponed`.
 
     Times are the caller's clock. Where the caller is told to wait, it asks `decide` again when a record has ended
     or was postponed, and at `ask_at`.
@@ -50,20 +50,20 @@ class Turns:
     calls_of_dead_until: float = _NEVER
     """Until when calls may take effect of whoever held the partition and did not leave it in order."""
 
-    _in_hand: dict[int, _InHand] = field(default_factory=dict)
+    _records: dict[int, _Record] = field(default_factory=dict)
     _waiting: set[int] = field(default_factory=set)
     _removals: set[int] = field(default_factory=set)
-    """Removals in hand."""
+    """Removals in flight."""
     _postponed: set[int] = field(default_factory=set)
     """Removals that are postponed and have not ended."""
     _jobs: set[int] = field(default_factory=set)
     """Additions that are postponed while the platform has a job to do of them."""
     _doubtful: dict[int, float] = field(default_factory=dict)
-    """Additions that are not in hand, and until when they may take effect all the same."""
+    """Additions that are not in flight, and until when they may take effect all the same."""
 
     def met(self, offset: int, verb: Verb) -> bool:
-        """Take a record in hand, for the first time or by its pointer; True where it may go at once."""
-        self._in_hand[offset] = record = _InHand(verb, doubtful_until=self._doubtful.pop(offset, _NEVER))
+        """Take a record up, for the first time or by its pointer; True where it may go at once."""
+        self._records[offset] = record = _Record(verb, doubtful_until=self._doubtful.pop(offset, _NEVER))
         self._postponed.discard(offset)
         if verb == "remove":
             self._removals.add(offset)
@@ -74,7 +74,7 @@ class Turns:
         return False
 
     def decide(self, now: float) -> Decided:
-        """Return who of those that wait may go, which counts as going from here on, and who is to be postponed."""
+        """Decide which of the records that wait go, and count as going from now on, and which are to be postponed."""
         decided = Decided()
         behind = min(self._postponed, default=None)
         for offset in sorted(self._waiting):
@@ -83,15 +83,15 @@ class Turns:
             elif min(self._removals, default=offset) < offset:
                 if behind is None:
                     break  # all others are behind the same removal
-            elif self._in_hand[offset].verb == "add" or self._is_first(offset, now, decided):
+            elif self._records[offset].verb == "add" or self._is_first(offset, now, decided):
                 self._waiting.discard(offset)
-                self._in_hand[offset].is_going = True
+                self._records[offset].is_going = True
                 decided.go.append(offset)
         return decided
 
     def _is_first(self, removal: int, now: float, decided: Decided) -> bool:
         """Tell whether nothing earlier can take effect any more; note when to ask again where only time is missing."""
-        if any(offset < removal for offset in self._in_hand) or any(job < removal for job in self._jobs):
+        if any(offset < removal for offset in self._records) or any(job < removal for job in self._jobs):
             return False
         until = max((until for offset, until in self._doubtful.items() if offset < removal), default=_NEVER)
         if until > now:
@@ -100,11 +100,11 @@ class Turns:
 
     def begun(self, offset: int, now: float) -> None:
         """Note that a record's calls begin, for the first time or all of them again."""
-        self._in_hand[offset].begun_at = now
+        self._records[offset].begun_at = now
 
     def cut(self, offset: int, until: float) -> None:
         """Note that a call ended without an answer: it may take effect until then."""
-        record = self._in_hand[offset]
+        record = self._records[offset]
         record.doubtful_until = max(record.doubtful_until, until)
 
     def rest(self, offset: int, now: float) -> Rest | None:
@@ -113,7 +113,7 @@ class Turns:
         A removal that began while calls of a dead process could take effect is sent again when they no longer can. It
         has not ended, either, while a call of its own may take effect: that would meet who is added after it.
         """
-        record = self._in_hand[offset]
+        record = self._records[offset]
         if record.verb == "add":
             return None
         if record.begun_at < self.calls_of_dead_until:
@@ -129,12 +129,12 @@ class Turns:
         self._put_down(offset, now)
 
     def ended_elsewhere(self, offset: int) -> None:
-        """Hear that a postponed record is through at whoever had its pointer."""
+        """Note that a postponed record has ended in the process that had its pointer."""
         self._postponed.discard(offset)
         self._jobs.discard(offset)
 
     def postponed(self, offset: int, verb: Verb, now: float, *, has_job: bool = False) -> None:
-        """Let go of a record whose pointer is acknowledged, or hear of such a pointer when taking over.
+        """Let go of a record whose pointer is acknowledged, or note such a pointer when a partition is taken over.
 
         A removal keeps later records waiting by pointer until it has ended; an addition keeps removals waiting only
         while the platform has a job to do of it.
@@ -146,7 +146,7 @@ class Turns:
         self._put_down(offset, now)
 
     def _put_down(self, offset: int, now: float) -> None:
-        record = self._in_hand.pop(offset, None)
+        record = self._records.pop(offset, None)
         self._waiting.discard(offset)
         self._removals.discard(offset)
         if self._doubtful:
@@ -155,7 +155,7 @@ class Turns:
             self._doubtful[offset] = record.doubtful_until
 
     def ends_elsewhere(self) -> frozenset[int]:
-        """Return the postponed records that others wait for: their ends are to be told by `ended_elsewhere`."""
+        """Return the postponed records that others wait for: `ended_elsewhere` is to be called when they have ended."""
         return frozenset(self._postponed | self._jobs)
 
     def is_quiet(self, now: float) -> bool:
@@ -164,7 +164,7 @@ class Turns:
         Who takes over from one that did not leave in order sends removals twice.
         """
         is_over = self.calls_of_dead_until <= now
-        return is_over and not self._in_hand and all(until <= now for until in self._doubtful.values())
+        return is_over and not self._records and all(until <= now for until in self._doubtful.values())
 
     def is_idle(self, now: float) -> bool:
         """Tell whether there is nothing to remember, so that this can be thrown away."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from consumer.ordering.account_order import AccountOrder
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 from consumer.ordering.standing import NEVER
 from consumer.ordering.turns import Rest, Turns
 from consumer.records.open_removals import OpenRemovals
@@ -23,39 +23,39 @@ class Lane:
     waiting: "dict[int, asyncio.Future[int | None]]" = field(default_factory=dict)
 
     def decide(self) -> None:
-        """Let those go whose turn it is, by None, and those be postponed that others are before, by whose offset."""
+        """Wake those about which it is decided: by None who may go, by a removal's offset who is to go behind that."""
         if not self.waiting:
             return
         now = self.clock()
         decided = self.turns.decide(now)
         for offset in decided.go:
-            self._tell(offset, None)
+            self._release(offset, None)
         for offset, behind in decided.postpone.items():
-            self._tell(offset, behind)
+            self._release(offset, behind)
         if decided.ask_at is not None:
             asyncio.get_running_loop().call_later(max(0.01, decided.ask_at - now), self.decide)
 
-    def _tell(self, offset: int, behind: int | None) -> None:
-        told = self.waiting.pop(offset, None)
-        if told is not None and not told.done():
-            told.set_result(behind)
+    def _release(self, offset: int, behind: int | None) -> None:
+        waiter = self.waiting.pop(offset, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(behind)
 
     def end(self) -> None:
         """Let all go: the partition is another process's, as they find out."""
         for offset in list(self.waiting):
-            self._tell(offset, None)
+            self._release(offset, None)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Turn:
-    """The turn of one record of the log that is in hand."""
+    """The turn of one record of the log that is in flight."""
 
     lane: Lane
     offset: int
     verb: Verb
     waits: "asyncio.Future[int | None] | None"
     go_on: Callable[[Lane], None]
-    """Sees to the others once this one is out of hand."""
+    """Decides about the others once this one has ended or was postponed."""
 
     async def come(self) -> int | None:
         """Return when it is this one's turn; the offset of the removal behind which it is to be postponed, if any."""
@@ -122,7 +122,7 @@ class AudienceOrder:
             await self.open_removals.close_before(one.partition, one.first_offset)
 
     def met(self, record: Record, audience: str, verb: Verb) -> Turn:
-        """Take a record in hand that is held; to be called in the order of the log, before anything is waited for."""
+        """Take a record up that is held; to be called in the order of the log, before anything is waited for."""
         self.begin(record.assignment)
         lane = self._lane(record.origin.partition, audience)
         offset = record.origin.offset

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from consumer.delivery.in_flight_limiter import OVERHEAD
 from consumer.records.audience_order import AudienceOrder, Turn
+from consumer.records.partition_activity import PartitionActivity
 from consumer.records.record_handler import Handler
 from consumer.records.taken_record import TakenRecord
-from consumer.records.under_way import UnderWay
 from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, Origin
 from schemas.validity import is_name
@@ -26,7 +26,7 @@ class Intake:
     handler: Handler
     reader: GroupReader
     order: AudienceOrder
-    under_way: UnderWay
+    activity: PartitionActivity
 
     async def taken(self, records: Sequence[Record]) -> AsyncIterator[TakenRecord]:
         """Yield those of the records, which are in the order of the log, that are still ours."""
@@ -55,7 +55,7 @@ class Intake:
             size=len(record.value) + OVERHEAD,
             reader=self.reader,
             read=record,
-            under_way=self.under_way,
+            activity=self.activity,
             turn=None if head is None else self._turn(record, head),
             is_quarantined=is_quarantined,
             calls_until=self.order.calls_until(record),

@@ -1,4 +1,4 @@
-"""The removals that a consumer of before there were any has ended as records that it can't read."""
+"""Removals that an older version has ended as undecodable, as it knew none: they are found and carried out."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from consumer.records.retry_pointers import RetryPointerWriter
 from consumer.retries.kafka_retries import keep_trying
 from schemas.records import BatchCompletion, RetryPointer
 from streams.client.settings import KafkaSettings
+from streams.containment.scan_trial import ScanTrial
 from streams.read.consumer_thread import Assignment, Record
 from streams.read.group_reader import GroupReader
 from streams.read.partition_scan import scan_partition
-from streams.read.scan_trial import ScanTrial
 
 log = structlog.get_logger()
 
 MISSED = "undecodable"
-"""What a pointer says that was written for a removal which an older version has ended unread."""
+"""The first failure by a pointer that was written for a removal which an older version has ended unread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedRemovals:
-    """Finds them in partitions that such a consumer has committed, and has each carried out by a pointer.
+    """Finds them in partitions that a consumer of an older version has committed, and writes a pointer for each.
 
-    So they are done late, which leaves in who was added after them; those that were carried out are done once more.
-    A partition is committed as one without such records only afterwards.
+    By their pointers they are carried out late, so who was added after them stays in. One that was carried out already
+    is carried out once more. Only then is the partition committed as one that has been looked through.
     """
 
     handler: Handler
@@ -77,7 +77,7 @@ class MissedRemovals:
         return found
 
     async def _carry_out(self, record: Record) -> BatchCompletion | None:
-        """Have a pointer acknowledged, and before that it known to all that the removal is open."""
+        """Let all processes know that the removal is open, then have a pointer to it acknowledged."""
         opened = await self.handler.opened(record)
         if isinstance(opened, BatchCompletion) or record.origin.offset in self.open_removals.of(
             record.origin.partition

@@ -59,7 +59,7 @@ class OpenRemovals:
         await self._keep_trying(lambda: self.states.caught_up(self.kafka, self.topic), "What is open is not known yet")
 
     async def open(self, origin: Origin, audience: str) -> None:
-        """Have it known to all, and known to be known, that a removal is postponed."""
+        """Let all processes know that a removal is postponed; return once this one has read that, too."""
         entry = self._entry(origin, audience)
         await self._keep_trying(
             lambda: write_entry(self.writer, self.topic, entry, self.framing), "A removal is not acknowledged as open"
@@ -67,14 +67,14 @@ class OpenRemovals:
         await self.caught_up()
 
     async def close(self, origin: Origin) -> None:
-        """Have it known to all that a removal has ended."""
+        """Let all processes know that a removal has ended."""
         entry = self._entry(origin, "")
         await self._keep_trying(
             lambda: delete_entry(self.writer, self.topic, entry), "A removal is not acknowledged as ended"
         )
 
     async def close_before(self, partition: int, offset: int) -> None:
-        """Have it known that the removals have ended that have left the log: nobody can carry them out any more."""
+        """End the removals that have left the log: nobody can carry them out any more."""
         for gone in [one for one in self.of(partition) if one < offset]:
             await self.close(Origin(topic=self.log, partition=partition, offset=gone))
             if self._known is not None:

@@ -25,10 +25,10 @@ from schemas.records import LIVE, AudienceBatch, BatchCompletion, Origin
 from schemas.target import Target
 from schemas.tracebacks import place_of
 from schemas.validity import bounded, invalidity, misplaced
+from streams.containment.bug_containment import contained, is_of_one_record, sent_or_smallest
+from streams.containment.quarantine import Trial
 from streams.read.batch_decoding import batch_in
-from streams.read.bug_containment import contained, is_of_one_record, sent_or_smallest
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 from streams.write.writer import Writer
 
 T = TypeVar("T")
@@ -69,19 +69,19 @@ class Handler:
         """Return the job that a record is and its batch, or how it ends where there is nothing to deliver."""
         job = self.job(record.origin)
         if record.is_suspect and await self.trial.ends_process(record):
-            return told(job.completion("failed", error_code="quarantined"))
+            return logged(job.completion("failed", error_code="quarantined"))
         try:
             opened = await self._batch_in(record)
         except UndecodableError as error:
-            return told(job.completion("failed", error_code="undecodable"), because=str(error))
+            return logged(job.completion("failed", error_code="undecodable"), because=str(error))
         batch = opened.batch
         fault = invalidity(batch, opened.users) or misplaced(batch, record.origin.partition, self.created_with)
         if fault:
             job = dataclasses.replace(job, batch=bounded(batch), users=opened.users)
-            return told(job.completion("skipped", error_code="invalid_batch"), because=fault)
+            return logged(job.completion("skipped", error_code="invalid_batch"), because=fault)
         job = dataclasses.replace(job, batch=batch, users=opened.users)
         if not self.is_meant(batch):
-            return told(job.completion("skipped"))
+            return logged(job.completion("skipped"))
         return job, batch
 
     async def _batch_in(self, record: Record) -> OpenedBatch:
@@ -105,7 +105,7 @@ class Handler:
         self, origin: Origin, work: Callable[[], Awaitable[BatchCompletion | None]]
     ) -> BatchCompletion | None:
         """Return what came of work on one record; it ends as `failed: bug` where our code fails on it."""
-        return await contained(origin, work, lambda: told(self.job(origin).completion("failed", error_code="bug")))
+        return await contained(origin, work, lambda: logged(self.job(origin).completion("failed", error_code="bug")))
 
     def job(self, origin: Origin) -> Job:
         """Return the job of a record of which no more is known than where it stands."""
@@ -191,7 +191,7 @@ def _removal_facts(completion: BatchCompletion) -> dict[str, object]:
     return {**removed, **superseded}
 
 
-def told(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
+def logged(completion: BatchCompletion, because: str | None = None) -> BatchCompletion:
     """Log how a record ended, in one line, and return its completion."""
     facts = facts_of(completion) | {
         "status": completion.status,
@@ -208,6 +208,6 @@ def told(completion: BatchCompletion, because: str | None = None) -> BatchComple
         "because": because,
     }
     facts |= {name: reason for name, reason in reasons.items() if reason}
-    tell = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
-    tell("Record handled.", **facts)
+    log_line = log.error if completion.status == "failed" else log.warning if completion.error_code else log.info
+    log_line("Record handled.", **facts)
     return completion

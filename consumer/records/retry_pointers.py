@@ -16,9 +16,9 @@ from schemas.avro.framing import Framing
 from schemas.bounds import MAX_PENDING
 from schemas.records import RetryPointer
 from schemas.validity import pointer_fault
-from streams.read.bug_containment import sent_or_smallest
+from streams.containment.bug_containment import sent_or_smallest
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 
 HEADERS = {"content-type": b"application/vnd.audience.retry+avro"}
 

@@ -12,19 +12,19 @@ import structlog
 from consumer.delivery.in_flight_limiter import InFlightLimiter
 from consumer.ordering.standing import NEVER
 from consumer.records.open_removals import OpenRemovals
-from consumer.records.record_handler import Handler, told
+from consumer.records.partition_activity import PartitionActivity
+from consumer.records.record_handler import Handler, logged
 from consumer.records.retry_pointers import RetryPointerWriter, log_named, waited_on
 from consumer.records.retry_schedule import Entry, Schedule
 from consumer.records.taken_record import TakenRecord
-from consumer.records.under_way import UnderWay
 from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.codec import decode_retry_pointer
 from schemas.avro.framing import UndecodableError
 from schemas.records import Origin, RetryPointer, is_of_log, parse_origin
 from schemas.validity import pointer_fault
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.quarantine import Trial
 from streams.read.record_fetcher import RecordFetcher
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class RetryReader:
     fetcher: RecordFetcher
     log_topic: str
     limiter: InFlightLimiter
-    under_way: UnderWay
+    activity: PartitionActivity
     open_removals: OpenRemovals
     trial: Trial
     """Tries pointers that may end our process."""
@@ -109,7 +109,7 @@ class RetryReader:
         if pointer.may_take_effect_until is not None:
             until = now + self._seconds_to(pointer.may_take_effect_until)
         if assignment is not None and not assignment.is_clean and record.origin.offset < assignment.end:
-            until = max(until, now + self.under_way.longest_call)
+            until = max(until, now + self.activity.longest_call)
         return until
 
     def _forget(self, record: Record, origin: Origin) -> None:
@@ -127,7 +127,7 @@ class RetryReader:
             log.error("A pointer names no record and is ignored.", origin=str(record.origin), because=because)
         elif self.pointers.holds(record):
             completion = self.handler.job(origin).completion("failed", error_code=code)
-            await self.handler.report(told(completion, because=f"its pointer {record.origin}: {because}"))
+            await self.handler.report(logged(completion, because=f"its pointer {record.origin}: {because}"))
             await self.open_removals.close(origin)  # it may be one: nobody can tell any more
         self.pointers.finish(record)
 
@@ -184,7 +184,7 @@ class RetryReader:
             size=FETCHED,
             reader=self.pointers,
             read=entry.record,
-            under_way=self.under_way,
+            activity=self.activity,
             pointer=waited_on(entry.pointer, self.handler.clock()),
             calls_until=entry.calls_until,
         )

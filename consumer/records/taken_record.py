@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from consumer.ordering.standing import NEVER
 from consumer.records.audience_order import Turn
-from consumer.records.under_way import UnderWay
-from consumer.retries.gate import GivenUpError
+from consumer.records.partition_activity import PartitionActivity
+from consumer.retries.account_gate import GivenUpError
 from schemas.records import Origin, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -26,7 +26,7 @@ class TakenRecord:
     """Reads the log or the retry topic, wherever it was taken over."""
     read: Record
     """What stands there: the record itself, or the pointer to it."""
-    under_way: UnderWay
+    activity: PartitionActivity
     """What else of the reader's is worked on."""
     pointer: RetryPointer | None = None
     turn: Turn | None = None
@@ -55,7 +55,7 @@ class TakenRecord:
     async def begin(self) -> None:
         """Note that a call of it is to go. Raises GivenUpError before the first one where our process is to end.
 
-        Thousands may be in hand, and whoever has the partition next meets those that were not begun as they stand.
+        Thousands may be in flight, and whoever has the partition next meets those that were not begun as they stand.
         """
         if self.reader.is_stopping and not self.has_begun:
             raise GivenUpError

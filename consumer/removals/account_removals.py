@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.removals.log_memory import LogMemory
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
@@ -70,7 +70,7 @@ class AccountRemovals:
     found_in_log: set[str] = field(default_factory=set)
     """Audiences whose removals count although this account may not have met them: of a replay."""
     _entered: set[tuple[str, int]] = field(default_factory=set)
-    _places: tuple[int, dict[str, set[int]]] = (-1, {})
+    _partitions: tuple[int, dict[str, set[int]]] = (-1, {})
     """The partitions with removals of each audience, as of so many changes of the table."""
     _jobs: dict[str, PlatformJob] = field(default_factory=dict)
 
@@ -89,14 +89,14 @@ class AccountRemovals:
     def has_elsewhere(self, audience: str, partition: int) -> bool:
         """Tell whether anybody was removed from an audience in another partition, as far as this process knows."""
         changes = self.states.removals.removed_changes
-        if self._places[0] != changes:
-            places: dict[str, set[int]] = {}
+        if self._partitions[0] != changes:
+            partitions: dict[str, set[int]] = {}
             for entry in self._entries():
-                places.setdefault(entry.audience, set()).add(entry.partition)
-            self._places = changes, places
-        return not self._places[1].get(audience, set()) <= {partition}
+                partitions.setdefault(entry.audience, set()).add(entry.partition)
+            self._partitions = changes, partitions
+        return not self._partitions[1].get(audience, set()) <= {partition}
 
-    async def enter(self, audience: str, place: Place) -> None:
+    async def enter(self, audience: str, place: LogPosition) -> None:
         """Let all processes know that people are removed from an audience, before any is; by the key that is used.
 
         Returns when Kafka has it.
@@ -138,7 +138,7 @@ class AccountRemovals:
         if job := self._jobs.pop(job_id, None):
             await self._forgotten(job)
 
-    async def is_free(self, audience: str, place: Place) -> bool:
+    async def is_free(self, audience: str, place: LogPosition) -> bool:
         """Tell whether no job that began for an earlier record, or for one elsewhere, is under way in an audience.
 
         Those that have ended are forgotten. Raises PlatformError.
@@ -156,7 +156,7 @@ class AccountRemovals:
         await self._forgotten(job)
         return True
 
-    async def fetched(self, partition: int, offset: int) -> tuple[AudienceBatch, Place] | None:
+    async def fetched(self, partition: int, offset: int) -> tuple[AudienceBatch, LogPosition] | None:
         """Return a batch of the log, None where it has left it."""
         origin = Origin(topic=self.memory.topic, partition=partition, offset=offset)
         record = await self._written(lambda: self.fetcher.fetch(origin))
@@ -179,7 +179,7 @@ class AccountRemovals:
         return await keep_trying(call, "Kafka can't be asked about removals", self.time, self.breaker)
 
 
-def _is_later(job: PlatformJob, place: Place) -> bool:
+def _is_later(job: PlatformJob, place: LogPosition) -> bool:
     """Tell whether a job began for a record behind a place of the same partition and log."""
     is_there = job.origin.partition == place.partition and is_of_log(job.log_id, place.log_id)
     return is_there and job.origin.offset > place.offset

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from consumer.ordering.identifier_index import IdentifierIndex
-from consumer.ordering.place import Place, Verb
+from consumer.ordering.log_position import LogPosition, Verb
 from consumer.ordering.removal_memory import Later, RemovalMemory
 from consumer.removals.identifiers import Hashes
 
@@ -25,7 +25,7 @@ class _Additions:
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def note(self, place: Place) -> None:
+    def note(self, place: LogPosition) -> None:
         if not self.offsets or self.offsets[-1] < place.offset:
             self.offsets.append(place.offset)
             self.times.append(place.appended_at)
@@ -53,7 +53,7 @@ class AudienceMemory:
     def __post_init__(self) -> None:
         self._memory = RemovalMemory(log_id=self.log_id)
 
-    def note(self, place: Place, verb: Verb, people: Iterable[Hashes]) -> None:
+    def note(self, place: LogPosition, verb: Verb, people: Iterable[Hashes]) -> None:
         """Note a record; those of a partition come in their order."""
         for some in _cut(people):
             time.sleep(0)  # other threads may want to go on
@@ -66,7 +66,7 @@ class AudienceMemory:
             with self._lock:
                 self._additions[place.partition].note(place)
 
-    def superseded(self, place: Place, verb: Verb, people: Sequence[Hashes]) -> dict[int, dict[bytes, Later]]:
+    def superseded(self, place: LogPosition, verb: Verb, people: Sequence[Hashes]) -> dict[int, dict[bytes, Later]]:
         """Return whom a record that is done late leaves as they are; see `RemovalMemory.superseded`."""
         found: dict[int, dict[bytes, Later]] = {}
         for first, some in zip(range(0, len(people), AT_ONCE), _cut(people), strict=True):
@@ -76,7 +76,7 @@ class AudienceMemory:
         return found
 
     def owed(
-        self, place: Place, verb: Verb, identifiers: Iterable[bytes], *, is_suspect: bool
+        self, place: LogPosition, verb: Verb, identifiers: Iterable[bytes], *, is_suspect: bool
     ) -> dict[Later, list[bytes]]:
         """Return which later records are to be done again for whom; see `RemovalMemory.owed`."""
         with self._lock:
@@ -87,7 +87,7 @@ class AudienceMemory:
         with self._lock:
             return len(self._index.meant_by(identifiers)) > len(identifiers)
 
-    def meant(self, place: Place, identifiers: Hashes) -> list[bytes]:
+    def meant(self, place: LogPosition, identifiers: Hashes) -> list[bytes]:
         """Return all identifiers that a removal means which names these."""
         with self._lock:
             return [one for one in self._index.meant_by(identifiers) if self._memory.is_meant(place, one)]
@@ -97,12 +97,12 @@ class AudienceMemory:
         with self._lock:
             return self._index.knows(identifiers)
 
-    def additions_before(self, place: Place) -> dict[int, list[int]]:
+    def additions_before(self, place: LogPosition) -> dict[int, list[int]]:
         """Return the offsets of the additions before a place, by partition; of other partitions by append time."""
         with self._lock:
             return {number: found for number in self._additions if (found := self._before(number, place))}
 
-    def _before(self, number: int, place: Place) -> list[int]:
+    def _before(self, number: int, place: LogPosition) -> list[int]:
         held = self._additions[number]
         if number == place.partition:
             return list(held.offsets[: bisect_left(held.offsets, place.offset)])

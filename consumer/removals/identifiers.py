@@ -1,4 +1,4 @@
-"""By what a platform knows people, as keyed hashes: what is remembered of who was removed."""
+"""The identifiers by which a platform knows people, as keyed hashes: what is remembered of who was removed."""
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -10,7 +10,7 @@ from consumer.ordering.standing import NEVER, Standing
 from consumer.removals.account_removals import AccountRemovals
 from consumer.removals.audience_memory import AudienceMemory
 from consumer.removals.identifiers import Hashes
-from consumer.retries.resting import rest
+from consumer.retries.wait_without_slot import rest
 from schemas.records import AudienceUser, Mode
 
 Numbered = tuple[int, AudienceUser]
@@ -86,7 +86,7 @@ class RecordInOrder:
     def _is_concerned(self, memory: AudienceMemory, identifiers: Hashes) -> bool:
         """Tell whether a user is one of those for whom a record is done again, as a whole.
 
-        By a part of what the record says of them a platform would take them for somebody else.
+        A platform that was given only some of a user's identifiers might take them for somebody else.
         """
         if self.only is None:
             return True

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from consumer.ordering.place import Place
+from consumer.ordering.log_position import LogPosition
 from consumer.removals.audience_memory import AudienceMemory
 from consumer.removals.identifiers import Hashes, Identifiers
 from consumer.retries.clock import Time
@@ -13,9 +13,9 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.validity import invalidity
 from streams.client.settings import KafkaSettings
+from streams.containment.scan_trial import ScanTrial
 from streams.read.batch_decoding import batch_in
 from streams.read.consumer_thread import Record
-from streams.read.scan_trial import ScanTrial
 from streams.read.tail import scan
 
 Wanted = Callable[[AudienceBatch], bool]
@@ -36,7 +36,7 @@ class LogMemory:
     identifiers: Identifiers
     audience_of: Callable[[AudienceBatch], str]
     """What the platform calls a batch's audience."""
-    is_counted: Callable[[AudienceBatch, Place], bool]
+    is_counted: Callable[[AudienceBatch, LogPosition], bool]
     """Whether a valid batch is for this account, and in its place."""
     trial: ScanTrial
     """Tells which records are left out as they would end our process."""
@@ -112,12 +112,12 @@ class LogMemory:
         """Return the batch of a record, None where that does not count."""
         return self._batch(record, lambda _: True)
 
-    def place_of(self, record: Record) -> Place:
+    def place_of(self, record: Record) -> LogPosition:
         """Return where a record of the log stands in the order of its audience."""
         return place_of(record, self.log_id)
 
     async def rows_that_name(
-        self, audience: str, place: Place, identifiers: Collection[bytes]
+        self, audience: str, place: LogPosition, identifiers: Collection[bytes]
     ) -> list[tuple[AudienceUser, Hashes]]:
         """Return the users of earlier additions who have one of some identifiers, those with the same ones once."""
         memory = self._audiences[audience]
@@ -125,10 +125,10 @@ class LogMemory:
         offsets = memory.additions_before(place)
 
         def take(record: Record) -> None:
-            if record.origin.offset in places.get(record.origin.partition, ()):
+            if record.origin.offset in wanted.get(record.origin.partition, ()):
                 found.update(self._naming(record, identifiers))
 
-        places = {partition: frozenset(some) for partition, some in offsets.items()}
+        wanted = {partition: frozenset(some) for partition, some in offsets.items()}
         start = {partition: some[0] for partition, some in offsets.items()}
         end = {partition: some[-1] + 1 for partition, some in offsets.items()}
         await keep_trying(
@@ -154,10 +154,10 @@ class LogMemory:
         }
 
 
-def place_of(record: Record, log_id: str | None) -> Place:
+def place_of(record: Record, log_id: str | None) -> LogPosition:
     """Return where a record of a log stands in the order of its audience."""
     moment = record.timestamp
-    return Place(
+    return LogPosition(
         partition=record.origin.partition,
         offset=record.origin.offset,
         appended_at=int(moment.timestamp() * 1000) if moment else 0,

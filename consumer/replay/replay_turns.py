@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 
 
 @dataclass(slots=True)

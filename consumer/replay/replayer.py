@@ -15,13 +15,13 @@ from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery
 from consumer.delivery.in_flight_limiter import OVERHEAD, InFlightLimiter
 from consumer.delivery.outcome import Job, Outcome
-from consumer.ordering.place import Verb
+from consumer.ordering.log_position import Verb
 from consumer.ordering.standing import Standing
-from consumer.records.record_handler import Handler, told
+from consumer.records.record_handler import Handler, logged
 from consumer.removals.log_memory import place_of
 from consumer.replay.replay_turns import ReplayTurn, ReplayTurns
+from consumer.retries.account_gate import GivenUpError
 from consumer.retries.attempts import History
-from consumer.retries.gate import GivenUpError
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
 from providers.kit.last_look import Look, looked_last
@@ -38,7 +38,7 @@ from streams.read.messages import SURE
 from streams.tables.log_creation import log_creation
 from streams.write.writer import Writer
 
-PATIENCE = 300.0
+LONGEST_WAIT = 300.0
 """Seconds that a call is waited for in place, after which it fails; and a parked account, which is then left."""
 
 LOOK = 1.0
@@ -92,16 +92,16 @@ def replay_of(group: str, prefix: str) -> tuple[Target, str] | None:
 
 
 class ReplayObserver(Protocol):
-    """Who is told how far the replay of one account is."""
+    """Who is logged how far the replay of one account is."""
 
     def begun(self, before: Sequence[Origin]) -> None:
-        """Hear which records were finished before."""
+        """Note which records were finished before."""
 
     def ended(self, completion: BatchCompletion) -> None:
-        """Hear how a record ended, once Kafka has its completion."""
+        """Note how a record ended, once Kafka has its completion."""
 
     def waits(self, error: PlatformError | None, seconds: float) -> None:
-        """Hear what parks the account, None for nothing, and how long the platform has it wait; again and again."""
+        """Note what parks the account, None for nothing, and how long the platform has it wait; again and again."""
 
 
 async def replay(
@@ -115,8 +115,8 @@ async def replay(
     policy = RetryPolicy(
         attempts=settings.retry_attempts,
         max_age=settings.retry_age,
-        longest_in_place=PATIENCE,
-        longest_alone=PATIENCE,
+        longest_in_place=LONGEST_WAIT,
+        longest_alone=LONGEST_WAIT,
     )
     slowed = _slowed(account, order.rate)
     pace = pace_of(slowed, deployment.time)
@@ -162,16 +162,16 @@ def _slowed(account: Account, rate: float) -> Account:
 
 
 async def _look_at(delivery: Delivery, observer: ReplayObserver) -> None:
-    """Tell what is waited for. Raises StaysParkedError once the account was parked for PATIENCE seconds."""
+    """Tell what is waited for. Raises StaysParkedError once the account was parked for LONGEST_WAIT seconds."""
     breaker, time, parked_at = delivery.breaker, delivery.time, None
     while True:
-        error = breaker.closed_by
+        error = breaker.parked_by
         observer.waits(error, delivery.throttles.pace.held)
         if error is None:
             parked_at = None
         elif parked_at is None:
             parked_at = time.clock()
-        elif time.clock() - parked_at >= PATIENCE:
+        elif time.clock() - parked_at >= LONGEST_WAIT:
             raise StaysParkedError(error)
         await time.sleep(LOOK)
 
@@ -189,7 +189,7 @@ class Replayer:
     _turns: ReplayTurns = field(default_factory=ReplayTurns)
 
     async def run(self) -> None:
-        """Handle all records, or until told to stop those that are under way."""
+        """Handle all records, or until logged to stop those that are under way."""
         async with asyncio.TaskGroup() as tasks:
             async for records in self.reader.batches():
                 for record in records:
@@ -233,7 +233,7 @@ class Replayer:
 
     async def _sent(self, record: Record, wish: Wish) -> BatchCompletion | None:
         if record.error == GONE:
-            return told(self.handler.job(record.origin).completion("failed", error_code="expired"))
+            return logged(self.handler.job(record.origin).completion("failed", error_code="expired"))
         standing = Standing(place=place_of(record, self.handler.log_id), is_late=True)
         opened = await self.handler.opened(replace(record, is_suspect=record.is_suspect or wish.is_suspect))
         if isinstance(opened, BatchCompletion):
@@ -245,7 +245,7 @@ class Replayer:
             return None
         if outcome.postponed is not None:
             outcome.fail(outcome.postponed.error)
-        return told(job.completed(outcome))
+        return logged(job.completed(outcome))
 
     def _look_once_begun(self) -> Look:
         """Return what is asked before the calls of one record: after a stop none begins that has sent nothing yet."""
@@ -267,7 +267,7 @@ class Replayer:
             again = msgspec.structs.replace(batch, users=[*batch.users])  # which are taken out when they are delivered
             outcome = await self.handler.deliver(job, again, lambda: True, history, wish.only, standing)
             postponed = outcome.postponed
-            if postponed is None or not postponed.is_patient:
+            if postponed is None or not postponed.is_progressing:
                 return outcome
             await self.handler.report(job.progress(postponed.error, outcome))
             await time.sleep(postponed.seconds)

@@ -8,9 +8,9 @@ from typing import TypeVar, cast
 import structlog
 
 from consumer.ordering.standing import NEVER
+from consumer.retries.account_gate import Caller, End, Gate, facts_of
 from consumer.retries.circuit_breaker import CircuitBreaker
 from consumer.retries.clock import Time
-from consumer.retries.gate import Caller, End, Gate, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
@@ -45,16 +45,16 @@ class PostponedError(Exception):
         return self.error.code == "unisolated"
 
     @property
-    def is_patient(self) -> bool:
+    def is_progressing(self) -> bool:
         """Whether it is no failure: a search goes on, or a job of the platform has not ended."""
         return self.is_search or self.error.code == "job_pending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was tried of a record before: attempts, how old the first one is, without what does not count, and how far.
+    """What was tried of a record before: the number of attempts, the age of the first one, and how far they came.
 
-    Without progress all users are open.
+    The age leaves out seconds that do not count. Without progress all users are open.
     """
 
     attempts: int = 0
@@ -64,7 +64,7 @@ class History:
 
 @dataclass(slots=True, kw_only=True)
 class _Trying:
-    """One call: the attempt that is next or under way, and what was waited for what is not its own fault."""
+    """One call: its present or next attempt, and how long it has waited through no fault of its own."""
 
     attempt: int
     since: float
@@ -175,7 +175,7 @@ class Attempts:
             await self._wait_out(error, end.held, trying)
         elif isinstance(error, StopError) and not end.is_lone:
             trying.caller.stopped_at = end.passes
-            await self._tell(error, trying)
+            await self._notify(error, trying)
         elif not end.is_parked:
             self._count(trying)
             if not isinstance(error, RetryError | StopError):
@@ -206,10 +206,10 @@ class Attempts:
         log.warning(text, action="retry", **facts)
         if not is_now:
             raise PostponedError(error, decision.seconds)
-        await self._tell(error, trying)
+        await self._notify(error, trying)
         await self.time.sleep(decision.seconds)
 
-    async def _tell(self, error: PlatformError, trying: _Trying) -> None:
+    async def _notify(self, error: PlatformError, trying: _Trying) -> None:
         """Report why the record is tried again, once for each reason."""
         if trying.noticed != error.code:
             trying.noticed = error.code

@@ -11,8 +11,8 @@ from schemas.records import AccountState
 DEFAULT_WAIT = 60.0
 """Seconds to wait where a platform throttles without saying for how long."""
 
-WORTH_TELLING = 1.0
-"""Seconds by which a wait must be longer than what was told of it before."""
+WORTH_ANNOUNCING = 1.0
+"""Seconds by which a wait must be longer than what was announced of it before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,25 +20,25 @@ class Throttles:
     """The waits of one account, as far as this process was told; its pace keeps them."""
 
     pace: Pace
-    tell: Callable[[ThrottleError, datetime], Awaitable[None]]
+    announce: Callable[[ThrottleError, datetime], Awaitable[None]]
     """Tell all processes of an account until when a throttle lasts."""
     now: Callable[[], datetime]
-    _told: dict[str | None, datetime] = field(default_factory=dict)
+    _announced: dict[str | None, datetime] = field(default_factory=dict)
 
     async def hold(self, error: ThrottleError) -> float:
         """Hold calls for as long as the platform asks, here and in the other processes; return the seconds."""
         wait = DEFAULT_WAIT if error.wait is None else error.wait
         self.pace.hold(wait, error.operation)
         until = self.now() + timedelta(seconds=wait)
-        told = self._told.get(error.operation)
-        if wait >= WORTH_TELLING and (told is None or (until - told).total_seconds() >= WORTH_TELLING):
-            self._told[error.operation] = until
-            await self.tell(error, until)
+        known = self._announced.get(error.operation)
+        if wait >= WORTH_ANNOUNCING and (known is None or (until - known).total_seconds() >= WORTH_ANNOUNCING):
+            self._announced[error.operation] = until
+            await self.announce(error, until)
         return wait
 
-    def hear(self, state: AccountState) -> None:
+    def apply(self, state: AccountState) -> None:
         """Hold calls for as long as another process of this account was told; our own word comes back, too."""
-        known = self._told.get(state.operation)
+        known = self._announced.get(state.operation)
         if state.state == "throttled" and state.until is not None and (known is None or state.until > known):
-            self._told[state.operation] = state.until
+            self._announced[state.operation] = state.until
             self.pace.hold((state.until - self.now()).total_seconds(), state.operation)

@@ -8,9 +8,9 @@ from multipart import MultipartSegment
 
 from producer.answers import Refused, closing, malformed, refused
 from producer.settings import ServerSettings
-from producer.transport.budget import Room
+from producer.transport.body_budget import Room
 from producer.transport.content_type import boundary_of, too_large
-from producer.transport.expectation import invite
+from producer.transport.expect_header import invite
 from producer.transport.form_parser import Event, FormError, FormParser
 from producer.transport.part_decoding import BOM, Labels, decode_parts, is_plain, labels_of, latin_1
 

@@ -52,7 +52,7 @@ def is_slip(sent: str, known: str) -> bool:
 def corrected(name: str, instead: str, otherwise: str) -> str:
     """Return a fault that names the right name, and the wrong one only where that may be repeated."""
     sent, has_index = bare(name)
-    told = shown(name) or (shown(sent) if has_index else None)
-    if told is None:
+    named = shown(name) or (shown(sent) if has_index else None)
+    if named is None:
         return f"{otherwise}: one of its names is almost right; send {instead}"
-    return f"{told}{'[]' if has_index and told == sent else ''}: send {instead}"
+    return f"{named}{'[]' if has_index and named == sent else ''}: send {instead}"

@@ -33,7 +33,7 @@ _REMOVE = re.compile(r"\bmode\s*[=:]\s*remove\b", re.IGNORECASE)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _TYPES = ("custom", "primary")
 
-MOST_TOLD = 5
+MOST_NAMED_IN_ANSWER = 5
 """Unknown parts that are named where one is missing."""
 
 
@@ -155,7 +155,7 @@ def pieces(part: str, form: Form) -> str:
         return f"; it came in pieces, such as {part}[...]: send one part {part} that holds all of it as JSON"
     if near:
         return f"; {corrected(near[0], part, 'parts')}"
-    others = [name for name in dict.fromkeys(map(shown, form.ignored)) if name][:MOST_TOLD]
+    others = [name for name in dict.fromkeys(map(shown, form.ignored)) if name][:MOST_NAMED_IN_ANSWER]
     return f"; of what came these are no parts of it: {', '.join(others)}" if others and part not in form.parts else ""
 
 

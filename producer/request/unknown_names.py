@@ -27,8 +27,8 @@ class Ignored(Struct, frozen=True, kw_only=True):
     did_you_mean: str | None = field(name="didYouMean", default=None)
 
     def __str__(self) -> str:
-        where = f"{self.place}.{self.name}" if self.name else f"{self.place}, a name that is not shown"
-        return f"{where}{self.suggestion}"
+        location = f"{self.place}.{self.name}" if self.name else f"{self.place}, a name that is not shown"
+        return f"{location}{self.suggestion}"
 
     @property
     def suggestion(self) -> str:
@@ -64,9 +64,9 @@ class NameCounter:
         ranked = sorted(
             counts, key=lambda key: (key[1] is None, key[0] is None, -counts[key], key[0] or "", key[1] or "")
         )
-        told, others = ranked[:MOST_NAMED], [key for key in ranked[MOST_NAMED:] if key != (None, None)]
+        named, others = ranked[:MOST_NAMED], [key for key in ranked[MOST_NAMED:] if key != (None, None)]
         nameless = self._others + sum(counts.pop(key) for key in others) + counts.pop((None, None), 0)
-        found = [self._ignored(*key, counts[key]) for key in told if key in counts]
+        found = [self._ignored(*key, counts[key]) for key in named if key in counts]
         return (*found, self._ignored(None, None, nameless)) if nameless else tuple(found)
 
     def _ignored(self, name: str | None, meant: str | None, count: int) -> Ignored:

@@ -173,8 +173,10 @@ def _check_unlike(unknown: tuple[Ignored, ...]) -> None:
     """Raise PayloadError where a member resembles one of ours: such an upload would reach nobody."""
     alike = {one.did_you_mean: one for one in reversed(unknown) if one.did_you_mean}
     if alike:
-        told = " ".join(f"{one.name or 'A name that is not shown'}{one.suggestion}" for one in reversed(alike.values()))
-        raise PayloadError(f"users: no user has a member that is known. {told}")
+        suggestions = " ".join(
+            f"{one.name or 'A name that is not shown'}{one.suggestion}" for one in reversed(alike.values())
+        )
+        raise PayloadError(f"users: no user has a member that is known. {suggestions}")
 
 
 def explain(part: str, data: bytes, error: Exception, expected: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLErro
 
 from producer.answers import BUG, failure
 from producer.bugs import log_bug
-from producer.transport.expectation import RequestFactory, without_expect
+from producer.transport.expect_header import RequestFactory, without_expect
 from producer.transport.lingering import Lingering
 
 log = structlog.get_logger()
@@ -119,8 +119,8 @@ class Connection(web.RequestHandler):
             log_bug(exc)
             response = failure(500, [BUG])
         else:
-            log.info("Request refused.", status=status, why=_told(exc))
-            response = _LastWord(failure(status, [_told(exc)]), self._linger)
+            log.info("Request refused.", status=status, why=_message_of(exc))
+            response = _LastWord(failure(status, [_message_of(exc)]), self._linger)
         response.force_close()
         return response
 
@@ -150,7 +150,7 @@ class _LastWord(web.Response):
         await self._linger()
 
 
-def _told(error: BaseException | None) -> str:
+def _message_of(error: BaseException | None) -> str:
     """Return what is wrong, in our words."""
     if isinstance(error, LineTooLong):
         return TOO_LONG

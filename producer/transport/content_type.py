@@ -6,7 +6,7 @@ from aiohttp import web
 
 from producer.answers import malformed, refused
 from producer.settings import ServerSettings
-from producer.transport.mistakes import mistake
+from producer.transport.body_mistakes import mistake
 
 FORM = "multipart/form-data"
 

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from producer.transport.mistakes import BY_HAND, told_by
+from producer.transport.body_mistakes import BY_HAND, hint_in
 from producer.transport.padding import Unpadding
 
 MAX_PARTS = 64
@@ -72,7 +72,7 @@ class FormParser:
             return "there is no body"
         if self._head.startswith(b"--"):
             return f"Content-Type names another boundary than the body has; {BY_HAND}"
-        return told_by(self._head) or "the boundary that Content-Type names is not in the body"
+        return hint_in(self._head) or "the boundary that Content-Type names is not in the body"
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it is untyped

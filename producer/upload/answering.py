@@ -19,7 +19,7 @@ from producer.upload.results import Outcomes, Result
 from producer.upload.writing import Written
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
-from streams.cluster.topic_watch import OpenTransaction, holding_up
+from streams.cluster.open_transactions import OpenTransaction, holding_up
 from streams.cluster.topics import TopicNames
 
 log = structlog.get_logger()

@@ -8,20 +8,21 @@ from datetime import UTC, datetime
 
 import structlog
 
+from ledger.arrivals import Contradiction, Misfit, Retry
 from ledger.queries import Queries
-from ledger.sessions import Contradiction, Misfit, Retry, SeenBatch
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import contradicted, misfit, no_room
 from producer.upload.encoding import Encoded
 from producer.upload.removal_readiness import RemovalReadiness
-from producer.upload.under_way import Stands, Writing
+from producer.upload.writes_in_flight import Writing, WrittenBatch
 from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError
 
 log = structlog.get_logger()
 
-PATIENCE = 1.0
+VIEW_TIMEOUT = 1.0
 """Seconds for which the view is waited for before a batch that came before is written again: that does no harm."""
 
 
@@ -30,7 +31,7 @@ class Placed:
     """An upload beside what its session had before."""
 
     encoded: Encoded
-    repeats: Stands | None
+    repeats: WrittenBatch | None
     """Where the same stands in the log already; None where it is to be written."""
 
 
@@ -85,7 +86,7 @@ class Deduplicator:
             repeats = None
         return Placed(encoded=encoded, repeats=repeats)
 
-    async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> Stands | None:
+    async def _known(self, key: SessionKey, batch: SeenBatch, before: Mapping[str, Writing]) -> WrittenBatch | None:
         """Return where the same stands, None where it is to be written. Raises ViewAwayError, Refused."""
         others = [writing.batch for writing in before.values()]
         verdict = await self.following.ask(lambda: self.queries.judge(key, batch, others))
@@ -97,7 +98,7 @@ class Deduplicator:
 
     async def _standing(
         self, key: SessionKey, batch: SeenBatch, verdict: Retry, before: Mapping[str, Writing]
-    ) -> Stands | None:
+    ) -> WrittenBatch | None:
         """Return where the same batch stands, once it does; None where it is to be written. Raises ViewAwayError."""
         batch_id = verdict.batch.batch_id
         stands = await (asyncio.shield(before[batch_id].outcome) if batch_id in before else self._in_view(batch_id))
@@ -106,7 +107,7 @@ class Deduplicator:
         log.info("Upload repeated: nothing is written.", batch_id=batch_id)
         return stands
 
-    async def _is_last_word(self, key: SessionKey, batch: SeenBatch, stands: Stands) -> bool:
+    async def _is_last_word(self, key: SessionKey, batch: SeenBatch, stands: WrittenBatch) -> bool:
         """Tell whether surely nothing of another mode of the audience stands behind what stands there.
 
         What another node has just written may not be in the view yet: so the log is asked where it ends, and the view
@@ -128,7 +129,7 @@ class Deduplicator:
 
     async def _knows_all(self, first: Origin, end: int) -> bool:
         """Return whether the view has each record behind one up to an end, waiting for it a moment."""
-        until = asyncio.get_running_loop().time() + PATIENCE
+        until = asyncio.get_running_loop().time() + VIEW_TIMEOUT
         with self.following.changes.watched(None) as changed:
             while True:
                 changed.clear()
@@ -144,6 +145,6 @@ class Deduplicator:
                     async with asyncio.timeout(left):
                         await changed.wait()
 
-    async def _in_view(self, batch_id: str) -> Stands | None:
+    async def _in_view(self, batch_id: str) -> WrittenBatch | None:
         known = await self.following.ask(lambda: self.queries.view.records_of(batch_id))
-        return Stands(batch_id, tuple(record.origin for record in known)) if known else None
+        return WrittenBatch(batch_id, tuple(record.origin for record in known)) if known else None

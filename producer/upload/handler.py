@@ -7,14 +7,14 @@ from aiohttp import web
 
 from producer.request.body import read_form
 from producer.settings import ServerSettings
-from producer.transport.budget import Budget
+from producer.transport.body_budget import Budget
 from producer.transport.content_type import check_head
 from producer.transport.decoding_limiter import DecodingLimiter
 from producer.upload.answering import Answerer
 from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator, seen, session_of
 from producer.upload.encoding import encode
-from producer.upload.under_way import UnderWay
+from producer.upload.writes_in_flight import WritesInFlight
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 
@@ -34,7 +34,7 @@ class Uploads:
     deduplicator: Deduplicator
     batch_writer: BatchWriter
     answerer: Answerer
-    under_way: UnderWay = field(default_factory=UnderWay)
+    writes: WritesInFlight = field(default_factory=WritesInFlight)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the path and its handler."""
@@ -59,7 +59,7 @@ class Uploads:
                 encoded = await encode(checked, self.framing)
                 del checked
             room.settle(COPIES * encoded.size)
-            with self.under_way.entered(session_of(encoded), seen(encoded)) as (mine, before):
+            with self.writes.entered(session_of(encoded), seen(encoded)) as (mine, before):
                 placed = await self.deduplicator.place(encoded, mine.batch, before)
                 written = await self.batch_writer.write(placed, request)
                 mine.outcome.set_result(written.stands)

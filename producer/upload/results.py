@@ -162,10 +162,10 @@ def _is_searched(part: EndRow) -> bool:
     return part.status not in TERMINAL and part.error_code == SEARCHED
 
 
-def _facts(told: EndRow | AccountState) -> str:
+def _facts(end: EndRow | AccountState) -> str:
     """Return the platform's code and request id in brackets, nothing where it gave none."""
-    request = told.request_id and f"request {told.request_id}"
-    facts = ", ".join(fact for fact in (told.platform_code, request) if fact)
+    request = end.request_id and f"request {end.request_id}"
+    facts = ", ".join(fact for fact in (end.platform_code, request) if fact)
     return f" ({facts})" if facts else ""
 
 

@@ -16,7 +16,7 @@ from producer.request.request_form import RequestForm
 from producer.request.unknown_names import Ignored, total
 from producer.upload.deduplication import Placed
 from producer.upload.encoding import Encoded
-from producer.upload.under_way import Stands
+from producer.upload.writes_in_flight import WrittenBatch
 from schemas.records import RESUMED, AudienceBatch, Origin
 from streams.client.errors import (
     KafkaStalledError,
@@ -44,7 +44,7 @@ class Written:
 
     request: RequestForm
     ignored: tuple[Ignored, ...]
-    stands: Stands
+    stands: WrittenBatch
 
 
 def record_headers(request: web.Request, source: str) -> dict[str, bytes]:
@@ -76,17 +76,17 @@ class BatchWriter:
         stands = placed.repeats or await self._appended(encoded, request)
         return Written(request=encoded.request, ignored=encoded.ignored, stands=stands)
 
-    async def _appended(self, encoded: Encoded, request: web.Request) -> Stands:
+    async def _appended(self, encoded: Encoded, request: web.Request) -> WrittenBatch:
         """1. Have the records acknowledged. 2. Note them in the view. 3. Log that. Raises Refused."""
         source = source_of(encoded.request)
         origins = await self._acknowledged(encoded, record_headers(request, source))
         at = datetime.now(UTC)
-        told = zip(encoded.parts, origins, strict=True)
-        mine = [receipt_of(part.batch, part.users, origin, at, source, is_home=True) for part, origin in told]
+        written = zip(encoded.parts, origins, strict=True)
+        mine = [receipt_of(part.batch, part.users, origin, at, source, is_home=True) for part, origin in written]
         await self.following.accept(mine)
         counts = {"users": encoded.users, "parts": len(encoded.parts), **_facts(encoded.ignored)}
         log.info("Upload accepted.", **_named(encoded.batch), **counts)
-        return Stands(encoded.batch.batch_id, tuple(origins))
+        return WrittenBatch(encoded.batch.batch_id, tuple(origins))
 
     async def _acknowledged(self, encoded: Encoded, headers: Mapping[str, bytes]) -> list[Origin]:
         batch_id = encoded.batch.batch_id

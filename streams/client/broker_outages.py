@@ -53,7 +53,7 @@ class Suspect:
     """Whether the cluster names it by this address while it is alive."""
     reason: str
     since: float
-    told_at: float | None = None
+    logged_at: float | None = None
     problems: int = 0
     """Reported since the last line."""
 
@@ -81,12 +81,12 @@ class Outages:
         """Take down what a client reports; `config` is a client's, to look by."""
         found = suspect_of(error)
         if found is None:
-            self._tell_other(error.name())
+            self._log_other(error.name())
             return
         with self._lock:
             if found.address is None and self._suspects:
                 return  # one by one they say more
-            if found.address is not None and (every := self._suspects.get(ALL)) and every.told_at is None:
+            if found.address is not None and (every := self._suspects.get(ALL)) and every.logged_at is None:
                 del self._suspects[ALL]
             self._suspects.setdefault(found.name, found).problems += 1
             if self._looking is None:
@@ -100,13 +100,13 @@ class Outages:
             self._looking = None
         log.error("Nobody looks at brokers that are away, until one is reported again.", why=type(error).__name__)
 
-    def _tell_other(self, name: str) -> None:
+    def _log_other(self, name: str) -> None:
         """Tell a problem that is no broker's at once, and again once a minute at most."""
         now = time.monotonic()
         with self._lock:
-            told_at, count = self._others.get(name, (-EVERY, 0))
-            is_due = now - told_at >= EVERY
-            self._others[name] = (now, 0) if is_due else (told_at, count + 1)
+            logged_at, count = self._others.get(name, (-EVERY, 0))
+            is_due = now - logged_at >= EVERY
+            self._others[name] = (now, 0) if is_due else (logged_at, count + 1)
         if is_due:
             more = {"left_out": count} if count else {}
             log.warning("Kafka reports a problem; the client goes on by itself.", error=name, **more)
@@ -132,16 +132,16 @@ class Outages:
         if is_back:
             with self._lock:
                 self._suspects.pop(suspect.name, None)
-            if suspect.told_at is not None:
+            if suspect.logged_at is not None:
                 log.info("A broker is back.", **facts)
-        elif suspect.told_at is None:
+        elif suspect.logged_at is None:
             if suspect.address is None and now - suspect.since < NAMED_WITHIN:
                 return
-            suspect.told_at, suspect.problems = now, 0
+            suspect.logged_at, suspect.problems = now, 0
             log.warning("A broker is away; the client goes on by itself.", error=suspect.reason, **facts)
-        elif suspect.problems and now - suspect.told_at >= EVERY:
+        elif suspect.problems and now - suspect.logged_at >= EVERY:
             log.warning("A broker is still away.", error=suspect.reason, problems=suspect.problems, **facts)
-            suspect.told_at, suspect.problems = now, 0
+            suspect.logged_at, suspect.problems = now, 0
 
 
 def suspect_of(error: KafkaError) -> Suspect | None:

@@ -54,16 +54,18 @@ class ReaderFailedError(StreamError):
     """The reader's thread ended by an error: nothing more will be read, start the process again."""
 
     def __init__(self, reason: str | None = None) -> None:
-        told = f"The reader's thread ended by an error ({reason}): nothing more will be read, start the process again."
-        super().__init__(told if reason else None)
+        message = (
+            f"The reader's thread ended by an error ({reason}): nothing more will be read, start the process again."
+        )
+        super().__init__(message if reason else None)
 
 
 class ProducerFailedError(KafkaUnreachableError):
     """The producer failed for good: nothing more can be written, start the process again."""
 
     def __init__(self, reason: str | None = None) -> None:
-        told = f"The producer failed for good ({reason}): nothing more can be written, start the process again."
-        super().__init__(told if reason else None)
+        message = f"The producer failed for good ({reason}): nothing more can be written, start the process again."
+        super().__init__(message if reason else None)
 
 
 class BrokerFailedError(StreamError):

@@ -110,7 +110,7 @@ class Refusals:
     _standing: dict[str, Refusal] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
     """Since when each topic has taken nothing at all."""
-    _told: dict[tuple[str, str], float] = field(default_factory=dict)
+    _logged: dict[tuple[str, str], float] = field(default_factory=dict)
     _left_out: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -123,10 +123,10 @@ class Refusals:
         self._standing[refusal.topic] = refusal
         cause, now = (refusal.topic, refusal.kind), self.clock()
         self._since.setdefault(refusal.topic, now)
-        if now - self._told.get(cause, -EVERY) < EVERY:
+        if now - self._logged.get(cause, -EVERY) < EVERY:
             self._left_out[cause] = self._left_out.get(cause, 0) + 1
             return
-        self._told[cause] = now
+        self._logged[cause] = now
         more = {"left_out": left_out} if (left_out := self._left_out.pop(cause, 0)) else {}
         facts = {"topic": refusal.topic, "kafka": refusal.error, "words": refusal.words, "error": refusal.kind}
         log.error("Kafka refuses records; waiting does not help.", **facts, **more)

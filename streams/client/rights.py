@@ -68,7 +68,7 @@ class ReadingRights:
         self._topic = topic
         self._facts = {"topic": topic, **facts}
         self._next_look = 0.0
-        self._told_at = -EVERY
+        self._logged_at = -EVERY
         self.refusal: Refusal | None = None
 
     def note(self, error: KafkaError) -> bool:
@@ -79,10 +79,10 @@ class ReadingRights:
         if self.refusal is None:
             self._next_look = now + ASK_EVERY
         self.refusal = refusal = refusal_of(error, self._topic, 0)
-        if refusal is not None and now - self._told_at >= EVERY:
-            self._told_at = now
-            told = {"kafka": refusal.error, "words": refusal.words, "error": refusal.kind}
-            log.error("Kafka does not let us read; waiting does not help.", **self._facts, **told)
+        if refusal is not None and now - self._logged_at >= EVERY:
+            self._logged_at = now
+            facts = {"kafka": refusal.error, "words": refusal.words, "error": refusal.kind}
+            log.error("Kafka does not let us read; waiting does not help.", **self._facts, **facts)
         return True
 
     def readable(self, messages: list[Message]) -> list[Message]:

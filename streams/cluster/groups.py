@@ -12,7 +12,7 @@ from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.processes.child_call import ChildEndedError, in_child
 from streams.read.commits import committed, place_in
-from streams.read.tail import offset_spans
+from streams.read.topic_offsets import offset_spans
 
 COMMITTED_LIMIT = 5.0
 """Seconds that a broker may take to say what a group has committed."""
@@ -75,8 +75,8 @@ async def backlog(kafka: KafkaSettings, group_id: str, topic: str, topic_id: str
     Raises KafkaUnreachableError where Kafka does not say.
     """
     spans = await offset_spans(kafka, topic)
-    places = await committed_offsets(kafka, group_id, topic, len(spans), topic_id)
-    return sum(max(0, end - max(first, place)) for (first, end), place in zip(spans, places, strict=True))
+    offsets = await committed_offsets(kafka, group_id, topic, len(spans), topic_id)
+    return sum(max(0, end - max(first, offset)) for (first, end), offset in zip(spans, offsets, strict=True))
 
 
 async def committed_offsets(
@@ -88,8 +88,8 @@ async def committed_offsets(
     Raises KafkaUnreachableError where Kafka does not say.
     """
     found = await asyncio.to_thread(_committed, kafka, group_id, topic, partitions)
-    places = [place_in(one, topic_id) for one in found]
-    return [OFFSET_INVALID if place is None else place[0] for place in places]
+    offsets = [place_in(one, topic_id) for one in found]
+    return [OFFSET_INVALID if offset is None else offset[0] for offset in offsets]
 
 
 async def delete_group(kafka: KafkaSettings, group_id: str, timeout: float = 10.0) -> None:
@@ -126,12 +126,12 @@ def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int)
         consumer.close()
 
 
-def _once_coordinated(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+def _once_coordinated(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
     """Return what a group has committed, once a broker is its coordinator, as just after the cluster's start."""
     deadline = time.monotonic() + COMMITTED_LIMIT
     while True:
         try:
-            return committed(consumer, places, COMMITTED_LIMIT)
+            return committed(consumer, partitions, COMMITTED_LIMIT)
         except KafkaException as error:
             if error.args[0].code() not in _BECOMING_COORDINATOR or time.monotonic() > deadline:
                 raise

@@ -236,7 +236,7 @@ class _Cluster:
         topics = [
             NewTopic(spec.name, spec.partitions, replication, config={**spec.config, **in_sync}) for spec in specs
         ]
-        for name, future in self._admin.create_topics(topics, request_timeout=self._patience()).items():
+        for name, future in self._admin.create_topics(topics, request_timeout=self._timeout()).items():
             try:
                 future.result()
             except KafkaException as error:
@@ -264,7 +264,7 @@ class _Cluster:
             for number in range(shapes[spec.name].partitions)
         }
         try:
-            for future in self._admin.list_offsets(ends, request_timeout=self._patience()).values():
+            for future in self._admin.list_offsets(ends, request_timeout=self._timeout()).values():
                 future.result()
         except KafkaException:
             return False
@@ -283,13 +283,13 @@ class _Cluster:
 
     def _config(self, kind: ResourceType, name: str) -> dict[str, str]:
         resource = ConfigResource(kind, name)
-        future = self._admin.describe_configs([resource], request_timeout=self._patience())[resource]
+        future = self._admin.describe_configs([resource], request_timeout=self._timeout())[resource]
         try:
             return {key: entry.value for key, entry in future.result().items() if entry.value is not None}
         except KafkaException as error:
             raise self._refused(error, f"describe {name}") from error
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         return max(1.0, self._left())
 
     def _refused(self, error: KafkaException, what: str) -> TopicRefusedError | KafkaUnreachableError:

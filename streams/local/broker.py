@@ -140,7 +140,7 @@ class LocalBroker:
             raise BrokerFailedError(self._why(f"Kafka did not answer within {START_LIMIT:.0f} s")) from None
         except OSError as error:
             await self.stop()
-            raise BrokerFailedError(self._why(f"Kafka could not be started: {_told(error)}")) from error
+            raise BrokerFailedError(self._why(f"Kafka could not be started: {_describe(error)}")) from error
         except BaseException:
             await self.stop()
             raise
@@ -282,7 +282,7 @@ class LocalBroker:
             return False
 
 
-def _told(error: OSError) -> str:
+def _describe(error: OSError) -> str:
     """Return an error of the system as a person reads it, with the file that it is about."""
     about = f"{error.filename}: " if error.filename else ""
     return f"{about}{error.strerror or type(error).__name__}"

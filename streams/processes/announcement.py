@@ -29,10 +29,10 @@ class Announcement:
     def read(self) -> str | None:
         """Return where the child listens, None as long as it has not said so; to be read until it has."""
         try:
-            told = os.read(self._ours, MOST) if self._is_open else b""
+            data = os.read(self._ours, MOST) if self._is_open else b""
         except BlockingIOError:
             return None
-        return told.decode("utf-8").strip() or None
+        return data.decode("utf-8").strip() or None
 
     def close(self) -> None:
         """Let go of our end."""

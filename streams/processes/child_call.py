@@ -41,7 +41,7 @@ async def in_child(function: Callable[..., T], *arguments: object, limit: float)
             await _end(child)
         if child.returncode == 0:
             return cast(T, pickle.loads(answer))  # noqa: S301 -- our own child's
-        reason = _told(child.returncode or 0)
+        reason = _describe(child.returncode or 0)
         if not _is_by_signal(child):
             break
     raise ChildEndedError(reason)
@@ -67,7 +67,7 @@ def _is_by_signal(child: Process) -> bool:
     return (child.returncode or 0) < 0
 
 
-def _told(code: int) -> str:
+def _describe(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 

@@ -1,14 +1,11 @@
 """The batch that a record of the log holds."""
 
 from collections.abc import Callable
-from functools import partial
 
 from schemas.avro.codec import OpenedBatch, open_audience_batch, open_batch_head
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch
-from schemas.validity import invalidity
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 
 ID_IN_HEADER = "__value_schema_id"
 """Where serializers of Confluent's clients may put the schema's id, and then leave the value without any mark."""
@@ -53,12 +50,3 @@ def head_in(record: Record, framing: Framing) -> AudienceBatch | None:
         return open_batch_head(record.value, framing)
     except UndecodableError:
         return None
-
-
-def trial_of_batches(framing: Framing) -> Trial:
-    """Return what tries records of the log: decoding and judging them."""
-    return Trial(partial(_judged, framing=framing))
-
-
-def _judged(record: Record, framing: Framing) -> str | None:
-    return invalidity(batch_in(record, framing).batch)

@@ -29,7 +29,7 @@ WORTH_A_JUMP = 16
 """Offsets that are not wanted and are read all the same: to begin elsewhere costs a question to the broker."""
 
 MOST_RECORDS = 2000
-"""Records in hand of one partition at once."""
+"""Records in flight of one partition at once."""
 
 _REQUIRED: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -44,7 +44,7 @@ class ChosenRecordReader:
 
     Whoever begins again with the same group is not given what was finished before. Records of a partition come in
     its order, each once; one that has left the topic comes as a record with the error GONE, behind the topic's end
-    only when it stayed away for `sure` seconds. What is in hand is bounded for each partition by itself, so that one
+    only when it stayed away for `sure` seconds. What is in flight is bounded for each partition by itself, so that one
     that is slow holds up no other.
     """
 
@@ -61,16 +61,16 @@ class ChosenRecordReader:
     ) -> None:
         offsets = _by_partition(wanted)
         self._in_flight = InFlight(Budget(2**62, 2**62))  # each partition has a budget of its own
-        self._picking = _Picking(topic, offsets, self._in_flight, max_in_flight_bytes, topic_id, sure)
+        self._reading = _ChosenReading(topic, offsets, self._in_flight, max_in_flight_bytes, topic_id, sure)
         callbacks = {
-            "on_commit": self._picking.commits.on_commit,
-            "error_cb": kafka.on_error_after(self._picking.on_error),
+            "on_commit": self._reading.commits.on_commit,
+            "error_cb": kafka.on_error_after(self._reading.on_error),
         }
         self._config = DEFAULTS | kafka.client(**_REQUIRED, **{"group.id": group_id}, **callbacks)
 
     async def __aenter__(self) -> "ChosenRecordReader":
         """Return when it is known what was finished before. Raises KafkaUnreachableError, ReaderFailedError."""
-        self._thread = ConsumerThread(self._config, self._picking, self._picking.is_closing)
+        self._thread = ConsumerThread(self._config, self._reading, self._reading.is_closing)
         try:
             await self._thread.start()
         except ReaderFailedError as error:
@@ -89,11 +89,11 @@ class ChosenRecordReader:
     @property
     def finished_before(self) -> Sequence[Origin]:
         """The records that were finished before this was entered."""
-        return self._picking.finished_before
+        return self._reading.finished_before
 
     async def batches(self) -> AsyncIterator[list[Record]]:
         """Yield records as they come until all were handed over, or `stop_reading`. Raises ReaderFailedError."""
-        unread = self._picking.unread
+        unread = self._reading.unread
         if not unread:
             return
         async for records in self._thread.batches():
@@ -109,7 +109,7 @@ class ChosenRecordReader:
     def finish(self, record: Record) -> None:
         """Note that all effects of a record are acknowledged."""
         if self._in_flight.finish(record):
-            self._picking.budgets[record.origin.partition].remove(record)
+            self._reading.budgets[record.origin.partition].remove(record)
 
 
 def _by_partition(origins: Iterable[Origin]) -> dict[int, list[int]]:
@@ -119,7 +119,7 @@ def _by_partition(origins: Iterable[Origin]) -> dict[int, list[int]]:
     return {partition: sorted(found) for partition, found in offsets.items()}
 
 
-class _Picking:
+class _ChosenReading:
     """What a reader of chosen records does on its consumer's thread."""
 
     def __init__(
@@ -157,7 +157,7 @@ class _Picking:
 
     def open(self, consumer: Consumer) -> None:
         """Begin each partition at the first wanted record that was not finished before."""
-        asked = self._places(self._wanted)
+        asked = self._topic_partitions(self._wanted)
         for place in keep_asking(self.is_closing, lambda: committed(consumer, asked, BROKER_LIMIT)):
             self._begin(place)
             self._look_for_bounds(consumer, place.partition)
@@ -229,7 +229,7 @@ class _Picking:
         return to_record(message, is_suspect=message.partition() in self._suspect)
 
     def accept(self, record: Record) -> bool:
-        """Take a record in hand if it is the next one that is wanted of its partition."""
+        """Take a record up if it is the next one that is wanted of its partition."""
         number, offset = record.origin.partition, record.origin.offset
         if number not in self._next:
             return False
@@ -278,7 +278,7 @@ class _Picking:
             raise KafkaException(self._fatal)
         assigned = {place.partition for place in consumer.assignment()}
         if done := assigned - self._next.keys():
-            consumer.incremental_unassign(self._places(done))
+            consumer.incremental_unassign(self._topic_partitions(done))
         self._keep_bounds(consumer)
         self.commits.tick(consumer)
 
@@ -288,11 +288,11 @@ class _Picking:
         to_pause, to_resume = full - self._paused, (self._paused - full) & held
         self._paused = full
         if to_pause:
-            consumer.pause(self._places(to_pause))
+            consumer.pause(self._topic_partitions(to_pause))
         if to_resume:
             resume(consumer, self._topic, to_resume)
 
-    def _places(self, numbers: Iterable[int]) -> list[TopicPartition]:
+    def _topic_partitions(self, numbers: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, number) for number in numbers]
 
     def on_error(self, error: KafkaError) -> None:

@@ -56,7 +56,7 @@ class Record:
     timestamp: datetime | None = None
     error: str | None = None
     is_suspect: bool = False
-    """Whether whoever held its partition before ended uncleanly, perhaps by this record: `streams.read.quarantine`."""
+    """Whether who held its partition before ended uncleanly, perhaps by this record; see `streams.containment`."""
     assignment: Assignment | None = field(default=None, repr=False, compare=False)
     """By which it was read, of a group's member."""
 

@@ -118,7 +118,7 @@ class Member:
         return to_record(message, with_headers=with_headers, is_suspect=is_suspect, assignment=assignment)
 
     def accept(self, record: Record) -> bool:
-        """Take a record in hand."""
+        """Take a record up."""
         return self._in_flight.add(record)
 
     def reached(self, partition: int, offset: int) -> None:
@@ -246,7 +246,7 @@ class Member:
             read_again(consumer, self._topic, partition, moved.next_offset)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """1. Let nothing more begin. 2. Commit what is finished. 3. Forget what is in hand. 4. Give up.
+        """1. Let nothing more begin. 2. Commit what is finished. 3. Forget what is in flight. 4. Give up.
 
         The client commits before it gives up. Nothing begins between the look at what is under way and the end.
         """

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
     "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
 }
-"""How much the client holds besides what is in hand; users may choose others by KAFKA_<PROPERTY>."""
+"""How much the client holds besides what is in flight; users may choose others by KAFKA_<PROPERTY>."""
 
 LONGEST_JOIN = 60_000
 """Milliseconds for which a request to join a group may go unanswered: five minutes by default, for which nobody read
@@ -46,7 +46,7 @@ _REQUIRED: dict[str, Any] = {
 class GroupReader:
     """The log's records for one group, in the event loop; commits only what `finish` was called for.
 
-    In hand is what was handed over and is not finished. At a limit reading pauses, below half of it it goes
+    In flight is what was handed over and is not finished. At a limit reading pauses, below half of it it goes
     on; the consumer polls all the while and keeps its membership. What one round took from the client before
     a pause began is still handed over, so the limits can be exceeded by what the client fetches ahead: a
     queue and one answer of a broker, 8 MiB each.
@@ -144,11 +144,11 @@ class GroupReader:
         return self._in_flight.finish(record)
 
     def holds(self, record: Record) -> bool:
-        """Tell whether a record is in hand, under the same assignment by which it was handed over."""
+        """Tell whether a record is in flight, under the same assignment by which it was handed over."""
         return self._in_flight.holds(record)
 
     def is_sure(self, record: Record) -> bool:
-        """Tell whether it is sure that a record is in hand, if `holds` says so; see Membership."""
+        """Tell whether it is sure that a record is in flight, if `holds` says so; see Membership."""
         return self._member.membership.is_sure(record.origin.partition)
 
     def mark(self, assignment: Assignment) -> None:
@@ -161,12 +161,12 @@ class GroupReader:
         return self._in_flight.partitions()
 
     @property
-    def in_hand(self) -> int:
+    def records_in_flight(self) -> int:
         """How many records were handed over and are not finished."""
         return self._in_flight.budget.records
 
     def rest(self, left: int, seconds: float) -> None:
-        """Take nothing more in hand until so few records are left, for so many seconds at most."""
+        """Take up nothing more until so few records are left, for so many seconds at most."""
         self._in_flight.budget.rest(left, time.monotonic() + seconds)
 
     @property

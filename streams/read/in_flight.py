@@ -1,4 +1,4 @@
-"""What is in hand of each partition, and whether that is enough."""
+"""What is in flight of each partition, and whether that is enough."""
 
 import threading
 import time
@@ -25,18 +25,18 @@ class Budget:
         self._rest = _NO_REST
 
     def add(self, record: Record) -> None:
-        """Count a record that is now in hand."""
+        """Count a record that is now in flight."""
         self._added_bytes += _size(record)
         self._added_records += 1
 
     def remove(self, record: Record) -> None:
-        """Count a record that is no longer in hand."""
+        """Count a record that is no longer in flight."""
         self._removed_bytes += _size(record)
         self._removed_records += 1
 
     @property
     def records(self) -> int:
-        """How many are in hand."""
+        """How many are in flight."""
         return self._added_records - self._removed_records
 
     def is_over(self) -> bool:
@@ -62,7 +62,7 @@ def _size(record: Record) -> int:
 
 
 class InFlight:
-    """What is in hand, by partition: the one thing that the event loop and the consumer's thread share."""
+    """What is in flight, by partition: the one thing that the event loop and the consumer's thread share."""
 
     def __init__(self, budget: Budget) -> None:
         self._lock = threading.Lock()
@@ -72,13 +72,13 @@ class InFlight:
         self._withheld: set[int] = set()
 
     def begin(self, partition: int, window: OffsetTracker) -> None:
-        """Hold a partition, with nothing in hand."""
+        """Hold a partition, with nothing in flight."""
         with self._lock:
             self._drop(partition)
             self._windows[partition], self._records[partition] = window, {}
 
     def give_up(self, partitions: Iterable[int]) -> None:
-        """Hold partitions no longer: what was in hand is somebody else's."""
+        """Hold partitions no longer: what was in flight is somebody else's."""
         with self._lock:
             for partition in partitions:
                 self._drop(partition)
@@ -96,7 +96,7 @@ class InFlight:
 
     @property
     def budget(self) -> Budget:
-        """What is in hand of all partitions."""
+        """What is in flight of all partitions."""
         return self._budget
 
     @contextmanager
@@ -106,7 +106,7 @@ class InFlight:
             yield self._windows.get(partition)
 
     def add(self, record: Record) -> bool:
-        """Take a record in hand; False if it needs no work."""
+        """Take a record up; False if it needs no work."""
         with self._lock:
             window = self._windows.get(record.origin.partition)
             if window is None or not window.add(record.origin.offset):
@@ -122,7 +122,7 @@ class InFlight:
                 window.pass_to(offset)
 
     def finish(self, record: Record) -> bool:
-        """Let go of a record whose effects are done; False if it is not in hand."""
+        """Let go of a record whose effects are done; False if it is not in flight."""
         with self._lock:
             if not self._holds(record):
                 return False
@@ -131,7 +131,7 @@ class InFlight:
             return self._windows[record.origin.partition].finish(record.origin.offset)
 
     def holds(self, record: Record) -> bool:
-        """Tell whether this very record is in hand, not just one of the same offset, and stays so."""
+        """Tell whether this very record is in flight, not just one of the same offset, and stays so."""
         with self._lock:
             return self._holds(record) and record.origin.partition not in self._withheld
 

@@ -10,7 +10,7 @@ from streams.read.in_flight import InFlight
 
 
 class Membership:
-    """Tells whether what is in hand is surely ours.
+    """Tells whether what is in flight is surely ours.
 
     The group gives a member's partitions to others when its session has ended without a word of it, as while its
     process is stopped. Back again, it goes on as before until the client has heard of that. So once its thread was

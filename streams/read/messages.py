@@ -45,7 +45,7 @@ _ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NO
 """What brokers say for a moment of a partition that changes hands."""
 
 
-_OTHERWISE_TOLD = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+_REPORTED_BY_CLIENT = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 """What is a problem of a connection, which the client reports by itself."""
 
 Answer = TypeVar("Answer")
@@ -117,24 +117,24 @@ def _see_to(error: KafkaError, consumer: Consumer, partition: int, intake: Intak
         intake.find_back(consumer, partition)
     elif is_of_rights(error):
         log.error("Kafka does not let a topic be read; waiting does not help.", kafka=error.name())
-    elif error.code() not in _OTHERWISE_TOLD:
+    elif error.code() not in _REPORTED_BY_CLIENT:
         log.warning("Kafka reports a problem; the client goes on by itself.", error=error.name())
 
 
 def read_again(consumer: Consumer, topic: str, partition: int, offset: int) -> None:
     """Read a partition on at an offset, unpaused: after an error the client has stopped it."""
-    where = TopicPartition(topic, partition, offset)
-    consumer.incremental_unassign([where])
-    assign(consumer, [where])
+    start = TopicPartition(topic, partition, offset)
+    consumer.incremental_unassign([start])
+    assign(consumer, [start])
 
 
-def assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+def assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     """Read partitions besides those that are read already, unpaused.
 
     librdkafka (2.16) keeps a partition paused that was given up so, and came back: nobody would ever resume it.
     """
-    consumer.incremental_assign(places)
-    consumer.resume(places)
+    consumer.incremental_assign(partitions)
+    consumer.resume(partitions)
 
 
 def resume(consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
@@ -143,9 +143,9 @@ def resume(consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
     librdkafka (2.16) tells none of its threads, each of which sleeps for up to a second. A question to the brokers that
     lead the partitions wakes them; what they answer, or that one does not, is all the same.
     """
-    places = [TopicPartition(topic, partition) for partition in partitions]
-    consumer.resume(places)
-    ends = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in places]
+    numbers = list(partitions)
+    consumer.resume([TopicPartition(topic, number) for number in numbers])
+    ends = [TopicPartition(topic, number, OFFSET_END) for number in numbers]
     with contextlib.suppress(KafkaException):
         consumer.offsets_for_times(ends, WAKING)
 

@@ -130,12 +130,12 @@ def untagged(text: str) -> tuple[str | None, str]:
 
 def encode_offsets(start: int, offsets: Iterable[int]) -> str:
     """Write offsets from `start` on as a bitset; those further than MAX_SPAN are left out."""
-    places = [offset - start for offset in offsets if 0 <= offset - start < MAX_SPAN]
-    if not places:
+    positions = [offset - start for offset in offsets if 0 <= offset - start < MAX_SPAN]
+    if not positions:
         return ""
-    bits = bytearray(max(places) // 8 + 1)
-    for place in places:
-        bits[place // 8] |= 1 << place % 8
+    bits = bytearray(max(positions) // 8 + 1)
+    for position in positions:
+        bits[position // 8] |= 1 << position % 8
     return _VERSION + base64.b64encode(_checksum(start, bits) + bits).decode()
 
 
@@ -145,7 +145,7 @@ def decode_offsets(start: int, text: str) -> set[int]:
     Others may commit with metadata of their own, or move a committed offset and leave the metadata behind.
     """
     bits = _bits(start, text)
-    return {start + 8 * at + place for at, byte in enumerate(bits) for place in range(8) if byte >> place & 1}
+    return {start + 8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1}
 
 
 def marked(start: int, text: str, *, busy_to: int | None = None) -> str:

@@ -9,7 +9,6 @@ from types import TracebackType
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError, ReaderFailedError
@@ -18,7 +17,8 @@ from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import ConsumerThread, Record, to_record
 from streams.read.group_reader import DEFAULTS, MEGABYTE
 from streams.read.in_flight import Budget
-from streams.read.messages import BROKER_LIMIT, read_again, take_in, watermarks
+from streams.read.messages import read_again, take_in, watermarks
+from streams.read.topic_offsets import partitions_of, unreachable
 from streams.read.ungrouped import ungrouped
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ class Tail:
             await self._thread.start()
         except ReaderFailedError as error:
             if isinstance(error.__cause__, KafkaException):
-                raise _unreachable(error.__cause__, self._topic) from error
+                raise unreachable(error.__cause__, self._topic) from error
             raise
         return self
 
@@ -148,7 +148,7 @@ class _Reading:
 
     def open(self, consumer: Consumer) -> None:
         """Take all partitions."""
-        for number in _partitions(consumer, self._topic):
+        for number in partitions_of(consumer, self._topic):
             low, high = watermarks(consumer, self._topic, number, is_listed=True)
             self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
             self.spans[number] = self._next[number], high
@@ -210,7 +210,7 @@ class _Reading:
     def _look_for_more(self, consumer: Consumer) -> None:
         """Read partitions that were added from their beginning; those that have no leader yet are for the next look."""
         try:
-            for number in sorted(set(_partitions(consumer, self._topic, LOOK_LIMIT)) - self._next.keys()):
+            for number in sorted(set(partitions_of(consumer, self._topic, LOOK_LIMIT)) - self._next.keys()):
                 low, _ = consumer.get_watermark_offsets(TopicPartition(self._topic, number), LOOK_LIMIT)
                 consumer.incremental_assign([TopicPartition(self._topic, number, low)])
                 self._next[number], self._is_paused = low, False
@@ -252,47 +252,6 @@ async def scan(
         is_left.set()
 
 
-async def cluster_id(kafka: KafkaSettings) -> str:
-    """Return what a cluster is known by. Raises KafkaUnreachableError."""
-    return await asyncio.to_thread(_cluster_id, kafka)
-
-
-def _cluster_id(kafka: KafkaSettings) -> str:
-    try:
-        return str(AdminClient(kafka.admin(error_cb=kafka.on_error)).list_topics(timeout=BROKER_LIMIT).cluster_id)
-    except KafkaException as error:
-        raise _unreachable(error, "a cluster") from error
-
-
-async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
-    """Return the first offset of each partition of a topic. Raises KafkaUnreachableError."""
-    return [low for low, _ in await offset_spans(kafka, topic)]
-
-
-async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
-    """Return the end of what is handed over of each partition of a topic. Raises KafkaUnreachableError.
-
-    While a transaction is open in a partition that is where it began.
-    """
-    return [high for _, high in await offset_spans(kafka, topic)]
-
-
-async def offset_spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    """Return the first offset and the end, as `end_offsets` does, of each partition. Raises KafkaUnreachableError."""
-    return await asyncio.to_thread(_bounds, kafka, topic)
-
-
-def _bounds(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
-    consumer = Consumer(kafka.client(**required))
-    try:
-        return [watermarks(consumer, topic, number, is_listed=True) for number in _partitions(consumer, topic)]
-    except KafkaException as error:
-        raise _unreachable(error, topic) from error
-    finally:
-        consumer.close()
-
-
 def _scan(
     kafka: KafkaSettings,
     topic: str,
@@ -305,7 +264,7 @@ def _scan(
     consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
     reading = _Reading(topic, Budget(0, 0), start=start)
     try:
-        listed = _partitions(consumer, topic)
+        listed = partitions_of(consumer, topic)
         spans = {number: watermarks(consumer, topic, number, is_listed=True) for number in listed}
         ends = {number: min(high, end.get(number, high)) for number, (_, high) in spans.items()}
         reading.open(consumer)
@@ -317,7 +276,7 @@ def _scan(
                     take(record)
         return {number: (low, ends[number]) for number, (low, _) in spans.items()}
     except KafkaException as error:
-        raise _unreachable(error, topic) from error
+        raise unreachable(error, topic) from error
     finally:
         consumer.close()
 
@@ -335,14 +294,3 @@ def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], tim
             deadline = time.monotonic() + timeout
         elif time.monotonic() > deadline:
             raise KafkaUnreachableError(_NOT_IN_TIME)
-
-
-def _unreachable(error: KafkaException, topic: str) -> KafkaUnreachableError:
-    return KafkaUnreachableError(f"Kafka does not say what {topic} holds ({error.args[0].name()}).")
-
-
-def _partitions(consumer: Consumer, topic: str, limit: float = BROKER_LIMIT) -> list[int]:
-    metadata = consumer.list_topics(topic, timeout=limit).topics[topic]
-    if metadata.error is not None:
-        raise KafkaException(metadata.error)
-    return sorted(metadata.partitions)

@@ -14,7 +14,8 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topic_ids import log_id
 from streams.cluster.topics import TopicNames
 from streams.read.consumer_thread import Record
-from streams.read.tail import end_offsets, read_to_end
+from streams.read.tail import read_to_end
+from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
 
 log = structlog.get_logger()

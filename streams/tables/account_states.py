@@ -13,7 +13,8 @@ from schemas.records import AccountLoss, AccountState
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record
-from streams.read.tail import Tail, end_offsets
+from streams.read.tail import Tail
+from streams.read.topic_offsets import end_offsets
 from streams.tables.removals import RemovalTables
 from streams.write.writer import Writer
 

@@ -108,8 +108,8 @@ class Directory:
             try:
                 entry = await self._decoded(record)
             except UndecodableError as error:
-                told = "An entry of the directory is undecodable and ignored."
-                log.warning(told, origin=str(record.origin), reason=str(error))
+                text = "An entry of the directory is undecodable and ignored."
+                log.warning(text, origin=str(record.origin), reason=str(error))
             else:
                 held = fold(self._held.pop(key, None), entry, record.timestamp)
                 self._held |= {key: held} if held else {}

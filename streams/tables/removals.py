@@ -150,9 +150,9 @@ def unready(targets: Iterable[Target], readers: Collection[str]) -> str | None:
     names = ["the ledger" if name == LEDGER else name for name in (*map(str, targets), LEDGER) if name not in readers]
     if not names:
         return None
-    told = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
     verb = "do" if names[1:] else "does"
-    return f"{told} {verb} not know removals yet: start all processes in this version, with {HASH_KEYS} set"
+    return f"{listed} {verb} not know removals yet: start all processes in this version, with {HASH_KEYS} set"
 
 
 def _encoded(entry: Entry, framing: Framing) -> bytes:

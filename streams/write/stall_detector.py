@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PATIENCE = 10.0
+STALLED_AFTER = 10.0
 """Seconds that records may wait without a single acknowledgement; a new leader is there sooner, mostly."""
 
 
@@ -36,4 +36,4 @@ class StallDetector:
 
     def is_stalled(self, now: float) -> bool:
         """Tell whether more records would only wait in vain; never where none waits, so that one can try."""
-        return self._waiting > 0 and now - self._since > PATIENCE
+        return self._waiting > 0 and now - self._since > STALLED_AFTER

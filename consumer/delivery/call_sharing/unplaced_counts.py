@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consumer.delivery.call_members import Member, by_member, spans_of
+from consumer.delivery.call_sharing.call_members import Member, by_member, spans_of
 from providers.kit.provider import Rejection, Sent
 
 
@@ -32,7 +32,7 @@ async def placed(answered: Answered, send_again: SendAgain) -> list[Placed]:
     """Return what became of each record's rows, with counts placed by halves at the borders of records.
 
     A record that was sent by itself has its count for certain, as if it had never shared a call. Where a half can't be
-    sent again, nobody is guessed at: its rows count as accepted, and the number is told to each record of it.
+    sent again, nobody is guessed at: its rows count as accepted, and each record of it is given the number.
     """
     members, sent = answered.members, answered.sent
     if len(members) == 1:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from schemas.avro.codec import BATCHES
 from schemas.avro.framing import Framing, UndecodableError, is_framed, is_ours
+from streams.containment.quarantine import Trial
 from streams.read.consumer_thread import Record
-from streams.read.quarantine import Trial
 
 MOST_SCHEMAS = 1_000
 """Schemas of which it is remembered what they are; anybody may name any number."""

@@ -1,4 +1,4 @@
-"""The gate of an account: each call waits there while calls are held, and says once how it ended."""
+"""The gate of an account: each call waits there while the account is throttled or parked, and says how it ended."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class ShutOutError(Exception):
 class Passage:
     """What a call knows that has passed the gate."""
 
-    is_shut: Callable[[], bool]
+    is_parked: Callable[[], bool]
     """Tells whether the account was parked since then."""
     waited: float
-    """Seconds for which the gate was closed to it."""
+    """Seconds for which it waited at the gate."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class Caller:
     is_wanted: Callable[[], bool]
     """Whether the record is still ours: asked last, right before the bytes of a call go."""
     called: Callable[[], None]
-    """Hears that bytes of a call have gone."""
+    """To be called when bytes of a call have gone."""
     doubt: Callable[[], None]
-    """Hears that a call ended without an answer, so that it may take effect later."""
+    """To be called when a call ended without an answer, so that it may take effect later."""
     context: Mapping[str, object]
     """What lines of the log say of the record."""
     batch_id: str | None = None
@@ -66,7 +66,7 @@ class End(Generic[T]):
     result: T | None = None
     error: Exception | None = None
     waited: float = 0.0
-    """Seconds for which the gate was closed."""
+    """Seconds for which it waited at the gate."""
     held: float = 0.0
     """Seconds for which the platform throttles from now on."""
     passes: int = 0
@@ -115,7 +115,7 @@ class Gate:
         waited: float,
     ) -> End[T]:
         try:
-            result = await call(Passage(lambda: self.breaker.is_shut_since(permit), waited))
+            result = await call(Passage(lambda: self.breaker.is_parked_since(permit), waited))
         except (GivenUpError, ShutOutError):
             raise
         except PlatformError as error:

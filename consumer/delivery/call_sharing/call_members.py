@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from consumer.delivery.outcome import Outcome
-from consumer.retries.gate import Caller, End, GivenUpError
+from consumer.retries.account_gate import Caller, End, GivenUpError
 from providers.kit.current_record import CurrentRecord
 from providers.kit.last_look import Look
 from providers.kit.limits import Limits
@@ -26,7 +26,7 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 class Member:
     """Rows of one record that wait for a call, or are in one, until it is told how that ended.
 
-    Whoever waits for `told` may be cancelled; then the member has left, as has one that is not wanted any more.
+    Whoever waits for `ended` may be cancelled. Then the member has left, as has one that is not wanted any more.
     """
 
     caller: Caller
@@ -41,23 +41,23 @@ class Member:
     since: float
     """When it came, by the clock of the calls."""
     waited: float = 0.0
-    """Seconds of it for which the gate was closed."""
-    told: "asyncio.Future[End[Sent]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Seconds of that which it waited at the gate."""
+    ended: "asyncio.Future[End[Sent]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def has_left(self) -> bool:
         """Whether nobody waits for how the call ends."""
-        return self.told.done()
+        return self.ended.done()
 
-    def tell(self, end: End[Sent]) -> None:
+    def resolve(self, end: End[Sent]) -> None:
         """Tell how the call ended."""
-        if not self.told.done():
-            self.told.set_result(end)
+        if not self.ended.done():
+            self.ended.set_result(end)
 
     def leave(self, why: Exception) -> None:
         """Let the call go without it, and its record end by an error."""
-        if not self.told.done():
-            self.told.set_exception(why)
+        if not self.ended.done():
+            self.ended.set_exception(why)
 
     def stays(self) -> bool:
         """Tell whether it is still wanted; one that is not leaves."""

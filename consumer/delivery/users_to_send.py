@@ -12,7 +12,7 @@ MANY = 250
 
 
 @dataclass(slots=True)
-class People:
+class UsersToSend:
     """Users and their indexes, paired one at a time, the users in tuples of MANY.
 
     The collector of cycles forgets a tuple of users once it has met it. Lists of them, which may wait for long, and
@@ -23,7 +23,7 @@ class People:
     users: list[tuple[AudienceUser, ...]]
 
     @classmethod
-    def of(cls, batch: AudienceBatch, only: Container[int] | None = None) -> "People":
+    def of(cls, batch: AudienceBatch, only: Container[int] | None = None) -> "UsersToSend":
         """Return the users of a batch, or those of them with these indexes."""
         first = batch.first_index
         every: Sequence[int] = range(first, first + len(batch.users))
@@ -31,7 +31,7 @@ class People:
         return cls(indexes, _cut(batch.users[index - first] for index in indexes))
 
     @classmethod
-    def those(cls, numbered: Iterable[Numbered]) -> "People":
+    def those(cls, numbered: Iterable[Numbered]) -> "UsersToSend":
         """Return these users."""
         every = tuple(numbered)
         return cls(tuple(index for index, _ in every), _cut(user for _, user in every))

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ledger.sessions import SeenBatch
+from ledger.session_runs import SeenBatch
 from ledger.view import SessionKey
 from schemas.records import Origin
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
+class WrittenBatch:
     """A batch that stands in the log, and where."""
 
     batch_id: str
@@ -23,11 +23,11 @@ class Writing:
     """A batch that is being written. `outcome` is where it stands then, None where it came to nothing."""
 
     batch: SeenBatch
-    outcome: "asyncio.Future[Stands | None]"
+    outcome: "asyncio.Future[WrittenBatch | None]"
 
 
 @dataclass(slots=True)
-class UnderWay:
+class WritesInFlight:
     """What is being written, by session. Nobody waits for anybody but for the very same batch."""
 
     _by_session: dict[SessionKey, dict[str, Writing]] = field(default_factory=dict)

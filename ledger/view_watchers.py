@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Changes:
+class ViewWatchers:
     """Who waits for which batch: in memory only, whoever asks again is answered from the view."""
 
     _waiting: defaultdict[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict(set))
@@ -18,19 +18,19 @@ class Changes:
     def watched(self, batch_ids: Collection[str] | None) -> Iterator[asyncio.Event]:
         """Yield an event that is set whenever one of these batches, None for any, has changed in the view."""
         event = asyncio.Event()
-        places = [self._any] if batch_ids is None else [self._waiting[batch_id] for batch_id in batch_ids]
-        for place in places:
-            place.add(event)
+        watchers = [self._any] if batch_ids is None else [self._waiting[batch_id] for batch_id in batch_ids]
+        for one in watchers:
+            one.add(event)
         try:
             yield event
         finally:
-            for place in places:
-                place.discard(event)
+            for one in watchers:
+                one.discard(event)
             for batch_id in batch_ids or ():
                 if not self._waiting.get(batch_id, True):
                     del self._waiting[batch_id]
 
-    def tell(self, batch_ids: Iterable[str | None]) -> None:
+    def notify(self, batch_ids: Iterable[str | None]) -> None:
         """Wake who waits for these batches."""
         for batch_id in batch_ids:
             for event in self._waiting.get(batch_id or "", ()):
@@ -38,7 +38,7 @@ class Changes:
         for event in self._any:
             event.set()
 
-    def tell_all(self) -> None:
+    def notify_all(self) -> None:
         """Wake everybody, as an account's state has changed."""
         for event in [*self._any, *(event for events in self._waiting.values() for event in events)]:
             event.set()

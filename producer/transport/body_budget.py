@@ -10,7 +10,7 @@ from producer.answers import no_room
 STEP = 64 * 1024
 """Bytes that a body of unknown length takes at a time."""
 
-PATIENCE = 8.0
+LONGEST_WAIT = 8.0
 """Seconds that such a body waits for more."""
 
 GRACE = 5.0
@@ -55,7 +55,7 @@ class Budget:
     size: int
     largest: int
     body_timeout: float
-    patience: float = PATIENCE
+    longest_wait: float = LONGEST_WAIT
     now: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     _free: int = field(init=False)
     _growing: dict[Room, None] = field(default_factory=dict, init=False)  # the eldest first
@@ -93,7 +93,7 @@ class Budget:
             return
         room.granted = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.longest_wait):
                 await room.granted
         except TimeoutError:
             raise no_room(BUSY) from None

@@ -1,4 +1,4 @@
-"""Wait long for a record without holding what others need meanwhile."""
+"""Wait long for a record without the slot that it was let in by: others have it meanwhile."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ _REST: ContextVar[Rest | None] = ContextVar("rest", default=None)
 
 @contextmanager
 def resting_by(rest: Rest) -> Iterator[None]:
-    """Say within the block how long waits are spent: the record's place is another's meanwhile."""
+    """Have `rest` wait by this within the block: it gives the record's slot to others meanwhile."""
     token = _REST.set(rest)
     try:
         yield
@@ -20,7 +20,7 @@ def resting_by(rest: Rest) -> Iterator[None]:
 
 
 async def rest(seconds: float, sleep: Rest) -> None:
-    """Wait as the record's runner says, else by `sleep`.
+    """Wait without the record's slot where its runner has said how, else by `sleep`.
 
     To be called by the record's own task, once its calls are over.
     """

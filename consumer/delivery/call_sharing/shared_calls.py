@@ -9,12 +9,12 @@ import structlog
 
 from consumer.delivery.additions import add
 from consumer.delivery.audiences import Audiences
-from consumer.delivery.call_members import Member, leaves_room, rejected_by_member, rows_of
+from consumer.delivery.call_sharing.call_members import Member, leaves_room, rejected_by_member, rows_of
+from consumer.delivery.call_sharing.shared_call import Key, Line, SharedCall, SomebodyLeftError
+from consumer.delivery.call_sharing.unplaced_counts import Answered, SendAgain, placed, refused_of
 from consumer.delivery.platform_calls import Calls, RowsRefusedError, named_in
-from consumer.delivery.shared_call import Key, Line, SharedCall, SomebodyLeftError
-from consumer.delivery.unplaced_counts import Answered, SendAgain, placed, refused_of
+from consumer.retries.account_gate import End, Gate, GivenUpError, Passage, ShutOutError, facts_of
 from consumer.retries.clock import Time
-from consumer.retries.gate import End, Gate, GivenUpError, Passage, ShutOutError, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
@@ -25,11 +25,11 @@ from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
 
-PATIENCE = 0.05
-"""Seconds for which others wait with forming their calls until the bytes of one have gone.
+LONGEST_TURN = 0.05
+"""Seconds for which a call that is formed keeps others from being formed, unless its bytes have gone sooner.
 
-Longer it waits for a slot or the pace. There it is one of many, as the calls of large records are, and others are to
-be, too: each goes on collecting behind its own.
+One that takes longer waits for a slot or the pace. There it is one of many, as the calls of large records are, so calls
+of other audiences may wait there as well, while records collect behind each.
 """
 
 ATTEMPTS = 4
@@ -40,11 +40,12 @@ ATTEMPTS = 4
 class SharedCalls:
     """The additions of one account that may share a call.
 
-    Who comes while no call of its key waits begins one at once; who comes before that is formed goes with it, who comes
-    later with the next one. Calls are formed one at a time, when the bytes of the one before have gone or PATIENCE is
-    over: so a call holds all who have come meanwhile, and none is put off for others to come.
-    A call that is refused for rows is made again by halves at the borders of records, down to one record, whose own
-    rules hold from there on: what becomes of a record is what would have become of it alone.
+    A record that comes while no call of its key waits begins one. Records that come before that call is formed go with
+    it, later ones go with the next. Calls are formed one at a time: the next one when the bytes of the one before have
+    gone, or LONGEST_TURN is over. So a call holds all records that have come meanwhile, and none is put off so that
+    others can come.
+    A call that is refused for rows is made again in halves, cut between records, down to one record. From there on that
+    record's own rules hold: what becomes of a record is what would have become of it alone.
     """
 
     provider: AnyProvider
@@ -70,7 +71,7 @@ class SharedCalls:
         line.queue.append(member)
         if not line.has_waiting_call:
             self._begin(line)
-        return await member.told
+        return await member.ended
 
     async def close(self) -> None:
         """End all calls."""
@@ -97,7 +98,7 @@ class SharedCalls:
             call.leave_all(error)
         except asyncio.CancelledError:
             for member in (*call.members, *line.queue):
-                member.told.cancel()
+                member.ended.cancel()
             raise
         finally:
             if not call.has_gone:
@@ -120,13 +121,13 @@ class SharedCalls:
             return
         error = end.error
         if len(call.members) == 1:
-            call.members[0].tell(replace(end, waited=call.members[0].waited))
+            call.members[0].resolve(replace(end, waited=call.members[0].waited))
         elif error is None:
             await self._taken(call, end)
         elif isinstance(error, RowsRefusedError) or not (isinstance(error, PlatformError) or end.is_parked):
             await self._refused(call, error)
         else:
-            call.tell_all(end)
+            call.fail_all(end)
         call.members = []  # an error's frames may hold the call: nobody's rows are to be held by their own error
 
     async def _gone(self, call: SharedCall) -> End[Sent] | None:
@@ -149,9 +150,9 @@ class SharedCalls:
         call.excuse(passage.waited, self.time.clock())
         audience_id = await self.audiences.ask(call.key.name, call.key.type)
         await self._turn.acquire()
-        call.turn = asyncio.get_running_loop().call_later(PATIENCE, self._give_turn, call)
+        call.turn = asyncio.get_running_loop().call_later(LONGEST_TURN, self._give_turn, call)
         try:
-            if passage.is_shut():
+            if passage.is_parked():
                 raise ShutOutError
             while True:
                 try:
@@ -204,7 +205,7 @@ class SharedCalls:
         for one in await placed(Answered(call.members, sent), self._sending_again(call.key)):
             if one.unplaced:
                 one.member.outcome.note_shared(call.id, one.unplaced)
-            one.member.tell(End(result=one.sent, waited=one.member.waited))
+            one.member.resolve(End(result=one.sent, waited=one.member.waited))
 
     async def _refused(self, call: SharedCall, error: Exception) -> None:
         """Give rows that are named to their records, and send the others again; where none are, send halves."""
@@ -220,7 +221,7 @@ class SharedCalls:
         others: list[Member] = []
         for member, own in zip(call.members, rejected_by_member(call.members, named), strict=True):
             if own:
-                member.tell(End(error=RowsRefusedError(_naming(by, own)), waited=member.waited))
+                member.resolve(End(error=RowsRefusedError(_naming(by, own)), waited=member.waited))
             else:
                 others.append(member)
         await self._send_anew(call.key, others)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from consumer.delivery.call_members import Member, fitting, own_copy
-from consumer.retries.gate import Caller, End
+from consumer.delivery.call_sharing.call_members import Member, fitting, own_copy
+from consumer.retries.account_gate import Caller, End
 from providers.kit.current_record import CurrentRecord
 from providers.kit.errors import PlatformError
 from providers.kit.limits import Limits
@@ -85,9 +85,10 @@ class SharedCall:
             queue.popleft()
 
     def excuse(self, waited: float, now: float) -> None:
-        """Excuse those in it, and those behind it, what they waited at the gate that it passes now.
+        """Note how long its records, and those in the queue behind it, have waited at the gate: no fault of theirs.
 
-        `waited` are all the seconds that it waited there: it may have been sent back.
+        `waited` counts all seconds that the call has waited there. It may have been sent back to wait once more, so
+        only those since the last time are added; and to no record more seconds than it has been there.
         """
         more, self.waited = waited - self.waited, waited
         for member in (*self.members, *(self.line.queue if self.line else ())):
@@ -99,11 +100,11 @@ class SharedCall:
             for member in self.members:
                 member.outcome.note_shared(self.id)
 
-    def tell_all(self, end: End[Sent]) -> None:
+    def fail_all(self, end: End[Sent]) -> None:
         """Tell each of its records that it failed, by an error of its own."""
         for member in self.members:
             error = own_copy(end.error) if isinstance(end.error, PlatformError) else end.error
-            member.tell(replace(end, error=error, records=len(self.members), waited=member.waited))
+            member.resolve(replace(end, error=error, records=len(self.members), waited=member.waited))
 
     def leave_all(self, why: Exception) -> None:
         """Let all of its records end by an error."""

@@ -5,12 +5,12 @@ import re
 
 from aiohttp import web
 
-from producer.transport.expectation import is_awaiting
+from producer.transport.expect_header import is_awaiting
 
 HEAD = 512
 """Bytes of a body that tell what it is."""
 
-PATIENCE = 1.0
+HEAD_TIMEOUT = 1.0
 """Seconds that these may take; without them the answer is just shorter."""
 
 AS_PARTS = "send every field as a part, such as with curl -F, files= in Python or MultipartBody in Java"
@@ -29,11 +29,11 @@ async def mistake(request: web.Request, media_type: str) -> str:
     """Return what to do instead where a body shows what went wrong, as the end of a sentence; else nothing."""
     if media_type.startswith("multipart/") and media_type != "multipart/form-data":
         return f"; {_OTHER_MULTIPART}"
-    told = told_by(await _head(request))
-    return f"; {told}" if told else ""
+    hint = hint_in(await _head(request))
+    return f"; {hint}" if hint else ""
 
 
-def told_by(head: bytes) -> str | None:
+def hint_in(head: bytes) -> str | None:
     """Return what is wrong with a body that begins so, None where that does not show."""
     if _OBJECT.match(head):
         return OBJECT
@@ -49,7 +49,7 @@ async def _head(request: web.Request) -> bytes:
     if is_awaiting(request):
         return b""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(HEAD_TIMEOUT):
             return (await request.content.readany())[:HEAD]
     except (TimeoutError, ConnectionError, web.RequestPayloadError):
         return b""

@@ -7,7 +7,7 @@ Verb = Literal["add", "remove"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class LogPosition:
     """A record's place in the log, by which earlier and later are told.
 
     Places of one partition compare by offset, and that is certain. Those of different ones, where an audience has

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.sessions import SeenBatch
+from ledger.session_runs import SeenBatch
 from schemas.records import RESUMED
 
 MOST_BATCHES = 2_000

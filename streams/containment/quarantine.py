@@ -32,7 +32,7 @@ DEATHS = 2
 LIMIT = 60
 """Seconds of work that a record may take, after which the child ends itself; it takes milliseconds."""
 
-PATIENCE = 120.0
+CHILD_TIMEOUT = 120.0
 """Seconds for which a child that does nothing is waited for; for a registry it waits less long: see schema_registry."""
 
 IDLE = 10.0
@@ -99,7 +99,7 @@ class Trial:
         answer = b""
         is_still = False
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CHILD_TIMEOUT):
                 child.stdin.write(_packed(replace(record, assignment=None)))
                 await child.stdin.drain()
                 answer = await child.stdout.read(1)
@@ -133,7 +133,7 @@ class Trial:
 async def _started(judge: Judge, limit: float) -> Process:
     """Start a child that finds modules where we do, and hears of no signals of the terminal."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = (sys.executable, "-P", "-m", "streams.read.quarantine")
+    command = (sys.executable, "-P", "-m", "streams.containment.quarantine")
     child = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, start_new_session=True
     )
