@@ -27,7 +27,7 @@ from providers.kit.provider import (
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known, of_one_kind
+from providers.kit.rows.body_template import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known, of_one_kind
 from providers.kit.rows.columns import (
     Cells,
     Column,

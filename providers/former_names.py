@@ -11,7 +11,7 @@ from types import ModuleType
 
 NOW: Mapping[str, str] = {
     "providers.base": "providers.kit.provider",
-    "providers.bodies": "providers.kit.rows.bodies",
+    "providers.bodies": "providers.kit.rows.body_template",
     "providers.columns": "providers.kit.rows.columns",
     "providers.errors": "providers.kit.errors",
     "providers.http": "providers.kit.http",

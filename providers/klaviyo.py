@@ -13,17 +13,17 @@ from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
-from providers.kit.long_body import encoded
 from providers.kit.provider import NamedRowsError, Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body, of_one_kind
+from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body, of_one_kind
 from providers.kit.rows.columns import Column, Hashed, RowTemplate, members, places_of
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import TRIM, VALID_PHONE, Rule, at_most
 from providers.kit.settings import CREDENTIAL, AccountSettings
+from providers.kit.streamed_body import encoded
 from schemas.records import AudienceType
 
 

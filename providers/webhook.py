@@ -19,7 +19,7 @@ from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
 from providers.kit.rate_limiter import Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body
 from providers.kit.rows.columns import Column, RowTemplate, members
 from providers.kit.rows.rules import TRIM
 from providers.kit.settings import CREDENTIAL, AccountSettings

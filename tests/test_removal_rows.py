@@ -16,13 +16,13 @@ from providers.installed import installed
 from providers.kit.errors import RejectError
 from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, Removal, Removed
-from providers.kit.rows import row_groups
+from providers.kit.rows import users_to_rows
 from providers.kit.rows.bulk.row_maker import no_rows
 from providers.kit.rows.columns import Column, DeclarationError, RowTemplate, Together, members
-from providers.kit.rows.identifying import identifying
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.row_groups import Rows, make_removal_rows
+from providers.kit.rows.removal_template import identifying
 from providers.kit.rows.rules import NAME, TRIM, When
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 
@@ -202,7 +202,7 @@ async def test_a_platform_that_declares_nothing_cannot_remove() -> None:
     with pytest.raises(RejectError, match="cannot_remove"):
         await of.remove("1", [])
     with pytest.raises(RejectError, match="cannot_remove"):
-        next(row_groups.make_removal_rows(of, [(0, JANE)]))
+        next(users_to_rows.make_removal_rows(of, [(0, JANE)]))
     assert of.placeholder_answer(None) is None
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body, Known, of_one_kind
+from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body, Known, of_one_kind
 from providers.kit.rows.columns import Cells, Column, DeclarationError, RowTemplate, Together, members
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection

@@ -32,10 +32,10 @@ from consumer.retries.throttles import Throttles
 from providers.installed import installed
 from providers.kit.current_record import CurrentRecord, record_id
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.last_look import last_look, looked_last
+from providers.kit.pre_send_checks import last_look, looked_last
 from providers.kit.provider import Limits, NamedRowsError, Provider, Rejection, Sent
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.users_to_rows import RowGroup
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, AudienceType, AudienceUser

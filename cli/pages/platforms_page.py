@@ -10,8 +10,8 @@ from providers.installed import installed
 from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
+from providers.kit.rows.row_explanation import FORMS
 from providers.kit.rows.rules import Rule, When
-from providers.kit.rows.traces import FORMS
 from providers.kit.settings import variable
 from schemas.target import Target
 

@@ -10,7 +10,7 @@ from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError
 from providers.kit.errors import RejectError
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.traces import Explained, Trace
+from providers.kit.rows.row_explanation import Explained, Trace
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser
 

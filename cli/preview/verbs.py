@@ -7,8 +7,8 @@ import msgspec
 
 from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import Rows, make_removal_rows, make_rows
-from providers.kit.rows.traces import Explained, explained, explained_removal
+from providers.kit.rows.row_explanation import Explained, explained, explained_removal
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.records import AudienceUser
 
 

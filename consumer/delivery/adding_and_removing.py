@@ -15,9 +15,9 @@ from consumer.retries.clock import Time
 from consumer.retries.gate import Caller, End
 from providers.kit.current_record import current_record
 from providers.kit.errors import AudienceGoneError, RejectError, platform_error
-from providers.kit.last_look import looks
+from providers.kit.pre_send_checks import looks
 from providers.kit.provider import AnyProvider, Removed, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.users_to_rows import RowGroup
 from schemas.records import AudienceType
 
 PAUSE = 1.0

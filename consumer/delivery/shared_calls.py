@@ -18,9 +18,9 @@ from consumer.retries.gate import End, Gate, GivenUpError, Passage, ShutOutError
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import looked_last
 from providers.kit.provider import AnyProvider, NamedRowsError, Rejection, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.users_to_rows import RowGroup
 from schemas.tracebacks import place_of
 
 log = structlog.get_logger()

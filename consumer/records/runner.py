@@ -22,7 +22,7 @@ from consumer.records.taken_record import TakenRecord
 from consumer.removals.log_memory import place_of
 from consumer.retries.resting import resting_by
 from providers.kit.errors import platform_error
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import looked_last
 from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader

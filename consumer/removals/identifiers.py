@@ -9,7 +9,7 @@ import msgspec
 
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import FIELDS
-from providers.kit.rows.row_groups import Rows, make_removal_rows
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows
 from schemas.hash_keys import HashKey
 from schemas.records import AudienceUser
 

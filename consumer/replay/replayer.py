@@ -24,7 +24,7 @@ from consumer.retries.attempts import History
 from consumer.retries.gate import GivenUpError
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
-from providers.kit.last_look import Look, looked_last
+from providers.kit.pre_send_checks import Look, looked_last
 from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target

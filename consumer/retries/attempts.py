@@ -14,7 +14,7 @@ from consumer.retries.gate import Caller, End, Gate, facts_of
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import looked_last
 from schemas.records import Progress
 
 log = structlog.get_logger()

@@ -13,16 +13,16 @@ from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_b
 from providers.kit.errors import TooMuchError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
-from providers.kit.long_body import encoded
 from providers.kit.provider import Provider, Removed, Sent
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import NAMES, ROWS, Body, Known
+from providers.kit.rows.body_template import NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import NAME, NO_PLUS, POSTAL_CODE, TRIM, When
 from providers.kit.settings import CREDENTIAL, AccountSettings
+from providers.kit.streamed_body import encoded
 from schemas.records import AudienceType, AudienceUser
 
 META = (

@@ -10,10 +10,10 @@ import aiohttp
 import msgspec
 
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.last_look import last_look
-from providers.kit.long_body import PIECE, LongBody, pieces_of
+from providers.kit.pre_send_checks import last_look
 from providers.kit.private_addresses import PrivateAddressError
 from providers.kit.rate_limiter import Pace, Pause
+from providers.kit.streamed_body import PIECE, LongBody, pieces_of
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
-from providers.kit.rows.identifying import identifying
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.removal_template import identifying
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from providers.kit.phones.numbering_plans import parse_region
 from providers.kit.proxies import NONE, environment_proxy, own_host, parse_proxy
 from providers.kit.rate_limiter import Rate, parse_rates
-from providers.kit.rows.numbering_plans import parse_region
 from schemas.target import Target
 
 CREDENTIAL: dict[str, Any] = {"credential": True}

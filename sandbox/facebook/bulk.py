@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from sandbox.facebook.rows import HASHED, MAX_ROWS, OPTIONS, VALUE, is_schema
-from sandbox.kit.columns import SHA256, are_hashes, decode_as, parts
+from sandbox.kit.bulk_checks import SHA256, are_hashes, decode_as, parts
 from sandbox.kit.store import Member
 
 Cells = tuple[str | int | float, ...]

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from sandbox.kit.columns import decode_as
+from sandbox.kit.bulk_checks import decode_as
 from sandbox.kit.store import Member
 from sandbox.klaviyo.profiles import (
     EMAIL,

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sandbox.kit.columns import MD5, SHA256, are_hashes, decode_as
+from sandbox.kit.bulk_checks import MD5, SHA256, are_hashes, decode_as
 from sandbox.kit.platform import Refusal
 from sandbox.kit.store import Member
 from sandbox.tiktok.rows import MAX_ROWS, is_id, kinds_of

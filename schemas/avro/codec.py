@@ -13,7 +13,6 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
 from schemas.avro.blocks import UserBlock, user_blocks
-from schemas.avro.extent import TooManyUsersError, check_users
 from schemas.avro.framing import (
     SINGLE_OBJECT,
     Framing,
@@ -24,6 +23,7 @@ from schemas.avro.framing import (
     todays_writer,
 )
 from schemas.avro.timestamps import Times, set_times, times_of
+from schemas.avro.user_count import TooManyUsersError, check_users
 from schemas.avro.users import count_users, decode_users
 from schemas.avro.writer_schemas import Schema, WriterSchema
 from schemas.bounds import MAX_RECORD, MAX_USERS

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.records import AudienceUser
-from schemas.repairs import emails, phones, places
+from schemas.repairs import emails, phones, postal_codes
 from schemas.repairs.cells import Cell, emptiness, is_other_hash, unwrapped, without_exponent, without_invisible
 
 _is_id = re.compile(
@@ -69,7 +69,7 @@ def _is_ordinary(user: AudienceUser) -> bool:
         and (user.first_name is None or _is_name(user.first_name) is not None)
         and (user.last_name is None or _is_name(user.last_name) is not None)
         and (user.country is None or _is_country(user.country) is not None)
-        and (user.postal_code is None or places.is_ordinary(user.postal_code, user.country))
+        and (user.postal_code is None or postal_codes.is_ordinary(user.postal_code, user.country))
         and (user.purchase is None or fault_of_currency(user.purchase.currency) is None)
     )
 
@@ -88,8 +88,8 @@ def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
         yield "lastName", "last_name", text, _repaired_name(text)
     if (text := user.country) and not _is_country(text):
         yield "country", "country", text, _repaired_country(text)
-    if (text := user.postal_code) and not places.is_ordinary(text, user.country):
-        yield "postalCode", "postal_code", text, places.repaired_postal_code(text, user.country)
+    if (text := user.postal_code) and not postal_codes.is_ordinary(text, user.country):
+        yield "postalCode", "postal_code", text, postal_codes.repaired_postal_code(text, user.country)
 
 
 def settled(field: str, text: str, country: str | None) -> str | None:
@@ -148,6 +148,6 @@ _TEXTS: Mapping[str, tuple[Callable[[str, str | None], object], Callable[[str, s
     "firstName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
     "lastName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
     "country": (lambda text, _: _is_country(text), lambda text, _: _repaired_country(text)),
-    "postalCode": (places.is_ordinary, places.repaired_postal_code),
+    "postalCode": (postal_codes.is_ordinary, postal_codes.repaired_postal_code),
 }
 """By field what tells whether a text needs no second look, and what it becomes where it does."""

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from providers.kit.phones.numbering_plans import is_valid_phone
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.numbering_plans import is_valid_phone
 from providers.kit.settings import AccountSettings
-from schemas.repairs.ordinary import LONGEST_ID
+from schemas.repairs.ordinary_values import LONGEST_ID
 
 Step = Callable[[str, str | None], str | None]
 """Turns a text into the next one, given the user's country as an alpha-2 code; nothing where it leaves nothing."""

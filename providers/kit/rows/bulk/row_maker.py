@@ -7,7 +7,7 @@ import msgspec
 
 from providers.kit.rows.bulk.column_cells import CellsOf, column_cells, currency_guard, guard, hidden_cells
 from providers.kit.rows.bulk.row_source import Frame, row_writer
-from providers.kit.rows.bulk.turn import endless
+from providers.kit.rows.bulk.time_slice import endless
 from providers.kit.rows.bulk.user_columns import Cells, UserColumns, by_column
 from providers.kit.rows.columns import REPEATED, Column, RowTemplate
 from providers.kit.settings import AccountSettings

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from providers.kit.rows.bulk.turn import endless
+from providers.kit.phones.numbering_plans import ordinary_numbers
+from providers.kit.rows.bulk.time_slice import endless
 from providers.kit.rows.columns import FIELDS
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
-from providers.kit.rows.numbering_plans import ordinary_numbers
 from schemas.records import AudienceUser, Purchase
-from schemas.repairs.ordinary import ordinary_addresses, ordinary_ids
+from schemas.repairs.ordinary_values import ordinary_addresses, ordinary_ids
 from schemas.repairs.users import settled
 
 Cells = Sequence[str | None]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.facebook.provider import Facebook
-from providers.kit.long_body import PIECE, LongBody, pieces_of
-from providers.kit.rows.bodies import AUDIENCE_ID, CELL, ROWS, Body
+from providers.kit.rows.body_template import AUDIENCE_ID, CELL, ROWS, Body
+from providers.kit.streamed_body import PIECE, LongBody, pieces_of
 from providers.klaviyo import Klaviyo
 from providers.tiktok import TikTok
 

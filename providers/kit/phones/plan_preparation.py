@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 import phonenumbers
 
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, compiled
+from providers.kit.phones.compiled_plans import COUNTRY_CODES, code_before, compiled
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 

@@ -7,9 +7,9 @@ from itertools import groupby
 
 import phonenumbers
 
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, is_anybodys, is_of_region
+from providers.kit.phones.compiled_plans import COUNTRY_CODES, code_before, is_anybodys, is_of_region
 from schemas.countries import alpha_2
-from schemas.repairs.ordinary import found_in_lines, in_lines
+from schemas.repairs.ordinary_values import found_in_lines, in_lines
 
 _TRUNKS: Mapping[str, str] = {
     "1": "01",

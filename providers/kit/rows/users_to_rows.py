@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from providers.kit.phones.plan_preparation import prepared
 from providers.kit.provider import AnyProvider, Limits, Provider
-from providers.kit.rows.bulk.phone_preparation import prepared
 from providers.kit.rows.bulk.row_maker import BulkRows, MakeMany, no_rows
-from providers.kit.rows.bulk.turn import Turn
+from providers.kit.rows.bulk.time_slice import Turn
 from providers.kit.rows.interpreter import Made
 from providers.kit.rows.rejection_reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
 from schemas.records import AudienceUser

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from providers.kit.long_body import LongBody
 from providers.kit.rows.columns import DeclarationError
+from providers.kit.streamed_body import LongBody
 
 
 @dataclass(frozen=True, slots=True)
