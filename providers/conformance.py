@@ -28,7 +28,8 @@ from providers.kit.errors import PlatformError, RejectError, RetryError, StopErr
 from providers.kit.http import Answer, Request
 from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Removed, Surroundings
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.users_to_rows import group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_removal_rows, make_rows
 from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.bounds import MAX_TEXT
 from schemas.error_words import VOCABULARY

@@ -35,7 +35,7 @@ from providers.kit.errors import PlatformError, platform_error
 from providers.kit.pre_send_checks import last_look, looked_last
 from providers.kit.provider import Limits, NamedRowsError, Provider, Rejection, Sent
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.users_to_rows import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, AudienceType, AudienceUser

@@ -17,7 +17,7 @@ from providers.kit.current_record import current_record
 from providers.kit.errors import AudienceGoneError, RejectError, platform_error
 from providers.kit.pre_send_checks import looks
 from providers.kit.provider import AnyProvider, Removed, Sent
-from providers.kit.rows.users_to_rows import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.records import AudienceType
 
 PAUSE = 1.0

@@ -14,7 +14,7 @@ from providers.kit.current_record import CurrentRecord
 from providers.kit.limits import Limits
 from providers.kit.pre_send_checks import Look
 from providers.kit.provider import Rejection, Sent
-from providers.kit.rows.users_to_rows import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 
 MOST_RECORDS = 1000
 """Records of one call: they are cut apart at once, and each may have to be sent by itself."""

@@ -32,7 +32,8 @@ from providers.kit.current_record import CurrentRecord, calls_for
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, Removed
-from providers.kit.rows.users_to_rows import RowGroup, Rows, group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import RowGroup, group_rows
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.records import LIVE, AudienceBatch, AudienceUser, Origin, Progress, Span
 
 log = structlog.get_logger()

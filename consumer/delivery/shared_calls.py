@@ -20,7 +20,7 @@ from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
 from providers.kit.pre_send_checks import looked_last
 from providers.kit.provider import AnyProvider, NamedRowsError, Rejection, Sent
-from providers.kit.rows.users_to_rows import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.tracebacks import place_of
 
 log = structlog.get_logger()

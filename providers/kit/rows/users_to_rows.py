@@ -1,4 +1,4 @@
-"""From users to groups of rows that keep a platform's limits."""
+"""From users to a platform's rows: repaired, made at once where that is possible, in slices of time."""
 
 import time
 from array import array
@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from providers.kit.phones.plan_preparation import prepared
-from providers.kit.provider import AnyProvider, Limits, Provider
+from providers.kit.provider import AnyProvider, Provider
 from providers.kit.rows.bulk.row_maker import BulkRows, MakeMany, no_rows
 from providers.kit.rows.bulk.time_slice import Turn
 from providers.kit.rows.interpreter import Made
@@ -52,30 +52,6 @@ class Rows:
     rejected: list[tuple[int, Rejection]] = field(default_factory=list)
     repaired: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """Rows for one call."""
-
-    rows: Sequence[msgspec.Raw]
-    indexes: Sequence[int]
-
-    def chosen(self, positions: Iterable[int]) -> "RowGroup":
-        """Return the rows at these positions; those of a range are not copied where they are all there are."""
-        if isinstance(positions, range):
-            part = slice(positions.start, positions.stop)
-            return RowGroup(self.rows[part], self.indexes[part])
-        places = list(positions)
-        return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
-
-    def halves(self) -> "tuple[RowGroup, RowGroup]":
-        """Return the first and the second half of two rows or more."""
-        middle = len(self.rows) // 2
-        return (
-            RowGroup(self.rows[:middle], self.indexes[:middle]),
-            RowGroup(self.rows[middle:], self.indexes[middle:]),
-        )
 
 
 def make_rows(
@@ -250,16 +226,3 @@ class _Making:
 
     def _is_seen(self, field: str) -> bool:
         return self.seen is None or field in self.seen
-
-
-def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:
-    """Cut rows into groups, in order, none empty, each within the limits of one call."""
-    start, size = 0, 0
-    for position, row in enumerate(made.rows):
-        cost = len(row) + 1
-        if position > start and (size + cost > limits.body or position - start == limits.rows):
-            yield RowGroup(made.rows[start:position], made.indexes[start:position])
-            start, size = position, 0
-        size += cost
-    if made.rows:
-        yield RowGroup(made.rows[start:], made.indexes[start:])
