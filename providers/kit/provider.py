@@ -20,7 +20,7 @@ from providers.kit.rows.columns import DeclarationError, RowTemplate
 from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
 from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.removal_template import identifying
+from providers.kit.rows.removal_template import removal_template_of
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
@@ -121,7 +121,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     codes: ClassVar[Mapping[str, str]] = {}
     """The platform's documented error codes in words of our vocabulary."""
     template: ClassVar[RowTemplate | None] = None
-    """How rows are made; without it `row` and `identifiers` are written by hand."""
+    """How rows are made; a class without it writes `row` and `identifiers` itself."""
     shares_calls: ClassVar[bool] = True
     """Whether rows of several records may go in one `send`: not where a call is one record's own to the platform."""
     removal: ClassVar[Removal | None] = None
@@ -129,7 +129,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise DeclarationError where a template can't hold beside the settings and what is written by hand."""
+        """Raise DeclarationError where a template contradicts the settings or the class's own methods."""
         if cls.template is not None:
             check_settings(cls.template, cls.settings_type)
             if not cls.is_declared() and cls.bare_row is Provider.bare_row:
@@ -147,7 +147,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     @property
     @abstractmethod
     def account_id(self) -> str:
-        """The platform's own id of the account, no secret: audiences of another account are others."""
+        """The platform's own id of the account, which is no secret; each account has audiences of its own."""
 
     def platform_name(self, name: str, *, disable_prefix: bool) -> str:
         """Return what the platform calls the audience."""
@@ -155,13 +155,13 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     @classmethod
     def makes_rows(cls) -> bool:
-        """Tell whether rows are declared, or made by hand."""
-        is_by_hand = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
-        return cls.template is not None or is_by_hand
+        """Tell whether there is anything that makes rows: a template, or methods of the class's own."""
+        has_own_rows = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
+        return cls.template is not None or has_own_rows
 
     @classmethod
     def is_declared(cls) -> bool:
-        """Tell whether the template says all of a row: one that is written by hand may be any other."""
+        """Tell whether the template alone makes rows: a class with a `row` of its own may make any others."""
         return cls.template is not None and cls.row is Provider.row
 
     @cached_property
@@ -175,23 +175,23 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         return RowMaker(self._template, self.settings, with_attributes=False)
 
     @classmethod
-    def removes_by_hand(cls) -> bool:
-        """Tell whether the rows of a removal are made by hand."""
+    def has_own_removal_rows(cls) -> bool:
+        """Tell whether the class makes the rows of a removal by a `removal_row` of its own."""
         return cls.removal is not None and cls.removal_row is not Provider.removal_row
 
     @classmethod
     def removal_template(cls) -> RowTemplate | None:
-        """Return how the rows of a removal are made, None where they are made by hand, or there are none.
+        """Return how the rows of a removal are made, None where `removal_row` makes them, or there are none.
 
-        Raises DeclarationError where they are to be those of an addition that are made by hand.
+        Raises DeclarationError where they would be derived from the rows of an addition and `row` makes those.
         """
-        if cls.removal is None or cls.removes_by_hand():
+        if cls.removal is None or cls.has_own_removal_rows():
             return None
         if cls.removal.template is not None:
             return cls.removal.template
         if cls.template is None or not cls.is_declared():
             raise DeclarationError("removal: `row` is by hand, so give it a template, or write `removal_row`")
-        return identifying(cls.template)
+        return removal_template_of(cls.template)
 
     @cached_property
     def removal_maker(self) -> RowMaker:
@@ -224,7 +224,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """Turn a user into a row as `row` does, without what membership does not need.
 
         Attributes are last-write-wins: what is sent again later must not bring back old ones. Where `row` is written by
-        hand, it is what `row` returns, which is refused of templates with attributes.
+        hand, it is what `row` returns; beside a template with attributes that is a DeclarationError.
         """
         return cast(RowT | Rejection, self.bare_maker.make(user)[0]) if self.is_declared() else self.row(user)
 
@@ -250,7 +250,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     def removal_identifiers(self, row: Any) -> Iterable[str]:
         """Return the platform's names of the identifiers that a row of a removal has."""
-        return self.identifiers(row) if self.removes_by_hand() else self.removal_maker.identifiers(row)
+        return self.identifiers(row) if self.has_own_removal_rows() else self.removal_maker.identifiers(row)
 
     @abstractmethod
     async def find_audience(self, platform_name: str) -> str | None:

@@ -21,7 +21,7 @@ class Removal:
     """Where the platform says so."""
 
     template: RowTemplate | None = None
-    """How rows look; None: those columns of an addition's rows that make a row alone (`identifying`)."""
+    """How rows look; None: those columns of an addition's rows that make a row alone (`removal_template_of`)."""
 
     limits: Limits | None = None
     """What one call holds; None: as much as an addition's."""

@@ -56,7 +56,7 @@ class RowMaker:
 
 
 def _switched_on(template: RowTemplate, settings: AccountSettings) -> list[Column]:
-    columns = dict.fromkeys(column for _, column in template.places)
+    columns = dict.fromkeys(column for _, column in template.column_paths)
     return [column for column in columns if column.when is None or column.when.holds(settings)]
 
 

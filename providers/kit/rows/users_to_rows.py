@@ -86,7 +86,7 @@ def make_removal_rows(
     Raises RejectError(`cannot_remove`) where the platform takes nobody out.
     """
     most = provider.removal_limits.row
-    if provider.removes_by_hand():
+    if provider.has_own_removal_rows():
         making = _Making(make=_by_hand(provider.removal_row), make_many=no_rows, most=most, seen=IDENTIFIERS)
         return _in_turns(provider, making, users, clock)
     maker = provider.removal_maker
