@@ -34,8 +34,8 @@ class FormerNames(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill a module, and tell its importer where these names are now."""
-        told = f"{module.__name__} is audience.provider now: import its names from there"
-        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        message = f"{module.__name__} is audience.provider now: import its names from there"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         held = vars(import_module(NOW[module.__name__]))
         vars(module).update({name: value for name, value in held.items() if not name.startswith("__")})
 

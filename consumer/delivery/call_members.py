@@ -12,7 +12,7 @@ from consumer.delivery.outcome import Outcome
 from consumer.retries.gate import Caller, End, GivenUpError
 from providers.kit.current_record import CurrentRecord
 from providers.kit.limits import Limits
-from providers.kit.pre_send_checks import Look
+from providers.kit.pre_send_checks import PreSendCheck
 from providers.kit.provider import Rejection, Sent
 from providers.kit.rows.rows_per_call import RowGroup
 
@@ -36,7 +36,7 @@ class Member:
     """Of the record in its partition: its offset."""
     current: CurrentRecord | None
     """The record as a provider meets it."""
-    looks: tuple[Look, ...] = ()
+    looks: tuple[PreSendCheck, ...] = ()
     """What is asked before the bytes of a call go, besides whether the record is wanted."""
     since: float
     """When it came, by the clock of the calls."""

@@ -22,7 +22,7 @@ from consumer.records.taken_record import TakenRecord
 from consumer.removals.log_memory import place_of
 from consumer.retries.resting import resting_by
 from providers.kit.errors import platform_error
-from providers.kit.pre_send_checks import looked_last
+from providers.kit.pre_send_checks import pre_send_check
 from schemas.records import AudienceBatch, BatchCompletion, RetryPointer
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -191,7 +191,7 @@ class Runner:
         history = history_of(taken.pointer, self.handler.clock())
         if taken.turn is not None:
             taken.turn.begun()
-        with looked_last(taken.surely), looked_last(taken.begin), resting_by(partial(self._sleep, taken)):
+        with pre_send_check(taken.surely), pre_send_check(taken.begin), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(job, batch, taken.is_held, history, None, standing)
         taken.under_way.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:

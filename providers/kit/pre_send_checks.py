@@ -1,33 +1,34 @@
-"""What is asked once more right before a call's bytes go: every wait for pace and slot is over by then."""
+"""Checks that run right before a call's bytes go, when every wait for the pace and for a slot is over."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Look = Callable[[], Awaitable[None]]
+PreSendCheck = Callable[[], Awaitable[None]]
+"""Raises where the call is not to be made; it may wait."""
 
-_LOOKS: ContextVar[tuple[Look, ...]] = ContextVar("last_looks", default=())
+_CHECKS: ContextVar[tuple[PreSendCheck, ...]] = ContextVar("pre_send_checks", default=())
 
 
 @contextmanager
-def looked_last(look: Look) -> Iterator[None]:
-    """Have each call that is made within the block looked at, after what was to be asked anyway.
+def pre_send_check(check: PreSendCheck) -> Iterator[None]:
+    """Run a check before each call that is made within the block, after those of the blocks around it.
 
-    A look may wait, and raises where the call is not to be made. Tasks that are started within the block take it along.
+    Tasks that are started within the block run it, too.
     """
-    token = _LOOKS.set((*_LOOKS.get(), look))
+    token = _CHECKS.set((*_CHECKS.get(), check))
     try:
         yield
     finally:
-        _LOOKS.reset(token)
+        _CHECKS.reset(token)
 
 
-def looks() -> tuple[Look, ...]:
-    """Return what is asked before calls that are made here, for whoever makes them elsewhere."""
-    return _LOOKS.get()
+def pre_send_checks() -> tuple[PreSendCheck, ...]:
+    """Return the checks of calls that are made here, for another task that makes them instead."""
+    return _CHECKS.get()
 
 
-async def last_look() -> None:
-    """Raise what speaks against the call whose bytes are about to go."""
-    for look in _LOOKS.get():
-        await look()
+async def run_pre_send_checks() -> None:
+    """Run the checks of the call whose bytes are about to go. Raises what the first of them raises that fails."""
+    for check in _CHECKS.get():
+        await check()

@@ -60,7 +60,7 @@ def sound_upload(body: bytes) -> SoundUpload | None:
 def _members(schema: tuple[str, ...], rows: Sequence[Cells]) -> Sequence[Member] | None:
     """Return the members among rows, each without its value and its empty cells; None unless all rows are sound."""
     cells, width = list(chain.from_iterable(rows)), len(schema)
-    columns = {name: cells[place::width] for place, name in enumerate(schema)}
+    columns = {name: cells[index::width] for index, name in enumerate(schema)}
     if not all(map(_is_sound, columns, columns.values())):
         return None
     identifying = [column for name, column in columns.items() if name != VALUE]

@@ -1,4 +1,4 @@
-"""One user as the person meant it: the repairs that come before any platform's rule, the same for all platforms."""
+"""The repair of one user's values, before any platform's rule and the same for all platforms."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -38,9 +38,9 @@ class Repaired(NamedTuple):
 
 
 def repair(user: AudienceUser) -> Repaired:
-    """Return a user with each value repaired where that is certain, and left out where it can't be the person's.
+    """Return a user with each damaged value repaired where that is certain, and left out where it is not.
 
-    Pure, and the same again for what it returns. Most users are returned as they are.
+    Pure; what it returns needs no further repair. Most users are returned as they are.
     """
     if _is_ordinary(user):
         return Repaired(user)
@@ -75,7 +75,7 @@ def _is_ordinary(user: AudienceUser) -> bool:
 
 
 def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
-    """Yield each value that needs a second look: its field as uploaded and as named here, itself, what it becomes."""
+    """Yield each value that needs a second look: its field as uploaded, our attribute, the text, what it becomes."""
     if (text := user.email) and not emails.is_ordinary(text):
         yield "email", "email", text, emails.repaired_email(text)
     if (text := user.phone) and not phones.is_ordinary(text):
@@ -92,10 +92,10 @@ def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
         yield "postalCode", "postal_code", text, postal_codes.repaired_postal_code(text, user.country)
 
 
-def settled(field: str, text: str, country: str | None) -> str | None:
-    """Return a text as `repair` leaves it, where nothing is to be told of that; empty where it leaves none, else None.
+def uncounted_repair(field: str, text: str, country: str | None) -> str | None:
+    """Return a text as `repair` leaves it, None where that would be counted as a repair or as dropped.
 
-    `country` is the user's, as uploaded.
+    Empty where nothing but blanks is left. `country` is the user's, as uploaded.
     """
     is_ordinary, repaired = _TEXTS[field]
     if not text or is_ordinary(text, country):

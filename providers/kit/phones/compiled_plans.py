@@ -191,7 +191,7 @@ def _regions(code: str) -> Sequence[_Region]:
 
 
 def compiled(code: str) -> Iterator[None]:
-    """Load and compile all that numbers with a country code need, yielding after each piece for others to have a turn.
+    """Load and compile all that numbers with a country code need, yielding after each piece for other tasks to run.
 
     The longest piece takes some milliseconds; all of +1, with two dozen regions, some thirty.
     """

@@ -1,4 +1,4 @@
-"""Values to their places in a row's JSON, and back to the names of the identifiers that a row has."""
+"""Puts values into a row's JSON as its template says, and finds the identifiers that a row has."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
