@@ -11,8 +11,8 @@ from phonenumbers import PhoneNumberFormat
 
 from checks.equality import rows
 from checks.equality.people import make_person
-from providers.kit.phones import compiled_plans, plan_preparation
-from providers.kit.phones.compiled_plans import national
+from providers.kit.phones import compiled_plans, national_numbers, plan_preparation
+from providers.kit.phones.national_numbers import national
 from providers.kit.phones.numbering_plans import is_valid_phone
 from providers.kit.phones.plan_preparation import prepared
 from providers.kit.rows.normalisers import phone
@@ -30,9 +30,9 @@ def frozen() -> float:
 @pytest.fixture
 def compiling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Forget all plans, and return the patterns that are compiled from then on."""
-    for known in (compiled_plans._plan, compiled_plans._plan_of_region, compiled_plans._regions_behind):
+    for known in (compiled_plans._plan, compiled_plans.plan_of_region, compiled_plans._regions_behind):
         known.cache_clear()
-    compiled_plans.plain_form.cache_clear()
+    national_numbers.plain_form.cache_clear()
     plan_preparation._compiled().clear()
     patterns: list[str] = []
     compile_pattern = re.compile

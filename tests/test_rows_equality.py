@@ -15,7 +15,7 @@ from test_row_templates import Settings
 
 from checks.equality import phones, rows
 from checks.equality.people import make_person
-from providers.kit.phones.compiled_plans import plain_form
+from providers.kit.phones.national_numbers import plain_form
 from providers.kit.phones.numbering_plans import ordinary_numbers, without_trunk
 from providers.kit.provider import Provider
 from providers.kit.rows import normalisers as normalise

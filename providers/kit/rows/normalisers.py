@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import phonenumbers
 
-from providers.kit.phones.compiled_plans import COUNTRY_CODES, PUNCTUATION, national, plain_form
+from providers.kit.phones.compiled_plans import COUNTRY_CODES
+from providers.kit.phones.national_numbers import PUNCTUATION, national, plain_form
 from providers.kit.phones.numbering_plans import (
     has_possible_length,
     has_trunk_zero,
