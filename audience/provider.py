@@ -1,5 +1,6 @@
 """What the author of a platform needs, flat; `docs/adding-a-provider.md` says of each name what it is."""
 
+from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.current_record import job_ended, job_taken, record_id
 from providers.kit.errors import (
     AudienceGoneError,
@@ -18,10 +19,7 @@ from providers.kit.provider import (
     PREFIX,
     REAL,
     AnyProvider,
-    NamedRowsError,
     Provider,
-    Removed,
-    Sent,
     Surroundings,
 )
 from providers.kit.rate_limiter import Pause, Rate

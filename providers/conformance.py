@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from providers.installed import installed, open_account, open_session
+from providers.kit.call_outcome import Removed
 from providers.kit.errors import PlatformError, RejectError, RetryError, StopError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Removed, Surroundings
+from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Surroundings
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows.rows_per_call import group_rows
 from providers.kit.rows.users_to_rows import make_removal_rows, make_rows

@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
-from providers.kit.provider import NamedRowsError, Provider, Removed, Sent
+from providers.kit.provider import Provider
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import normalisers as normalise

@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Request, Transport
 from providers.kit.limits import Limits
-from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
+from providers.kit.provider import REAL, Provider, Surroundings
 from providers.kit.rate_limiter import Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import rules

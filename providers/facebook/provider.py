@@ -10,10 +10,11 @@ import msgspec
 from pydantic import Field, SecretStr, model_validator
 
 from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_by_usage, refusal, refused_rows
+from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import TooMuchError, platform_error
 from providers.kit.http import Answer, Request
 from providers.kit.limits import Limits
-from providers.kit.provider import Provider, Removed, Sent
+from providers.kit.provider import Provider
 from providers.kit.rate_limiter import Pause, Rate
 from providers.kit.removal import Removal
 from providers.kit.rows import rules
