@@ -106,11 +106,11 @@ RESENT = frozenset({"PUT", "DELETE"})
 
 
 class CallEndedError(aiohttp.ClientConnectionError):
-    """The connection ended under a call, which is not sent again without us."""
+    """The connection ended during a call, which the HTTP library must not repeat by itself."""
 
 
 async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Let a call be sent once: whether it may go again is for who knows what came in between, and is asked there."""
+    """Send a call only once. Whether it may go again is decided by the consumer, which knows what came in between."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -190,7 +190,7 @@ def _is_long(body: bytes | StreamedBody | None) -> TypeGuard[bytes | StreamedBod
 
 
 def _length(body: bytes | StreamedBody | None) -> dict[str, str]:
-    """Return the header without which a body in pieces goes in chunks."""
+    """Return the header that keeps a body in pieces from being sent in chunks."""
     return {"Content-Length": str(len(body))} if _is_long(body) else {}
 
 
@@ -202,7 +202,7 @@ async def _pieces(body: bytes | StreamedBody) -> AsyncIterator[bytes | memoryvie
 
 
 class WatchedTransport:
-    """Carries requests over another transport, and passes on once what answers warn of, by its word."""
+    """Carries requests over another transport, and reports each thing that answers warn of once, by its word."""
 
     def __init__(
         self, inner: Transport, warning_in: Callable[[Answer], str | None], warn: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""What a platform is to the runner: settings, limits, rows as a declaration, its calls."""
+"""The base class of providers: a platform's settings, limits and rows as declarations, and its calls."""
 
 import asyncio
 import secrets
@@ -51,7 +51,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Time and chance as a provider meets them, for others to be put in their place."""
+    """Time and chance as a provider meets them; tests and previews put others in their place."""
 
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -64,11 +64,11 @@ REAL = Surroundings()
 class Provider(ABC, Generic[SettingsT, RowT]):
     """One platform account. Subclasses hold no state but what they are made with.
 
-    The runner owns time, retries, slots, pace, splitting and completions. It makes rows by `template`, or where there
-    is none, calls `row` for each user; it calls `find_audience` and, if that finds none, `create_audience` once per
-    audience, and `send` for each group of rows that keeps the limits; calls of one account run at the same time. A
-    removal goes by `removal`: its rows are made by `removal_template` or `removal_row`, `find_audience` is called and
-    never `create_audience`, and `remove` for each group of rows.
+    The runner owns time, retries, slots, pace, splitting and completions. For an addition it makes rows by `template`,
+    or by `row` where there is none. It calls `find_audience`, once per audience `create_audience` if that finds none,
+    and `send` for each group of rows that keeps the limits. For a removal it makes rows by `removal_template`, or by
+    `removal_row`. It calls `find_audience`, never `create_audience`, and `remove` for each group of rows. Calls of one
+    account run at the same time.
     """
 
     name: ClassVar[str]
@@ -81,7 +81,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     template: ClassVar[RowTemplate | None] = None
     """How rows are made; a class without it writes `row` and `identifiers` itself."""
     shares_calls: ClassVar[bool] = True
-    """Whether rows of several records may go in one `send`: not where a call is one record's own to the platform."""
+    """Whether rows of several records may go in one `send`; False where a call must belong to one record."""
     removal: ClassVar[Removal | None] = None
     """How people leave an audience; without it the platform `cannot_remove`."""
 

@@ -84,7 +84,7 @@ def variables(kind: type[AccountSettings], target: Target) -> dict[str, list[str
 
 
 def is_credential(kind: type[AccountSettings], field: str) -> bool:
-    """Tell whether a field belongs to one account, as it says who that is."""
+    """Tell whether a field belongs to one account only, as it says which account that is."""
     extra = kind.model_fields[field].json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("credential"))
 

@@ -1,4 +1,4 @@
-"""TikTok's mappings checked by whole columns. What is not right in every row is left to `sandbox.tiktok.rows`."""
+"""TikTok's mappings checked by whole columns. Where any row is wrong, `sandbox.tiktok.rows` checks each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -104,7 +104,7 @@ class OpenedBatch(msgspec.Struct, frozen=True):
 
 
 def open_audience_batch(value: bytes, framing: Framing, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
-    """Decode a batch, its users only if it is wanted by what else it says; else they are gone through and counted.
+    """Decode a batch; decode its users only if it is wanted, and else only check and count them.
 
     Either way it is undecodable by the same bytes. Raises UndecodableError, RegistryUnavailableError.
     """
@@ -122,7 +122,7 @@ def open_batch_head(value: bytes, framing: Framing) -> AudienceBatch:
 
 
 def is_todays_batch(value: bytes) -> bool:
-    """Tell whether a value names today's schema of a batch so that nobody has to be asked for it."""
+    """Tell whether a value names today's schema of a batch in its header, so that no registry has to be asked."""
     return value[:10] in _todays_marks()
 
 
@@ -254,7 +254,7 @@ def decode_log_creation(value: bytes, framing: Framing = SINGLE_OBJECT) -> LogCr
 def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
     """Return the SHA-256 that tells whether two requests ask for the same: name, type, options, mode and users.
 
-    An addition's is that of before there were modes.
+    An addition has the hash that it had before there were modes.
     """
     buffer = io.BytesIO()
     options = {
@@ -354,7 +354,7 @@ def _opened(name: str, value: bytes, framing: Framing, read: Callable[[WriterSch
 def _read_batch(
     mode: Mode, written_by: WriterSchema, body: memoryview, is_wanted: Callable[[AudienceBatch], bool]
 ) -> OpenedBatch:
-    """Read a batch by code for today's schema; what that does not take, and other schemas, in the general way."""
+    """Read a batch by the code for today's schema; what that does not take, and other schemas, by fastavro."""
     name = BATCHES[mode]
     if written_by is todays_writer(name):
         with suppress(Exception):  # it is wrong or unusual: see schemas.avro.users

@@ -30,7 +30,7 @@ _NAMES = frozenset({"null", "none", "nan", "nil"})
 
 
 class Repaired(NamedTuple):
-    """A user as platforms' rules may take it: repaired by `field: kind`, dropped by field and word."""
+    """A user for platforms' rules to take; its repairs as `field: kind`, its dropped values as field and word."""
 
     user: AudienceUser
     repaired: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ def uncounted_repair(field: str, text: str, country: str | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _repaired_id(text: str) -> Cell:
-    """An id is anybody's own: only what a spreadsheet or an export put around it goes, and what many would share."""
+    """Repair an id, which may be any text: only what exports put around it goes. Placeholders are dropped."""
     if fault := emptiness(text):
         return Cell(None, (), fault)
     cell = unwrapped(without_invisible(Cell(text)))

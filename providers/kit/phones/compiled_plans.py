@@ -72,7 +72,7 @@ class Plan:
     """What is dialled before a number within the country."""
 
     leading: str
-    """What numbers of the region begin with, where the library tells them by that from others with the country code."""
+    """First digits by which the library tells the region's numbers from others with the country code; empty: none."""
 
     has_transform: bool
     """Whether the last group of `prefix` says that the number is to be written otherwise."""
@@ -81,7 +81,7 @@ class Plan:
 
     @cached_property
     def pieces(self) -> Sequence[_Piece]:
-        """The numbers of any kind, behind their country code: what is long to compile stands by itself."""
+        """Patterns of numbers of all kinds, without their country code; those that take long to compile are apart."""
         parts = [part for part in (self.kinds[:1], self.kinds[1:2], self.kinds[2:]) if part]
         return [_Piece(_number_pattern(self, part)) for part in parts]
 
@@ -133,7 +133,7 @@ class Plan:
 
 
 def is_anybodys(number: str) -> bool:
-    """Tell whether `+` and digits can be somebody's number: what `is_valid_number` says of them, nothing read into it.
+    """Tell whether `+` and digits can be somebody's number, as `is_valid_number` does, all digits taken as given.
 
     A region that has leading digits has all numbers that begin with them. A number is of any other region by the
     patterns of that region's numbers.
@@ -154,7 +154,7 @@ def is_anybodys(number: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _regions_behind(digits: str) -> tuple[int, Callable[[str, int], bool] | None, Sequence[_Region]]:
-    """Return where a number with these first digits goes on behind its country code, and its regions in order.
+    """Return where a number with these first digits begins behind its country code, and the regions that it may be of.
 
     Three digits hold the country code, as no code begins with another. Where the numbers of the first region are known
     by their own pattern, the function that matches them is returned apart from the other regions.
@@ -199,7 +199,7 @@ def compiled(code: str) -> Iterator[None]:
 
 
 def _plain_pattern(plan: Plan) -> str:
-    """Write what stands before a number as it is mostly dialled, by the conditions of `national_numbers.national`.
+    """Return the pattern of what stands before a number as it is mostly dialled, by the rules of `national`.
 
     1. No exit code, no country code. 2. The prefix, if it is there, as `match` finds it: hence atomic. 3. None of those
     with which the number is written otherwise.
@@ -212,7 +212,7 @@ def _plain_pattern(plan: Plan) -> str:
 
 
 def _number_pattern(plan: Plan, kinds: Iterable[_Kind]) -> str:
-    """Write how a number of some kinds looks behind its country code, of lengths that the plan has."""
+    """Return the pattern of numbers of some kinds behind their country code, in lengths that the plan has."""
     of_lengths: dict[frozenset[int], list[str]] = {}
     for kind in kinds:
         of_lengths.setdefault(kind.lengths & plan.general.lengths, []).append(f"(?:{kind.pattern})")
@@ -234,7 +234,7 @@ def plan_of_region(region: str) -> Plan | None:
 
 @cache
 def _plan(country_code: str, region: str) -> Plan:
-    """Return the plan of a region; of a country code's only one what numbers begin with is of no interest."""
+    """Return the plan of a region. Leading digits count only where a country code has several regions."""
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(int(country_code), region)
     if metadata is None:
         raise LookupError(region)
@@ -254,7 +254,7 @@ def _plan(country_code: str, region: str) -> Plan:
 
 
 def _descriptions(metadata: PhoneMetadata) -> Iterator[PhoneNumberDesc | None]:
-    """Yield what makes a number somebody's; where one pattern is for mobiles and landlines, the library has one."""
+    """Yield the library's descriptions of numbers, one only where mobiles and landlines have the same pattern."""
     for name in _NUMBERS:
         if name != "mobile" or not metadata.same_mobile_and_fixed_line_pattern:
             yield getattr(metadata, name)
