@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_limits import Limits
 from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.limits import Limits
 from providers.kit.provider import Provider
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
 from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body, of_one_kind

@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_limits import Limits
 from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Request, Transport
-from providers.kit.limits import Limits
 from providers.kit.provider import REAL, Provider, Surroundings
 from providers.kit.rate_limiter import Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import rules
 from providers.kit.rows.body_template import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate

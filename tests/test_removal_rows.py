@@ -13,8 +13,8 @@ from test_row_templates import Settings
 from world import sandbox_account
 
 from providers.installed import installed
+from providers.kit.call_limits import Limits
 from providers.kit.errors import RejectError
-from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, Removal, Removed
 from providers.kit.rows import users_to_rows
 from providers.kit.rows.bulk.row_maker import no_rows

@@ -22,10 +22,10 @@ from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
 from providers.kit.rows.bulk.user_columns import Remembered
 from providers.kit.rows.columns import Cells, Column, Form, RowTemplate, Together, members
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import Rule, Step
+from providers.kit.rows.template_interpreter import RowMaker
 from providers.kit.rows.users_to_rows import make_rows
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser, Purchase

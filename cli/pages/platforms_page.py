@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cli.command import Command
 from cli.settings.environment import Environment
 from providers.installed import installed
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
 from providers.kit.rows.row_explanation import FORMS

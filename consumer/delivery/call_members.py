@@ -10,8 +10,8 @@ import msgspec
 
 from consumer.delivery.outcome import Outcome
 from consumer.retries.gate import Caller, End, GivenUpError
+from providers.kit.call_limits import Limits
 from providers.kit.current_record import CurrentRecord
-from providers.kit.limits import Limits
 from providers.kit.pre_send_checks import PreSendCheck
 from providers.kit.provider import Rejection, Sent
 from providers.kit.rows.rows_per_call import RowGroup

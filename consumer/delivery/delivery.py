@@ -28,9 +28,9 @@ from consumer.retries.clock import Time
 from consumer.retries.gate import Gate
 from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
+from providers.kit.call_limits import Limits
 from providers.kit.current_record import CurrentRecord, calls_for
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, Removed
 from providers.kit.rows.rows_per_call import RowGroup, group_rows
 from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows

@@ -11,17 +11,17 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from providers.kit.call_limits import Limits
 from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.errors import platform_error
 from providers.kit.http import Answer, Request, Transport
-from providers.kit.limits import Limits
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.removal_template import removal_template_of
+from providers.kit.rows.template_interpreter import RowMaker
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
 

@@ -155,7 +155,7 @@ def members(*columns: Column) -> dict[str, Column]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowTemplate:
-    """How a platform's rows are made, for one interpreter (`providers.kit.rows.interpreter`).
+    """How a platform's rows are made, for one interpreter (`providers.kit.rows.template_interpreter`).
 
     `usable` are groups of columns: a user makes a row who has all of any one group. Who does not is rejected for the
     first of the fields in `rejects` that was given at all, by the word of the step that it did not pass, else as

@@ -6,10 +6,10 @@ from operator import attrgetter
 
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows.columns import FIELDS, PURCHASE, Column
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import sha256_hex
-from providers.kit.rows.shapes import NOTHING
-from providers.kit.rows.steps import fault_of, form_of_hash, hash_in, walk
+from providers.kit.rows.row_json import NOTHING
+from providers.kit.rows.rule_chain import fault_of, form_of_hash, hash_in, walk
+from providers.kit.rows.template_interpreter import RowMaker
 from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser

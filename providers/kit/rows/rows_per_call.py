@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.rows.users_to_rows import Rows
 
 

@@ -16,8 +16,8 @@ from providers.kit.phones.plan_preparation import prepared
 from providers.kit.provider import AnyProvider, Provider
 from providers.kit.rows.bulk.row_maker import BulkRows, MakeMany, no_rows
 from providers.kit.rows.bulk.time_slice import TimeSlice
-from providers.kit.rows.interpreter import Made
 from providers.kit.rows.rejection_reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
+from providers.kit.rows.template_interpreter import Made
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
 from schemas.tracebacks import place_of

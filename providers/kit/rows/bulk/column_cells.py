@@ -16,9 +16,9 @@ from providers.kit.rows.bulk.user_columns import Cells, Remembered, UserColumns,
 from providers.kit.rows.columns import PURCHASE, REPEATED, Column, Form
 from providers.kit.rows.normalisers import sha256_hex
 from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.row_json import NOTHING
+from providers.kit.rows.rule_chain import Finish, finisher, form_of_hash, switched_on
 from providers.kit.rows.rules import Rule
-from providers.kit.rows.shapes import NOTHING
-from providers.kit.rows.steps import Finish, finisher, form_of_hash, switched_on
 from providers.kit.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from providers.kit.rows.columns import PURCHASE, Cells, Column, Part, Together, column_paths, is_list
-from providers.kit.rows.shapes import EMPTY, builder
+from providers.kit.rows.row_json import EMPTY, builder
 
 NOTHING_JSON = '""'
 """What a row, or a cell by position, is where there is nothing."""

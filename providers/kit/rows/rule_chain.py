@@ -6,8 +6,8 @@ from functools import reduce
 
 from providers.kit.rows.columns import Column, Form
 from providers.kit.rows.normalisers import HASH_LENGTH, as_hash, sha256_hex
+from providers.kit.rows.row_json import EMPTY
 from providers.kit.rows.rules import Rule, Step
-from providers.kit.rows.shapes import EMPTY
 from providers.kit.settings import AccountSettings
 
 Walk = Callable[[str, str | None], Iterator[tuple[Rule, str | None]]]

@@ -10,8 +10,8 @@ from providers.kit.rows.bulk.row_maker import bulk_maker
 from providers.kit.rows.columns import FIELDS, PURCHASE, REPEATED, TEXTS, Column, RowTemplate
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.shapes import EMPTY, NOTHING, Values, builder, reader
-from providers.kit.rows.steps import Finish, fault_of, finisher
+from providers.kit.rows.row_json import EMPTY, NOTHING, Values, builder, reader
+from providers.kit.rows.rule_chain import Finish, fault_of, finisher
 from providers.kit.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser

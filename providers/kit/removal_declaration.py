@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 
 
