@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_by_usage, refusal, refused_rows
+from providers.facebook.answers import CODES, VERSION_WARNING, Received, refusal, refused_rows
+from providers.facebook.usage_headers import pause_by_usage
 from providers.kit.call_limits import Limits
 from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import TooMuchError, platform_error
