@@ -1,5 +1,7 @@
 """What the author of a platform needs, flat; `docs/adding-a-provider.md` says of each name what it is."""
 
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.current_record import job_ended, job_taken, record_id
 from providers.kit.errors import (
     AudienceGoneError,
@@ -12,22 +14,18 @@ from providers.kit.errors import (
     platform_error,
 )
 from providers.kit.http import Answer, Request, Transport
-from providers.kit.limits import Limits
 from providers.kit.private_addresses import is_literal, is_public
 from providers.kit.provider import (
     PREFIX,
     REAL,
     AnyProvider,
-    NamedRowsError,
     Provider,
-    Removed,
-    Sent,
     Surroundings,
 )
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known, of_one_kind
+from providers.kit.rows.body_template import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known, of_one_kind
 from providers.kit.rows.columns import (
     Cells,
     Column,

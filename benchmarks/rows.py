@@ -12,7 +12,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from benchmarks.transform import USERS, make_users, metas, ours, providers
 from checks.equality.general import forget, general_way
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.row_groups import bulk_function
+from providers.kit.rows.users_to_rows import bulk_function
 from schemas.records import AudienceUser, Purchase
 
 PAIRS = 9

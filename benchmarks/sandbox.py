@@ -18,7 +18,7 @@ from benchmarks.clean_users import clean_user
 from providers.installed import installed
 from providers.kit.http import Answer, Request
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.users_to_rows import make_rows
 from providers.kit.settings import account_values
 from schemas.target import Target
 

@@ -12,7 +12,7 @@ from providers.facebook.provider import FIELDS
 from providers.installed import installed
 from providers.kit.provider import AnyProvider
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.users_to_rows import make_rows
 from schemas.records import AudienceUser, Purchase
 
 USERS = 5_000

@@ -24,11 +24,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from providers.installed import installed, open_account, open_session
+from providers.kit.call_outcome import Removed
 from providers.kit.errors import PlatformError, RejectError, RetryError, StopError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Removed, Surroundings
+from providers.kit.provider import PREFIX, REAL, AnyProvider, Rejection, Surroundings
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_removal_rows, make_rows
 from providers.kit.settings import CREDENTIAL, AccountSettings
 from schemas.bounds import MAX_TEXT
 from schemas.error_words import VOCABULARY
@@ -222,9 +224,9 @@ class ProviderConformance:
     def test_what_a_row_lacks_is_told_by_field_in_words_of_the_vocabulary(self, user: AudienceUser) -> None:
         provider, _ = self.made()
         row = provider.row(user)
-        for told in () if isinstance(row, Rejection) else provider.left_out(user, row):
-            assert told.field in FIELDS
-            assert VOCABULARY[told.reason].scope == "row"
+        for lost in () if isinstance(row, Rejection) else provider.left_out(user, row):
+            assert lost.field in FIELDS
+            assert VOCABULARY[lost.reason].scope == "row"
 
     @hypothesis_settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
     @given(USERS)
@@ -302,9 +304,9 @@ class ProviderConformance:
                 except PlatformError as error:
                     errors.append(error)
         assert errors
-        for told in errors:
-            assert QUOTED not in f"{told} {told.platform_code} {told.request_id}"
-            assert told.wait is None or 0 <= told.wait < 100_000
+        for raised in errors:
+            assert QUOTED not in f"{raised} {raised.platform_code} {raised.request_id}"
+            assert raised.wait is None or 0 <= raised.wait < 100_000
 
     async def test_a_gateway_s_error_page_and_a_lost_connection_are_tried_again(self) -> None:
         failures = (Answer(status=502, headers={}, body=b"<html>"), platform_error("no_answer"))

@@ -11,7 +11,7 @@ from types import ModuleType
 
 NOW: Mapping[str, str] = {
     "providers.base": "providers.kit.provider",
-    "providers.bodies": "providers.kit.rows.bodies",
+    "providers.bodies": "providers.kit.rows.body_template",
     "providers.columns": "providers.kit.rows.columns",
     "providers.errors": "providers.kit.errors",
     "providers.http": "providers.kit.http",
@@ -34,8 +34,8 @@ class FormerNames(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill a module, and tell its importer where these names are now."""
-        told = f"{module.__name__} is audience.provider now: import its names from there"
-        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        message = f"{module.__name__} is audience.provider now: import its names from there"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         held = vars(import_module(NOW[module.__name__]))
         vars(module).update({name: value for name, value in held.items() if not name.startswith("__")})
 

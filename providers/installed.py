@@ -41,8 +41,8 @@ def _load(point: EntryPoint) -> type[AnyProvider]:
     except DeclarationError as error:
         raise ProviderLoadError(f"the provider {point.name} of {package}: {error}") from error
     except Exception as error:
-        where = place_of(error)
-        raise ProviderLoadError(f"the provider {point.name} of {package} fails on import: {where}") from error
+        location = place_of(error)
+        raise ProviderLoadError(f"the provider {point.name} of {package} fails on import: {location}") from error
     if not (isinstance(kind, type) and issubclass(kind, Provider) and kind.name == point.name):
         raise ProviderLoadError(f"{point.value} of {package} is no Provider with the name {point.name}")
     if not kind.makes_rows():
@@ -70,7 +70,7 @@ def open_session(settings: AccountSettings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, proxy=settings.used_proxy)
 
 
-def _unheard(word: str) -> None:
+def _ignored(word: str) -> None:
     del word
 
 
@@ -80,11 +80,11 @@ def open_account(
     session: aiohttp.ClientSession,
     pace: Pace,
     around: Surroundings = REAL,
-    warn: Callable[[str], None] = _unheard,
+    warn: Callable[[str], None] = _ignored,
 ) -> AnyProvider:
     """Return a provider that calls its platform over this session.
 
-    `warn` is told once of each thing that answers warn of, by its word of the vocabulary.
+    `warn` is called once for each thing that answers warn of, with its word of the vocabulary.
     """
     transport = HttpTransport(
         session,

@@ -9,21 +9,22 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import NamedRowsError, Removed, Sent
 from providers.kit.current_record import job_ended, job_taken
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.limits import Limits
-from providers.kit.long_body import encoded
-from providers.kit.provider import NamedRowsError, Provider, Removed, Sent
+from providers.kit.provider import Provider
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body, of_one_kind
-from providers.kit.rows.columns import Column, Hashed, RowTemplate, members, places_of
+from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body, of_one_kind
+from providers.kit.rows.columns import Column, Hashed, RowTemplate, column_paths, members
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import TRIM, VALID_PHONE, Rule, at_most
 from providers.kit.settings import CREDENTIAL, AccountSettings
+from providers.kit.streamed_body import encoded
 from schemas.records import AudienceType
 
 
@@ -78,7 +79,7 @@ PROFILE = {
 }
 """Attributes of a profile. A hash would show there, and empty ones are left out, as an import can't clear them."""
 
-FIELDS: Mapping[str, str] = {path: column.field for path, column in places_of(PROFILE) if column.field}
+FIELDS: Mapping[str, str] = {path: column.field for path, column in column_paths(PROFILE) if column.field}
 """Our names of a profile's attributes, by the members that lead there."""
 
 OF_LISTS = ("email", "phone_number")

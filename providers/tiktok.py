@@ -7,18 +7,19 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from pydantic import Field, SecretStr
 
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Request, Transport
-from providers.kit.limits import Limits
-from providers.kit.long_body import encoded
-from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
+from providers.kit.provider import REAL, Provider, Surroundings
 from providers.kit.rate_limiter import Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
+from providers.kit.rows.body_template import AUDIENCE_ID, CELL, NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate
 from providers.kit.rows.rules import NO_PLUS, NO_SPACES
 from providers.kit.settings import CREDENTIAL, AccountSettings
+from providers.kit.streamed_body import encoded
 from schemas.records import AudienceType
 
 VERSION = "/open_api/v1.3"

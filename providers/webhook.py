@@ -10,16 +10,17 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import Removed, Sent
 from providers.kit.current_record import record_id
 from providers.kit.errors import platform_error
 from providers.kit.http import Request, Transport
-from providers.kit.limits import Limits
 from providers.kit.private_addresses import is_literal, is_public
-from providers.kit.provider import REAL, Provider, Removed, Sent, Surroundings
+from providers.kit.provider import REAL, Provider, Surroundings
 from providers.kit.rate_limiter import Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import AUDIENCE_ID, ROWS, Body
+from providers.kit.rows.body_template import AUDIENCE_ID, ROWS, Body
 from providers.kit.rows.columns import Column, RowTemplate, members
 from providers.kit.rows.rules import TRIM
 from providers.kit.settings import CREDENTIAL, AccountSettings

@@ -24,7 +24,7 @@ from aiohttp import web
 from sandbox.control_routes import Inside
 from sandbox.facebook.api import Facebook
 from sandbox.kit.faults import REFUSALS, Control, Fault
-from sandbox.kit.garbage import collecting_later
+from sandbox.kit.garbage_collection import collecting_later
 from sandbox.kit.options import SandboxOptions
 from sandbox.kit.platform import Call, LimitReached, Refusal, Route, StandIn, Surroundings, json_answer
 from sandbox.klaviyo.api import Klaviyo

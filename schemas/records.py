@@ -99,9 +99,10 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def is_of_log(named: str | None, log_id: str | None) -> bool:
-    """Tell whether offsets count that are of a log with one id, in a log with another; where one is not known they do.
+    """Tell whether offsets that were noted in the log with the id `named` count in the log with the id `log_id`.
 
-    A topic that is deleted and made anew begins with offset 0 once more, and has another id.
+    They do where the ids are the same, or one of them is not known. A topic that is made anew has another id, and
+    begins with offset 0 once more.
     """
     return named is None or log_id is None or named == log_id
 
@@ -173,7 +174,7 @@ class BatchCompletion(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class BatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the ledger knows of one record of the log; of an undecodable one no more than where and when."""
+    """What the ledger knows of one record of the log; of an undecodable one only its origin and time."""
 
     batch_id: str | None = None
     part: Int | None = None
@@ -211,9 +212,9 @@ class Claim(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DirectoryEntry(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Which audience of a platform bears a name; with a claim only that somebody sees to it.
+    """Which audience of a platform bears a name: its id, or a claim of a process that is about to create it.
 
-    Both an id and a claim: the audience with this id is gone, and the claim is for its successor.
+    With both, the audience with this id is gone, and the claim is for its successor.
     """
 
     provider: str
@@ -260,9 +261,9 @@ class Span(Struct, frozen=True, kw_only=True, order=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the tries of a record came to at the platform so far; the users in the `open` spans are yet to be sent.
+    """What the platform did with a record in the tries so far; the users in the `open` spans are yet to be sent.
 
-    Users that could make no row are judged anew in each try, and not counted here.
+    Users who make no row are not counted here, as each try finds them again.
     """
 
     open: list[Span] = []
@@ -317,7 +318,7 @@ class PlatformJob(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RemovedAudience(Struct, frozen=True, kw_only=True, rename="camel"):
-    """That people were removed from an audience, named as the platform names it, from an offset of a partition on."""
+    """That people were removed from an audience, by its name at the platform, from an offset of a partition on."""
 
     provider: str
     account: str | None = None
@@ -330,14 +331,14 @@ class RemovedAudience(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RemovalReader(Struct, frozen=True, kw_only=True, rename="camel"):
-    """That a reader of the log, an account or the ledger, knows removals."""
+    """That a reader of the log, an account or the ledger, can read removals."""
 
     reader: str
     written_at: datetime
 
 
 class LogCreation(Struct, frozen=True, kw_only=True, rename="camel"):
-    """With how many partitions the log was first seen."""
+    """The number of partitions that the log had when it was first seen."""
 
     topic: str
     log_id: str | None = None

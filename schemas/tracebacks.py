@@ -1,4 +1,4 @@
-"""Where an error came from, told without what it says, and forgotten."""
+"""Where an error was raised, without its message; and errors without the frames that they would keep alive."""
 
 import traceback
 from typing import TypeVar
@@ -13,10 +13,11 @@ def place_of(error: BaseException) -> str:
 
 
 def without_frames(error: E) -> E:
-    """Return an error that no longer keeps what was in hand where it was raised, nor do those that it came of.
+    """Return an error after taking its traceback away, and those of the errors that it came from.
 
-    A frame that knows its own error is in a cycle with it, and keeps all else that it knows, such as thousands of rows,
-    until the collector of cycles comes by. So an error is to lose its frames before it is kept.
+    A traceback keeps frames alive, and a frame its local variables, such as thousands of rows. Where one of them is the
+    error itself, that is a cycle, which is not freed before the garbage collector runs. So an error must lose its
+    frames before it is kept.
     """
     found: BaseException | None = error
     while found is not None and found.__traceback__ is not None:

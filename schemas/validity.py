@@ -55,10 +55,10 @@ def _faults(batch: AudienceBatch, users: int) -> list[tuple[bool, str]]:
 
 
 def misplaced(batch: AudienceBatch, partition: int, partitions: int | None) -> str | None:
-    """Return what makes a batch invalid where it stands, of so many partitions that the log was created with.
+    """Return what makes a removal invalid in a partition: that it is not the home partition of its audience.
 
-    The offsets of its home partition are the order of an audience, so a removal counts there alone. None if it does,
-    or if it is not known how the log was created.
+    The offsets of the home partition are the order of an audience, so a removal counts only there. `partitions` says
+    how many the log was created with. None for additions, and where that number is not known.
     """
     if batch.mode == "add" or partitions is None:
         return None
@@ -69,7 +69,7 @@ def misplaced(batch: AudienceBatch, partition: int, partitions: int | None) -> s
 
 
 def pointer_fault(pointer: RetryPointer, written_at: datetime) -> str | None:
-    """Return what makes a pointer to a later attempt one that can't be gone by, naming the field; None if it can."""
+    """Return what makes a pointer to a later attempt invalid, naming the field; None if it is valid."""
     progress = pointer.progress or Progress()
     numbers = (
         *(pointer.origin.partition, pointer.origin.offset, pointer.attempt, pointer.waited, pointer.waits_for),
@@ -86,7 +86,7 @@ def pointer_fault(pointer: RetryPointer, written_at: datetime) -> str | None:
 
 
 def _time_fault(pointer: RetryPointer, latest: datetime) -> str | None:
-    """Return which time of a pointer would keep its record from ever being tried, or from ever growing old."""
+    """Return the time of a pointer by which its record would never be tried, or never be given up."""
     times = {"notBefore": pointer.not_before, "mayTakeEffectUntil": pointer.may_take_effect_until}
     for name, time in times.items():
         if time is not None and time > latest:
@@ -97,7 +97,7 @@ def _time_fault(pointer: RetryPointer, latest: datetime) -> str | None:
 
 
 def _are_spans(spans: Sequence[Span]) -> bool:
-    """Tell whether spans can be those of one record: gone through one by one, they must not take for ever."""
+    """Tell whether spans can be those of one record. Others could take for ever to go through."""
     if not spans:
         return True
     ends = [-1, *(span.first + span.count for span in spans)]
@@ -121,7 +121,7 @@ def is_name(text: str) -> bool:
 
 
 def is_whole(number: int | None) -> bool:
-    """Tell whether a number, if there is one, can be written and told wherever we do."""
+    """Tell whether a number, if there is one, fits wherever we write and show it."""
     return number is None or 0 <= number <= MAX_WHOLE
 
 
@@ -134,7 +134,7 @@ def _are_channels(channels: Sequence[str] | None) -> bool:
 
 
 def bounded(batch: AudienceBatch) -> AudienceBatch:
-    """Return a batch of which nothing is too large to be told: texts and lists are cut, other numbers left out."""
+    """Return an invalid batch in a form that can be shown: long texts and lists are cut, odd numbers left out."""
     channels = batch.channels
     if not _are_channels(channels):
         channels = [cut(channel, MAX_CHANNEL) for channel in (channels or ())[:MAX_INVALID_CHANNELS]]

@@ -19,7 +19,7 @@ from world import sandbox_account
 
 from providers.installed import installed
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.users_to_rows import make_rows
 from schemas.records import AudienceUser
 from schemas.target import Target
 

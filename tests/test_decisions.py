@@ -23,7 +23,8 @@ from providers.installed import installed
 from providers.kit.errors import PlatformError, RetryError, ThrottleError, platform_error
 from providers.kit.provider import Limits
 from providers.kit.rate_limiter import Pace, Rate, parse_rates
-from providers.kit.rows.row_groups import Rows, group_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import Rows
 from providers.kit.settings import account_values, variables
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.target import Target, parse_target

@@ -16,7 +16,7 @@ from consumer.delivery.outcome import Outcome
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.rows import normalisers
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.repairs.phones import repaired_phone
 
 MANY = 3_000

@@ -15,9 +15,9 @@ from world import sandbox_account
 from cli.settings.config import ConfigError, load
 from cli.settings.environment import Environment
 from providers.facebook.provider import FIELDS
+from providers.kit.phones.numbering_plans import is_valid_phone
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.numbering_plans import is_valid_phone
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target

@@ -14,8 +14,8 @@ from cli.preview.explanation import explain
 from producer.request.users_json import PayloadError
 from providers.installed import installed
 from providers.kit.rows.columns import FIELDS
-from providers.kit.rows.row_groups import make_rows
-from providers.kit.rows.traces import explained
+from providers.kit.rows.row_explanation import explained
+from providers.kit.rows.users_to_rows import make_rows
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 

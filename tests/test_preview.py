@@ -18,7 +18,8 @@ from consumer.delivery.outcome import Outcome
 from providers.installed import open_account, open_session
 from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import group_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_rows
 from schemas.records import AudienceUser
 from schemas.target import Target
 

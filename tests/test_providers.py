@@ -14,6 +14,7 @@ from world import UNLIMITED, sandbox_account, sandbox_running
 
 from providers import klaviyo, tiktok
 from providers.facebook import answers as facebook_answers
+from providers.facebook.usage_headers import regain_seconds
 from providers.installed import installed, open_account
 from providers.kit.errors import AudienceGoneError, PlatformError, platform_error
 from providers.kit.http import Answer
@@ -271,8 +272,8 @@ def test_an_answer_of_meta_without_an_error_code_is_tried_again(status: int) -> 
 
 def test_meta_s_own_wait_is_in_minutes() -> None:
     header = '{"1":[{"estimated_time_to_regain_access":3}],"2":[{"estimated_time_to_regain_access":5}]}'
-    assert facebook_answers.regain_seconds({"X-Business-Use-Case-Usage": header}) == 300
-    assert facebook_answers.regain_seconds({"X-Business-Use-Case-Usage": "nonsense"}) is None
+    assert regain_seconds({"X-Business-Use-Case-Usage": header}) == 300
+    assert regain_seconds({"X-Business-Use-Case-Usage": "nonsense"}) is None
 
 
 def test_tiktok_s_limits_end_after_a_second_five_minutes_or_at_midnight() -> None:

@@ -11,7 +11,7 @@ from world import ALL
 from consumer.removals.identifiers import Identifiers
 from providers.installed import installed
 from providers.kit.provider import AnyProvider
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.settings import account_values
 from providers.webhook import Webhook
 from sandbox import CREDENTIALS

@@ -8,7 +8,7 @@ from test_row_declarations import ADDRESS, NUMBER, kind_of, one_row
 
 from cli.pages.platforms_page import platforms_page
 from providers.installed import installed
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.provider import Removal
 
 

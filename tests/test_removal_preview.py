@@ -16,7 +16,8 @@ from cli.preview.verbs import VERBS
 from providers.installed import open_account, open_session
 from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_removal_rows, make_rows
 from schemas.records import AudienceBatch, AudienceUser, Purchase
 from schemas.target import Target
 

@@ -18,7 +18,8 @@ from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, 
 from providers.kit.http import Answer, Request
 from providers.kit.provider import AnyProvider, Removed
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.row_groups import group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_removal_rows, make_rows
 from providers.klaviyo import Klaviyo, KlaviyoSettings
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, Purchase

@@ -13,16 +13,16 @@ from test_row_templates import Settings
 from world import sandbox_account
 
 from providers.installed import installed
+from providers.kit.call_limits import Limits
 from providers.kit.errors import RejectError
-from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider, Removal, Removed
-from providers.kit.rows import row_groups
+from providers.kit.rows import users_to_rows
 from providers.kit.rows.bulk.row_maker import no_rows
 from providers.kit.rows.columns import Column, DeclarationError, RowTemplate, Together, members
-from providers.kit.rows.identifying import identifying
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.row_groups import Rows, make_removal_rows
+from providers.kit.rows.removal_template import removal_template_of
 from providers.kit.rows.rules import NAME, TRIM, When
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target
 
@@ -132,11 +132,11 @@ def test_who_makes_no_row_alone_goes_with_all_around_and_what_never_had_a_column
         rejects=[ADDRESS, NUMBER],
         source="example.com",
     )
-    found = identifying(template)
+    found = removal_template_of(template)
     assert found.row == {"ids": [{"e": ADDRESS}, {"p": NUMBER}], "v": {"x": 1}}
     assert (found.usable, found.rejects) == ([[ADDRESS], [NUMBER]], [ADDRESS, NUMBER])
     whole = one_row(ADDRESS)
-    assert identifying(whole).row is whole.row
+    assert removal_template_of(whole).row is whole.row
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ async def test_a_platform_that_declares_nothing_cannot_remove() -> None:
     with pytest.raises(RejectError, match="cannot_remove"):
         await of.remove("1", [])
     with pytest.raises(RejectError, match="cannot_remove"):
-        next(row_groups.make_removal_rows(of, [(0, JANE)]))
+        next(users_to_rows.make_removal_rows(of, [(0, JANE)]))
     assert of.placeholder_answer(None) is None
 
 

@@ -13,7 +13,7 @@ from world import sandbox_account
 
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.row_groups import Rows, make_rows
+from providers.kit.rows.users_to_rows import Rows, make_rows
 from schemas.countries import alpha_2
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser, Purchase

@@ -15,12 +15,12 @@ from cli.preview.explanation import explain
 from providers.kit.provider import Limits, Provider
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import CELL, ROWS, Body, Known
+from providers.kit.rows.body_template import CELL, ROWS, Body, Known
 from providers.kit.rows.columns import Column, DeclarationError, RowTemplate, Together, members
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.row_groups import make_rows, row_function
 from providers.kit.rows.rules import EMAIL, PHONE, TRIM, Rule, When
+from providers.kit.rows.template_interpreter import RowMaker
+from providers.kit.rows.users_to_rows import make_rows, row_function
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser, Purchase
 from schemas.target import Target

@@ -8,7 +8,7 @@ import pytest
 from people import make_people
 from row_digests import FILE, PEOPLE, SETTINGS, cases, chunks, digests, provider_of
 
-from providers.kit.rows.row_groups import make_rows
+from providers.kit.rows.users_to_rows import make_rows
 from schemas.error_words import VOCABULARY
 
 EXPECTED = json.loads(FILE.read_text())

@@ -11,13 +11,12 @@ from phonenumbers import PhoneNumberFormat
 
 from checks.equality import rows
 from checks.equality.people import make_person
-from providers.kit.rows import phone_metadata
-from providers.kit.rows.bulk import phone_preparation
-from providers.kit.rows.bulk.phone_preparation import prepared
+from providers.kit.phones import compiled_plans, national_numbers, plan_preparation
+from providers.kit.phones.national_numbers import national
+from providers.kit.phones.numbering_plans import is_valid_phone
+from providers.kit.phones.plan_preparation import prepared
 from providers.kit.rows.normalisers import phone
-from providers.kit.rows.numbering_plans import is_valid_phone
-from providers.kit.rows.phone_metadata import national
-from providers.kit.rows.row_groups import make_rows, warm_up
+from providers.kit.rows.users_to_rows import make_rows, warm_up
 from schemas.records import AudienceUser
 
 FEW = 4
@@ -31,10 +30,10 @@ def frozen() -> float:
 @pytest.fixture
 def compiling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Forget all plans, and return the patterns that are compiled from then on."""
-    for known in (phone_metadata._plan, phone_metadata._plan_of_region, phone_metadata._regions_behind):
+    for known in (compiled_plans._plan, compiled_plans.plan_of_region, compiled_plans._regions_behind):
         known.cache_clear()
-    phone_metadata.plain_form.cache_clear()
-    phone_preparation._compiled().clear()
+    national_numbers.plain_form.cache_clear()
+    plan_preparation._compiled().clear()
     patterns: list[str] = []
     compile_pattern = re.compile
 

@@ -15,22 +15,22 @@ from test_row_templates import Settings
 
 from checks.equality import phones, rows
 from checks.equality.people import make_person
+from providers.kit.phones.national_numbers import plain_form
+from providers.kit.phones.numbering_plans import ordinary_numbers, without_trunk
 from providers.kit.provider import Provider
 from providers.kit.rows import normalisers as normalise
 from providers.kit.rows import rules
 from providers.kit.rows.bulk.user_columns import Remembered
 from providers.kit.rows.columns import Cells, Column, Form, RowTemplate, Together, members
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
-from providers.kit.rows.numbering_plans import ordinary_numbers, without_trunk
-from providers.kit.rows.phone_metadata import plain_form
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.row_groups import make_rows
 from providers.kit.rows.rules import Rule, Step
+from providers.kit.rows.template_interpreter import RowMaker
+from providers.kit.rows.users_to_rows import make_rows
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceUser, Purchase
 from schemas.repairs import emails
-from schemas.repairs.ordinary import ordinary_addresses, ordinary_ids
+from schemas.repairs.ordinary_values import ordinary_addresses, ordinary_ids
 from schemas.repairs.users import repair
 
 SEED = int(os.environ.get("SEED", "20261128"))

@@ -21,7 +21,7 @@ from consumer.retries.retry_policy import RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.provider import Limits, Provider, Sent
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import Rows
+from providers.kit.rows.users_to_rows import Rows
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, AudienceType, AudienceUser

@@ -18,7 +18,7 @@ from clocks import Clock
 
 from sandbox import CREDENTIALS, SandboxOptions, create_app
 from sandbox.facebook.bulk import sound_upload
-from sandbox.kit.columns import MD5, PART, SHA256, are_hashes
+from sandbox.kit.bulk_checks import MD5, PART, SHA256, are_hashes
 from sandbox.klaviyo.bulk import sound_import
 from sandbox.tiktok.bulk import sound_mapping
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumer.delivery.platform_outcome import PlatformOutcome, Within, join, left
 from consumer.delivery.refused_row_search import Search
 from providers.kit.provider import Rejection, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.records import Progress, Span
 
 REFUSED = Rejection(None, "refused_by_platform")

@@ -32,10 +32,10 @@ from consumer.retries.throttles import Throttles
 from providers.installed import installed
 from providers.kit.current_record import CurrentRecord, record_id
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.last_look import last_look, looked_last
+from providers.kit.pre_send_checks import pre_send_check, run_pre_send_checks
 from providers.kit.provider import Limits, NamedRowsError, Provider, Rejection, Sent
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, AudienceType, AudienceUser
@@ -130,7 +130,7 @@ class Sharing(Provider[AccountSettings, dict[str, str | None]]):
         await self.platform.is_open.wait()
         if self.platform.is_stepwise:
             self.platform.is_open.clear()
-        await last_look()
+        await run_pre_send_checks()
         await asyncio.sleep(0)
         return self.platform.take([msgspec.json.decode(row)["id"] for row in rows])
 
@@ -436,7 +436,7 @@ async def test_a_record_whose_own_look_fails_ends_by_that_and_no_other_does() ->
     async def deliver(number: int) -> Outcome:
         if number != 3:
             return await delivery.deliver(record([str(number)]), _say_nothing)
-        with looked_last(fail):
+        with pre_send_check(fail):
             return await delivery.deliver(record([str(number)]), _say_nothing)
 
     tasks = [asyncio.create_task(deliver(number)) for number in range(8)]

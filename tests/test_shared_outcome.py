@@ -7,7 +7,7 @@ from test_unisolated import written_by
 from consumer.delivery.outcome import MAX_SHARED_CALLS, Job, Outcome, smallest
 from consumer.delivery.platform_outcome import PlatformOutcome
 from providers.kit.provider import Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.avro.codec import decode_batch_completion, decode_retry_pointer, encode_retry_pointer
 from schemas.records import Origin, RetryPointer, Span
 from schemas.target import Target

@@ -25,7 +25,8 @@ from benchmarks.whole.usage import TICKS, Stat, bound_by, parse_stat, seconds_of
 from producer.request.users_json import parse_users
 from providers.installed import installed, open_account, open_session
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import group_rows, make_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import make_rows
 from providers.kit.settings import account_values
 from sandbox import CREDENTIALS
 from schemas.target import Target

@@ -9,7 +9,8 @@ from unittest import mock
 
 import phonenumbers
 
-from providers.kit.rows import normalisers, numbering_plans, row_groups
+from providers.kit.phones import numbering_plans
+from providers.kit.rows import normalisers, users_to_rows
 from providers.kit.rows.bulk.row_maker import no_rows
 from schemas.repairs import phones
 
@@ -69,7 +70,7 @@ def _as_it_is(number: str) -> phonenumbers.PhoneNumber | None:
 
 
 _GENERAL: tuple[tuple[Any, str, Any], ...] = (
-    (row_groups, "bulk_function", _no_rows),
+    (users_to_rows, "bulk_function", _no_rows),
     (normalisers, "_plain_phone", _none),
     (normalisers, "national", _none),
     (normalisers, "is_valid_in", _is_valid_in),

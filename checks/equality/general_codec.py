@@ -10,9 +10,9 @@ import msgspec
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
-from schemas.avro.extent import TooManyUsersError, check_users
 from schemas.avro.framing import SINGLE_OBJECT, Framing, UndecodableError, reader_schema, todays_writer
 from schemas.avro.timestamps import Times, set_times, times_of
+from schemas.avro.user_count import TooManyUsersError, check_users
 from schemas.avro.writer_schemas import Schema, WriterSchema
 from schemas.bounds import MAX_USERS
 from schemas.records import AudienceBatch, AudienceUser

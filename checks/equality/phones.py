@@ -10,8 +10,8 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from checks.equality.general import forget, general_way
 from checks.equality.mutations import SIGNS, mutated
 from checks.equality.verdict import Verdict
+from providers.kit.phones.numbering_plans import is_valid_phone, ordinary_numbers, without_trunk
 from providers.kit.rows import normalisers
-from providers.kit.rows.numbering_plans import is_valid_phone, ordinary_numbers, without_trunk
 from schemas.records import AudienceUser
 from schemas.repairs.users import repair
 

@@ -11,7 +11,7 @@ from checks.equality.people import make_person
 from checks.equality.verdict import Verdict
 from providers.installed import installed
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import Rows, bulk_function, make_rows
+from providers.kit.rows.users_to_rows import Rows, bulk_function, make_rows
 from schemas.records import AudienceUser
 
 BATCH = 500

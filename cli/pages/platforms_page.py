@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from cli.command import Command
 from cli.settings.environment import Environment
 from providers.installed import installed
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import PURCHASE, TEXTS, Column, RowTemplate
+from providers.kit.rows.row_explanation import FORMS
 from providers.kit.rows.rules import Rule, When
-from providers.kit.rows.traces import FORMS
 from providers.kit.settings import variable
 from schemas.target import Target
 
@@ -50,7 +50,7 @@ def _addition(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     sources = _sources(kind.template)
     yield from (*_table(name, kind.template, sources), "", *_numbered(sources), "")
     yield f"A user makes a row with {_usable(kind.template)}."
-    if attributes := [f"`{column.name}`" for _, column in kind.template.places if column.is_attribute]:
+    if attributes := [f"`{column.name}`" for _, column in kind.template.column_paths if column.is_attribute]:
         yield f"Replays leave out {_listed(attributes)}, unless `--with-attributes`."
     never = list(_never(name, kind.template))
     yield f"It never gets {_listed(never)}." if never else "It gets every field."
@@ -59,7 +59,7 @@ def _addition(name: str, kind: type[AnyProvider]) -> Iterator[str]:
 
 
 def _sources(template: RowTemplate) -> Sequence[str]:
-    return list(dict.fromkeys(column.source or template.source for _, column in template.places))
+    return list(dict.fromkeys(column.source or template.source for _, column in template.column_paths))
 
 
 def _numbered(sources: Sequence[str]) -> Iterator[str]:
@@ -82,8 +82,8 @@ def _removal(name: str, kind: type[AnyProvider]) -> Iterator[str]:
         yield f"A call of a removal holds {_most(removal.limits)}."
     if removal.keeps:
         yield f"An audience must keep {removal.keeps:,} members."
-    known = {column for _, column in kind.template.places} if kind.template else set()
-    if any(column not in known for _, column in template.places):
+    known = {column for _, column in kind.template.column_paths} if kind.template else set()
+    if any(column not in known for _, column in template.column_paths):
         sources = _sources(template)
         yield from ("", *_table(name, template, sources), "", *_numbered(sources))
 
@@ -103,7 +103,7 @@ def _table(name: str, template: RowTemplate, sources: Sequence[str]) -> Iterator
     yield "| field | there | goes | by which rules | a SHA-256 that is given | source |"
     yield "|---|---|---|---|---|---|"
     whole = {column for part in template.wholes for column in part}
-    for path, column in template.places:
+    for path, column in template.column_paths:
         number = sources.index(column.source or template.source) + 1
         field = ", ".join(f"`{field}`" for field in column.fields) or "-"
         there = f"`{path.strip('/') or column.name}`{', with all around it or not at all' if column in whole else ''}"
@@ -154,7 +154,7 @@ def _never(name: str, template: RowTemplate) -> Iterator[str]:
 def _switches(name: str, template: RowTemplate, field: str) -> str | None:
     """Return the settings without which a field does not go; empty where it always does, None where it never does."""
     wanted = {field, field.partition(".")[0]}
-    mine = [column for _, column in template.places if wanted & set(column.fields)]
+    mine = [column for _, column in template.column_paths if wanted & set(column.fields)]
     if not mine:
         return None
     switches = dict.fromkeys(_setting(name, column.when) if column.when else "" for column in mine)

@@ -10,7 +10,7 @@ from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError
 from providers.kit.errors import RejectError
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.traces import Explained, Trace
+from providers.kit.rows.row_explanation import Explained, Trace
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceUser
 
@@ -35,7 +35,7 @@ def explain(
             yield f"{account.target}: {error.code}: {VOCABULARY[error.code].meaning}\n"
             continue
         yield f"{account.target}: user {index} {_verdict(found)}\n"
-        if found.is_by_hand:
+        if not found.is_declared:
             yield "  its rows are made by code; there are no columns to tell of\n"
         width = max((len(trace.column) for trace in found.traces), default=0)
         yield from (f"  {trace.column:{width}}  {_way(trace)}\n" for trace in found.traces)

@@ -15,7 +15,8 @@ from producer.request.unknown_names import Ignored
 from providers.kit.errors import RejectError
 from providers.kit.http import Answer, Request, Transport
 from providers.kit.provider import AnyProvider, Rejection, Surroundings
-from providers.kit.rows.row_groups import Rows, group_rows
+from providers.kit.rows.rows_per_call import group_rows
+from providers.kit.rows.users_to_rows import Rows
 from schemas.avro.blocks import user_blocks
 from schemas.avro.codec import decode_audience_batch, split
 from schemas.records import AudienceBatch

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import Rows, make_removal_rows, make_rows
-from providers.kit.rows.traces import Explained, explained, explained_removal
+from providers.kit.rows.row_explanation import Explained, explained, explained_removal
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.records import AudienceUser
 
 

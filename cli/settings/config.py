@@ -12,7 +12,7 @@ from consumer.account.runtime import Account
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address, ServerSettings, parse_address
 from providers.installed import installed
-from providers.kit.rows.numbering_plans import parse_region
+from providers.kit.phones.numbering_plans import parse_region
 from providers.kit.settings import AccountSettings, account_values, proxy_for, variables
 from sandbox import CREDENTIALS
 from schemas.avro.framing import Framing

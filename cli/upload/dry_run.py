@@ -23,7 +23,7 @@ from producer.request.users_json import parse_users
 from providers.kit.errors import RejectError
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.row_groups import Rows
+from providers.kit.rows.users_to_rows import Rows
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.validity import trimmed

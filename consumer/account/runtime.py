@@ -28,7 +28,7 @@ from consumer.retries.throttles import Throttles
 from providers.installed import open_account, open_session, rates_of
 from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
-from providers.kit.rows.row_groups import warm_up
+from providers.kit.rows.users_to_rows import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.hash_keys import HashKey

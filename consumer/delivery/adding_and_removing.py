@@ -15,9 +15,9 @@ from consumer.retries.attempts import Attempts
 from consumer.retries.clock import Time
 from providers.kit.current_record import current_record
 from providers.kit.errors import AudienceGoneError, RejectError, platform_error
-from providers.kit.last_look import looks
+from providers.kit.pre_send_checks import pre_send_checks
 from providers.kit.provider import AnyProvider, Removed, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.records import AudienceType
 
 PAUSE = 1.0
@@ -61,7 +61,7 @@ class Adding:
             outcome=self.outcome,
             place=place.offset if place is not None else 0,
             current=current_record(),
-            looks=looks(),
+            looks=pre_send_checks(),
             since=shared.time.clock(),
         )
         return await shared.send(Key(place.partition if place is not None else None, self.name, self.type), member)

@@ -8,9 +8,9 @@ from consumer.ordering.standing import NEVER
 from consumer.removals.account_removals import AccountRemovals
 from consumer.removals.late_record import RecordInOrder
 from consumer.retries.attempts import Attempts
+from providers.kit.call_limits import Limits
 from providers.kit.current_record import CurrentRecord
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.limits import Limits
 from providers.kit.provider import AnyProvider
 from schemas.records import LIVE, AudienceBatch, Origin
 

@@ -30,7 +30,7 @@ from consumer.retries.throttles import Throttles
 from providers.kit.current_record import calls_for
 from providers.kit.errors import PlatformError
 from providers.kit.provider import AnyProvider, Removed
-from providers.kit.rows.row_groups import Rows
+from providers.kit.rows.users_to_rows import Rows
 from schemas.records import LIVE, AudienceBatch, AudienceUser, Span
 
 log = structlog.get_logger()

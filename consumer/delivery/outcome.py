@@ -13,7 +13,7 @@ from consumer.retries.attempts import PostponedError
 from providers.kit.errors import PlatformError
 from providers.kit.provider import Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.records import (
     LIVE,
     AudienceBatch,

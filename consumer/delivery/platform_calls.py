@@ -13,7 +13,7 @@ from consumer.retries.attempts import Attempts, PostponedError
 from providers.kit.errors import PlatformError, RejectError, TooMuchError, platform_error
 from providers.kit.provider import NamedRowsError, Rejection, Sent
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.tracebacks import place_of, without_frames
 
 log = structlog.get_logger()

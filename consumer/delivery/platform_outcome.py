@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 
 from providers.kit.provider import Rejection, Removed, Sent
 from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.records import Progress, RejectedUser, Span
 
 MAX_REJECTED_USERS = 1000

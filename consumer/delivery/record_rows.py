@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from consumer.delivery.platform_outcome import Within
 from consumer.removals.late_record import Numbered
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.provider import AnyProvider
-from providers.kit.rows.row_groups import RowGroup, Rows, group_rows, make_removal_rows, make_rows
+from providers.kit.rows.rows_per_call import RowGroup, group_rows
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.records import AudienceUser, Mode, Progress
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from consumer.delivery.in_flight_limiter import InFlightLimiter
-from providers.kit.rows.row_groups import FEW, MANY, Rows
+from providers.kit.rows.users_to_rows import FEW, MANY, Rows
 
 MOST = 32 * 1024 * 1024
 """Bytes of rows and bodies that an account holds in a process, four of the largest records at least."""

@@ -22,7 +22,7 @@ from consumer.records.taken_record import TakenRecord
 from consumer.removals.log_memory import place_of
 from consumer.retries.wait_without_slot import resting_by
 from providers.kit.errors import platform_error
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import pre_send_check
 from schemas.records import AudienceBatch, BatchCompletion
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
@@ -230,7 +230,7 @@ class Runner:
         history = history_of(taken.pointer, self.handler.clock())
         if taken.turn is not None:
             taken.turn.begun()
-        with looked_last(taken.surely), looked_last(taken.begin), resting_by(partial(self._sleep, taken)):
+        with pre_send_check(taken.surely), pre_send_check(taken.begin), resting_by(partial(self._sleep, taken)):
             outcome = await self.handler.deliver(decoded.job, decoded.batch, taken.is_held, history, None, standing)
         taken.activity.doubt(taken.partition, outcome.doubtful_until)
         if taken.turn is not None:

@@ -9,7 +9,7 @@ import msgspec
 
 from providers.kit.provider import AnyProvider
 from providers.kit.rows.columns import FIELDS
-from providers.kit.rows.row_groups import Rows, make_removal_rows
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows
 from schemas.hash_keys import HashKey
 from schemas.records import AudienceUser
 
@@ -28,12 +28,12 @@ class Identifiers:
     def __init__(self, provider: AnyProvider, key: HashKey) -> None:
         self.provider = provider
         self._key = key
-        self._is_by_hand = provider.removes_by_hand()
+        self._has_own_rows = provider.has_own_removal_rows()
 
     @cached_property
     def _attributes(self) -> Sequence[str]:
         """What of a user makes identifiers."""
-        columns = () if self._is_by_hand else self.provider.removal_maker.columns
+        columns = () if self._has_own_rows else self.provider.removal_maker.columns
         named = dict.fromkeys(
             field for column in columns for field in (column.fields[:1] if column.field else column.fields)
         )
@@ -62,7 +62,7 @@ class Identifiers:
 
         Of rows that are made by hand it is not known which field makes what: such a user is left out whole.
         """
-        if self._is_by_hand:
+        if self._has_own_rows:
             return None
         for attribute in self._attributes:
             unwanted = set(self.of(user)).intersection(identifiers)
@@ -78,7 +78,7 @@ class Identifiers:
         ]
 
     def _pairs(self, row: Any) -> Sequence[tuple[str, object]]:
-        if not self._is_by_hand:
+        if not self._has_own_rows:
             return self.provider.removal_maker.identifying(row)
         names = list(self.provider.removal_identifiers(row))
         is_plain = isinstance(row, Mapping) and all(name in row for name in names)

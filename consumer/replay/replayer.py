@@ -24,7 +24,7 @@ from consumer.retries.account_gate import GivenUpError
 from consumer.retries.attempts import History
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError
-from providers.kit.last_look import Look, looked_last
+from providers.kit.pre_send_checks import PreSendCheck, pre_send_check
 from schemas.avro.codec import is_todays_batch
 from schemas.records import AudienceBatch, BatchCompletion, Origin, is_of_log
 from schemas.target import Target
@@ -239,7 +239,7 @@ class Replayer:
         if isinstance(opened, BatchCompletion):
             return opened
         job, batch = opened
-        with looked_last(self._look_once_begun()):
+        with pre_send_check(self._look_once_begun()):
             outcome = await self._delivered(job, batch, wish, standing)
         if outcome.is_given_up:
             return None
@@ -247,7 +247,7 @@ class Replayer:
             outcome.fail(outcome.postponed.error)
         return logged(job.completed(outcome))
 
-    def _look_once_begun(self) -> Look:
+    def _look_once_begun(self) -> PreSendCheck:
         """Return what is asked before the calls of one record: after a stop none begins that has sent nothing yet."""
         has_begun = False
 

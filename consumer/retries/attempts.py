@@ -14,7 +14,7 @@ from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, RetryError, StopError, ThrottleError
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import pre_send_check
 from schemas.records import Progress
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class Attempts:
         gate = Gate(throttles=self.throttles, breaker=self.breaker)
 
         async def go(caller: Caller) -> End[T]:
-            with looked_last(caller.look):
+            with pre_send_check(caller.look):
                 return await gate.go(lambda _: call(), lambda: (caller,))
 
         return await self.run_by(go)

@@ -1,13 +1,13 @@
-"""What Meta's answers mean: its error codes in our words, the rows that it refuses, its usage headers."""
+"""What Meta's answers mean: its error codes in our words, and the rows that it refuses."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from providers.facebook.usage_headers import regain_seconds
 from providers.kit.errors import PlatformError, platform_error
 from providers.kit.http import Answer
-from providers.kit.rate_limiter import Pause
 from providers.kit.rows.columns import Column
 from providers.kit.rows.rejection_reasons import Rejection
 
@@ -73,12 +73,6 @@ TOO_MUCH = "reduce the amount of data"
 VERSION_WARNING = "X-Ad-Api-Version-Warning"
 """Header of an answer by a newer version than the one that was asked for and has ended (Meta's blog, April 2024)."""
 
-USAGE_HEADERS = ("X-Business-Use-Case-Usage", "X-App-Usage", "X-Ad-Account-Usage")
-PERCENTAGES = frozenset({"call_count", "total_cputime", "total_time", "acc_id_util_pct"})
-EASE_FROM = 80.0
-"""Percent of a limit from which on calls are spread: none at 80, then more and more, up to MAX_EASE at 100."""
-MAX_EASE = 30.0
-
 
 class Received(msgspec.Struct):
     """What Meta says of the rows of a call."""
@@ -120,44 +114,6 @@ def _word(code: int, platform_code: str, message: str, operation: str) -> str:
     if word == "audience_gone" and operation not in OF_AUDIENCES:
         return "account_not_found"
     return ON_REMOVAL.get(word, word) if operation == "remove" else word
-
-
-def pause_by_usage(headers: Mapping[str, str]) -> Pause | None:
-    """Return how long to leave the account alone: the wait that Meta names, else the longer the more is used."""
-    used = max(used_percent(headers), default=0.0)
-    if used < EASE_FROM:
-        return None
-    share = min(1.0, (used - EASE_FROM) / (100 - EASE_FROM))
-    return Pause(regain_seconds(headers) or MAX_EASE * share, is_account_wide=True)
-
-
-def regain_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return the wait that Meta asks for; its header says minutes, for each business and kind of use."""
-    minutes = [value for name, value in _usage(headers) if name == "estimated_time_to_regain_access"]
-    return max(minutes, default=0.0) * 60 or None
-
-
-def used_percent(headers: Mapping[str, str]) -> list[float]:
-    """Return how much of each limit is used, in percent."""
-    return [value for name, value in _usage(headers) if name in PERCENTAGES]
-
-
-def _usage(headers: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Yield the numbers in Meta's usage headers by their names."""
-    for header in USAGE_HEADERS:
-        try:
-            usage = msgspec.json.decode(headers.get(header, "{}"))
-        except msgspec.DecodeError:
-            continue
-        yield from _numbers(usage)
-
-
-def _numbers(usage: object) -> Iterator[tuple[str, float]]:
-    if isinstance(usage, dict):
-        yield from ((name, float(value)) for name, value in usage.items() if isinstance(value, int | float))
-    if isinstance(usage, dict | list):
-        for inner in usage.values() if isinstance(usage, dict) else usage:
-            yield from _numbers(inner)
 
 
 def refused_rows(

@@ -9,20 +9,22 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from providers.facebook.answers import CODES, VERSION_WARNING, Received, pause_by_usage, refusal, refused_rows
+from providers.facebook.answers import CODES, VERSION_WARNING, Received, refusal, refused_rows
+from providers.facebook.usage_headers import pause_by_usage
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import Removed, Sent
 from providers.kit.errors import TooMuchError, platform_error
 from providers.kit.http import Answer, Request
-from providers.kit.limits import Limits
-from providers.kit.long_body import encoded
-from providers.kit.provider import Provider, Removed, Sent
+from providers.kit.provider import Provider
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows import rules
-from providers.kit.rows.bodies import NAMES, ROWS, Body, Known
+from providers.kit.rows.body_template import NAMES, ROWS, Body, Known
 from providers.kit.rows.columns import Cells, Column, RowTemplate
 from providers.kit.rows.rejection_reasons import Rejection
 from providers.kit.rows.rules import NAME, NO_PLUS, POSTAL_CODE, TRIM, When
 from providers.kit.settings import CREDENTIAL, AccountSettings
+from providers.kit.streamed_body import encoded
 from schemas.records import AudienceType, AudienceUser
 
 META = (

@@ -1,4 +1,4 @@
-"""The record of the log that calls are made for: whoever makes them says it, and a provider may ask."""
+"""The record of the log that calls are made for: the consumer sets it, and a provider may read it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 
-async def _unheard(job_id: str) -> None:
+async def _ignored(job_id: str) -> None:
     del job_id
 
 
@@ -18,8 +18,8 @@ class CurrentRecord:
     """
 
     id: str
-    job_taken: Callable[[str], Awaitable[None]] = _unheard
-    job_ended: Callable[[str], Awaitable[None]] = _unheard
+    job_taken: Callable[[str], Awaitable[None]] = _ignored
+    job_ended: Callable[[str], Awaitable[None]] = _ignored
 
 
 _current: ContextVar[CurrentRecord | None] = ContextVar("current_record", default=None)

@@ -10,10 +10,10 @@ import aiohttp
 import msgspec
 
 from providers.kit.errors import PlatformError, platform_error
-from providers.kit.last_look import last_look
-from providers.kit.long_body import PIECE, LongBody, pieces_of
+from providers.kit.pre_send_checks import run_pre_send_checks
 from providers.kit.private_addresses import PrivateAddressError
 from providers.kit.rate_limiter import Pace, Pause
+from providers.kit.streamed_body import PIECE, StreamedBody, pieces_of
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Request:
     path: str
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes | LongBody | None = field(default=None, repr=False)
+    body: bytes | StreamedBody | None = field(default=None, repr=False)
     secrets: Collection[str] = ()
 
     def whole_body(self) -> bytes | None:
@@ -106,11 +106,11 @@ RESENT = frozenset({"PUT", "DELETE"})
 
 
 class CallEndedError(aiohttp.ClientConnectionError):
-    """The connection ended under a call, which is not sent again without us."""
+    """The connection ended during a call, which the HTTP library must not repeat by itself."""
 
 
 async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Let a call be sent once: whether it may go again is for who knows what came in between, and is asked there."""
+    """Send a call only once. Whether it may go again is decided by the consumer, which knows what came in between."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -142,16 +142,16 @@ class HttpTransport:
     async def send(self, request: Request) -> Answer:
         """Wait for the pace and a free slot, then call; what the answer says of the use so far slows the pace.
 
-        No slot is held while waiting, as other operations may have their turn. Raises RetryError: `unreachable`,
+        No slot is held while waiting, so that other operations can go on. Raises RetryError: `unreachable`,
         `no_answer`; StopError: `address_refused`; ThrottleError where the pace puts this operation off for long; what
-        `last_look` raises.
+        `run_pre_send_checks` raises.
         """
         answer = None
         while answer is None:
             await self._pace.ready(request.operation)
             async with self._slots:
                 if self._pace.take(request.operation):
-                    await last_look()
+                    await run_pre_send_checks()
                     answer = await self._answer_to(request)
         if pause := self._pause_after(answer):
             self._pace.hold(pause.seconds, None if pause.is_account_wide else request.operation)
@@ -184,25 +184,25 @@ class HttpTransport:
             return Answer(status=response.status, headers=response.headers, body=body)
 
 
-def _is_long(body: bytes | LongBody | None) -> TypeGuard[bytes | LongBody]:
+def _is_long(body: bytes | StreamedBody | None) -> TypeGuard[bytes | StreamedBody]:
     """Tell whether a body is to go in pieces; the HTTP library copies a long one as a whole first."""
     return body is not None and len(body) > PIECE
 
 
-def _length(body: bytes | LongBody | None) -> dict[str, str]:
-    """Return the header without which a body in pieces goes in chunks."""
+def _length(body: bytes | StreamedBody | None) -> dict[str, str]:
+    """Return the header that keeps a body in pieces from being sent in chunks."""
     return {"Content-Length": str(len(body))} if _is_long(body) else {}
 
 
-async def _pieces(body: bytes | LongBody) -> AsyncIterator[bytes | memoryview]:
-    """Yield pieces in turns: a platform that is near takes each at once, and nobody would be waited for."""
+async def _pieces(body: bytes | StreamedBody) -> AsyncIterator[bytes | memoryview]:
+    """Yield pieces, and let other tasks run after each: a platform that is near takes each without a wait."""
     for piece in pieces_of(body):
         yield piece
         await asyncio.sleep(0)
 
 
 class WatchedTransport:
-    """Carries requests over another transport, and passes on once what answers warn of, by its word."""
+    """Carries requests over another transport, and reports each thing that answers warn of once, by its word."""
 
     def __init__(
         self, inner: Transport, warning_in: Callable[[Answer], str | None], warn: Callable[[str], None]

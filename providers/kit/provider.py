@@ -1,26 +1,27 @@
-"""What a platform is to the runner: settings, limits, rows as a declaration, its calls."""
+"""The base class of providers: a platform's settings, limits and rows as declarations, and its calls."""
 
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
-from providers.kit.errors import RejectError, platform_error
+from providers.kit.call_limits import Limits
+from providers.kit.call_outcome import NamedRowsError, Removed, Sent
+from providers.kit.errors import platform_error
 from providers.kit.http import Answer, Request, Transport
-from providers.kit.limits import Limits
 from providers.kit.rate_limiter import Pause, Rate
-from providers.kit.removal import Removal
+from providers.kit.removal_declaration import Removal
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 from providers.kit.rows.declaration_checks import check_settings, check_without_attributes
-from providers.kit.rows.identifying import identifying
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.removal_template import removal_template_of
+from providers.kit.rows.template_interpreter import RowMaker
 from providers.kit.settings import AccountSettings
 from schemas.records import AudienceType, AudienceUser
 
@@ -44,56 +45,13 @@ SettingsT = TypeVar("SettingsT", bound=AccountSettings)
 RowT = TypeVar("RowT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What the platform did with the rows of one call.
-
-    `rejected` maps positions in the call to reasons; `unplaced` counts rows that the platform refused without
-    saying which ones. Every other row was accepted.
-    """
-
-    rejected: Mapping[int, Rejection] = field(default_factory=dict)
-    unplaced: Mapping[Rejection, int] = field(default_factory=dict)
-    matched: int | None = None
-    request_ids: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removed(Sent):
-    """What the platform did with the rows of a removal.
-
-    It took every row but those in `rejected` and `unplaced`, whether or not their people were in the audience.
-    `removed` is how many people left, None where the platform does not say; 0 is a success, as nobody was in it.
-    """
-
-    removed: int | None = None
-
-
-class NamedRowsError(RejectError):
-    """The platform refused a call for rows that it names, and took none of it: without them it may pass.
-
-    `rejected` maps positions in the call to reasons.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        *,
-        rejected: Mapping[int, Rejection],
-        platform_code: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(code, platform_code=platform_code, request_id=request_id)
-        self.rejected = rejected
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Time and chance as a provider meets them, for others to be put in their place."""
+    """Time and chance as a provider meets them; tests and previews put others in their place."""
 
     now: Callable[[], datetime] = _now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -106,11 +64,11 @@ REAL = Surroundings()
 class Provider(ABC, Generic[SettingsT, RowT]):
     """One platform account. Subclasses hold no state but what they are made with.
 
-    The runner owns time, retries, slots, pace, splitting and completions. It makes rows by `template`, or where there
-    is none, calls `row` for each user; it calls `find_audience` and, if that finds none, `create_audience` once per
-    audience, and `send` for each group of rows that keeps the limits; calls of one account run at the same time. A
-    removal goes by `removal`: its rows are made by `removal_template` or `removal_row`, `find_audience` is called and
-    never `create_audience`, and `remove` for each group of rows.
+    The runner owns time, retries, slots, pace, splitting and completions. For an addition it makes rows by `template`,
+    or by `row` where there is none. It calls `find_audience`, once per audience `create_audience` if that finds none,
+    and `send` for each group of rows that keeps the limits. For a removal it makes rows by `removal_template`, or by
+    `removal_row`. It calls `find_audience`, never `create_audience`, and `remove` for each group of rows. Calls of one
+    account run at the same time.
     """
 
     name: ClassVar[str]
@@ -121,15 +79,15 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     codes: ClassVar[Mapping[str, str]] = {}
     """The platform's documented error codes in words of our vocabulary."""
     template: ClassVar[RowTemplate | None] = None
-    """How rows are made; without it `row` and `identifiers` are written by hand."""
+    """How rows are made; a class without it writes `row` and `identifiers` itself."""
     shares_calls: ClassVar[bool] = True
-    """Whether rows of several records may go in one `send`: not where a call is one record's own to the platform."""
+    """Whether rows of several records may go in one `send`; False where a call must belong to one record."""
     removal: ClassVar[Removal | None] = None
     """How people leave an audience; without it the platform `cannot_remove`."""
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise DeclarationError where a template can't hold beside the settings and what is written by hand."""
+        """Raise DeclarationError where a template contradicts the settings or the class's own methods."""
         if cls.template is not None:
             check_settings(cls.template, cls.settings_type)
             if not cls.is_declared() and cls.bare_row is Provider.bare_row:
@@ -147,7 +105,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     @property
     @abstractmethod
     def account_id(self) -> str:
-        """The platform's own id of the account, no secret: audiences of another account are others."""
+        """The platform's own id of the account, which is no secret; each account has audiences of its own."""
 
     def platform_name(self, name: str, *, disable_prefix: bool) -> str:
         """Return what the platform calls the audience."""
@@ -155,13 +113,13 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     @classmethod
     def makes_rows(cls) -> bool:
-        """Tell whether rows are declared, or made by hand."""
-        is_by_hand = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
-        return cls.template is not None or is_by_hand
+        """Tell whether there is anything that makes rows: a template, or methods of the class's own."""
+        has_own_rows = cls.row is not Provider.row and cls.identifiers is not Provider.identifiers
+        return cls.template is not None or has_own_rows
 
     @classmethod
     def is_declared(cls) -> bool:
-        """Tell whether the template says all of a row: one that is written by hand may be any other."""
+        """Tell whether the template alone makes rows: a class with a `row` of its own may make any others."""
         return cls.template is not None and cls.row is Provider.row
 
     @cached_property
@@ -175,23 +133,23 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         return RowMaker(self._template, self.settings, with_attributes=False)
 
     @classmethod
-    def removes_by_hand(cls) -> bool:
-        """Tell whether the rows of a removal are made by hand."""
+    def has_own_removal_rows(cls) -> bool:
+        """Tell whether the class makes the rows of a removal by a `removal_row` of its own."""
         return cls.removal is not None and cls.removal_row is not Provider.removal_row
 
     @classmethod
     def removal_template(cls) -> RowTemplate | None:
-        """Return how the rows of a removal are made, None where they are made by hand, or there are none.
+        """Return how the rows of a removal are made, None where `removal_row` makes them, or there are none.
 
-        Raises DeclarationError where they are to be those of an addition that are made by hand.
+        Raises DeclarationError where they would be derived from the rows of an addition and `row` makes those.
         """
-        if cls.removal is None or cls.removes_by_hand():
+        if cls.removal is None or cls.has_own_removal_rows():
             return None
         if cls.removal.template is not None:
             return cls.removal.template
         if cls.template is None or not cls.is_declared():
             raise DeclarationError("removal: `row` is by hand, so give it a template, or write `removal_row`")
-        return identifying(cls.template)
+        return removal_template_of(cls.template)
 
     @cached_property
     def removal_maker(self) -> RowMaker:
@@ -224,7 +182,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
         """Turn a user into a row as `row` does, without what membership does not need.
 
         Attributes are last-write-wins: what is sent again later must not bring back old ones. Where `row` is written by
-        hand, it is what `row` returns, which is refused of templates with attributes.
+        hand, it is what `row` returns; beside a template with attributes that is a DeclarationError.
         """
         return cast(RowT | Rejection, self.bare_maker.make(user)[0]) if self.is_declared() else self.row(user)
 
@@ -250,7 +208,7 @@ class Provider(ABC, Generic[SettingsT, RowT]):
 
     def removal_identifiers(self, row: Any) -> Iterable[str]:
         """Return the platform's names of the identifiers that a row of a removal has."""
-        return self.identifiers(row) if self.removes_by_hand() else self.removal_maker.identifiers(row)
+        return self.identifiers(row) if self.has_own_removal_rows() else self.removal_maker.identifiers(row)
 
     @abstractmethod
     async def find_audience(self, platform_name: str) -> str | None:

@@ -56,6 +56,6 @@ def parse_proxy(value: object) -> object:
 
 
 def shown(proxy: str) -> str:
-    """Return a proxy as it may be told: without what lets us in."""
+    """Return a proxy's URL as it may be shown: without user and password."""
     url = URL(proxy)
     return f"{url.scheme}://{url.host}:{url.port}"

@@ -16,7 +16,7 @@ GROWTH = 1.0 + JITTER
 """Seconds until a larger share counts: the shortest window that platforms count in."""
 
 LONGEST_WAIT = 120.0
-"""Seconds for which a call waits in place for its operation's turn, as minutes' windows ask; days' are no such wait."""
+"""Seconds that a call waits in place at most: enough for an operation's limit by the minute, not for one by the day."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"(\d+)/([smhd])")
@@ -30,7 +30,7 @@ class Rate:
     seconds: float
 
     def part(self, share: float) -> tuple[int, float]:
-        """Return how many calls in how many seconds a share of this rate is, at least one; then it takes longer."""
+        """Return a share of this rate as calls and seconds; of less than one call it is one call in more seconds."""
         return max(1, int(self.calls * share)), self.seconds * max(1.0, 1 / (self.calls * share)) + JITTER
 
 
@@ -92,7 +92,7 @@ class Pace:
         self._held_until: dict[str | None, float] = {}
 
     def share_by(self, share: Callable[[], float]) -> None:
-        """Take the share from elsewhere now: a smaller one at once, a larger one after GROWTH; calls count on."""
+        """Take the share from another function: a smaller one at once, a larger one after GROWTH. Calls count on."""
         self.share, self._granted, self._grown = share, min(self._granted, share()), None
 
     def hold(self, seconds: float, operation: str | None = None) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from providers.kit.phones.numbering_plans import parse_region
 from providers.kit.proxies import NONE, environment_proxy, own_host, parse_proxy
 from providers.kit.rate_limiter import Rate, parse_rates
-from providers.kit.rows.numbering_plans import parse_region
 from schemas.target import Target
 
 CREDENTIAL: dict[str, Any] = {"credential": True}
@@ -84,7 +84,7 @@ def variables(kind: type[AccountSettings], target: Target) -> dict[str, list[str
 
 
 def is_credential(kind: type[AccountSettings], field: str) -> bool:
-    """Tell whether a field belongs to one account, as it says who that is."""
+    """Tell whether a field belongs to one account only, as it says which account that is."""
     extra = kind.model_fields[field].json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("credential"))
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from sandbox.facebook.rows import HASHED, MAX_ROWS, OPTIONS, VALUE, is_schema
-from sandbox.kit.columns import SHA256, are_hashes, decode_as, parts
+from sandbox.kit.bulk_checks import SHA256, are_hashes, decode_as, parts
 from sandbox.kit.store import Member
 
 Cells = tuple[str | int | float, ...]
@@ -60,7 +60,7 @@ def sound_upload(body: bytes) -> SoundUpload | None:
 def _members(schema: tuple[str, ...], rows: Sequence[Cells]) -> Sequence[Member] | None:
     """Return the members among rows, each without its value and its empty cells; None unless all rows are sound."""
     cells, width = list(chain.from_iterable(rows)), len(schema)
-    columns = {name: cells[place::width] for place, name in enumerate(schema)}
+    columns = {name: cells[index::width] for index, name in enumerate(schema)}
     if not all(map(_is_sound, columns, columns.values())):
         return None
     identifying = [column for name, column in columns.items() if name != VALUE]

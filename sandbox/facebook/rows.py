@@ -92,21 +92,21 @@ def sorted_rows(call: Call, payload: Payload) -> tuple[list[Sequence[Any]], list
 def leavers(held: Set[Member], payload: Payload, rows: Sequence[Sequence[Any]]) -> set[Member]:
     """Return the members that rows of a removal name: by any cell that alone is a person's, or by the same row.
 
-    Meta's members are people, so one identifier of several is enough; names and places are taken never to be.
+    Meta's members are people, so one identifier of several is enough; names and addresses are taken never to be.
     """
-    keyed = [place for place, column in enumerate(payload.schema) if column in KEYS]
-    keys = {str(row[place]) for row in rows for place in keyed if row[place] != ""}
+    keyed = [index for index, column in enumerate(payload.schema) if column in KEYS]
+    keys = {str(row[index]) for row in rows for index in keyed if row[index] != ""}
     identifying = _identifying(payload)
     same = {_cells(row, identifying) for row in rows}
     return {member for member in held if member in same or not keys.isdisjoint(member)}
 
 
 def _identifying(payload: Payload) -> list[int]:
-    return [place for place, column in enumerate(payload.schema) if column != VALUE and column not in OPTIONS]
+    return [index for index, column in enumerate(payload.schema) if column != VALUE and column not in OPTIONS]
 
 
-def _cells(row: Sequence[Any], places: Sequence[int]) -> Member:
-    return tuple(str(row[place]) for place in places if row[place] != "")
+def _cells(row: Sequence[Any], indexes: Sequence[int]) -> Member:
+    return tuple(str(row[index]) for index in indexes if row[index] != "")
 
 
 def _is_sound(column: str, cell: object) -> bool:

@@ -1,4 +1,4 @@
-"""What the stand-ins share: how a call is told to them, and how they answer it."""
+"""What the stand-ins share: a call as they get it, and how they answer it."""
 
 import re
 import secrets

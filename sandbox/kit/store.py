@@ -61,6 +61,6 @@ def digits(count: int) -> str:
     return str(secrets.choice(range(1, 10))) + "".join(secrets.choice(string.digits) for _ in range(count - 1))
 
 
-def letters(count: int) -> str:
-    """Return random letters and digits."""
+def alphanumeric(count: int) -> str:
+    """Return a random text of this many letters and digits."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))

@@ -12,7 +12,7 @@ from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.faults import Fault
 from sandbox.kit.platform import Call, LimitReached, Refusal, Route, Surroundings, decode, json_answer, whole
 from sandbox.kit.rate_limits import Limit
-from sandbox.kit.store import Audience, Member, letters
+from sandbox.kit.store import Audience, Member, alphanumeric
 from sandbox.klaviyo.bulk import sound_import
 from sandbox.klaviyo.errors import KIND, klaviyo_error
 from sandbox.klaviyo.imports import Import, Imports, member_of
@@ -141,7 +141,7 @@ class Klaviyo:
             raise Refusal(klaviyo_error("invalid", pointer="/data/attributes/opt_in_process"))
         if unknown := next((member for member in attributes if member not in ("name", "opt_in_process")), None):
             raise Refusal(klaviyo_error("invalid", pointer=f"/data/attributes/{unknown}"))
-        audience = self._around.store.create(letters(6), name, "", self._around.now())
+        audience = self._around.store.create(alphanumeric(6), name, "", self._around.now())
         audience.options["opt_in_process"] = opt_in
         return json_answer({"data": _shown(audience)}, 201, kind=KIND)
 
@@ -160,8 +160,8 @@ class Klaviyo:
         _check_liked(call, sent)
         profiles = call.half_of(sent)
         failed = failures(call, profiles)
-        places = {failure.place for failure in failed}
-        taken = [identifiers_of(profile) for place, profile in enumerate(profiles) if place not in places]
+        indexes = {failure.index for failure in failed}
+        taken = [identifiers_of(profile) for index, profile in enumerate(profiles) if index not in indexes]
         return self._begun(data.get("relationships", {}), taken, failed)
 
     def _begun(self, relationships: object, taken: Sequence[Member], failed: Sequence[Failure] = ()) -> Import:
@@ -218,7 +218,7 @@ class Klaviyo:
         entries = body.get("data") if isinstance(body, dict) else None
         if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_IDS:
             raise Refusal(klaviyo_error("invalid", pointer="/data"))
-        if wrong := [f"/data/{place}" for place, entry in enumerate(entries) if not _is_profile_id(entry)]:
+        if wrong := [f"/data/{index}" for index, entry in enumerate(entries) if not _is_profile_id(entry)]:
             raise Refusal(klaviyo_error("invalid", pointers=wrong))
         named = self._imports.known_by("id", [entry["id"] for entry in call.half_of(entries)])
         audience.members.difference_update(map(member_of, named))
@@ -248,9 +248,9 @@ class Klaviyo:
         except (AttributeError, KeyError, TypeError):
             raise Refusal(klaviyo_error("invalid", pointer="/data/relationships/lists/data")) from None
         held = self._around.store.audiences
-        for place, (kind, name) in enumerate(named):
+        for index, (kind, name) in enumerate(named):
             if kind != "list" or not isinstance(name, str) or name not in held:
-                raise Refusal(klaviyo_error("not_found", pointer=f"/data/relationships/lists/data/{place}/id"))
+                raise Refusal(klaviyo_error("not_found", pointer=f"/data/relationships/lists/data/{index}/id"))
         return [held[name] for _, name in named]
 
     def _checked(
@@ -334,7 +334,7 @@ def _texts(text: str) -> list[str]:
 
 def _paged(call: Call, found: Sequence[Listed], *, default: int, maximum: int) -> tuple[Sequence[Listed], object]:
     """Return the page that a call asks for and the links of its answer."""
-    size, start = whole(call.query.get("page[size]", default)), _place(call.query.get("page[cursor]"))
+    size, start = whole(call.query.get("page[size]", default)), _start(call.query.get("page[cursor]"))
     if size is None or not 1 <= size <= maximum:
         raise Refusal(klaviyo_error("invalid", parameter="page[size]"))
     url, end = call.request.url, start + size
@@ -348,20 +348,20 @@ def _paged(call: Call, found: Sequence[Listed], *, default: int, maximum: int) -
     return found[start:end], links
 
 
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(f"next::{place}".encode()).decode()
+def _cursor(start: int) -> str:
+    return base64.urlsafe_b64encode(f"next::{start}".encode()).decode()
 
 
-def _place(cursor: str | None) -> int:
+def _start(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
-        place = whole(base64.urlsafe_b64decode(cursor).decode().removeprefix("next::"))
+        start = whole(base64.urlsafe_b64decode(cursor).decode().removeprefix("next::"))
     except ValueError:
-        place = None
-    if place is None or place < 0:
+        start = None
+    if start is None or start < 0:
         raise Refusal(klaviyo_error("invalid", parameter="page[cursor]"))
-    return place
+    return start
 
 
 def _resource(call: Call, kind: str) -> dict[str, Any]:
@@ -379,7 +379,7 @@ def _profiles(data: Mapping[str, Any]) -> list[Profile]:
     entries = holder.get("data") if isinstance(holder, dict) else None
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_PROFILES:
         raise Refusal(klaviyo_error("invalid", pointer=PROFILES))
-    if wrong := [f"{PROFILES}/{place}" for place, entry in enumerate(entries) if not is_profile(entry)]:
+    if wrong := [f"{PROFILES}/{index}" for index, entry in enumerate(entries) if not is_profile(entry)]:
         raise Refusal(klaviyo_error("invalid", pointers=wrong))
     return [entry["attributes"] for entry in entries]
 
@@ -389,8 +389,8 @@ def _check_liked(call: Call, profiles: Sequence[Profile]) -> None:
     if call.is_too_much(profiles):
         raise Refusal(klaviyo_error("payload_too_large"))
     disliked = {
-        f"{PROFILES}/{place}/attributes/{name}": call.names(profile[name])
-        for place, profile in enumerate(profiles)
+        f"{PROFILES}/{index}/attributes/{name}": call.names(profile[name])
+        for index, profile in enumerate(profiles)
         for name in IDENTIFIERS
         if call.dislikes(profile.get(name))
     }

@@ -1,4 +1,4 @@
-"""Klaviyo's imports checked by whole columns. What is not right in every profile is left to the way by profiles."""
+"""Klaviyo's imports checked by whole columns. Where any profile is wrong, each is checked by itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from sandbox.kit.columns import decode_as
+from sandbox.kit.bulk_checks import decode_as
 from sandbox.kit.store import Member
 from sandbox.klaviyo.profiles import (
     EMAIL,

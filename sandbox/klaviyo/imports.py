@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from sandbox.kit.store import Audience, Member, letters
+from sandbox.kit.store import Audience, Member, alphanumeric
 from sandbox.klaviyo.profiles import IDENTIFIERS, NOBODY, Failure
 
 EXPIRY = timedelta(days=7)
@@ -24,7 +24,7 @@ class Import:
     failures: Sequence[Failure]
     since: float
     seconds: float
-    id: str = field(default_factory=lambda: letters(26).upper())
+    id: str = field(default_factory=lambda: alphanumeric(26).upper())
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def status(self, now: float) -> Status:
@@ -93,7 +93,7 @@ class Imports:
     def id_of(self, profile: Member) -> str:
         """Return a profile's id, which stays its own whatever is imported."""
         if profile not in self._ids:
-            self._ids[profile] = letters(26).upper()
+            self._ids[profile] = alphanumeric(26).upper()
             self._by_id[self._ids[profile]] = profile
         return self._ids[profile]
 

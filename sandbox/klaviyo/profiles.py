@@ -30,9 +30,9 @@ Profile = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A profile that an import could not take: its place, the attribute at fault (none: all), what is wrong."""
+    """A profile that an import could not take: its index, the attribute at fault (none: all), what is wrong."""
 
-    place: int
+    index: int
     attribute: str
     detail: str
     payload: Profile
@@ -41,7 +41,7 @@ class Failure:
 
     def shown(self) -> dict[str, Any]:
         """Return the error as Klaviyo shows it; it quotes the profile."""
-        pointer = f"/data/attributes/profiles/data/{self.place}/attributes"
+        pointer = f"/data/attributes/profiles/data/{self.index}/attributes"
         return {
             "type": "import-error",
             "id": str(uuid.uuid4()),
@@ -57,27 +57,27 @@ class Failure:
 
 def failures(call: Call, profiles: Sequence[Profile]) -> list[Failure]:
     """Return what an import can't take, and what a fault leaves out: the first profile where it is to be partial."""
-    checked = [_failure(place, profile) or _left_out(call, place, profile) for place, profile in enumerate(profiles)]
+    checked = [_failure(index, profile) or _left_out(call, index, profile) for index, profile in enumerate(profiles)]
     return [failure for failure in checked if failure is not None]
 
 
-def _left_out(call: Call, place: int, profile: Profile) -> Failure | None:
+def _left_out(call: Call, index: int, profile: Profile) -> Failure | None:
     given = [profile.get(name) for name in IDENTIFIERS]
-    if not (call.is_partial and place == 0) and not any(map(call.leaves_out, given)):
+    if not (call.is_partial and index == 0) and not any(map(call.leaves_out, given)):
         return None
-    return Failure(place, "email", "The profile could not be imported.", profile, is_shown=call.names(*given))
+    return Failure(index, "email", "The profile could not be imported.", profile, is_shown=call.names(*given))
 
 
-def _failure(place: int, profile: Profile) -> Failure | None:
+def _failure(index: int, profile: Profile) -> Failure | None:
     email, phone, external_id = (profile.get(name) for name in IDENTIFIERS)
     if not (email or phone or external_id):
-        return Failure(place, "", "One of email, phone_number and external_id is required.", profile)
+        return Failure(index, "", "One of email, phone_number and external_id is required.", profile)
     if email is not None and not EMAIL.fullmatch(email):
-        return Failure(place, "email", f"Invalid email address: {email}", profile)
+        return Failure(index, "email", f"Invalid email address: {email}", profile)
     if phone is not None and not PHONE.fullmatch(phone):
-        return Failure(place, "phone_number", f"Invalid phone number, expected E.164: {phone}", profile)
+        return Failure(index, "phone_number", f"Invalid phone number, expected E.164: {phone}", profile)
     if external_id is not None and len(external_id) > MAX_EXTERNAL_ID:
-        return Failure(place, "external_id", "The external id is too long.", profile)
+        return Failure(index, "external_id", "The external id is too long.", profile)
     return None
 
 

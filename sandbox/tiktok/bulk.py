@@ -1,4 +1,4 @@
-"""TikTok's mappings checked by whole columns. What is not right in every row is left to `sandbox.tiktok.rows`."""
+"""TikTok's mappings checked by whole columns. Where any row is wrong, `sandbox.tiktok.rows` checks each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sandbox.kit.columns import MD5, SHA256, are_hashes, decode_as
+from sandbox.kit.bulk_checks import MD5, SHA256, are_hashes, decode_as
 from sandbox.kit.platform import Refusal
 from sandbox.kit.store import Member
 from sandbox.tiktok.rows import MAX_ROWS, is_id, kinds_of

@@ -1,4 +1,4 @@
-"""Users as blocks of an Avro array, which records are put together from."""
+"""Users as blocks of an Avro array, of which records are put together."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,7 +10,7 @@ from schemas.bounds import MAX_RECORD
 from schemas.records import AudienceUser
 
 USERS_PER_BLOCK = 500
-"""Users of a block, and those that are encoded in one go: less than a millisecond, so that others get their turn."""
+"""Users of a block, and those that are encoded in one go: less than a millisecond, so that other tasks can run."""
 
 MAX_BLOCK = MAX_RECORD // 8
 """Bytes of a block, so that records can be filled well."""
@@ -30,7 +30,7 @@ class UserBlock(msgspec.Struct, frozen=True):
 def user_blocks(users: Sequence[AudienceUser], max_size: int = MAX_BLOCK) -> Iterator[UserBlock]:
     """Encode users block by block; a block is larger than `max_size` only if one user is.
 
-    Pause between blocks to let others work.
+    Other tasks can run between blocks.
     """
     starts = range(0, len(users), USERS_PER_BLOCK)
     for blocks in cut((encode_users(users[start : start + USERS_PER_BLOCK]) for start in starts), max_size):

@@ -13,7 +13,6 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import parse_schema
 
 from schemas.avro.blocks import UserBlock, user_blocks
-from schemas.avro.extent import TooManyUsersError, check_users
 from schemas.avro.framing import (
     SINGLE_OBJECT,
     Framing,
@@ -24,6 +23,7 @@ from schemas.avro.framing import (
     todays_writer,
 )
 from schemas.avro.timestamps import Times, set_times, times_of
+from schemas.avro.user_count import TooManyUsersError, check_users
 from schemas.avro.users import count_users, decode_users
 from schemas.avro.writer_schemas import Schema, WriterSchema
 from schemas.bounds import MAX_RECORD, MAX_USERS
@@ -106,7 +106,7 @@ class OpenedBatch(msgspec.Struct, frozen=True):
 
 
 def open_audience_batch(value: bytes, framing: Framing, is_wanted: Callable[[AudienceBatch], bool]) -> OpenedBatch:
-    """Decode a batch, its users only if it is wanted by what else it says; else they are gone through and counted.
+    """Decode a batch; decode its users only if it is wanted, and else only check and count them.
 
     Either way it is undecodable by the same bytes. Raises UndecodableError, RegistryUnavailableError.
     """
@@ -124,7 +124,7 @@ def open_batch_head(value: bytes, framing: Framing) -> AudienceBatch:
 
 
 def is_todays_batch(value: bytes) -> bool:
-    """Tell whether a value names today's schema of a batch so that nobody has to be asked for it."""
+    """Tell whether a value names today's schema of a batch in its header, so that no registry has to be asked."""
     return value[:10] in _todays_marks()
 
 
@@ -256,7 +256,7 @@ def decode_log_creation(value: bytes, framing: Framing = SINGLE_OBJECT) -> LogCr
 def content_hash(batch: AudienceBatch, blocks: Sequence[UserBlock]) -> bytes:
     """Return the SHA-256 that tells whether two requests ask for the same: name, type, options, mode and users.
 
-    An addition's is that of before there were modes.
+    An addition has the hash that it had before there were modes.
     """
     buffer = io.BytesIO()
     options = {
@@ -356,7 +356,7 @@ def _opened(name: str, value: bytes, framing: Framing, read: Callable[[WriterSch
 def _read_batch(
     mode: Mode, written_by: WriterSchema, body: memoryview, is_wanted: Callable[[AudienceBatch], bool]
 ) -> OpenedBatch:
-    """Read a batch by code for today's schema; what that does not take, and other schemas, in the general way."""
+    """Read a batch by the code for today's schema; what that does not take, and other schemas, by fastavro."""
     name = BATCHES[mode]
     if written_by is todays_writer(name):
         with suppress(Exception):  # it is wrong or unusual: see schemas.avro.users

@@ -1,8 +1,8 @@
 """Generates what decodes records of one layout.
 
-It takes what is as it is always written, and raises an error for all else: a branch in more bytes than it needs, what
-is wrong, and what ends too early. Slices end where the data ends, so that a text may be cut there; the next look at the
-data, if only for the end of its block, is then behind the end.
+It takes records in the form in which they are always written, and raises an error for anything else: a branch in more
+bytes than it needs, what is wrong, and what ends too early. A text that ends too early is cut by the slice that takes
+it. The next read, at the latest that of the end of the block, is then behind the end of the data, and raises.
 """
 
 import struct

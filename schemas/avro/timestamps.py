@@ -1,4 +1,4 @@
-"""Avro's times as Python's; one that Python can't hold is none."""
+"""Avro's times as Python's; None for one that Python can't hold."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_DAY = (date(2, 1, 1) - EPOCH.date()).days
 LAST_DAY = (date(9998, 12, 31) - EPOCH.date()).days
-"""A year is left at either end, so that what is added to a time can be held, too."""
+"""A year is left at either end, so that something can be added to any time."""
 
 MILLIS = 86_400_000
 """Milliseconds of a day."""

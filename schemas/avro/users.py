@@ -1,7 +1,7 @@
 """The users of a batch in Avro, by code that is generated for their schema on first use.
 
-Readers take what every Avro library writes. They raise an error for what is wrong and for what is unusual, such as a
-number in more bytes than it needs, and leave it to fastavro to say which.
+Readers take what every Avro library writes. For anything else they raise an error: for what is wrong, and for what is
+unusual, such as a number in more bytes than it needs. Which of the two it is, fastavro says.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def decode_users(data: bytes, at: int) -> list[AudienceUser]:
 
 
 def count_users(data: bytes, at: int) -> int:
-    """Count the users of an array, as `decode_users` but without making any. Raises wherever that does."""
+    """Count the users of an array without making any. Raises wherever `decode_users` does."""
     walk = _walker()
     return _through_blocks(data, at, lambda begin, count: walk(data, begin, count))
 

@@ -5,7 +5,7 @@ MOST_BYTES = 10
 
 
 class UnusualError(Exception):
-    """Bytes that code made for one schema leaves to the Avro library: wrong, or right and never written like that."""
+    """Bytes that generated code leaves to fastavro: they are wrong, or right but never written like that."""
 
 
 def encode_long(number: int) -> bytes:

@@ -1,7 +1,8 @@
-"""Generates what goes through records of one layout without making any, and refuses whatever their decoder does.
+"""Generates what checks records of one layout without making any, and refuses whatever their decoder refuses.
 
-Branches and lengths are looked at one by one, texts several at once: between two of them stand only bytes of ASCII, the
-branch and the length, and no character of UTF-8 goes on behind one. So all are UTF-8 if what they stand in is.
+Branches and lengths are looked at one by one, but several texts at once. Between two texts stand only a branch and a
+length, which are bytes of ASCII, and no character of UTF-8 has one of these within. So all texts are UTF-8 if the bytes
+from the first to the last are.
 """
 
 from collections.abc import Callable

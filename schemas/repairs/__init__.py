@@ -1,1 +1,1 @@
-"""Repairs of what people bring, before any platform's own rule; pure, and in one place for all platforms."""
+"""Repairs of uploaded values, before any platform's own rule; pure, and the same for all platforms."""

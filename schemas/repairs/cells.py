@@ -1,4 +1,4 @@
-"""What any cell of a list may have met on its way: empty words, hashes of nothing, wrappings, marks nobody sees."""
+"""Repairs of any cell of a list: placeholders, hashes of nothing, quotes and formulas around it, invisible marks."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ _APOSTROPHES = "'\u2019\u2018`\u00b4"
 
 
 def _nothings() -> Iterator[str]:
-    """Yield what stands for nothing in lists that somebody hashed: blanks, empty words, a phone number's empty rest."""
+    """Yield the texts that stood for nothing in lists before they were hashed: blanks, placeholders, a lone `+49`."""
     blanks = ("", " ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\ufeff", "\u200b", "\0", '""', "''", "-", "+")
     yield from (*blanks, *(" " * count for count in range(2, 9)), "\t\t")
     for word in _WORDS:
@@ -59,7 +59,7 @@ _OF_NOTHING = frozenset(
 
 
 class Cell(Struct, frozen=True, gc=False):
-    """What a cell comes to: its text, None where it is dropped; which repairs were made; why it is dropped.
+    """A cell after its repair: its text, None where it is dropped; which repairs were made; why it is dropped.
 
     `fault` is a word of the vocabulary with the scope `row`. A text without repairs is the one that was given.
     """
@@ -79,7 +79,7 @@ class Cell(Struct, frozen=True, gc=False):
 
 
 def emptiness(text: str) -> str | None:
-    """Return what makes a cell an empty or unreadable one, as a word of the vocabulary; None where it is neither."""
+    """Return why a cell is empty or unreadable, as a word of the vocabulary; None where it is neither."""
     if REPLACED in text:
         return "damaged_text"
     stripped = text.strip()
@@ -100,7 +100,7 @@ def is_other_hash(text: str) -> bool:
 
 
 def without_invisible(cell: Cell, *, keep: str = "") -> Cell:
-    """Take away what nobody sees: marks of direction, joiners, byte order marks, NUL. `keep` are marks that stay."""
+    """Take invisible characters away but those in `keep`: marks of direction, joiners, byte order marks, NUL."""
     text = cell.text or ""
     if text.isprintable():
         return cell

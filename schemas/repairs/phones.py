@@ -1,4 +1,4 @@
-"""What people and spreadsheets write into a phone number that is not part of it."""
+"""Repairs of phone numbers: what people and spreadsheets write around and into them goes."""
 
 import re
 from functools import lru_cache
@@ -51,10 +51,10 @@ _TAIL = re.compile(r"(?P<number>.*?)\s*(?:/\s*\d{1,4}|\(\d{1,3}\)|\[\d{1,3}\])\s
 """A second line, or an extension without a word: `/68`, `(2)`."""
 
 _LEAST = {"word": 6, "sign": 9}
-"""Digits that must come before an extension: else its sign is one more separator of a number."""
+"""Digits that must come before an extension; with fewer, its sign only separates digits of the number."""
 
 _COMPLETE = 10
-"""Digits from which on a number needs no more, so that a tail is none of it."""
+"""Digits from which on a number is whole, so that a tail does not belong to it."""
 
 _BETWEEN = re.compile(r"[/|,;&]|\b(?:or|and|oder|und|ou|et|y|e|o)\b", re.IGNORECASE)
 _WHOLE = 7
@@ -93,7 +93,7 @@ def repaired_phone(text: str) -> Cell:
 
 
 def _unlabelled(cell: Cell) -> Cell:
-    """Take away words before a number; one that counts in its context (RFC 3966) only is none."""
+    """Take away words before a number; drop one that is valid only in a `phone-context` (RFC 3966)."""
     text = (cell.text or "").strip()
     if ";phone-context=" in text.lower():
         return cell.dropped("not_a_phone")

@@ -1,4 +1,4 @@
-"""One user as the person meant it: the repairs that come before any platform's rule, the same for all platforms."""
+"""The repair of one user's values, before any platform's rule and the same for all platforms."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.records import AudienceUser
-from schemas.repairs import emails, phones, places
+from schemas.repairs import emails, phones, postal_codes
 from schemas.repairs.cells import Cell, emptiness, is_other_hash, unwrapped, without_exponent, without_invisible
 
 _is_id = re.compile(
@@ -30,7 +30,7 @@ _NAMES = frozenset({"null", "none", "nan", "nil"})
 
 
 class Repaired(NamedTuple):
-    """A user as platforms' rules may take it: repaired by `field: kind`, dropped by field and word."""
+    """A user for platforms' rules to take; its repairs as `field: kind`, its dropped values as field and word."""
 
     user: AudienceUser
     repaired: tuple[str, ...] = ()
@@ -38,9 +38,9 @@ class Repaired(NamedTuple):
 
 
 def repair(user: AudienceUser) -> Repaired:
-    """Return a user with each value repaired where that is certain, and left out where it can't be the person's.
+    """Return a user with each damaged value repaired where that is certain, and left out where it is not.
 
-    Pure, and the same again for what it returns. Most users are returned as they are.
+    Pure; what it returns needs no further repair. Most users are returned as they are.
     """
     if _is_ordinary(user):
         return Repaired(user)
@@ -69,13 +69,13 @@ def _is_ordinary(user: AudienceUser) -> bool:
         and (user.first_name is None or _is_name(user.first_name) is not None)
         and (user.last_name is None or _is_name(user.last_name) is not None)
         and (user.country is None or _is_country(user.country) is not None)
-        and (user.postal_code is None or places.is_ordinary(user.postal_code, user.country))
+        and (user.postal_code is None or postal_codes.is_ordinary(user.postal_code, user.country))
         and (user.purchase is None or fault_of_currency(user.purchase.currency) is None)
     )
 
 
 def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
-    """Yield each value that needs a second look: its field as uploaded and as named here, itself, what it becomes."""
+    """Yield each value that needs a second look: its field as uploaded, our attribute, the text, what it becomes."""
     if (text := user.email) and not emails.is_ordinary(text):
         yield "email", "email", text, emails.repaired_email(text)
     if (text := user.phone) and not phones.is_ordinary(text):
@@ -88,14 +88,14 @@ def _unusual(user: AudienceUser) -> Iterator[tuple[str, str, str, Cell]]:
         yield "lastName", "last_name", text, _repaired_name(text)
     if (text := user.country) and not _is_country(text):
         yield "country", "country", text, _repaired_country(text)
-    if (text := user.postal_code) and not places.is_ordinary(text, user.country):
-        yield "postalCode", "postal_code", text, places.repaired_postal_code(text, user.country)
+    if (text := user.postal_code) and not postal_codes.is_ordinary(text, user.country):
+        yield "postalCode", "postal_code", text, postal_codes.repaired_postal_code(text, user.country)
 
 
-def settled(field: str, text: str, country: str | None) -> str | None:
-    """Return a text as `repair` leaves it, where nothing is to be told of that; empty where it leaves none, else None.
+def uncounted_repair(field: str, text: str, country: str | None) -> str | None:
+    """Return a text as `repair` leaves it, None where that would be counted as a repair or as dropped.
 
-    `country` is the user's, as uploaded.
+    Empty where nothing but blanks is left. `country` is the user's, as uploaded.
     """
     is_ordinary, repaired = _TEXTS[field]
     if not text or is_ordinary(text, country):
@@ -108,7 +108,7 @@ def settled(field: str, text: str, country: str | None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _repaired_id(text: str) -> Cell:
-    """An id is anybody's own: only what a spreadsheet or an export put around it goes, and what many would share."""
+    """Repair an id, which may be any text: only what exports put around it goes. Placeholders are dropped."""
     if fault := emptiness(text):
         return Cell(None, (), fault)
     cell = unwrapped(without_invisible(Cell(text)))
@@ -148,6 +148,6 @@ _TEXTS: Mapping[str, tuple[Callable[[str, str | None], object], Callable[[str, s
     "firstName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
     "lastName": (lambda text, _: _is_name(text), lambda text, _: _repaired_name(text)),
     "country": (lambda text, _: _is_country(text), lambda text, _: _repaired_country(text)),
-    "postalCode": (places.is_ordinary, places.repaired_postal_code),
+    "postalCode": (postal_codes.is_ordinary, postal_codes.repaired_postal_code),
 }
 """By field what tells whether a text needs no second look, and what it becomes where it does."""

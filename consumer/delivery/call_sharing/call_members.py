@@ -10,11 +10,11 @@ import msgspec
 
 from consumer.delivery.outcome import Outcome
 from consumer.retries.account_gate import Caller, End, GivenUpError
+from providers.kit.call_limits import Limits
 from providers.kit.current_record import CurrentRecord
-from providers.kit.last_look import Look
-from providers.kit.limits import Limits
+from providers.kit.pre_send_checks import PreSendCheck
 from providers.kit.provider import Rejection, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 
 MOST_RECORDS = 1000
 """Records of one call: they are cut apart at once, and each may have to be sent by itself."""
@@ -36,7 +36,7 @@ class Member:
     """Of the record in its partition: its offset."""
     current: CurrentRecord | None
     """The record as a provider meets it."""
-    looks: tuple[Look, ...] = ()
+    looks: tuple[PreSendCheck, ...] = ()
     """What is asked before the bytes of a call go, besides whether the record is wanted."""
     since: float
     """When it came, by the clock of the calls."""

@@ -9,9 +9,9 @@ from itertools import chain
 
 from consumer.delivery.call_sharing.call_members import Member, fitting, own_copy
 from consumer.retries.account_gate import Caller, End
+from providers.kit.call_limits import Limits
 from providers.kit.current_record import CurrentRecord
 from providers.kit.errors import PlatformError
-from providers.kit.limits import Limits
 from providers.kit.provider import Sent
 from schemas.records import AudienceType
 

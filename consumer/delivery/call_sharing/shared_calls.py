@@ -18,9 +18,9 @@ from consumer.retries.clock import Time
 from consumer.retries.retry_policy import InPlace, RetryPolicy
 from providers.kit.current_record import calls_for
 from providers.kit.errors import AudienceGoneError, PlatformError, RejectError, RetryError, StopError, ThrottleError
-from providers.kit.last_look import looked_last
+from providers.kit.pre_send_checks import pre_send_check
 from providers.kit.provider import AnyProvider, NamedRowsError, Rejection, Sent
-from providers.kit.rows.row_groups import RowGroup
+from providers.kit.rows.rows_per_call import RowGroup
 from schemas.tracebacks import place_of
 
 log = structlog.get_logger()
@@ -174,7 +174,7 @@ class SharedCalls:
             raise GivenUpError
         _note_sent(call, audience_id)
         rows = rows_of(call.members)
-        with calls_for(call.current), looked_last(lambda: self._look(call)):
+        with calls_for(call.current), pre_send_check(lambda: self._look(call)):
             sent = await add(self.provider, self.audiences, call.key.name, audience_id, rows)
         return _checked(sent, len(rows)) if call.is_shared else sent
 

@@ -1,4 +1,4 @@
-"""How a platform's rows look, as data: columns, where they stand in a row's JSON, who makes a row."""
+"""How a platform's rows look, as data: columns, their positions in a row's JSON, and which users make a row."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -134,7 +134,7 @@ class Together:
 
 
 Part = Column | Cells | Together | Mapping[str, Any] | Sequence[Any] | str | int | bool
-"""A place in a row's JSON.
+"""A part of a row's JSON.
 
 A mapping is an object without the members that are empty; a list has no empty items; either is empty itself where all
 of its columns are, whatever else it holds. Texts and numbers stand for themselves. A column alone is a row of one
@@ -155,7 +155,7 @@ def members(*columns: Column) -> dict[str, Column]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowTemplate:
-    """How a platform's rows are made, for one interpreter (`providers.kit.rows.interpreter`).
+    """How a platform's rows are made, for one interpreter (`providers.kit.rows.template_interpreter`).
 
     `usable` are groups of columns: a user makes a row who has all of any one group. Who does not is rejected for the
     first of the fields in `rejects` that was given at all, by the word of the step that it did not pass, else as
@@ -172,9 +172,9 @@ class RowTemplate:
             raise DeclarationError(fault)
 
     @property
-    def places(self) -> Iterator[tuple[str, Column]]:
-        """The columns in the order in which they stand in a row, each with the members that lead there."""
-        return places_of(self.row)
+    def column_paths(self) -> Iterator[tuple[str, Column]]:
+        """The columns in the order in which they stand in a row, each with its path, such as `/attributes/email`."""
+        return column_paths(self.row)
 
     @property
     def wholes(self) -> Iterator[Sequence[Column]]:
@@ -184,7 +184,7 @@ class RowTemplate:
 
 def _template_faults(template: RowTemplate) -> Iterator[str]:
     """Yield what is wrong with a declaration; a later fault is told only where none came before."""
-    columns = [column for _, column in template.places]
+    columns = [column for _, column in template.column_paths]
     if twice := [column.name for column, count in Counter(columns).items() if count > 1]:
         yield f"{', '.join(twice)}: the same column stands twice in the row; declare one for each place"
     if twice := _twice(column.name for column in columns):
@@ -214,23 +214,23 @@ def _faults_of_use(template: RowTemplate) -> Iterator[str]:
             yield f"{whole[0].name}: bare rows would lack all that goes together with an attribute"
 
 
-def places_of(part: Part, path: str = "") -> Iterator[tuple[str, Column]]:
-    """Yield the columns of a part of a row, each with the members that lead there."""
+def column_paths(part: Part, path: str = "") -> Iterator[tuple[str, Column]]:
+    """Yield the columns of a part of a row, each with its path: the members that lead there."""
     if isinstance(part, Column):
         yield path, part
     elif isinstance(part, Together):
-        yield from places_of(part.part, path)
+        yield from column_paths(part.part, path)
     elif isinstance(part, Mapping):
         for name, inner in part.items():
-            yield from places_of(inner, f"{path}/{name}")
+            yield from column_paths(inner, f"{path}/{name}")
     elif isinstance(part, Cells) or is_list(part):
         for inner in part.columns if isinstance(part, Cells) else part:
-            yield from places_of(inner, path)
+            yield from column_paths(inner, path)
 
 
 def _wholes(part: Part) -> Iterator[Sequence[Column]]:
     if isinstance(part, Together):
-        yield [column for _, column in places_of(part)]
+        yield [column for _, column in column_paths(part)]
         yield from _wholes(part.part)
     elif isinstance(part, Mapping) or is_list(part):
         for inner in part.values() if isinstance(part, Mapping) else part:

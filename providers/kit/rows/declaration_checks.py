@@ -13,7 +13,7 @@ from schemas.did_you_mean import did_you_mean
 
 def check_settings(template: RowTemplate, kind: type[AccountSettings]) -> None:
     """Raise DeclarationError where a setting that switches something on is none, or can't have the value."""
-    for _, column in template.places:
+    for _, column in template.column_paths:
         for when in _switches(column):
             if fault := _fault_of(when, kind):
                 raise DeclarationError(f"{column.name}: {fault}")
@@ -42,7 +42,7 @@ def _may_be(value: object, annotation: Any) -> bool:
 
 def check_without_attributes(template: RowTemplate) -> None:
     """Raise DeclarationError where bare rows lack columns, which the template can't see to if others make rows."""
-    attributes = [column.name for _, column in template.places if column.is_attribute]
+    attributes = [column.name for _, column in template.column_paths if column.is_attribute]
     if attributes:
         raise DeclarationError(
             f"{', '.join(attributes)}: replays leave out attributes, but `row` is by hand; write `bare_row`, too"

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import phonenumbers
 
-from providers.kit.rows.numbering_plans import (
+from providers.kit.phones.compiled_plans import COUNTRY_CODES
+from providers.kit.phones.national_numbers import PUNCTUATION, national, plain_form
+from providers.kit.phones.numbering_plans import (
     has_possible_length,
     has_trunk_zero,
     is_country_code,
@@ -19,7 +21,6 @@ from providers.kit.rows.numbering_plans import (
     is_valid_phone,
     without_trunk,
 )
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, PUNCTUATION, national, plain_form
 from schemas.countries import alpha_2
 from schemas.repairs.cells import Cell, is_hash, of_usual_digits, of_usual_width, without_invisible
 

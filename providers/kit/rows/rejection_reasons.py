@@ -1,4 +1,4 @@
-"""Why users, or values of theirs, do not reach a platform: told by field, the most telling reason first."""
+"""Why users, or values of theirs, do not reach a platform: reasons by field, and which of several is given."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Rejection:
 
 
 IDENTIFIERS = ("email", "phone", "edgeTagId")
-"""Fields that say who a user is, in the order in which their faults are told."""
+"""Fields that say who a user is; of several faults the one of the first field is given."""
 
 EMPTY = frozenset({"hash_of_nothing", "placeholder"})
 """Reasons that say no more than that a cell is empty."""
@@ -39,11 +39,11 @@ def reason_of(rejection: Rejection) -> str:
 def rejection_of(said: Rejection, dropped: Sequence[tuple[str, str]]) -> Rejection:
     """Return why a user makes no row: what the provider said, or what was dropped before it could say so.
 
-    What can be corrected comes before what was empty, and of two identifiers the first of IDENTIFIERS.
+    A fault that can be corrected comes before an empty cell, and of two identifiers the first of IDENTIFIERS.
     """
     faults = [Rejection(*fault) for fault in dropped if fault[0] in IDENTIFIERS]
-    told = [said, *faults] if said.field in IDENTIFIERS else faults
-    return min(told, key=_order, default=said)
+    candidates = [said, *faults] if said.field in IDENTIFIERS else faults
+    return min(candidates, key=_order, default=said)
 
 
 def _order(rejection: Rejection) -> tuple[bool, int]:

@@ -1,15 +1,15 @@
-"""The closed set of steps between a value as it was uploaded and the same as a platform wants it."""
+"""The rules that turn a value as it was uploaded into the one that a platform wants: a closed set of steps."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from providers.kit.phones.numbering_plans import is_valid_phone
 from providers.kit.rows import normalisers as normalise
-from providers.kit.rows.numbering_plans import is_valid_phone
 from providers.kit.settings import AccountSettings
-from schemas.repairs.ordinary import LONGEST_ID
+from schemas.repairs.ordinary_values import LONGEST_ID
 
 Step = Callable[[str, str | None], str | None]
-"""Turns a text into the next one, given the user's country as an alpha-2 code; nothing where it leaves nothing."""
+"""Turns a text into the next one, given the user's country as an alpha-2 code; None or empty: nothing is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,40 +28,40 @@ class When:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A step: how pages and previews call it, and what is wrong with a value that it leaves nothing of.
+    """A step, with what pages and previews call it and what is wrong with a value of which it leaves nothing.
 
-    `fault` is a word of the vocabulary with the scope `row`; None where the step only loses what is blank, which no
-    step must let through.
+    `fault` is a word of the vocabulary with the scope `row`; None for a step that leaves
+    nothing of blank values only. No step may let a blank value through.
     """
 
     says: str
     fault: str | None = None
     make: Callable[[AccountSettings], Step] = field(repr=False)
     by_country: bool = True
-    """Whether the user's country may change what it makes of a text, which is then not remembered for others."""
+    """Whether what it makes of a text may depend on the user's country; if not, it is remembered for all users."""
 
     when: When | None = None
     change: Callable[[str], str | None] | None = field(default=None, repr=False)
-    """What it makes of a text, where that is all there is to know."""
+    """The step as a function of the text alone, where neither the account nor the country matters."""
 
     drops: bytes = field(default=b"", repr=False)
-    """The sign that is all it takes from a number in E.164, where that is so."""
+    """The sign that it takes from a number in E.164, where it does nothing else."""
 
     keeps: frozenset[str] = field(default=frozenset(), repr=False)
-    """Fields of which it changes an ordinary value in its form at most: case and blanks around it."""
+    """Fields of whose ordinary values it changes at most the case and the blanks around them."""
 
     settles: frozenset[str] = field(default=frozenset(), repr=False)
-    """Those of which it leaves an ordinary value in its usual form.
+    """Fields whose ordinary values are in canonical form after it (`user_columns`).
 
-    An address is in it trimmed and in lower case, an id and a number in E.164 as they are (`user_columns`).
+    That is an address trimmed and in lower case, an id as it is, a number in E.164.
     """
 
-    told_of: Callable[[AccountSettings], Step] | None = field(default=None, repr=False)
-    """The `make` of which the four above are told: of a rule with another one, made of ours, they say nothing."""
+    described_make: Callable[[AccountSettings], Step] | None = field(default=None, repr=False)
+    """The `make` that `change`, `drops`, `keeps` and `settles` describe; beside another `make` they are reset."""
 
     def __post_init__(self) -> None:
-        """Forget what is told of another step."""
-        if self.make is not self.told_of:
+        """Reset what describes another `make`, as in a copy of one of our rules with a step of its own."""
+        if self.make is not self.described_make:
             for name, nothing in (("change", None), ("drops", b""), ("keeps", frozenset()), ("settles", frozenset())):
                 object.__setattr__(self, name, nothing)
 
@@ -78,7 +78,7 @@ def _of_text(
     keeps: Collection[str] = (),
     settles: Collection[str] = (),
 ) -> Rule:
-    """Return a rule for which a text is all there is to know."""
+    """Return a rule whose step looks at nothing but the text."""
 
     def step(text: str, country: str | None) -> str | None:
         del country
@@ -96,7 +96,7 @@ def _of_text(
         change=change,
         keeps=frozenset({*keeps, *settles}),
         settles=frozenset(settles),
-        told_of=make,
+        described_make=make,
     )
 
 
@@ -122,7 +122,7 @@ PHONE = Rule(
     make=_phone_step,
     keeps=frozenset({"phone"}),
     settles=frozenset({"phone"}),
-    told_of=_phone_step,
+    described_make=_phone_step,
 )
 VALID_PHONE = _of_text(
     "only numbers that a numbering plan has", lambda text: text if is_valid_phone(text) else None, "not_a_phone"

@@ -1,6 +1,6 @@
 """A column's cells of many users at once, for all whose values need no second look.
 
-A text of which a column leaves nothing has None for a cell: what is told of it, the general way knows.
+Where a column's rules leave nothing of a text, its cell is None: the user's row is made by itself, and counts it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,17 +12,17 @@ from operator import attrgetter
 import msgspec
 
 from providers.kit.rows.bulk.row_source import Frame
-from providers.kit.rows.bulk.user_columns import Cells, Remembered, UserColumns, settled_text
+from providers.kit.rows.bulk.user_columns import Cells, Remembered, UserColumns, bulk_repair
 from providers.kit.rows.columns import PURCHASE, REPEATED, Column, Form
 from providers.kit.rows.normalisers import sha256_hex
 from providers.kit.rows.rejection_reasons import Rejection
+from providers.kit.rows.row_json import NOTHING
+from providers.kit.rows.rule_chain import Finish, finisher, form_of_hash, switched_on
 from providers.kit.rows.rules import Rule
-from providers.kit.rows.shapes import NOTHING
-from providers.kit.rows.steps import Finish, finisher, form_of_hash, switched_on
 from providers.kit.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser, Purchase
-from schemas.repairs.users import fault_of_currency, settled
+from schemas.repairs.users import fault_of_currency, uncounted_repair
 
 CellsOf = Callable[[UserColumns], Cells]
 
@@ -30,7 +30,7 @@ Make = Callable[[str, str], str | None]
 """Makes a cell of a text, of a user of a country as it was given, which may be empty."""
 
 _BETWEEN = "\0"
-"""Stands between a country and a text: a country that has it is not in its usual form, so its user goes no fast way."""
+"""Stands between a country and a text. A country that holds it is no ordinary one, so its user is deferred."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +48,7 @@ def column_cells(column: Column, settings: AccountSettings, frame: Frame, *, as_
     if field in REPEATED:
         by_country = any(rule.by_country for rule in column.rules)
         return _repeated(field, make, by_country=by_country, as_it_is=as_they_are)
-    return _usual(column, settings, frame, make) if column.is_text else partial(_each, field, make)
+    return _canonical_cells(column, settings, frame, make) if column.is_text else partial(_each, field, make)
 
 
 def hidden_cells(column: Column, settings: AccountSettings) -> CellsOf:
@@ -58,12 +58,12 @@ def hidden_cells(column: Column, settings: AccountSettings) -> CellsOf:
 
 
 def guard(field: str, *, as_they_are: bool) -> CellsOf:
-    """Return what makes empty cells of a field that goes to no column: its values may be repaired all the same."""
+    """Return what makes empty cells of a field that goes to no column, None where its value needs a repair."""
     return _repeated(field, lambda text, country: "", by_country=False, as_it_is=as_they_are)
 
 
 def currency_guard() -> CellsOf:
-    """Return the same of the currency of purchases."""
+    """Return the same for the currency of purchases."""
     known = Remembered(lambda text: None if text and fault_of_currency(text) else "")
     return partial(_of_currencies, known)
 
@@ -83,7 +83,7 @@ def _make(finish: Finish, form: Form, frame: Frame) -> Make:
     """Return what makes a cell of an ordinary text."""
 
     def make(text: str, country: str) -> str | None:
-        code = settled("country", country, None) if country else None
+        code = uncounted_repair("country", country, None) if country else None
         content = finish(text, alpha_2(code) if code else None)
         return frame.around(escaped(content) if form == "plain" else content) or None
 
@@ -99,7 +99,7 @@ def _repeated(field: str, make: Make, *, by_country: bool, as_it_is: bool) -> Ce
     """Return what makes the cells of a field of which many users have the same value, each only once."""
 
     def cell(text: str, country: str = "") -> str | None:
-        left = settled_text(field, text, country, as_it_is=as_it_is)
+        left = bulk_repair(field, text, country, as_it_is=as_it_is)
         return left and make(left, country)
 
     if not by_country and field != "postalCode":
@@ -120,23 +120,24 @@ def _each(field: str, make: Make, users: UserColumns) -> Cells:
     """Make each cell by itself."""
     given = zip(users.given[field], users.given["country"], strict=True)
     return [
-        "" if not text else None if place in users.odd or users.is_over() else _tried(make, text, country)
-        for place, (text, country) in enumerate(given)
+        "" if not text else None if index in users.deferred or users.is_over() else _tried(make, text, country)
+        for index, (text, country) in enumerate(given)
     ]
 
 
 def _tried(make: Make, text: str, country: str) -> str | None:
-    """Make a cell; a rule that fails is left to the general way."""
+    """Make a cell, None where a rule fails: the user's row is made by itself, and counts it."""
     try:
         return make(text, country)
     except Exception:
         return None
 
 
-def _usual(column: Column, settings: AccountSettings, frame: Frame, make: Make) -> CellsOf:
-    """Return what makes the cells of texts in their usual form all at once, and of others each by itself.
+def _canonical_cells(column: Column, settings: AccountSettings, frame: Frame, make: Make) -> CellsOf:
+    """Return what makes the cells of texts in canonical form all at once, and those of others one by one.
 
-    The first rules keep that form, and are passed over; where they do not, each text goes through all of them.
+    Such texts need not go through the first rules, as these would leave them as they are. Where no first rule brings
+    texts into canonical form, each text goes through all rules by itself.
     """
     field = column.field or ""
     rules = switched_on(column, settings)
@@ -158,27 +159,27 @@ def _usual(column: Column, settings: AccountSettings, frame: Frame, make: Make) 
 
 
 def _digests(rules: Sequence[Rule], field: str, users: UserColumns) -> Cells:
-    """Return the SHA-256 of each value in its usual form, and so many rules later."""
-    usual = users.usual[field]
+    """Return the SHA-256 of what rules make of each value in canonical form."""
+    canonical = users.canonical[field]
     if field == "phone" and len(rules) == 1 and rules[0].drops:
-        usual = b"\n".join(usual).replace(rules[0].drops, b"").split(b"\n")
+        canonical = b"\n".join(canonical).replace(rules[0].drops, b"").split(b"\n")
     elif rules:
-        usual = [text.encode() if text else b"" for text in _changed(users.usual_texts(field), rules)]
-    return [sha256(text).hexdigest() if text else "" for text in usual]
+        canonical = [text.encode() if text else b"" for text in _changed(users.canonical_texts(field), rules)]
+    return [sha256(text).hexdigest() if text else "" for text in canonical]
 
 
 def _finished(form: Form, frame: Frame, rules: Sequence[Rule], field: str, users: UserColumns) -> Cells:
-    """Return the cells of values in their usual form, which is as JSON has it, and so many rules later."""
+    """Return the cells of what rules make of values in canonical form, which stands in JSON without escapes."""
     before, after, _ = frame
-    usual = users.usual_texts(field)
-    texts = _changed(usual, rules)
+    canonical = users.canonical_texts(field)
+    texts = _changed(canonical, rules)
     if form == "sha256":
         return [text and f"{before}{sha256(text.encode()).hexdigest()}{after}" for text in texts]
     if form == "sha256_base64":
         return [text and frame.around(form_of_hash(sha256_hex(text), form)) for text in texts]
-    if texts is usual and frame == Frame():
-        return usual
-    pairs = zip(texts, usual, strict=True)
+    if texts is canonical and frame == Frame():
+        return canonical
+    pairs = zip(texts, canonical, strict=True)
     return [text and f"{before}{text if text is known else escaped(text)}{after}" for text, known in pairs]
 
 
@@ -191,18 +192,18 @@ def _changed(texts: Sequence[str], rules: Iterable[Rule]) -> Sequence[str | None
 
 
 def _completed(found: Cells, users: UserColumns, field: str, make: Make) -> Cells:
-    """Return cells with those of texts in another form; None where a text came to nothing, or is not ordinary."""
+    """Return cells and those of texts without a canonical form; None where nothing is left of a text."""
     cells: list[str | None] = [cell or "" for cell in found]
-    given, usual, countries = users.given[field], users.usual[field], users.given["country"]
-    for place, text in enumerate(given):
-        if text and not cells[place]:
-            is_other = not usual[place] and place not in users.odd and not users.is_over()
-            cells[place] = _tried(make, text, countries[place]) if is_other else None
+    given, canonical, countries = users.given[field], users.canonical[field], users.given["country"]
+    for index, text in enumerate(given):
+        if text and not cells[index]:
+            is_other = not canonical[index] and index not in users.deferred and not users.is_over()
+            cells[index] = _tried(make, text, countries[index]) if is_other else None
     return cells
 
 
 def _computed(column: Column, settings: AccountSettings, frame: Frame) -> CellsOf:
-    """Return what has a provider's function make the cells: of users only that need no second look."""
+    """Return what has a provider's function make the cells, but of no deferred user."""
     value = column.value
 
     def cell(user: AudienceUser) -> str | None:
@@ -215,7 +216,7 @@ def _computed(column: Column, settings: AccountSettings, frame: Frame) -> CellsO
             return None
 
     return lambda users: [
-        None if place in users.odd or users.is_over() else cell(user) for place, user in enumerate(users.users)
+        None if index in users.deferred or users.is_over() else cell(user) for index, user in enumerate(users.users)
     ]
 
 

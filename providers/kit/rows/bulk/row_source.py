@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from providers.kit.rows.columns import PURCHASE, Cells, Column, Part, Together, is_list, places_of
-from providers.kit.rows.shapes import EMPTY, builder
+from providers.kit.rows.columns import PURCHASE, Cells, Column, Part, Together, column_paths, is_list
+from providers.kit.rows.row_json import EMPTY, builder
 
 NOTHING_JSON = '""'
 """What a row, or a cell by position, is where there is nothing."""
@@ -105,7 +105,7 @@ class _Source:
         return f"""'"' f'{{{name}}}' '"'""" if is_quoted(column) else f"f'{{{name} or NOTHING}}'"
 
     def _together(self, part: Together) -> str:
-        columns = [column for _, column in places_of(part)]
+        columns = [column for _, column in column_paths(part)]
         if not all(column in self.position for column in columns):
             self._hide(columns)
             return ""
@@ -159,7 +159,7 @@ def _keyed(part: Mapping[str, Part]) -> list[tuple[str, Part]]:
 
 def _is_fixed(part: Part) -> bool:
     """Tell whether a part holds no column, so that it is the same for all."""
-    return not any(True for _ in places_of(part))
+    return not any(True for _ in column_paths(part))
 
 
 def _fixed(part: Part) -> str:

@@ -1,15 +1,24 @@
-"""From an addition's rows to those that only say who somebody is, which removals are made of."""
+"""The template of a removal's rows, derived from an addition's: what says who somebody is and nothing else."""
 
 from collections.abc import Container, Mapping
 
-from providers.kit.rows.columns import Cells, Column, DeclarationError, Part, RowTemplate, Together, is_list, places_of
+from providers.kit.rows.columns import (
+    Cells,
+    Column,
+    DeclarationError,
+    Part,
+    RowTemplate,
+    Together,
+    column_paths,
+    is_list,
+)
 
 
-def identifying(template: RowTemplate) -> RowTemplate:
-    """Return a template of those columns that make a row alone; whatever else stood around them still does.
+def removal_template_of(template: RowTemplate) -> RowTemplate:
+    """Return a template with only those columns that make a row alone; all that stands around them is kept.
 
-    A name or a postal code makes a row together with others only, so it is left out: who has nothing else is nobody
-    certain. Values and attributes make no row. Raises DeclarationError where no column is left.
+    A name or a postal code makes a row only together with others. So it is left out, as it does not say for certain who
+    somebody is. Values and attributes make no row. Raises DeclarationError where no column is left.
     """
     kept = [group[0] for group in template.usable if len(group) == 1 and group[0].is_identifier]
     row = _kept(template.row, kept)
@@ -24,8 +33,8 @@ def identifying(template: RowTemplate) -> RowTemplate:
 
 
 def _kept(part: Part, kept: Container[Column]) -> Part | None:
-    """Return a part of a row without other columns, None where it had columns and has none any more."""
-    columns = [column for _, column in places_of(part)]
+    """Return a part of a row with only the kept columns, None where it had columns and none of them is kept."""
+    columns = [column for _, column in column_paths(part)]
     if not columns or all(column in kept for column in columns):
         return part
     if not any(column in kept for column in columns) or isinstance(part, Together):

@@ -1,4 +1,4 @@
-"""How many users a value holds, found without decoding it: one byte may decode to a user of some 500."""
+"""Counts the users of a value without decoding it, as one byte may decode to a user of some 500 bytes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class TooManyUsersError(Exception):
 def check_users(writer: WriterSchema, body: memoryview) -> None:
     """Raise TooManyUsersError where a value holds more than MAX_USERS users, IndexError where it ends too early.
 
-    Most values are too short for that, whatever is in them; only others are gone through.
+    Most values are too short to hold so many, and need not be gone through.
     """
     if len(body) // writer.least_user > MAX_USERS:
         _Walk(writer, body).record(writer.plain, is_outermost=True)

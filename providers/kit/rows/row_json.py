@@ -1,9 +1,9 @@
-"""Values to their places in a row's JSON, and back to the names of the identifiers that a row has."""
+"""Puts values into a row's JSON as its template says, and finds the identifiers that a row has."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
-from providers.kit.rows.columns import Cells, Column, Part, Together, is_list, places_of
+from providers.kit.rows.columns import Cells, Column, Part, Together, column_paths, is_list
 
 EMPTY = ""
 """What a column holds where there is nothing for it."""
@@ -43,7 +43,7 @@ def _builder(part: Part, position: Mapping[Column, int]) -> Build | None:
 
 def _is_fixed(part: Part) -> bool:
     """Tell whether a part holds no column, so that it is filled whatever a user has."""
-    return not any(True for _ in places_of(part))
+    return not any(True for _ in column_paths(part))
 
 
 def _cells_builder(positions: Sequence[int]) -> Build:
@@ -54,7 +54,7 @@ def _cells_builder(positions: Sequence[int]) -> Build:
 
 
 def _together_builder(part: Together, position: Mapping[Column, int]) -> Build | None:
-    needed = [position.get(column) for _, column in places_of(part)]
+    needed = [position.get(column) for _, column in column_paths(part)]
     build = _builder(part.part, position)
 
     def together(values: Values) -> object:

@@ -1,4 +1,4 @@
-"""A text's way through a column's rules: at once for rows, step by step for what is at fault and for people."""
+"""A column's rules applied to a text: all at once for rows, one by one to find the rule at fault and to explain."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -6,8 +6,8 @@ from functools import reduce
 
 from providers.kit.rows.columns import Column, Form
 from providers.kit.rows.normalisers import HASH_LENGTH, as_hash, sha256_hex
+from providers.kit.rows.row_json import EMPTY
 from providers.kit.rows.rules import Rule, Step
-from providers.kit.rows.shapes import EMPTY
 from providers.kit.settings import AccountSettings
 
 Walk = Callable[[str, str | None], Iterator[tuple[Rule, str | None]]]
@@ -42,7 +42,7 @@ def _unless_blank(text: str, country: str | None) -> str | None:
 
 
 def walk(column: Column, settings: AccountSettings) -> Walk:
-    """Return the same as `chain`, one rule after the other, for those who look at what happens in between."""
+    """Return the same as `chain`, but rule by rule, for those who need what each of them leaves."""
     steps = [(rule, rule.make(settings)) for rule in switched_on(column, settings)]
 
     def walked(text: str, country: str | None) -> Iterator[tuple[Rule, str | None]]:
@@ -70,7 +70,7 @@ def fault_of(column: Column, settings: AccountSettings) -> Callable[[str, str | 
 
 
 def finisher(column: Column, settings: AccountSettings) -> Finish:
-    """Return the way of a text through a column's rules to what goes out; it may be empty."""
+    """Return the function from a text to what a column holds of it, which may be empty."""
     step, finished, hashed = chain(column, settings), _finished(column.form), column.hashed
 
     def finish(text: str, country: str | None) -> str:

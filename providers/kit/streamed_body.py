@@ -7,14 +7,14 @@ from functools import cached_property
 import msgspec
 
 PIECE = 64 * 1024
-"""Bytes that are written before others get a turn; a single row may be longer."""
+"""Bytes that are written before other tasks run; a single row may be longer."""
 
 
 @dataclass(frozen=True)
-class LongBody:
+class StreamedBody:
     """JSON whose rows are joined as they go: `head`, the rows with commas between, `tail`.
 
-    To copy megabytes into memory that is fresh takes milliseconds, in which nothing else has its turn.
+    To copy megabytes into memory that is fresh takes milliseconds, in which no other task runs.
     """
 
     head: bytes
@@ -51,9 +51,9 @@ def _cut(rows: Sequence[msgspec.Raw]) -> Iterator[Sequence[msgspec.Raw]]:
         yield from _cut(rows[len(rows) // 2 :])
 
 
-def pieces_of(body: "bytes | LongBody") -> Iterator[bytes | memoryview]:
+def pieces_of(body: "bytes | StreamedBody") -> Iterator[bytes | memoryview]:
     """Yield any body in pieces."""
-    if isinstance(body, LongBody):
+    if isinstance(body, StreamedBody):
         yield from body.pieces()
         return
     whole = memoryview(body)
@@ -61,8 +61,8 @@ def pieces_of(body: "bytes | LongBody") -> Iterator[bytes | memoryview]:
         yield whole[at : at + PIECE]
 
 
-def encoded(content: object) -> "bytes | LongBody | None":
+def encoded(content: object) -> "bytes | StreamedBody | None":
     """Return the body of a request: JSON, or what is JSON already; None for nothing."""
-    if content is None or isinstance(content, LongBody):
+    if content is None or isinstance(content, StreamedBody):
         return content
     return msgspec.json.encode(content)

@@ -1,4 +1,4 @@
-"""How rows are wrapped into a call, as data: JSON with holes for what is known only when the call is made."""
+"""How the body of a call looks around its rows, as data: JSON with holes for what is known only at the call."""
 
 import asyncio
 import re
@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from providers.kit.long_body import LongBody
 from providers.kit.rows.columns import DeclarationError
+from providers.kit.streamed_body import StreamedBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ CELL = Known("cell")
 """A filled cell of a row, within `Body.cell`."""
 
 MANY = 250
-"""Rows whose cells are wrapped before others get a turn."""
+"""Rows whose cells are wrapped before other tasks run."""
 
 _EMPTY = b'""'
 _MARK = msgspec.Raw(b"\0")
@@ -69,14 +69,14 @@ class Body:
         data = rows if self.cell is None else self._wrapped(rows, known)
         return _filled(self.shape, {**known, "rows": data})
 
-    async def around(self, rows: Sequence[msgspec.Raw], **known: object) -> LongBody:
+    async def around(self, rows: Sequence[msgspec.Raw], **known: object) -> StreamedBody:
         """Return the same body for a request to take as it is, which is encoded as it goes. Raises as `filled` does."""
-        data = rows if self.cell is None else await self._wrapped_in_turns(rows, known)
+        data = rows if self.cell is None else await self._wrapped_in_parts(rows, known)
         filled = msgspec.json.encode(_filled(self.shape, {**known, "rows": [_MARK]}))
         head, _, tail = filled.partition(bytes(_MARK))
-        return LongBody(head, data, tail)
+        return StreamedBody(head, data, tail)
 
-    async def _wrapped_in_turns(
+    async def _wrapped_in_parts(
         self, rows: Sequence[msgspec.Raw], known: Mapping[str, object]
     ) -> Sequence[msgspec.Raw]:
         made: list[msgspec.Raw] = []

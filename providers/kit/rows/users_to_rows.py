@@ -1,4 +1,4 @@
-"""From users to groups of rows that keep a platform's limits."""
+"""From users to a platform's rows: in bulk where no value needs a second look, else one by one, in slices of time."""
 
 import time
 from array import array
@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from providers.kit.provider import AnyProvider, Limits, Provider
-from providers.kit.rows.bulk.phone_preparation import prepared
+from providers.kit.phones.plan_preparation import prepared
+from providers.kit.provider import AnyProvider, Provider
 from providers.kit.rows.bulk.row_maker import BulkRows, MakeMany, no_rows
-from providers.kit.rows.bulk.turn import Turn
-from providers.kit.rows.interpreter import Made
+from providers.kit.rows.bulk.time_slice import TimeSlice
 from providers.kit.rows.rejection_reasons import IDENTIFIERS, Rejection, reason_of, rejection_of
+from providers.kit.rows.template_interpreter import Made
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
 from schemas.tracebacks import place_of
@@ -36,7 +36,7 @@ NOBODY = AudienceUser(
     postal_code="0",
 )
 FEW, MANY = 25, 250
-"""Users whose rows are made at once: few at first and where that takes longer than a turn, many otherwise."""
+"""Users whose rows are made in bulk: few at first and where that takes longer than a slice of time, else many."""
 
 
 @dataclass(slots=True)
@@ -54,30 +54,6 @@ class Rows:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """Rows for one call."""
-
-    rows: Sequence[msgspec.Raw]
-    indexes: Sequence[int]
-
-    def chosen(self, positions: Iterable[int]) -> "RowGroup":
-        """Return the rows at these positions; those of a range are not copied where they are all there are."""
-        if isinstance(positions, range):
-            part = slice(positions.start, positions.stop)
-            return RowGroup(self.rows[part], self.indexes[part])
-        places = list(positions)
-        return RowGroup([self.rows[place] for place in places], [self.indexes[place] for place in places])
-
-    def halves(self) -> "tuple[RowGroup, RowGroup]":
-        """Return the first and the second half of two rows or more."""
-        middle = len(self.rows) // 2
-        return (
-            RowGroup(self.rows[:middle], self.indexes[:middle]),
-            RowGroup(self.rows[middle:], self.indexes[middle:]),
-        )
-
-
 def make_rows(
     provider: AnyProvider,
     users: Iterable[tuple[int, AudienceUser]],
@@ -85,10 +61,10 @@ def make_rows(
     with_attributes: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Rows]:
-    """Turn users into rows; yields the same growing Rows after each turn, for others to have theirs.
+    """Turn users into rows. Yields the same growing Rows after each slice of time, for other tasks to run.
 
     Each user comes with its index in the request, and is repaired before the platform's rules. One that makes the
-    row function raise is rejected as `bug`, the others are not touched by it. Without attributes rows are bare.
+    row function raise is rejected as `bug`, which does not touch the others. Without attributes rows are bare.
     """
     making = _Making(
         make=row_function(provider, with_attributes=with_attributes),
@@ -96,7 +72,7 @@ def make_rows(
         most=provider.limits.row,
         lost=None if with_attributes else IDENTIFIERS,
     )
-    return _in_turns(provider, making, users, clock)
+    return _in_slices(provider, making, users, clock)
 
 
 def make_removal_rows(
@@ -105,46 +81,47 @@ def make_removal_rows(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Rows]:
-    """Turn users into rows of a removal, as `make_rows` does into those of an addition; only what they have is told of.
+    """Turn users into rows of a removal, as `make_rows` does into those of an addition.
 
-    Raises RejectError(`cannot_remove`) where the platform takes nobody out.
+    Only values that such rows are made of are counted as repaired or dropped. Raises RejectError(`cannot_remove`) where
+    the platform takes nobody out.
     """
     most = provider.removal_limits.row
-    if provider.removes_by_hand():
-        making = _Making(make=_by_hand(provider.removal_row), make_many=no_rows, most=most, seen=IDENTIFIERS)
-        return _in_turns(provider, making, users, clock)
+    if provider.has_own_removal_rows():
+        making = _Making(make=_own_rows(provider.removal_row), make_many=no_rows, most=most, seen=IDENTIFIERS)
+        return _in_slices(provider, making, users, clock)
     maker = provider.removal_maker
     seen = {field for column in maker.columns for field in column.fields}
     making = _Making(make=maker.make, make_many=maker.make_many, most=most, seen=seen)
-    return _in_turns(provider, making, users, clock)
+    return _in_slices(provider, making, users, clock)
 
 
-def _in_turns(
+def _in_slices(
     provider: AnyProvider, making: "_Making", users: Iterable[tuple[int, AudienceUser]], clock: Callable[[], float]
 ) -> Iterator[Rows]:
     """Yield growing rows.
 
-    1. What users' numbers need is compiled. 2. Rows are made at once, of fewer users where that takes long. 3. Those
-    that need a second look are made one by one.
+    1. Compile the numbering plans that users' numbers need. 2. Make rows in bulk, of fewer users where that takes long.
+    3. Make the rows of the others, whose values need a second look, one by one.
     """
-    turn, numbered, count = Turn(clock), iter(users), FEW
+    time_slice, numbered, count = TimeSlice(clock), iter(users), FEW
     while some := list(islice(numbered, count)):
         alone = [user for _, user in some]
         for _ in prepared(alone, provider.settings.default_region):
             yield making.made
-            turn.begin()
-        ordinary = making.make_many(alone, turn.is_over)
-        count = max(FEW, count // 2) if turn.is_over() else min(MANY, 2 * count)
-        for _ in making.add_all(some, ordinary, turn):
+            time_slice.begin()
+        ordinary = making.make_many(alone, time_slice.is_over)
+        count = max(FEW, count // 2) if time_slice.is_over() else min(MANY, 2 * count)
+        for _ in making.add_all(some, ordinary, time_slice):
             yield making.made
         yield making.made
-        turn.begin()
+        time_slice.begin()
     for place, count in making.bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
 
 
 def warm_up(provider: AnyProvider, *, with_attributes: bool) -> None:
-    """Make what all rows need and what is made but once: tables, patterns, the template's code."""
+    """Make beforehand what all rows need and what is made only once: tables, patterns, the template's code."""
     for _ in prepared([NOBODY], provider.settings.default_region):
         pass
     for user in (NOBODY, msgspec.structs.replace(NOBODY, email="nobody@bücher.example.com")):
@@ -153,10 +130,10 @@ def warm_up(provider: AnyProvider, *, with_attributes: bool) -> None:
 
 
 def row_function(provider: AnyProvider, *, with_attributes: bool) -> Callable[[AudienceUser], Made]:
-    """Return what makes a provider's rows: its template, unless it has none or any of its row functions is by hand."""
-    if _is_by_template(provider):
+    """Return what makes a provider's rows: its template, unless the class has row methods of its own."""
+    if _is_template_alone(provider):
         return provider.maker.make if with_attributes else provider.bare_maker.make
-    return _by_hand(provider.row if with_attributes else provider.bare_row, provider.left_out)
+    return _own_rows(provider.row if with_attributes else provider.bare_row, provider.left_out)
 
 
 def _nothing_lost(user: AudienceUser, row: object) -> Iterable[Rejection]:
@@ -164,7 +141,7 @@ def _nothing_lost(user: AudienceUser, row: object) -> Iterable[Rejection]:
     return ()
 
 
-def _by_hand(
+def _own_rows(
     row_of: Callable[[AudienceUser], object],
     left_out: Callable[[AudienceUser, Any], Iterable[Rejection]] = _nothing_lost,
 ) -> Callable[[AudienceUser], Made]:
@@ -176,14 +153,14 @@ def _by_hand(
 
 
 def bulk_function(provider: AnyProvider, *, with_attributes: bool) -> MakeMany:
-    """Return what makes the ordinary ones of many rows at once, with None for each other; none where any is by hand."""
-    if _is_by_template(provider):
+    """Return what makes rows in bulk, None for users to be looked at one by one: all, if the class has row methods."""
+    if _is_template_alone(provider):
         return provider.maker.make_many if with_attributes else provider.bare_maker.make_many
     return no_rows
 
 
-def _is_by_template(provider: AnyProvider) -> bool:
-    """Tell whether a template says all of a provider's rows."""
+def _is_template_alone(provider: AnyProvider) -> bool:
+    """Tell whether the template alone makes a provider's rows and says what they lack."""
     own, common = type(provider), Provider
     return own.is_declared() and own.bare_row is common.bare_row and own.left_out is common.left_out
 
@@ -198,21 +175,23 @@ class _Making:
     """Bytes of one row."""
 
     lost: Container[str] | None = None
-    """Fields that are told of where rows lack them; None: all, as what is left out on purpose is not lost."""
+    """Fields that count as dropped where rows lack them; None: all. Bare rows lack others on purpose."""
 
     seen: Container[str] | None = None
-    """Fields that rows are made of, whose repairs are told; None: all."""
+    """Fields that rows are made of, whose repairs are counted; None: all."""
 
     made: Rows = field(default_factory=Rows)
     bugs: Counter[str] = field(default_factory=Counter)
 
-    def add_all(self, users: Sequence[tuple[int, AudienceUser]], ordinary: BulkRows, turn: Turn) -> Iterator[None]:
-        """Add users' rows, those that are made already and those that are not; yields when a turn is over."""
+    def add_all(
+        self, users: Sequence[tuple[int, AudienceUser]], ordinary: BulkRows, time_slice: TimeSlice
+    ) -> Iterator[None]:
+        """Add users' rows, those that are made already and those that are not; yields when a slice of time is over."""
         for (index, user), row in zip(users, ordinary, strict=True):
             if row is None or (self.most is not None and len(row) > self.most):
-                if turn.is_over():
+                if time_slice.is_over():
                     yield
-                    turn.begin()
+                    time_slice.begin()
                 self.add(index, user)
             else:
                 self.made.rows.append(row)
@@ -240,7 +219,7 @@ class _Making:
             self._count(repaired, left_out)
 
     def _count(self, repaired: Repaired, left_out: Iterable[Rejection]) -> None:
-        """Count what was repaired and what a row lacks; a bare one lacks attributes on purpose."""
+        """Count what was repaired and what a row lacks, except what a bare one lacks on purpose."""
         lacking = [one for one in left_out if self.lost is None or one.field in self.lost]
         lost = tuple(f"{one.field}: " for one in lacking)
         kinds = (kind for kind in repaired.repaired if self._is_seen(kind.partition(":")[0]))
@@ -250,16 +229,3 @@ class _Making:
 
     def _is_seen(self, field: str) -> bool:
         return self.seen is None or field in self.seen
-
-
-def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:
-    """Cut rows into groups, in order, none empty, each within the limits of one call."""
-    start, size = 0, 0
-    for position, row in enumerate(made.rows):
-        cost = len(row) + 1
-        if position > start and (size + cost > limits.body or position - start == limits.rows):
-            yield RowGroup(made.rows[start:position], made.indexes[start:position])
-            start, size = position, 0
-        size += cost
-    if made.rows:
-        yield RowGroup(made.rows[start:], made.indexes[start:])

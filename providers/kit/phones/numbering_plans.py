@@ -1,4 +1,4 @@
-"""What numbering plans say of a phone number: its country, what is no part of it, whether it can be anybody's."""
+"""What numbering plans say of a phone number: its country, trunk digits to leave out, whether it can be anybody's."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -7,9 +7,9 @@ from itertools import groupby
 
 import phonenumbers
 
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, is_anybodys, is_of_region
+from providers.kit.phones.compiled_plans import COUNTRY_CODES, code_before, is_anybodys, is_of_region
 from schemas.countries import alpha_2
-from schemas.repairs.ordinary import found_in_lines, in_lines
+from schemas.repairs.ordinary_values import found_in_lines, in_lines
 
 _TRUNKS: Mapping[str, str] = {
     "1": "01",
@@ -29,7 +29,7 @@ _ARGENTINA, _ARGENTINE = "54", 10
 
 
 def parse_region(value: object) -> object:
-    """Return the country that phone numbers without one are of, as an ISO code in capitals; `UK` is GB.
+    """Parse the country that phone numbers without a country code are of, into an ISO code in capitals; `UK` is GB.
 
     Raises ValueError for what is no country with a numbering plan, which would make every such number unreadable.
     """
@@ -90,13 +90,13 @@ def without_trunk(number: str) -> str:
 
 
 def ordinary_numbers(texts: Sequence[str]) -> Sequence[bytes]:
-    """Return numbers in E.164 that `without_trunk` leaves as they are, each in its place; empty bytes for any other."""
+    """Return each number in E.164 that `without_trunk` leaves as it is; empty bytes for any other text."""
     return found_in_lines(_ordinary().findall, in_lines(texts), texts)
 
 
 @cache
 def _ordinary() -> re.Pattern[bytes]:
-    """Return the pattern of one line: a country code, and no digit behind it that may be dialled within it only."""
+    """Return the pattern of one line: a country code, and no digit behind it that may be a trunk digit."""
     trunk_of = {code: _TRUNKS.get(code, "0") for code in sorted(COUNTRY_CODES - {_ARGENTINA})}
     kinds = [
         rf"{_any_of([code for code, of in trunk_of.items() if of == trunks])}(?![{trunks}])"

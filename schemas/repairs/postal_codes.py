@@ -1,4 +1,4 @@
-"""What spreadsheets make of postal codes."""
+"""Repairs of postal codes that a spreadsheet took for numbers."""
 
 import re
 from functools import lru_cache
@@ -17,7 +17,7 @@ from schemas.repairs.cells import (
 )
 
 _ORDINARY = re.compile(r"(?!(?:null|none|nan|nil|undefined)$)[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z0-9]{2}", re.IGNORECASE)
-"""British and Canadian codes; numbers are told by their country."""
+"""British and Canadian codes; whether a number is an ordinary code depends on the country."""
 
 _FIVES = frozenset({"US", "USA", "United States", "DE", "Germany", "FR", "France", "IT", "ES", "us", "de"})
 """How countries whose codes have five digits are mostly written."""

@@ -1,4 +1,4 @@
-"""The one interpreter of declared rows: it compiles a template, makes rows and says what they lack."""
+"""The interpreter of templates: it compiles one for an account, makes rows and says what they lack."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -10,8 +10,8 @@ from providers.kit.rows.bulk.row_maker import bulk_maker
 from providers.kit.rows.columns import FIELDS, PURCHASE, REPEATED, TEXTS, Column, RowTemplate
 from providers.kit.rows.normalisers import LONGEST_REMEMBERED, REMEMBERED
 from providers.kit.rows.rejection_reasons import Rejection
-from providers.kit.rows.shapes import EMPTY, NOTHING, Values, builder, reader
-from providers.kit.rows.steps import Finish, fault_of, finisher
+from providers.kit.rows.row_json import EMPTY, NOTHING, Values, builder, reader
+from providers.kit.rows.rule_chain import Finish, fault_of, finisher
 from providers.kit.settings import AccountSettings
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
@@ -23,7 +23,7 @@ Made = tuple[object, Sequence[Rejection]]
 
 
 class _TextColumn(NamedTuple):
-    """A column whose text may be left out: where it stands, and what is wrong with a text that is."""
+    """A column whose text may be left out: its position, and what says why a text is left out."""
 
     position: int
     field: str
@@ -56,7 +56,7 @@ class RowMaker:
 
 
 def _switched_on(template: RowTemplate, settings: AccountSettings) -> list[Column]:
-    columns = dict.fromkeys(column for _, column in template.places)
+    columns = dict.fromkeys(column for _, column in template.column_paths)
     return [column for column in columns if column.when is None or column.when.holds(settings)]
 
 
@@ -65,9 +65,9 @@ def _maker(
 ) -> Callable[[AudienceUser], Made]:
     """Return the function that makes a row.
 
-    1. Every column's cell, also of a bare row's attributes where their function may reject. 2. What goes whole or not
-    at all is emptied where a part is missing. 3. Who has no group of columns that makes a row is rejected, then who a
-    column's function rejects. 4. The cells go to their places. 5. Texts that came to nothing are told.
+    1. Make every column's cell, also of a bare row's attributes where their function may reject. 2. Empty what goes
+    whole or not at all where a part is missing. 3. Reject users who have no group of columns that makes a row, then
+    those whom a column's function rejects. 4. Put the cells into the row. 5. Return the texts that came to nothing.
     """
     position = {column: index for index, column in enumerate(columns)}
     hidden = [column for column in columns if column.is_attribute and not with_attributes]
@@ -101,7 +101,7 @@ def _maker(
 
 
 def _empty_halves(values: Values, wholes: Sequence[Sequence[int]]) -> None:
-    """Empty what is not there whole; who is to be rejected still is."""
+    """Empty what is not there whole, but keep the rejections of users."""
     for whole in wholes:
         if any(values[one] == EMPTY for one in whole):
             for one in whole:
@@ -129,26 +129,26 @@ def _rejection(user: AudienceUser, country: str | None, rejects: Iterable[_TextC
 
 
 def _shared(columns: Sequence[Column]) -> Mapping[str, Sequence[int]]:
-    """Return the places of the columns of each text that goes to several."""
-    places = {field: [index for index, one in enumerate(columns) if one.field == field] for field in TEXTS}
-    return {field: indexes for field, indexes in places.items() if len(indexes) > 1}
+    """Return the indexes of the columns of each text that goes to several."""
+    positions = {field: [index for index, one in enumerate(columns) if one.field == field] for field in TEXTS}
+    return {field: indexes for field, indexes in positions.items() if len(indexes) > 1}
 
 
 def _left_out(
     texts: Sequence[_TextColumn], shared: Mapping[str, Sequence[int]]
 ) -> Callable[[AudienceUser, str | None, Values], Sequence[Rejection]]:
-    """Return the function that tells of each text that no column got, once, what the first of them says of it."""
+    """Return the function that says, once for each text that reached no column, why its first column is empty."""
 
     def left_out(user: AudienceUser, country: str | None, values: Values) -> Sequence[Rejection]:
         lacking = [one for one in texts if values[one.position] == EMPTY]
         if lacking and shared:
-            lacking = [one for one in lacking if all(values[place] == EMPTY for place in shared.get(one.field, ()))]
-        return _told(user, country, lacking) if lacking else ()
+            lacking = [one for one in lacking if all(values[index] == EMPTY for index in shared.get(one.field, ()))]
+        return _losses(user, country, lacking) if lacking else ()
 
     return left_out
 
 
-def _told(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> Sequence[Rejection]:
+def _losses(user: AudienceUser, country: str | None, lacking: Iterable[_TextColumn]) -> Sequence[Rejection]:
     found: dict[str, Rejection] = {}
     for one in lacking:
         text = one.text(user)
@@ -227,7 +227,7 @@ def _text_cell(column: Column, settings: AccountSettings) -> _Cell:
 
 
 def _remembering_cell(text_of: Callable[[AudienceUser], str | None], finish: Finish, *, by_country: bool) -> _Cell:
-    """Return a cell that keeps what it made of texts; all is forgotten when it is full, which costs least."""
+    """Return a cell that remembers what it made of texts; when it is full it forgets all, which costs least."""
     known: dict[object, str] = {}
 
     def cell(user: AudienceUser, country: str | None) -> object:

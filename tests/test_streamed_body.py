@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.facebook.provider import Facebook
-from providers.kit.long_body import PIECE, LongBody, pieces_of
-from providers.kit.rows.bodies import AUDIENCE_ID, CELL, ROWS, Body
+from providers.kit.rows.body_template import AUDIENCE_ID, CELL, ROWS, Body
+from providers.kit.streamed_body import PIECE, StreamedBody, pieces_of
 from providers.klaviyo import Klaviyo
 from providers.tiktok import TikTok
 
@@ -28,7 +28,7 @@ def test_the_body_that_goes_in_pieces_is_the_one_that_is_encoded_at_once(texts: 
 
 @given(st.lists(st.integers(1, PIECE), max_size=12), st.integers(0, 2 * PIECE))
 def test_no_piece_is_much_longer_than_a_row_beyond_the_limit(sizes: list[int], head: int) -> None:
-    body = LongBody(b"h" * head, [msgspec.Raw(b"r" * size) for size in sizes], b"]")
+    body = StreamedBody(b"h" * head, [msgspec.Raw(b"r" * size) for size in sizes], b"]")
     pieces = list(pieces_of(body))
     assert b"".join(pieces) == bytes(body)
     assert all(len(piece) <= head + PIECE + 12 for piece in pieces)

@@ -1,4 +1,4 @@
-"""The way of one user's values to each column of a row, step by step, for people to look at."""
+"""How each column of one user's row comes about, step by step, for people to read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from operator import attrgetter
 
 from providers.kit.provider import AnyProvider, Rejection
 from providers.kit.rows.columns import FIELDS, PURCHASE, Column
-from providers.kit.rows.interpreter import RowMaker
 from providers.kit.rows.normalisers import sha256_hex
-from providers.kit.rows.row_groups import Rows, make_removal_rows, make_rows
-from providers.kit.rows.shapes import NOTHING
-from providers.kit.rows.steps import fault_of, form_of_hash, hash_in, walk
+from providers.kit.rows.row_json import NOTHING
+from providers.kit.rows.rule_chain import fault_of, form_of_hash, hash_in, walk
+from providers.kit.rows.template_interpreter import RowMaker
+from providers.kit.rows.users_to_rows import Rows, make_removal_rows, make_rows
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 from schemas.repairs.users import Repaired, repair
@@ -18,12 +18,12 @@ from schemas.repairs.users import Repaired, repair
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was done, and what came of it: None where nothing did."""
+    """What was done to a value, and the value afterwards: None where nothing is left."""
 
     says: str
     value: object
     is_hash: bool = False
-    """Whether the value is a hash as it is sent, by which nobody is read."""
+    """Whether the value is a hash as it is sent, so that it may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Explained:
 
     rejection: Rejection | None
     traces: tuple[Trace, ...]
-    is_by_hand: bool
-    """Whether code makes the row, of which there is nothing to tell."""
+    is_declared: bool
+    """Whether a template makes the row; of one that code makes there are no steps to show."""
 
 
 def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
-    """Return how each column of a user's row comes about; of rows by hand only whether there is one."""
+    """Return how each column of a user's row comes about; where code makes the row, only whether there is one."""
     *_, made = make_rows(provider, [(0, user)])
     return _explained(provider, user, made, provider.maker if provider.is_declared() else None)
 
@@ -59,16 +59,16 @@ def explained(provider: AnyProvider, user: AudienceUser) -> Explained:
 def explained_removal(provider: AnyProvider, user: AudienceUser) -> Explained:
     """Return the same of a user who is to leave. Raises RejectError(`cannot_remove`)."""
     *_, made = make_removal_rows(provider, [(0, user)])
-    return _explained(provider, user, made, None if provider.removes_by_hand() else provider.removal_maker)
+    return _explained(provider, user, made, None if provider.has_own_removal_rows() else provider.removal_maker)
 
 
 def _explained(provider: AnyProvider, user: AudienceUser, made: Rows, maker: RowMaker | None) -> Explained:
     rejection = made.rejected[0][1] if made.rejected else None
     if maker is None:
-        return Explained(rejection, (), is_by_hand=True)
+        return Explained(rejection, (), is_declared=False)
     repaired = repair(user)
     traces = {column: _trace(provider, column, user, repaired) for column in maker.columns}
-    return Explained(rejection, tuple(_whole(maker, traces)), is_by_hand=False)
+    return Explained(rejection, tuple(_whole(maker, traces)), is_declared=True)
 
 
 def _trace(provider: AnyProvider, column: Column, user: AudienceUser, repaired: Repaired) -> Trace:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from providers.kit.limits import Limits
+from providers.kit.call_limits import Limits
 from providers.kit.rows.columns import DeclarationError, RowTemplate
 
 
@@ -21,7 +21,7 @@ class Removal:
     """Where the platform says so."""
 
     template: RowTemplate | None = None
-    """How rows look; None: those columns of an addition's rows that make a row alone (`identifying`)."""
+    """How rows look; None: those columns of an addition's rows that make a row alone (`removal_template_of`)."""
 
     limits: Limits | None = None
     """What one call holds; None: as much as an addition's."""

@@ -1,4 +1,4 @@
-"""When the collector of cycles may run."""
+"""Keeps Python's garbage collector from running while many rows are made."""
 
 import gc
 from collections.abc import Iterator

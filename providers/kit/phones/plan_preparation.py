@@ -1,4 +1,4 @@
-"""Numbering plans are compiled before numbers of their country are read: in pieces, for others to have a turn."""
+"""Compiles the numbering plans that users' numbers need before these are read, and lets other tasks run in between."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 import phonenumbers
 
-from providers.kit.rows.phone_metadata import COUNTRY_CODES, code_before, compiled
+from providers.kit.phones.compiled_plans import COUNTRY_CODES, code_before, compiled
 from schemas.countries import alpha_2
 from schemas.records import AudienceUser
 
@@ -19,7 +19,7 @@ _ONE_PIECE = 6
 
 
 def prepared(users: Sequence[AudienceUser], default_region: str | None) -> Iterator[None]:
-    """Compile the plans that users' numbers may need, yielding after each piece; nothing where all are compiled.
+    """Compile the plans that users' numbers may need, yielding after each piece; none where all are compiled.
 
     A plan that is needed all the same, as behind an exit code of its country, is compiled in one go when it is.
     """

@@ -1,8 +1,7 @@
-"""The numbering plans of the installed phonenumbers as tables: whether a number is anybody's, how one is dialled.
+"""The numbering plans of the installed phonenumbers, compiled: whether a number can be anybody's.
 
-The library answers both, but builds objects and looks each pattern up anew. Here its metadata is compiled once for each
-country, when a number of it first comes, in pieces (`compiled`); `national` answers only where its way to a number is
-the ordinary one.
+The library answers that, too, but builds objects and looks each pattern up anew. Here its metadata is compiled once for
+each country, in pieces (`compiled`), when the first number of the country comes.
 """
 
 import re
@@ -32,14 +31,7 @@ _NUMBERS = (
 """All kinds of numbers that are somebody's, the frequent ones first."""
 
 COUNTRY_CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
-PUNCTUATION = b" ()-./"
-"""What plain punctuation is made of."""
-
-_WITHOUT_PUNCTUATION = str.maketrans("", "", PUNCTUATION.decode())
-_LEAST, _MOST = 5, 15
-"""Digits of what is looked at here; E.164 has no more."""
-
-_E164 = range(8, 17)
+E164_LENGTHS = range(8, 17)
 """Characters of `+` and 7 to 15 digits."""
 
 
@@ -63,7 +55,7 @@ class _Piece:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Plan:
+class Plan:
     """The numbering plan of a region. `kinds` and `lengths` are of numbers without what is dialled before them.
 
     Patterns are compiled when they are first needed, as a country code can have two dozen regions.
@@ -80,7 +72,7 @@ class _Plan:
     """What is dialled before a number within the country."""
 
     leading: str
-    """What numbers of the region begin with, where the library tells them by that from others with the country code."""
+    """First digits by which the library tells the region's numbers from others with the country code; empty: none."""
 
     has_transform: bool
     """Whether the last group of `prefix` says that the number is to be written otherwise."""
@@ -89,7 +81,7 @@ class _Plan:
 
     @cached_property
     def pieces(self) -> Sequence[_Piece]:
-        """The numbers of any kind, behind their country code: what is long to compile stands by itself."""
+        """Patterns of numbers of all kinds, without their country code; those that take long to compile are apart."""
         parts = [part for part in (self.kinds[:1], self.kinds[1:2], self.kinds[2:]) if part]
         return [_Piece(_number_pattern(self, part)) for part in parts]
 
@@ -108,7 +100,7 @@ class _Plan:
     @cached_property
     def plain_lengths(self) -> frozenset[int]:
         """How many digits numbers have that are mostly dialled so: no more than E.164, and more than local ones."""
-        e164 = range(_E164.start - 1 - len(self.code), _E164.stop - 1 - len(self.code))
+        e164 = range(E164_LENGTHS.start - 1 - len(self.code), E164_LENGTHS.stop - 1 - len(self.code))
         return self.general.lengths.intersection(e164) - self.local_lengths
 
     @cached_property
@@ -141,9 +133,10 @@ class _Plan:
 
 
 def is_anybodys(number: str) -> bool:
-    """Tell whether `+` and digits can be somebody's number: what `is_valid_number` says of them, nothing read into it.
+    """Tell whether `+` and digits can be somebody's number, as `is_valid_number` does, all digits taken as given.
 
-    A region that has leading digits has all numbers that begin so; of others the numbers themselves tell.
+    A region that has leading digits has all numbers that begin with them. A number is of any other region by the
+    patterns of that region's numbers.
     """
     start, first, regions = _regions_behind(number[1:4])
     if first is not None and first(number, start):
@@ -161,10 +154,10 @@ def is_anybodys(number: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _regions_behind(digits: str) -> tuple[int, Callable[[str, int], bool] | None, Sequence[_Region]]:
-    """Return where a number with these first digits goes on behind its country code, and its regions in order.
+    """Return where a number with these first digits begins behind its country code, and the regions that it may be of.
 
-    Three digits hold the country code, as no code begins with another. Apart from them is what matches the first
-    region's numbers, where they are told by themselves.
+    Three digits hold the country code, as no code begins with another. Where the numbers of the first region are known
+    by their own pattern, the function that matches them is returned apart from the other regions.
     """
     code = code_before(digits)
     regions = _regions(code)
@@ -181,7 +174,7 @@ def code_before(digits: str) -> str:
 
 def is_of_region(number: str, region: str) -> bool:
     """Tell whether `+` and digits are a number by a region's own plan: what `is_valid_number_for_region` says."""
-    plan = _plan_of_region(region)
+    plan = plan_of_region(region)
     start = 0 if plan is None else 1 + len(plan.code)
     return plan is not None and number[1:start] == plan.code and plan.is_number(number, start)
 
@@ -191,7 +184,7 @@ def _regions(code: str) -> Sequence[_Region]:
 
 
 def compiled(code: str) -> Iterator[None]:
-    """Load and compile all that numbers with a country code need, yielding after each piece for others to have a turn.
+    """Load and compile all that numbers with a country code need, yielding after each piece for other tasks to run.
 
     The longest piece takes some milliseconds; all of +1, with two dozen regions, some thirty.
     """
@@ -205,53 +198,8 @@ def compiled(code: str) -> Iterator[None]:
             yield
 
 
-def national(text: str, region: str) -> str | None:
-    """Return a number in plain punctuation, as dialled in a region, as `+` and digits; None where that is not certain.
-
-    What it returns is what the library reads (`parse`, with a number that is valid). None says nothing.
-    """
-    digits = text.translate(_WITHOUT_PUNCTUATION)
-    plan = _plan_of_region(region)
-    if plan is None or not (_LEAST <= len(digits) <= _MOST and digits.isascii() and digits.isdecimal()):
-        return None
-    if plan.is_abroad(digits):
-        return None
-    found = _significant(digits, plan)
-    number = f"+{plan.code}{found or ''}"
-    return number if len(number) in _E164 and is_anybodys(number) else None
-
-
-class PlainForm:
-    """A region's numbers as they are mostly dialled, told from digits without PUNCTUATION.
-
-    These are bytes, as they lose signs at half the cost. Such a number begins neither with what is dialled before a
-    country code nor with the country's own.
-    """
-
-    def __init__(self, plan: _Plan) -> None:
-        self.plus_code = f"+{plan.code}"
-        self._plan = plan
-        self._start = plan.plain_start
-        self._lengths = plan.plain_lengths
-
-    def number(self, digits: bytes) -> str | None:
-        """Return what comes behind the country code, None where it is not certain."""
-        found = self._start(digits)
-        if found is None or len(digits) - found.end() not in self._lengths:
-            return None
-        number = digits[found.end() :].decode()
-        return number if self._plan.is_number(number) else None
-
-
-@cache
-def plain_form(region: str) -> PlainForm | None:
-    """Return how numbers are mostly dialled in a region, an alpha-2 code; None where there is no plan."""
-    plan = _plan_of_region(region.upper())
-    return None if plan is None else PlainForm(plan)
-
-
-def _plain_pattern(plan: _Plan) -> str:
-    """Write what stands before a number as it is mostly dialled, by the conditions of `national`.
+def _plain_pattern(plan: Plan) -> str:
+    """Return the pattern of what stands before a number as it is mostly dialled, by the rules of `national`.
 
     1. No exit code, no country code. 2. The prefix, if it is there, as `match` finds it: hence atomic. 3. None of those
     with which the number is written otherwise.
@@ -263,8 +211,8 @@ def _plain_pattern(plan: _Plan) -> str:
     return f"(?!00){exit_code}(?!{plan.code}){prefix}{transformed}"
 
 
-def _number_pattern(plan: _Plan, kinds: Iterable[_Kind]) -> str:
-    """Write how a number of some kinds looks behind its country code, of lengths that the plan has."""
+def _number_pattern(plan: Plan, kinds: Iterable[_Kind]) -> str:
+    """Return the pattern of numbers of some kinds behind their country code, in lengths that the plan has."""
     of_lengths: dict[frozenset[int], list[str]] = {}
     for kind in kinds:
         of_lengths.setdefault(kind.lengths & plan.general.lengths, []).append(f"(?:{kind.pattern})")
@@ -276,38 +224,23 @@ def _of_lengths(lengths: Collection[int]) -> str:
     return rf"(?=(?:{'|'.join(f'[0-9]{{{one}}}' for one in sorted(lengths))})\Z)"
 
 
-def _significant(digits: str, plan: _Plan) -> str | None:
-    """Return the digits that count: without the country's own code where it is written, and without the prefix."""
-    if digits.startswith(plan.code):
-        rest = plan.without_prefix(digits[len(plan.code) :])
-        if rest is None:
-            return None
-        if (not plan.is_viable(digits) and plan.is_viable(rest)) or plan.is_too_long(digits):
-            if not plan.is_main:
-                return None
-            digits = rest
-    left = plan.without_prefix(digits)
-    if left is None or plan.is_too_long(left):
-        return left
-    return left if len(left) in plan.general.lengths and len(left) not in plan.local_lengths else digits
-
-
 @cache
-def _plan_of_region(region: str) -> _Plan | None:
+def plan_of_region(region: str) -> Plan | None:
+    """Return the plan of a region, an alpha-2 code in capitals; None where there is none."""
     if region not in SUPPORTED_REGIONS:
         return None
     return _plan(str(country_code_for_region(region)), region)
 
 
 @cache
-def _plan(country_code: str, region: str) -> _Plan:
-    """Return the plan of a region; of a country code's only one what numbers begin with is of no interest."""
+def _plan(country_code: str, region: str) -> Plan:
+    """Return the plan of a region. Leading digits count only where a country code has several regions."""
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(int(country_code), region)
     if metadata is None:
         raise LookupError(region)
     code, general = int(country_code), metadata.general_desc
     is_alone = len(COUNTRY_CODE_TO_REGION_CODE[code]) == 1
-    return _Plan(
+    return Plan(
         code=country_code,
         is_main=region_code_for_country_code(code) == region,
         general=next(_kinds([general])),
@@ -321,7 +254,7 @@ def _plan(country_code: str, region: str) -> _Plan:
 
 
 def _descriptions(metadata: PhoneMetadata) -> Iterator[PhoneNumberDesc | None]:
-    """Yield what makes a number somebody's; where one pattern is for mobiles and landlines, the library has one."""
+    """Yield the library's descriptions of numbers, one only where mobiles and landlines have the same pattern."""
     for name in _NUMBERS:
         if name != "mobile" or not metadata.same_mobile_and_fixed_line_pattern:
             yield getattr(metadata, name)

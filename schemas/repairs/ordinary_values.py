@@ -1,7 +1,7 @@
-"""Values of many users that need no second look, told at once: what `repair` would leave each of them as.
+"""Finds, among many values at once, those that need no repair, in the form in which `repair` would leave them.
 
-A value that is not told may need none either: it is to be looked at by itself. What is told is ASCII, in bytes, as most
-of it is hashed.
+A value that is not found may need no repair either; it is to be looked at by itself. What is found is ASCII, as bytes,
+since most of it is hashed.
 """
 
 import re
@@ -16,7 +16,7 @@ LONGEST_ID = 63
 """Characters of an ordinary id."""
 
 _FIRST_LETTERS = "".join(name[0] + name[0].upper() for name in emails.RESERVED.split("|"))
-"""Of domains that are nobody's: most others are told from them by one letter."""
+"""Of domains that are nobody's: one letter is enough to tell most other domains from them."""
 
 # Possessive: what a part has taken it never gives back, so that no text takes long.
 _find_addresses = re.compile(
@@ -31,7 +31,7 @@ _find_ids = re.compile(
 
 
 def ordinary_addresses(texts: Sequence[str]) -> Sequence[bytes]:
-    """Return ordinary addresses, trimmed and in lower case, each in its place; empty bytes for any other value."""
+    """Return for each text the address in it, trimmed and in lower case; empty bytes where it is no ordinary one."""
     lines = in_lines(texts)
     found = found_in_lines(_find_addresses, lines, texts)
     if max(map(len, texts), default=0) > _LONGEST_ADDRESS:
@@ -40,7 +40,7 @@ def ordinary_addresses(texts: Sequence[str]) -> Sequence[bytes]:
 
 
 def ordinary_ids(texts: Sequence[str]) -> Sequence[bytes]:
-    """Return ordinary ids as they are, each in its place; empty bytes for any other value."""
+    """Return each text that is an ordinary id as it is; empty bytes for any other."""
     return found_in_lines(_find_ids, in_lines(texts), texts)
 
 
@@ -50,7 +50,7 @@ def in_lines(texts: Sequence[str]) -> bytes:
 
 
 def found_in_lines(find: Callable[[bytes], list[bytes]], lines: bytes, texts: Sequence[str]) -> list[bytes]:
-    """Return what a pattern of one line finds in each text; none of its finds holds a line's end."""
+    """Return what a pattern of one line finds in each text; what it finds never holds a line's end."""
     if lines.count(b"\n") == len(texts):
         return find(lines)
     return [b"" if "\n" in text else find(in_lines([text]))[0] for text in texts]
