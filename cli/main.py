@@ -13,7 +13,7 @@ from cli.check.command import CHECK, CheckFailedError
 from cli.command import EndedError
 from cli.config.command import CONFIG
 from cli.consume.command import CONSUME
-from cli.dead_letters.command import DEAD_LETTERS, NoSuchLetterError
+from cli.dead_letters.command import DEAD_LETTERS, NoSuchDeadLetterError
 from cli.demo.command import DEMO, DemoFailedError
 from cli.pages.errors_page import ERRORS
 from cli.pages.platforms_page import PLATFORMS
@@ -62,7 +62,7 @@ EXPECTED = (
     InUseError,
     DemoFailedError,
     CheckFailedError,
-    NoSuchLetterError,
+    NoSuchDeadLetterError,
     NotAllReadError,
     ReplayError,
     StatusError,
@@ -96,12 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except EndedError as ended:
         sys.exit(ended.code)
     except EXPECTED as error:
-        sys.exit(f"audience {options.command}: {_told(error, options.command)}")
+        sys.exit(f"audience {options.command}: {_message_of(error, options.command)}")
     except ExceptionGroup as group:
         first = _first(group)
         if not isinstance(first, EXPECTED):
             raise
-        sys.exit(f"audience {options.command}: {_told(first, options.command)}")
+        sys.exit(f"audience {options.command}: {_message_of(first, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
 
@@ -130,7 +130,7 @@ def _part(options: argparse.Namespace) -> str | None:
     return PARTS.get(options.command)
 
 
-def _told(error: Exception, command: str) -> str:
+def _message_of(error: Exception, command: str) -> str:
     """Return an error as a person reads it, with what to do about one of the system."""
     if not isinstance(error, OSError):
         return str(error)

@@ -40,14 +40,14 @@ async def _check(account: Account) -> Finding:
         try:
             await provider.find_audience(provider.platform_name(NAME, disable_prefix=False))
         except PlatformError as error:
-            return Finding(account.target, False, told(error))
+            return Finding(account.target, False, described(error))
         except Exception as error:
             return Finding(account.target, False, f"bug: {VOCABULARY['bug'].meaning} ({place_of(error)})")
-    warnings = [told(platform_error(word)) for word in warned]
+    warnings = [described(platform_error(word)) for word in warned]
     return Finding(account.target, True, "; ".join(["answers, and lets this token look up audiences", *warnings]))
 
 
-def told(error: PlatformError) -> str:
+def described(error: PlatformError) -> str:
     """Return an error in the vocabulary's words, with the platform's code and request id."""
     request = error.request_id and f"request {error.request_id}"
     facts = ", ".join(fact for fact in (error.platform_code, request) if fact)

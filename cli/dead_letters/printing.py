@@ -95,11 +95,11 @@ def summary(letter: BatchCompletion) -> dict[str, object]:
     }
 
 
-def object_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Facts:
+def object_of(dead_letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Facts:
     """Return the letters of one origin, and what they point at, as an object."""
     return {
-        "origin": str(letters[0].origin),
-        "letters": [{**summary(letter), **_details(letter)} for letter in letters],
+        "origin": str(dead_letters[0].origin),
+        "letters": [{**summary(letter), **_details(letter)} for letter in dead_letters],
         "trouble": content.trouble,
         "batch": content.batch and _batch_object(content.batch, shown),
     }
@@ -130,9 +130,9 @@ def _details(letter: BatchCompletion) -> dict[str, object]:
     }
 
 
-def lines_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Iterator[str]:
+def lines_of(dead_letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Iterator[str]:
     """Yield the letters of one origin, and what they point at, as lines."""
-    for letter in letters:
+    for letter in dead_letters:
         yield f"{letter.origin} to {target_of(letter)}"
         yield from listed(_facts(letter))
         yield ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cli.dead_letters.failures import Letters
+from cli.dead_letters.failures import DeadLetters
 from cli.dead_letters.printing import Content
 from cli.undecodable import Undecodable
 from schemas.avro.codec import decode_audience_batch, decode_batch_completion
@@ -25,16 +25,16 @@ class DeadLetterReader:
     names: TopicNames
     framing: Framing
 
-    async def letters(self) -> tuple[Letters, Undecodable]:
+    async def dead_letters(self) -> tuple[DeadLetters, Undecodable]:
         """Read all completions and fold them. Raises KafkaUnreachableError, RegistryUnavailableError."""
-        letters = Letters(log_id=await log_id(self.kafka, self.names.batches))
+        found = DeadLetters(log_id=await log_id(self.kafka, self.names.batches))
         undecodable = Undecodable("completions", self.framing)
 
         def take(record: Record) -> None:
-            letters.take(decode_batch_completion(record.value, self.framing), record.timestamp)
+            found.take(decode_batch_completion(record.value, self.framing), record.timestamp)
 
         await scan(self.kafka, self.names.completions, undecodable.counted(take))
-        return letters, undecodable
+        return found, undecodable
 
     async def content(self, origin: Origin) -> Content:
         """Fetch the record of a letter. Raises RegistryUnavailableError."""

@@ -39,7 +39,7 @@ def schema_lines(name: str | None, release: int | None, *, headers: bool) -> Ite
     if name is None:
         if release is not None or headers:
             raise UsageError(f"name a record: {', '.join(names())}")
-        yield from map(_told, names())
+        yield from map(_name_and_purpose, names())
         return
     text = _text(name, release)
     if headers:
@@ -58,7 +58,7 @@ def _text(name: str, release: int | None) -> str:
     return files("schemas").joinpath("released", name, f"{release}.avsc").read_text(encoding="utf-8")
 
 
-def _told(name: str) -> str:
+def _name_and_purpose(name: str) -> str:
     purpose, *_ = json.loads(schema_json(name))["doc"].partition(". ")
     return f"{name:<20} {purpose.rstrip('.')}."
 

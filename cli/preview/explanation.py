@@ -38,14 +38,14 @@ def explain(
         if found.is_by_hand:
             yield "  its rows are made by code; there are no columns to tell of\n"
         width = max((len(trace.column) for trace in found.traces), default=0)
-        yield from (f"  {trace.column:{width}}  {_way(trace)}\n" for trace in found.traces)
+        yield from (f"  {trace.column:{width}}  {_trace_line(trace)}\n" for trace in found.traces)
 
 
 def _verdict(found: Explained) -> str:
     return "makes a row" if found.rejection is None else f"is rejected: {reason_of(found.rejection)}"
 
 
-def _way(trace: Trace) -> str:
+def _trace_line(trace: Trace) -> str:
     """Return a column's way on one line: what was uploaded, each step with what came of it, why nothing did."""
     given = [(field, value) for field, value in trace.given if value is not None and str(value).strip()]
     if not trace.steps and not given:

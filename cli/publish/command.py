@@ -107,8 +107,8 @@ def _lines(published: Published, config: Config) -> Iterator[str]:
     yield f"batch {published.batch_id}"
     yield from (f"record {origin}" for origin in published.origins)
     if published.ignored:
-        told = "; ".join(str(one) for one in published.unknown)
-        yield f"ignored {published.ignored} members of users that are not known ({told})"
+        unknown = "; ".join(str(one) for one in published.unknown)
+        yield f"ignored {published.ignored} members of users that are not known ({unknown})"
     token = ' -H "Authorization: Bearer ${AUDIENCE_API_TOKENS%%,*}"' if config.server.tokens else ""
     place = f"http://{config.server.listen}/audience/batches/{published.batch_id}?wait=60"
     yield f"What becomes of it, where `audience serve` runs: curl -sS{token} '{place}'"

@@ -43,7 +43,7 @@ async def print_rejected(options: Namespace, environment: Environment) -> None:
             ids = await edge_tag_ids(page.rejected, config) if options.with_ids else None
             _print(page, ids, options, is_first=page_number == 0)
             count, unlisted, page_number = count + len(page.rejected), page.unlisted, page_number + 1
-            of_removals += sum(told.mode == "remove" for told in page.rejected)
+            of_removals += sum(rejection.mode == "remove" for rejection in page.rejected)
     print_lines(_summary(count, unlisted, of_removals), sys.stderr)
 
 
@@ -64,13 +64,15 @@ def _print(page: Page, ids: Ids | None, options: Namespace, *, is_first: bool) -
     if options.csv:
         sys.stdout.write(rejected_csv(page.rejected, ids, header=is_first))
     elif page.rejected:
-        shown = [[*cells(told), *([_id(told, ids)] if ids is not None else [])] for told in page.rejected]
+        shown = [
+            [*cells(rejection), *([_id(rejection, ids)] if ids is not None else [])] for rejection in page.rejected
+        ]
         print_rows([*COLUMNS, *(["edgeTagId"] if ids is not None else [])], shown, Console())
     sys.stdout.flush()
 
 
-def _id(told: RejectedTold, ids: Ids) -> str:
-    return ids.get((told.batch_id, told.index), "")
+def _id(rejection: RejectedTold, ids: Ids) -> str:
+    return ids.get((rejection.batch_id, rejection.index), "")
 
 
 def _summary(count: int, unlisted: int, of_removals: int) -> list[str]:

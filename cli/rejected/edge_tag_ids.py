@@ -21,8 +21,8 @@ from streams.read.tail import scan
 async def edge_tag_ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
     """Return the ids of these users from the log, where they have one and it is still there."""
     wanted: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for told in rejected:
-        wanted[told.batch_id, told.part].add(told.index)
+    for rejection in rejected:
+        wanted[rejection.batch_id, rejection.part].add(rejection.index)
     reader = DeadLetterReader(kafka=config.kafka, names=config.names, framing=config.framing)
     found: dict[tuple[str, int], str] = {}
     for place, origin in (await _origins(wanted, reader)).items():

@@ -174,10 +174,10 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
 async def _held_up(deployment: Deployment) -> Sequence[str]:
     """Say which open transactions of publishers hide what stands in the log after their beginning."""
     held = await held_partitions(deployment.kafka, deployment.names.batches)
-    places = [
+    origins = [
         Origin(topic=deployment.names.batches, partition=number, offset=offset) for number, offset in held.items()
     ]
-    return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in places]
+    return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in origins]
 
 
 async def _begun(asked: Asked, tools: Tools) -> Replay:

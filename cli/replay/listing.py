@@ -46,10 +46,10 @@ class Replays:
 
     async def listed(self) -> list[ListedReplay]:
         """Return all replays, the newest first, then those of elsewhere. Raises KafkaUnreachableError."""
-        mine = sorted(known(self.data), key=lambda one: one.created_at, reverse=True)
-        told = [_told(one, runner_of(self.data, one.id)) for one in mine]
+        saved = sorted(known(self.data), key=lambda one: one.created_at, reverse=True)
+        mine = [_listed(one, runner_of(self.data, one.id)) for one in saved]
         ids = {one.id for one in mine}
-        return told + [_foreign(*one) for one in (await self.in_cluster()).items() if one[0] not in ids]
+        return mine + [_foreign(*one) for one in (await self.in_cluster()).items() if one[0] not in ids]
 
     async def in_cluster(self) -> Mapping[str, list[str]]:
         """Return the accounts of each replay that has a group, which goes when all is sent. It never has a member."""
@@ -60,7 +60,7 @@ class Replays:
         return found
 
 
-def _told(found: Replay, runner: Runner | None) -> ListedReplay:
+def _listed(found: Replay, runner: Runner | None) -> ListedReplay:
     return ListedReplay(
         id=found.id,
         state="running" if runner else "complete" if found.is_done else "interrupted",

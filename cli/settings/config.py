@@ -200,15 +200,15 @@ def _load(model: type[M], values: object, wrong: list[str]) -> M | None:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        wrong.extend(_told(error))
+        wrong.extend(_faults_of(error))
         return None
 
 
-def _told(error: ValidationError) -> Iterator[str]:
+def _faults_of(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         message = _REQUIRED if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        where = str(fault["loc"][0]) if fault["loc"] else ""
-        yield f"{where}: {message}" if where else message
+        field = str(fault["loc"][0]) if fault["loc"] else ""
+        yield f"{field}: {message}" if field else message
 
 
 def account(target: Target, environment: Environment, common: CommonSettings, *, made_up: bool = False) -> Account:
@@ -237,7 +237,7 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     try:
         return Account(target=target, kind=kind, settings=kind.settings_type.model_validate(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_by_variable(line, names, target) for line in _told(error))) from None
+        raise ConfigError("\n".join(_by_variable(line, names, target) for line in _faults_of(error))) from None
 
 
 def _by_variable(line: str, names: Mapping[str, Sequence[str]], target: Target) -> str:

@@ -60,8 +60,8 @@ def check_names(environment: Environment, unknown: Collection[UnknownSetting]) -
     for found in unknown:
         meant = _meant(found, environment.values[found.variable])
         if meant in DECISIVE and environment.origins.get(meant) in (None, "audience up"):
-            where = f"{found.variable} ({found.origin})"
-            raise MisnamedSettingError(f"{where}: no such setting; rename it if you mean {meant}, else unset it")
+            variable = f"{found.variable} ({found.origin})"
+            raise MisnamedSettingError(f"{variable}: no such setting; rename it if you mean {meant}, else unset it")
 
 
 def unused_credentials(environment: Environment, chosen: Collection[Target]) -> dict[Target, list[str]]:

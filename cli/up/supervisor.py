@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 
 from cli.printing.log_lines import relay
-from cli.printing.logs import tell_line
+from cli.printing.logs import write_relayed
 from schemas.tracebacks import place_of
 from streams.client.errors import StreamError
 from streams.local.broker import LocalBroker
@@ -75,7 +75,7 @@ class Part:
     address: str | None = None
     """Where it listens, once it has told us; started again, it listens there again."""
     _announcement: Announcement | None = field(default=None, init=False)
-    _has_told: bool = field(default=False, init=False)
+    _has_announced: bool = field(default=False, init=False)
     _relay: threading.Thread | None = field(default=None, init=False)
 
     def start(self, lifeline: Lifeline) -> None:
@@ -104,12 +104,12 @@ class Part:
             log.error("A part's lines can't be told: it is ended.", part=self.name, why=type(error).__name__)
             process.terminate()
 
-        return watched_thread(f"lines of {self.name}", lambda: relay(lines, self.name, tell_line), on_failure)
+        return watched_thread(f"lines of {self.name}", lambda: relay(lines, self.name, write_relayed), on_failure)
 
     def _expected(self) -> Announcement:
         if self._announcement is not None:
             self._announcement.close()
-        self._announcement, self._has_told = Announcement(), False
+        self._announcement, self._has_announced = Announcement(), False
         return self._announcement
 
     def _listens(self) -> dict[str, str]:
@@ -117,10 +117,10 @@ class Part:
 
     def ready_url(self) -> str | None:
         """Return the URL that says whether this very process is ready, None until it has told where it listens."""
-        told = None if self._announcement is None or self._has_told else self._announcement.read()
-        if told is not None:
-            self.address, self._has_told = told, True
-        return f"http://{self.address}{self.ready_path}" if self._has_told else None
+        announced = None if self._announcement is None or self._has_announced else self._announcement.read()
+        if announced is not None:
+            self.address, self._has_announced = announced, True
+        return f"http://{self.address}{self.ready_path}" if self._has_announced else None
 
     async def wait(self) -> int:
         """Return the exit code once the process has ended and all its lines are told."""
