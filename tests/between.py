@@ -31,8 +31,8 @@ class Between:
     asked: list[str] = field(default_factory=list)
     forgets: bool = False
     """Whether the server knows no session, as one that has yet to read of it; once."""
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -45,12 +45,12 @@ class Between:
                     {"success": False, "errors": ["path: nothing is known of that id"]}, status=404
                 )
             return await self._pass(request, b"")
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._upload(request, await request.read())
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def _upload(self, request: web.Request, body: bytes) -> web.StreamResponse:
         found = _SEQUENCE.search(body)

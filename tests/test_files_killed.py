@@ -9,7 +9,7 @@ import pytest
 
 from audience_client.http.statuses import BatchOfRun, RunStatus, SessionStatus
 from checks.files_killed.moments import FIRST_PASS, LATEST, make_moments
-from checks.files_killed.tries import Told
+from checks.files_killed.tries import TriesReport
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
 from schemas.records import AudienceBatch, AudienceUser
 
@@ -59,7 +59,7 @@ def test_a_log_with_each_batch_once_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("log", "told"),
+    ("log", "sentence"),
     [
         ([record(1), record(2), record(3), record(2, "other", users=0)], "1 batches stand in the log more than once"),
         ([record(1), record(3, users=4)], "2 of 3 batches stand in the log"),
@@ -67,9 +67,9 @@ def test_a_log_with_each_batch_once_is_right() -> None:
         ([record(1), record(2), record(3), record(1, session_id="8")], "1 other sessions stand in the log"),
     ],
 )
-def test_a_log_that_is_otherwise_is_told(log: list[AudienceBatch], told: str) -> None:
+def test_a_log_that_is_otherwise_is_told(log: list[AudienceBatch], sentence: str) -> None:
     (fault,) = faults_of_log(log, 7, 3, 6)
-    assert fault.startswith(told)
+    assert fault.startswith(sentence)
 
 
 def test_a_status_that_is_otherwise_is_told() -> None:
@@ -81,8 +81,8 @@ def test_a_status_that_is_otherwise_is_told() -> None:
 
 
 def test_a_batch_that_is_sent_again_after_it_was_acknowledged_is_told() -> None:
-    def told(second: int) -> Told:
-        return Told(
+    def report(second: int) -> TriesReport:
+        return TriesReport(
             sends=[Counter([1, 2]), Counter([second, 3])],
             acknowledged=[Counter([1]), Counter([second, 3])],
             session_id=7,
@@ -90,10 +90,10 @@ def test_a_batch_that_is_sent_again_after_it_was_acknowledged_is_told() -> None:
             used=1,
         )
 
-    assert list(faults_of_tries(told(2), 1)) == []
-    (fault,) = faults_of_tries(told(1), 1)
+    assert list(faults_of_tries(report(2), 1)) == []
+    (fault,) = faults_of_tries(report(1), 1)
     assert fault == "try 2 sent 1 batches again that had been acknowledged, such as 1"
-    (fault,) = faults_of_tries(told(2), 2)
+    (fault,) = faults_of_tries(report(2), 2)
     assert fault.startswith("only 1 of 2 moments")
 
 
