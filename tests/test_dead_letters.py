@@ -28,8 +28,9 @@ from cli.dead_letters.failures import DeadLetters, Offsets, Wanted
 from cli.dead_letters.invalid_records import COLUMNS as INVALID_COLUMNS
 from cli.dead_letters.printing import COLUMNS, Shown, cells
 from cli.dead_letters.reader import DeadLetterReader
+from cli.printing.escaping import printable
 from cli.printing.masking import DOTS, mask, masked
-from cli.printing.tables import print_rows, printable
+from cli.printing.tables import print_rows
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
 from schemas.avro.framing import Framing
 from schemas.error_words import VOCABULARY
