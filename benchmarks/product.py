@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from cli.demo.command import demo_environment
-from cli.up.supervisor import Part, Supervisor
+from cli.local_stack.supervisor import Part, Supervisor
 from consumer.account.runtime import now
 from producer.settings import Address
 from sandbox import CREDENTIALS

@@ -15,6 +15,8 @@ from cli.config.command import CONFIG
 from cli.consume.command import CONSUME
 from cli.dead_letters.command import DEAD_LETTERS, NoSuchDeadLetterError
 from cli.demo.command import DEMO, DemoFailedError
+from cli.errors import UsageError
+from cli.local_stack.supervisor import LISTENS, PartFailedError
 from cli.pages.errors_page import ERRORS
 from cli.pages.platforms_page import PLATFORMS
 from cli.pages.schemas import SCHEMA
@@ -37,9 +39,7 @@ from cli.settings.unknown_settings import MisnamedSettingError
 from cli.status.command import STATUS
 from cli.undecodable import NotAllReadError
 from cli.up.command import UP
-from cli.up.supervisor import LISTENS, PartFailedError
 from cli.upload.command import UPLOAD
-from cli.usage import UsageError
 from consumer.removals.account_removals import HashKeysMissingError
 from producer.publisher import PublishError
 from producer.request.users_json import PayloadError

@@ -14,7 +14,7 @@ from group_members import members_of
 from test_cli import clean_environ
 from world import World, world
 
-from cli.up.supervisor import Part, Supervisor
+from cli.local_stack.supervisor import Part, Supervisor
 from providers.kit.settings import variable
 from sandbox import CREDENTIALS
 from schemas.target import Target

@@ -11,8 +11,8 @@ from test_outside_providers import EXAMPLE, installed_at
 from test_providers import sha
 from world import sandbox_account, sandbox_running
 
-from cli.preview.requests import preview
-from cli.preview.verbs import VERBS
+from cli.dry_run.requests import preview
+from cli.dry_run.verbs import VERBS
 from providers.installed import open_account, open_session
 from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace

@@ -15,8 +15,8 @@ from checks.files_killed.tries import BATCHES, Tries, TriesReport
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
 from cli.demo.command import demo_environment
 from cli.demo.made_up_people import Person, make_people
+from cli.local_stack.running import Running, running
 from cli.settings.environment import Environment
-from cli.up.running import Running, running
 from schemas.avro.codec import decode_audience_batch
 from streams.cluster.topics import TopicNames
 from streams.read.tail import read_to_end

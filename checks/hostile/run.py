@@ -15,10 +15,10 @@ from checks.hostile.draft import built, joined, make_parts
 from checks.hostile.mutations import make_request
 from checks.hostile.verdict import faults_of, faults_of_log
 from checks.wire import Reply, exchange
+from cli.local_stack.running import make_part
+from cli.local_stack.supervisor import Part, Supervisor
 from cli.settings.config import SANDBOXED
 from cli.settings.environment import ENV_FILE
-from cli.up.running import make_part
-from cli.up.supervisor import Part, Supervisor
 from producer.settings import Address
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout

@@ -23,10 +23,10 @@ from cli.dead_letters.printing import (
     summary,
 )
 from cli.dead_letters.reader import DeadLetterReader
+from cli.errors import UsageError
 from cli.printing.tables import print_lines, print_objects
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 from schemas.human_times import parse_span
 from schemas.records import BatchCompletion, Origin
 from schemas.validity import is_uuid

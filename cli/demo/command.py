@@ -18,9 +18,9 @@ from cli.command import Command
 from cli.demo.made_up_people import Member, Person, make_people
 from cli.demo.outcome import Outcome
 from cli.demo.printing import outcome_table, progress_bars
+from cli.local_stack.running import Running, running
 from cli.settings.data_folder import only_one, usable_folder
 from cli.settings.environment import DATA, ENV_FILE, Environment
-from cli.up.running import Running, running
 from providers.installed import installed
 from schemas.avro.codec import decode_batch_completion
 from streams.cluster.topics import TopicNames

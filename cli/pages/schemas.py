@@ -9,8 +9,8 @@ from importlib.resources import files
 
 from cli.arguments import count
 from cli.command import Command
+from cli.errors import UsageError
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 from schemas.avro.fingerprints import FORMS, fingerprints
 from schemas.avro.framing import SINGLE_OBJECT_MARKER, schema_json
 from schemas.did_you_mean import did_you_mean

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cli.preview.requests import made_up_provider
-from cli.preview.verbs import VERBS, Verb
+from cli.dry_run.requests import made_up_provider
+from cli.dry_run.verbs import VERBS, Verb
 from cli.printing.masking import DOTS, mask
 from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError

@@ -12,6 +12,7 @@ import msgspec
 
 from cli.arguments import add_accounts_argument, reason, session
 from cli.command import Command
+from cli.errors import UsageError
 from cli.printing.logs import configure_logs
 from cli.printing.tables import print_lines
 from cli.replay.listing import Replays, list_replays, stop_replay
@@ -23,7 +24,6 @@ from cli.replay.saved_replays import Replay, ReplayError, alone, find, new_id, s
 from cli.settings.config import Config, account, load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics
-from cli.usage import UsageError
 from consumer.account.runtime import Deployment
 from schemas.human_times import parse_when
 from schemas.records import Origin, is_of_log, parse_origin

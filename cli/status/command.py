@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cli.arguments import count, session
 from cli.command import Command
+from cli.errors import UsageError
 from cli.printing.tables import print_lines, print_rows
 from cli.server_client import Server, asked_server
 from cli.settings.config import load
@@ -24,7 +25,6 @@ from cli.status.printing import (
     session_blocks,
     session_list_blocks,
 )
-from cli.usage import UsageError
 from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus, State
 from schemas.records import AudienceType
 

@@ -4,9 +4,9 @@ import os
 from argparse import Namespace
 
 from cli.command import Command
+from cli.local_stack.running import Running, running
 from cli.settings.environment import Environment
 from cli.settings.running_ups import noted
-from cli.up.running import Running, running
 
 
 async def up(options: Namespace, environment: Environment) -> None:

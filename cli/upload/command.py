@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cli.arguments import add_accounts_argument
 from cli.command import Command, EndedError
+from cli.errors import UsageError
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 
 if TYPE_CHECKING:
     from audience_client.command.run import DryRun

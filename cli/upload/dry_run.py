@@ -12,12 +12,12 @@ from rich.console import Console
 
 from audience_client.command.threads import in_thread
 from audience_client.upload.prepare import Prepared
-from cli.preview.requests import made_up_provider, preview
-from cli.preview.verbs import VERBS, Verb
+from cli.dry_run.requests import made_up_provider, preview
+from cli.dry_run.verbs import VERBS, Verb
+from cli.errors import UsageError
 from cli.printing.tables import print_lines, print_rows
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 from consumer.account.runtime import Account
 from producer.request.users_json import parse_users
 from providers.kit.errors import RejectError

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from yarl import URL
 
-from cli.preview.verbs import VERBS, Verb
+from cli.dry_run.verbs import VERBS, Verb
 from consumer.account.runtime import Account
 from producer.request.unknown_names import Ignored
 from providers.kit.errors import RejectError
