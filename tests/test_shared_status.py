@@ -10,7 +10,8 @@ from test_sessions import batch as seen_batch
 from test_status import make_run, make_target, printed
 from test_view import BATCH, completion, opened, place, receipt
 
-from cli.dead_letters.printing import Content, Shown, lines_of, object_of
+from cli.dead_letters.printing import Shown, lines_of, object_of
+from cli.log_records import Content
 from cli.status.printing import session_blocks
 from ledger.final_outcomes import last_word
 from ledger.resources import SessionStatus, TargetStatus

@@ -14,7 +14,6 @@ from cli.dead_letters.invalid_records import WantedReceipts, list_invalid
 from cli.dead_letters.listing import Listing
 from cli.dead_letters.printing import (
     COLUMNS,
-    Content,
     Shown,
     cells,
     counted,
@@ -24,6 +23,7 @@ from cli.dead_letters.printing import (
 )
 from cli.dead_letters.reader import DeadLetterReader
 from cli.errors import UsageError
+from cli.log_records import Content, content_of
 from cli.printing.tables import print_lines, print_objects
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
@@ -152,7 +152,7 @@ async def show_dead_letters(reader: DeadLetterReader, place: str, shown: Shown, 
     for origin, group in groupby(meant, key=lambda letter: letter.origin):
         its = list(group)
         is_quarantined = any(letter.error_code == "quarantined" for letter in its)
-        content = QUARANTINED if is_quarantined else await reader.content(origin)
+        content = QUARANTINED if is_quarantined else await content_of(origin, reader.kafka, reader.framing)
         if as_json:
             print_objects([object_of(its, content, shown)])
         else:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cli.dead_letters.failures import target_of
+from cli.log_records import Content
 from cli.printing.masking import masked
 from cli.printing.tables import Facts, listed, moment_text
 from schemas.error_words import VOCABULARY
@@ -16,14 +17,6 @@ from schemas.records import AudienceBatch, AudienceUser, BatchCompletion
 COLUMNS = ("origin", "account", "reason", "users", "session", "sequence", "batch", "failed at", "attempts")
 
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a letter points at, or a sentence that says why it can't be shown."""
-
-    trouble: str | None = None
-    batch: AudienceBatch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
