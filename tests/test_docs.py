@@ -20,8 +20,8 @@ from pages import BLOCKS, DOCS, MARK, PAGES, ROOT, Block, spans, tokens
 from test_cli import clean_environ, up
 
 from checks.settings_page import settings_page
+from cli.commands import MODULES, load_command
 from cli.config.listing import check_all
-from cli.main import COMMANDS
 from cli.settings.env_file import read_env_file
 from cli.settings.environment import Environment
 from cli.settings.unknown_settings import unknown_settings
@@ -31,6 +31,7 @@ from streams.client.settings import KafkaSettings, is_kafka_variable
 from streams.processes.ports import free_port
 
 HERE = "tests/test_docs.py"
+COMMANDS = [load_command(name) for name in MODULES]
 PROVIDERS = {name.upper() for name in installed()}
 
 PATH = re.compile(

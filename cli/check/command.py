@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from cli.arguments import add_accounts_argument
 from cli.check.findings import Finding, check
 from cli.command import Command
+from cli.errors import CommandError
 from cli.settings.config import Config, ConfigError, account, load
 from cli.settings.environment import Environment
 from schemas.target import Target
 
 
-class CheckFailedError(Exception):
+class CheckFailedError(CommandError):
     """An account can't be used."""
 
 
@@ -38,7 +39,7 @@ async def _findings(targets: Iterable[Target], environment: Environment, config:
     return await check(accounts) + wrong
 
 
-CHECK = Command(
+COMMAND = Command(
     name="check",
     text=(
         "Ask each platform whether it lets us in. Makes the look-up call with the account's token, says in the words "

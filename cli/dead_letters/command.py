@@ -22,7 +22,7 @@ from cli.dead_letters.printing import (
     summary,
 )
 from cli.dead_letters.reader import DeadLetterReader
-from cli.errors import UsageError
+from cli.errors import CommandError, UsageError
 from cli.log_records import Content, content_of
 from cli.printing.tables import print_lines, print_objects
 from cli.settings.config import Config, load
@@ -51,7 +51,7 @@ DEAD_LETTER_LISTING = Listing(columns=COLUMNS, cells=cells, summary=summary, cou
 QUARANTINED = Content("The record is quarantined: it ends the process that reads it, so it is not shown.")
 
 
-class NoSuchDeadLetterError(Exception):
+class NoSuchDeadLetterError(CommandError):
     """No dead letter is where one was asked for."""
 
 
@@ -172,7 +172,7 @@ def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
     return lambda letter: letter.origin == origin
 
 
-DEAD_LETTERS = Command(
+COMMAND = Command(
     name="dead-letters",
     text=(
         "List what could not be delivered, and show why. Reads the topic of completions to its end and keeps nothing; "

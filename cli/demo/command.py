@@ -18,6 +18,7 @@ from cli.command import Command
 from cli.demo.made_up_people import Member, Person, make_people
 from cli.demo.outcome import Outcome
 from cli.demo.printing import outcome_table, progress_bars
+from cli.errors import CommandError
 from cli.local_stack.running import Running, running
 from cli.settings.data_folder import only_one, usable_folder
 from cli.settings.environment import DATA, ENV_FILE, Environment
@@ -34,7 +35,7 @@ LIMIT = 300.0
 """Seconds that the platforms may take."""
 
 
-class DemoFailedError(Exception):
+class DemoFailedError(CommandError):
     """What the platforms hold is not what was uploaded."""
 
 
@@ -150,7 +151,7 @@ async def run_demo(options: Namespace, environment: Environment) -> None:
     await demo(os.environ, Console())
 
 
-DEMO = Command(
+COMMAND = Command(
     name="demo",
     text=(
         "Upload 25,000 made-up users and compare. Runs everything in a folder of its own against the sandbox, "

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any
 
 import aiohttp
 import structlog
 
+from cli.errors import CommandError
 from cli.printing.log_lines import relay
 from cli.printing.logs import write_relayed
+from cli.settings.environment import LISTENS
 from schemas.tracebacks import place_of
 from streams.client.errors import StreamError
 from streams.local.broker import LocalBroker
@@ -46,17 +47,12 @@ SAID_EVERY = 3.0
 LAST_LINES = 1.0
 """Seconds for what a process that has ended still had to say."""
 
-LISTENS: Mapping[str, str] = MappingProxyType(
-    {"serve": "AUDIENCE_LISTEN", "sandbox": "AUDIENCE_SANDBOX_LISTEN", "consume": "AUDIENCE_HEALTH_LISTEN"}
-)
-"""The variable by which a command is told where to listen."""
-
 Wait = Callable[[], Coroutine[Any, Any, int]]
 Start = Callable[[], Coroutine[Any, Any, None]]
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 
 
-class PartFailedError(Exception):
+class PartFailedError(CommandError):
     """A part did not become ready."""
 
 

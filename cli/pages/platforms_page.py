@@ -171,7 +171,7 @@ async def print_platforms(options: Namespace, environment: Environment) -> None:
     sys.stdout.write(platforms_page(installed()))
 
 
-PLATFORMS = Command(
+COMMAND = Command(
     name="platforms",
     text=(
         "Print what each platform gets of a user. A page in Markdown: for each field whether it goes, plain or hashed, "

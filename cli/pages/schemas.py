@@ -86,7 +86,7 @@ async def print_schema(options: Namespace, environment: Environment) -> None:
     sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
 
 
-SCHEMA = Command(
+COMMAND = Command(
     name="schema",
     text=(
         "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "

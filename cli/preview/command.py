@@ -71,7 +71,7 @@ def _batch(options: argparse.Namespace, parsed: Users) -> AudienceBatch:
     return batch
 
 
-PREVIEW = Command(
+COMMAND = Command(
     name="preview",
     text=(
         "Show the requests that an upload would become, or with --mode remove a removal. Prints one JSON object for "

@@ -114,7 +114,7 @@ def _lines(published: Published, config: Config) -> Iterator[str]:
     yield f"What becomes of it, where `audience serve` runs: curl -sS{token} '{place}'"
 
 
-PUBLISH = Command(
+COMMAND = Command(
     name="publish",
     text=(
         "Write users to the topic without the endpoint. Prints the batch id and where each record stands, once all "

@@ -84,7 +84,7 @@ def _summary(count: int, unlisted: int, of_removals: int) -> list[str]:
     return lines
 
 
-REJECTED = Command(
+COMMAND = Command(
     name="rejected",
     text=(
         "List who was rejected, and what to correct. Asks the server as `status` does, for the newest run of a session "

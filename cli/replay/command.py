@@ -228,7 +228,7 @@ async def _confirm() -> None:
         raise ReplayError("nothing is sent")
 
 
-REPLAY = Command(
+COMMAND = Command(
     name="replay",
     text=(
         "Send again what is in the log. Shows what it would send, asks, and sends it to the accounts in a group of its "

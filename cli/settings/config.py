@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from cli.errors import CommandError
 from cli.settings.environment import PROVIDERS, Environment
 from consumer.account.runtime import Account
 from consumer.account.settings import ConsumerSettings
@@ -28,7 +29,7 @@ SANDBOXED = (Target("facebook"), Target("tiktok"), Target("klaviyo"))
 M = TypeVar("M", bound=BaseModel)
 
 
-class ConfigError(Exception):
+class ConfigError(CommandError):
     """Settings are missing or wrong; one line for each."""
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.errors import CommandError
 from cli.settings.config import ConfigError
 from cli.settings.environment import DATA
 
 
-class InUseError(Exception):
+class InUseError(CommandError):
     """Another process uses the folder."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from cli.errors import CommandError
 from cli.settings.config import MODELS, SANDBOXED, sandboxed_providers
 from cli.settings.environment import PROVIDERS, Environment
 from providers.installed import installed
@@ -28,7 +29,7 @@ _INJECTED = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|
 _INJECTED_URL = re.compile(r"(tcp|udp|sctp)://.*", re.DOTALL)
 
 
-class MisnamedSettingError(Exception):
+class MisnamedSettingError(CommandError):
     """A setting that decides where users go has a wrong name."""
 
 

@@ -121,7 +121,7 @@ def _print_blocks(blocks: Iterable[Block]) -> None:
             print_lines([block])
 
 
-STATUS = Command(
+COMMAND = Command(
     name="status",
     text=(
         "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "

@@ -27,7 +27,7 @@ async def _say(found: Running) -> None:
     await found.supervisor.failure()
 
 
-UP = Command(
+COMMAND = Command(
     name="up",
     text=(
         "Run everything on this machine until Ctrl-C. Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, ingestion, one "

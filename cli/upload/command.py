@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cli.arguments import add_accounts_argument
-from cli.command import Command, EndedError
-from cli.errors import UsageError
+from cli.command import Command
+from cli.errors import EndedError, UsageError
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
 
@@ -68,7 +68,7 @@ def _server(options: Namespace, config: Config) -> tuple[str, str | None]:
     return f"http://{config.server.listen}", token or (own.get_secret_value() if own else None)
 
 
-UPLOAD = Command(
+COMMAND = Command(
     name="upload",
     text=(
         "Upload customer files of any kind to a running server. Reads all of a file, finds out which columns are "
