@@ -1,9 +1,11 @@
 """Which commands there are, and what each loads: who serves an account has nothing to do with a Kafka to start."""
 
 import asyncio
+import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,13 @@ def test_a_command_has_the_name_by_which_it_is_found(name: str) -> None:
 def test_every_folder_with_a_command_is_one_that_is_found() -> None:
     written = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("cli/*/command.py")}
     assert written - set(MODULES.values()) == set()
+
+
+def test_every_module_of_ours_but_those_that_run_everything_is_held_off_the_local_kafka() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (held,) = (one["source_modules"] for one in contracts if one.get("forbidden_modules") == [LOCAL_KAFKA])
+    ours = {f"cli.{found.name}" for found in pkgutil.iter_modules([str(ROOT / "cli")])}
+    assert ours - set(held) == {"cli.demo", "cli.local_stack", "cli.up"}
 
 
 @pytest.mark.parametrize("words", SERVING)

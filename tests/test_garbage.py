@@ -157,7 +157,7 @@ async def _say_nothing(error: PlatformError, outcome: Outcome) -> None:
 class Hand:
     """Holds records, and notes when it was told to take no more."""
 
-    in_flight: int
+    records_in_flight: int
     rests: list[tuple[int, float]] = dataclasses.field(default_factory=list)
 
     def rest(self, left: int, seconds: float) -> None:
@@ -191,7 +191,7 @@ def test_there_is_no_pass_while_many_records_are_in_hand_and_one_when_few_are_le
     kept = [[number] for number in range(3 * YOUNG * MANY_PASSES)]
     passes.look()
     assert full_passes() == before
-    hand.in_flight = CALM
+    hand.records_in_flight = CALM
     passes.look()
     assert gc.isenabled()
     assert full_passes() == before + 1

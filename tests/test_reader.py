@@ -371,7 +371,7 @@ async def test_a_reader_that_rests_takes_nothing_more_until_few_records_are_left
         await first.until(lambda: first.reader._member._paused == {0})
         await produce(kafka, topic_prefix, numbered(1, first=3))
         assert first.reader.finish(first.records[0])
-        assert first.reader.in_flight == 2
+        assert first.reader.records_in_flight == 2
         await asyncio.sleep(0.2)
         assert first.values == [0, 1, 2]
         assert first.reader.finish(first.records[1])

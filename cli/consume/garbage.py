@@ -43,7 +43,7 @@ class Reader(Protocol):
     """What has records in flight."""
 
     @property
-    def in_flight(self) -> int:
+    def records_in_flight(self) -> int:
         """How many there are."""
 
     def rest(self, left: int, seconds: float) -> None:
@@ -90,7 +90,7 @@ class Passes:
     def look(self) -> None:
         """Collect what is due, and let there be passes by themselves or not."""
         now = self._clock()
-        if self._reader.in_flight <= CALM:
+        if self._reader.records_in_flight <= CALM:
             if not gc.isenabled() or gc.get_count()[1] >= MANY:
                 gc.collect()
             gc.enable()

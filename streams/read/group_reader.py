@@ -161,7 +161,7 @@ class GroupReader:
         return self._in_flight.partitions()
 
     @property
-    def in_flight(self) -> int:
+    def records_in_flight(self) -> int:
         """How many records were handed over and are not finished."""
         return self._in_flight.budget.records
 
