@@ -1,11 +1,9 @@
 """The ids that rejected users have in the log."""
 
-import sys
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from cli.log_records import Content, content_of
-from cli.printing.tables import print_lines
 from cli.settings.config import Config
 from cli.undecodable import Undecodable
 from ledger.rejected_csv import Ids
@@ -20,19 +18,22 @@ from streams.read.consumer_thread import Record
 from streams.read.tail import scan
 
 
-async def edge_tag_ids(rejected: Collection[RejectedTold], config: Config) -> Ids:
-    """Return the ids of these users from the log, where they have one and it is still there."""
+async def edge_tag_ids(rejected: Collection[RejectedTold], config: Config, warn: Callable[[str], object]) -> Ids:
+    """Return the ids of these users from the log, where they have one and it is still there.
+
+    Where it is not, `warn` gets a sentence. Raises KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
+    """
     wanted: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     for rejection in rejected:
         wanted[rejection.batch_id, rejection.part].add(rejection.index)
     kafka, framing = config.kafka, config.framing
     found: dict[tuple[str, int], str] = {}
-    for place, origin in (await _origins(wanted, kafka, config.names, framing)).items():
+    for place, origin in (await _origins(wanted, kafka, config.names, framing, warn)).items():
         (batch_id, part), content = place, await content_of(origin, kafka, framing)
         ids = _ids_in(content.batch, batch_id, wanted[place])
         found |= {(batch_id, index): text for index, text in ids.items()}
         if trouble := _trouble(content, batch_id, len(wanted[place]) - len(ids)):
-            print_lines([f"Part {part} of batch {batch_id}: {trouble}"], sys.stderr)
+            warn(f"Part {part} of batch {batch_id}: {trouble}")
     return found
 
 
@@ -54,7 +55,11 @@ def _trouble(content: Content, batch_id: str, missing: int) -> str | None:
 
 
 async def _origins(
-    wanted: Collection[tuple[str, int]], kafka: KafkaSettings, names: TopicNames, framing: Framing
+    wanted: Collection[tuple[str, int]],
+    kafka: KafkaSettings,
+    names: TopicNames,
+    framing: Framing,
+    warn: Callable[[str], object],
 ) -> Mapping[tuple[str, int], Origin]:
     """Return where these parts of batches stand, by their receipts in the log that there is. Raises NotAllReadError."""
     found: dict[tuple[str, int], Origin] = {}
@@ -70,6 +75,7 @@ async def _origins(
             found[place] = receipt.origin
 
     await scan(kafka, names.receipts, undecodable.counted(take))
-    print_lines(undecodable.lines(), sys.stderr)
+    for line in undecodable.lines():
+        warn(line)
     undecodable.check()
     return found
