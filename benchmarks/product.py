@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from cli.local_stack.supervisor import Part, Supervisor
 from consumer.account.runtime import now
 from producer.settings import Address

@@ -13,7 +13,7 @@ from checks.chaos.sandbox_client import SandboxClient
 from checks.files_killed.moments import make_moments
 from checks.files_killed.tries import BATCHES, Tries, TriesReport
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from cli.demo.made_up_people import Person, make_people
 from cli.local_stack.running import Running, running
 from cli.settings.environment import Environment
