@@ -1,4 +1,4 @@
-"""`audience preview`: the requests that an upload or a removal would become, without sending any."""
+"""The requests that an upload or a removal would become, without sending any."""
 
 import random
 from collections import Counter
