@@ -10,6 +10,7 @@ from typing import Literal
 
 import aiohttp
 from aiohttp import web
+from listening import listening
 
 Fate = Literal["pass", "lose", "hold", "busy", "refuse"]
 """`lose`: the server takes it, and the answer is lost. `hold`: nothing happens until it is let go."""
@@ -86,15 +87,8 @@ async def standing_between(behind: str) -> AsyncIterator[Between]:
     """Listen on a port of this machine."""
     async with aiohttp.ClientSession() as session:
         between = Between(behind, session)
-        app = web.Application(client_max_size=64 << 20)
-        app.router.add_route("*", "/{rest:.*}", between.handle)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        between.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            yield between
-        finally:
-            between.let_go.set()
-            await runner.cleanup()
+        async with listening(between.handle, 64 << 20) as between.url:
+            try:
+                yield between
+            finally:
+                between.let_go.set()

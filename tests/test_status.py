@@ -425,20 +425,7 @@ def test_a_removal_tells_who_was_removed_what_it_waits_for_and_whom_a_later_reco
         in_log=9, sent=9, accepted=9, rejected=0, matched=None, removed=4, superseded=2, other_identifiers_unknown=1
     )
     silent = msgspec.structs.replace(counts, removed=None, superseded=0, other_identifiers_unknown=0)
-    target = TargetStatus(
-        provider="facebook",
-        account=None,
-        state="delivered",
-        users=counts,
-        reasons={},
-        repaired={},
-        dropped={},
-        attempts=1,
-        error=None,
-        finished_at=NOW,
-        seconds_to_go=None,
-        replays=[],
-    )
+    target = make_target(state="delivered", users=counts, reasons={})
     other = msgspec.structs.replace(
         target, provider="tiktok", state="retrying", users=silent, waits_for="audience.batches-3@17"
     )
