@@ -59,7 +59,7 @@ def test_a_log_with_each_batch_once_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("log", "sentence"),
+    ("log", "told"),
     [
         ([record(1), record(2), record(3), record(2, "other", users=0)], "1 batches stand in the log more than once"),
         ([record(1), record(3, users=4)], "2 of 3 batches stand in the log"),
@@ -67,9 +67,9 @@ def test_a_log_with_each_batch_once_is_right() -> None:
         ([record(1), record(2), record(3), record(1, session_id="8")], "1 other sessions stand in the log"),
     ],
 )
-def test_a_log_that_is_otherwise_is_told(log: list[AudienceBatch], sentence: str) -> None:
+def test_a_log_that_is_otherwise_is_told(log: list[AudienceBatch], told: str) -> None:
     (fault,) = faults_of_log(log, 7, 3, 6)
-    assert fault.startswith(sentence)
+    assert fault.startswith(told)
 
 
 def test_a_status_that_is_otherwise_is_told() -> None:
@@ -81,7 +81,7 @@ def test_a_status_that_is_otherwise_is_told() -> None:
 
 
 def test_a_batch_that_is_sent_again_after_it_was_acknowledged_is_told() -> None:
-    def report(second: int) -> TriesReport:
+    def told(second: int) -> TriesReport:
         return TriesReport(
             sends=[Counter([1, 2]), Counter([second, 3])],
             acknowledged=[Counter([1]), Counter([second, 3])],
@@ -90,10 +90,10 @@ def test_a_batch_that_is_sent_again_after_it_was_acknowledged_is_told() -> None:
             used=1,
         )
 
-    assert list(faults_of_tries(report(2), 1)) == []
-    (fault,) = faults_of_tries(report(1), 1)
+    assert list(faults_of_tries(told(2), 1)) == []
+    (fault,) = faults_of_tries(told(1), 1)
     assert fault == "try 2 sent 1 batches again that had been acknowledged, such as 1"
-    (fault,) = faults_of_tries(report(2), 2)
+    (fault,) = faults_of_tries(told(2), 2)
     assert fault.startswith("only 1 of 2 moments")
 
 

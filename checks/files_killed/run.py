@@ -58,9 +58,9 @@ async def run(seed: int, rows: int, moments: int, environment: Environment, say:
         tries = Tries(
             file=data / "customers.csv", rows=rows, url=found.url, name=NAME, folder=data, window=WINDOW, say=say
         )
-        report = await tries.run(make_moments(chance, rows, moments))
-        faults = list(faults_of_tries(report, moments))
-        return [*faults, *[fault async for fault in _judged(found, report, rows, data)]]
+        told = await tries.run(make_moments(chance, rows, moments))
+        faults = list(faults_of_tries(told, moments))
+        return [*faults, *[fault async for fault in _judged(found, told, rows, data)]]
 
 
 def write_file(path: Path, rows: int) -> None:
@@ -77,18 +77,18 @@ def _row(person: Person) -> Sequence[object]:
     return [person.user.get(column, "") for column in COLUMNS] + [spent.get(name, "") for name in PURCHASE]
 
 
-async def _judged(found: Running, report: TriesReport, rows: int, folder: Path) -> AsyncIterator[str]:
+async def _judged(found: Running, told: TriesReport, rows: int, folder: Path) -> AsyncIterator[str]:
     """Yield what differs from what must be."""
-    if report.session_id is None:
+    if told.session_id is None:
         yield "the upload did not come to its end"
         return
     batches = -(-rows // -(-rows // BATCHES))
     records = await read_to_end(found.kafka, TopicNames().batches, READ_LIMIT)
     log = [decode_audience_batch(record.value) for record in records]
     async with AsyncClient(found.url) as client:
-        status = await client.session(report.session_id)
+        status = await client.session(told.session_id)
     for fault in (
-        *faults_of_log(log, report.session_id, batches, rows),
+        *faults_of_log(log, told.session_id, batches, rows),
         *faults_of_status(status, batches, rows),
         *[fault async for fault in _of_platforms(found, rows)],
     ):

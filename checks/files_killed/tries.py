@@ -46,28 +46,28 @@ class Tries:
 
     async def run(self, moments: Sequence[Moment]) -> TriesReport:
         """End the upload at each moment and resume it, and let the last try come to its end."""
-        report = TriesReport()
+        told = TriesReport()
         for moment in moments:
-            await self._try(report, moment)
+            await self._try(told, moment)
             if moment.is_late:
                 self.say(f"  waits {self.window + 1:.0f} s until the retry window is over")
                 await asyncio.sleep(self.window + 1)
-        if report.session_id is None:
-            await self._try(report, None)
-        return report
+        if told.session_id is None:
+            await self._try(told, None)
+        return told
 
-    async def _try(self, report: TriesReport, moment: Moment | None) -> None:
-        if report.session_id is not None:
+    async def _try(self, told: TriesReport, moment: Moment | None) -> None:
+        if told.session_id is not None:
             return
-        report.sends.append(Counter())
-        report.acknowledged.append(Counter())
+        told.sends.append(Counter())
+        told.acknowledged.append(Counter())
         process = await self._start()
         try:
-            await _follow(process, report, moment)
+            await _follow(process, told, moment)
         finally:
             if process.returncode is None and process.stdout is not None and not process.stdout.at_eof():
                 process.kill()
-        self._judge(report, moment, await process.wait())
+        self._judge(told, moment, await process.wait())
 
     async def _start(self) -> Process:
         resume = ["--resume"] if any(self._states.glob("*.json")) else []
@@ -81,30 +81,30 @@ class Tries:
                 stderr=log,
             )
 
-    def _judge(self, report: TriesReport, moment: Moment | None, code: int) -> None:
+    def _judge(self, told: TriesReport, moment: Moment | None, code: int) -> None:
         how = "to its end" if moment is None else "kill -9" if moment.is_kill else "Ctrl-C"
-        sent, acknowledged = report.sends[-1].total(), report.acknowledged[-1].total()
-        self.say(f"try {len(report.sends)}, {how}: sent {sent}, acknowledged {acknowledged}, exit {code}")
-        if moment is not None and report.session_id is None:
-            report.used += 1
+        sent, acknowledged = told.sends[-1].total(), told.acknowledged[-1].total()
+        self.say(f"try {len(told.sends)}, {how}: sent {sent}, acknowledged {acknowledged}, exit {code}")
+        if moment is not None and told.session_id is None:
+            told.used += 1
             wanted = {-moment.signal} if moment.is_kill else {INTERRUPTED, -moment.signal}
             if code not in wanted:
-                report.faults.append(f"try {len(report.sends)} ({how}) ended with {code}")
+                told.faults.append(f"try {len(told.sends)} ({how}) ended with {code}")
         elif code:
-            report.faults.append(f"try {len(report.sends)} ended with {code}")
+            told.faults.append(f"try {len(told.sends)} ended with {code}")
 
     @property
     def _states(self) -> Path:
         return self.folder / "states"
 
 
-async def _follow(process: Process, report: TriesReport, moment: Moment | None) -> None:
+async def _follow(process: Process, told: TriesReport, moment: Moment | None) -> None:
     """Take what a try says, and end it at its moment."""
     assert process.stdout is not None  # noqa: S101 -- it is a pipe
     async with asyncio.TaskGroup() as tasks:
         is_reached = moment is None
         async for line in process.stdout:
-            reached = _take(report, line)
+            reached = _take(told, line)
             if moment is not None and not is_reached and reached is not None and reached >= moment.users:
                 is_reached = True
                 tasks.create_task(_end(process, moment))
@@ -116,7 +116,7 @@ async def _end(process: Process, moment: Moment) -> None:
         process.send_signal(moment.signal)
 
 
-def _take(report: TriesReport, line: bytes) -> int | None:
+def _take(told: TriesReport, line: bytes) -> int | None:
     """Take a line; return how many users stand in the log where it says that."""
     word, _, number = line.decode().strip().partition(" ")
     if word == "reads":
@@ -124,11 +124,11 @@ def _take(report: TriesReport, line: bytes) -> int | None:
     if word == "users":
         return int(number)
     if word == "sends":
-        report.sends[-1][int(number)] += 1
+        told.sends[-1][int(number)] += 1
     elif word == "acknowledged":
-        report.acknowledged[-1][int(number)] += 1
+        told.acknowledged[-1][int(number)] += 1
     elif word == "session":
-        report.session_id = int(number)
+        told.session_id = int(number)
     elif word == "success":
-        report.is_success = number == "1"
+        told.is_success = number == "1"
     return None

@@ -45,7 +45,7 @@ async def _upload(options: argparse.Namespace) -> None:
                 client=client,
                 resume=options.resume or None,
                 state_folder=options.states,
-                on_progress=_say_users,
+                on_progress=_tell,
             )
             outcome = await wait_for_outcome(uploaded, client, timeout=options.wait)
             uploaded.forget()
@@ -53,7 +53,7 @@ async def _upload(options: argparse.Namespace) -> None:
             _say("success", int(outcome.is_success))
 
 
-def _say_users(progress: Progress) -> None:
+def _tell(progress: Progress) -> None:
     _say("users", progress.users)
 
 

@@ -9,15 +9,15 @@ from cli.demo.made_up_people import Member
 from schemas.records import AudienceBatch
 
 
-def faults_of_tries(report: TriesReport, moments: int) -> Iterator[str]:
+def faults_of_tries(told: TriesReport, moments: int) -> Iterator[str]:
     """Yield what the tries did that they must not."""
-    yield from report.faults
-    if report.used < moments:
-        yield f"only {report.used} of {moments} moments came before the upload was through; choose more rows"
-    if not report.is_success:
+    yield from told.faults
+    if told.used < moments:
+        yield f"only {told.used} of {moments} moments came before the upload was through; choose more rows"
+    if not told.is_success:
         yield "the outcome is no success"
     acknowledged = Counter[int]()
-    for number, (sends, more) in enumerate(zip(report.sends, report.acknowledged, strict=True), 1):
+    for number, (sends, more) in enumerate(zip(told.sends, told.acknowledged, strict=True), 1):
         again = sends.keys() & acknowledged.keys()
         if again:
             yield f"try {number} sent {len(again)} batches again that had been acknowledged, such as {min(again)}"
