@@ -14,13 +14,13 @@ from streams.client.settings import KafkaSettings
 from streams.write.writer import Writer
 
 PROVIDER = "tiktok"
-IN_HAND = 4 * 1024 * 1024
+IN_FLIGHT = 4 * 1024 * 1024
 AUDIENCES = 12
 USERS = 3_200
 """Of a record, which makes it about as large as any of ingestion's."""
 
 SMALL = 48
-"""Records, more than are in hand and fetched ahead."""
+"""Records, more than are in flight and fetched ahead."""
 
 TIMES = 8
 BOMB = bytes(120_000_000)
@@ -43,15 +43,15 @@ async def measure_memory(kafka: KafkaSettings) -> None:
     idle, size = await _idle(kafka), len(encode_audience_batch(_batch(0)))
     small, large = await _peaks(kafka, SMALL), await _peaks(kafka, SMALL * TIMES)
     print(  # noqa: T201 -- the output
-        f"memory, peak of a consumer's process that may hold {IN_HAND >> 20} MiB of records in hand, "
-        f"backlogs of x{SMALL * size / IN_HAND:.0f} and x{SMALL * TIMES * size / IN_HAND:.0f} of that"
+        f"memory, peak of a consumer's process that may hold {IN_FLIGHT >> 20} MiB of records in hand, "
+        f"backlogs of x{SMALL * size / IN_FLIGHT:.0f} and x{SMALL * TIMES * size / IN_FLIGHT:.0f} of that"
     )
     _show("while the platform stalls", idle, small.stalled, large.stalled)
     _show("until all is delivered", idle, small.drained, large.drained)
 
 
 def _show(when: str, idle: int, small: int, large: int) -> None:
-    above = [(peak - idle) / IN_HAND for peak in (small, large)]
+    above = [(peak - idle) / IN_FLIGHT for peak in (small, large)]
     print(  # noqa: T201 -- the output
         f"  {when:26} x{large / small:.2f} by a backlog x{TIMES}; above an idle process x{above[1] / above[0]:.2f}, "
         f"which is x{above[0]:.0f} and x{above[1]:.0f} of what may be in hand"
@@ -65,7 +65,7 @@ async def _idle(kafka: KafkaSettings) -> int:
 
 
 async def _peaks(kafka: KafkaSettings, records: int) -> Peaks:
-    async with product(kafka, [PROVIDER], AUDIENCE_IN_FLIGHT_BYTES=str(IN_HAND)) as running:
+    async with product(kafka, [PROVIDER], AUDIENCE_IN_FLIGHT_BYTES=str(IN_FLIGHT)) as running:
         await running.inject(provider=PROVIDER, fault="stall", operation="upload", until="cleared")
         await _publish(running, records)
         [process] = await running.consume(PROVIDER)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import aiohttp
 
-from cli.demo.command import demo_environment
-from cli.up.supervisor import Part, Supervisor
+from benchmarks.followed import followed_completions
+from cli.demo.environment import demo_environment
+from cli.local_stack.supervisor import Part, Supervisor
 from consumer.account.runtime import now
 from producer.settings import Address
 from sandbox import CREDENTIALS
@@ -179,29 +180,19 @@ async def product(kafka: KafkaSettings, providers: Sequence[str], **settings: st
                 output=logs,
             )
         )
+        reports = Reports()
+        await stack.enter_async_context(followed_completions(kafka, names, reports.follow))
         yield Product(
             kafka=kafka,
             names=names,
             writer=writer,
             session=await stack.enter_async_context(aiohttp.ClientSession()),
-            reports=await stack.enter_async_context(_reports(kafka, names)),
+            reports=reports,
             sandbox_url=f"http://{sandbox}",
             _environment=environment,
             _supervisor=supervisor,
             _logs=logs,
         )
-
-
-@asynccontextmanager
-async def _reports(kafka: KafkaSettings, names: TopicNames) -> AsyncIterator[Reports]:
-    reports = Reports()
-    async with Tail(kafka, names.completions) as tail:
-        following = asyncio.create_task(reports.follow(tail))
-        try:
-            yield reports
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
 
 def _environment(kafka: KafkaSettings, names: TopicNames, providers: Sequence[str], sandbox: Address) -> dict[str, str]:

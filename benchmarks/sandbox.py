@@ -167,11 +167,11 @@ def _serve(pipe: Connection, in_bulk: bool) -> None:
 async def _serve_until_killed(pipe: Connection, *, in_bulk: bool) -> None:
     options = sandbox.SandboxOptions(limits=False, latency=0.001, job_seconds=0.05, in_bulk=in_bulk)
     runner = await sandbox.serve("127.0.0.1", 0, options)
-    asyncio.get_running_loop().add_reader(pipe.fileno(), _tell, pipe)
+    asyncio.get_running_loop().add_reader(pipe.fileno(), _send_usage, pipe)
     pipe.send(f"http://127.0.0.1:{runner.addresses[0][1]}")
     await asyncio.Event().wait()
 
 
-def _tell(pipe: Connection) -> None:
+def _send_usage(pipe: Connection) -> None:
     pipe.recv()
     pipe.send(_Usage(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))

@@ -75,7 +75,7 @@ def _account_rows() -> Iterator[str]:
 def _own_rows(name: str, kind: type[AccountSettings]) -> Iterator[str]:
     for field, info in kind.model_fields.items():
         common = AccountSettings.model_fields.get(field)
-        if common is None or _told(info) != _told(common):
+        if common is None or _default_and_meaning(info) != _default_and_meaning(common):
             yield _row(variable(Target(name), field), info, is_own=is_credential(kind, field))
 
 
@@ -84,7 +84,7 @@ def _row(name: str, info: FieldInfo, *, is_own: bool = False) -> str:
     return f"| `{name}` | {_default(info)} | {meaning} |"
 
 
-def _told(info: FieldInfo) -> tuple[str, str | None]:
+def _default_and_meaning(info: FieldInfo) -> tuple[str, str | None]:
     return _default(info), info.description
 
 

@@ -8,14 +8,6 @@ from typing import Any
 from cli.settings.environment import Environment
 
 
-class EndedError(Exception):
-    """The command has said why it ends; `code` is what its process exits with."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 def _none(parser: ArgumentParser) -> None:
     del parser
 

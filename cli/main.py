@@ -9,37 +9,13 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cli.check.command import CHECK, CheckFailedError
-from cli.command import EndedError
-from cli.config.command import CONFIG
-from cli.consume.command import CONSUME
-from cli.dead_letters.command import DEAD_LETTERS, NoSuchLetterError
-from cli.demo.command import DEMO, DemoFailedError
-from cli.pages.errors_page import ERRORS
-from cli.pages.platforms_page import PLATFORMS
-from cli.pages.schemas import SCHEMA
-from cli.preview.command import PREVIEW
+from cli.commands import MODULES, load_command
+from cli.errors import CommandError, EndedError
 from cli.printing.logs import PARTS, configure_logs
-from cli.process import ThreadFailedError, end_with_parent, run
-from cli.publish.command import PUBLISH
-from cli.rejected.command import REJECTED
-from cli.replay.command import REPLAY
-from cli.replay.saved_replays import ReplayError
-from cli.sandbox.command import SANDBOX
-from cli.serve.command import SERVE
-from cli.server_client import StatusError
-from cli.settings.config import ConfigError, load
-from cli.settings.data_folder import InUseError
-from cli.settings.env_file import EnvFileError
-from cli.settings.environment import SeveralUpsError
+from cli.process import end_with_parent, run
+from cli.settings.config import load
+from cli.settings.environment import LISTENS
 from cli.settings.startup_check import checked_environment
-from cli.settings.unknown_settings import MisnamedSettingError
-from cli.status.command import STATUS
-from cli.undecodable import NotAllReadError
-from cli.up.command import UP
-from cli.up.supervisor import LISTENS, PartFailedError
-from cli.upload.command import UPLOAD
-from cli.usage import UsageError
 from consumer.removals.account_removals import HashKeysMissingError
 from producer.publisher import PublishError
 from producer.request.users_json import PayloadError
@@ -50,26 +26,13 @@ from streams.client.errors import StreamError
 from streams.processes import lifeline
 
 EXPECTED = (
-    ConfigError,
+    CommandError,
     HashKeysMissingError,
-    SeveralUpsError,
-    EnvFileError,
-    MisnamedSettingError,
     PayloadError,
     PublishError,
     StreamError,
-    PartFailedError,
-    InUseError,
-    DemoFailedError,
-    CheckFailedError,
-    NoSuchLetterError,
-    NotAllReadError,
-    ReplayError,
-    StatusError,
-    UsageError,
     RegistryUnavailableError,
     ProviderLoadError,
-    ThreadFailedError,
     OSError,
 )
 """What a person can act on by the message alone."""
@@ -78,9 +41,8 @@ EXPECTED = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one sentence on standard error where it can't be."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    _check_command(given)
     try:
-        options = _parser().parse_args(given)
+        options = _parser(_chosen(given)).parse_args(given)
     except ProviderLoadError as error:
         sys.exit(f"audience: {error}")
     configure_logs(_part(options), is_service=options.is_service)
@@ -96,12 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except EndedError as ended:
         sys.exit(ended.code)
     except EXPECTED as error:
-        sys.exit(f"audience {options.command}: {_told(error, options.command)}")
+        sys.exit(f"audience {options.command}: {_message_of(error, options.command)}")
     except ExceptionGroup as group:
         first = _first(group)
         if not isinstance(first, EXPECTED):
             raise
-        sys.exit(f"audience {options.command}: {_told(first, options.command)}")
+        sys.exit(f"audience {options.command}: {_message_of(first, options.command)}")
     except asyncio.CancelledError:
         sys.exit(0 if options.is_service else 130)
 
@@ -114,13 +76,15 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
     return error
 
 
-def _check_command(given: Sequence[str]) -> None:
-    """Exit 2 where the first word is no command, with the nearest one."""
-    names = [command.name for command in COMMANDS]
-    if given and not given[0].startswith("-") and given[0] not in names:
-        near = did_you_mean(given[:1], names)
-        sys.stderr.write(f"audience: there is no such command{near}; there are {', '.join(names)}\n")
+def _chosen(given: Sequence[str]) -> Sequence[str]:
+    """Return the command that comes first, all where an option does. Exits 2 where there is none, with the nearest."""
+    if not given or given[0].startswith("-"):
+        return list(MODULES)
+    if given[0] not in MODULES:
+        near = did_you_mean(given[:1], MODULES)
+        sys.stderr.write(f"audience: there is no such command{near}; there are {', '.join(MODULES)}\n")
         sys.exit(2)
+    return given[:1]
 
 
 def _part(options: argparse.Namespace) -> str | None:
@@ -130,7 +94,7 @@ def _part(options: argparse.Namespace) -> str | None:
     return PARTS.get(options.command)
 
 
-def _told(error: Exception, command: str) -> str:
+def _message_of(error: Exception, command: str) -> str:
     """Return an error as a person reads it, with what to do about one of the system."""
     if not isinstance(error, OSError):
         return str(error)
@@ -140,7 +104,8 @@ def _told(error: Exception, command: str) -> str:
     return f"{about}{error.strerror or error}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: Sequence[str]) -> argparse.ArgumentParser:
+    """Return what takes these commands."""
     parser = argparse.ArgumentParser(
         prog="audience",
         description="Push one customer list to every marketing platform, and say what happened to each user.",
@@ -148,29 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"audience {version('audience-api')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in map(load_command, chosen):
         added = commands.add_parser(command.name, help=command.text.partition(".")[0], description=command.text)
         added.set_defaults(run=command.run, is_service=command.is_service)
         command.add_arguments(added)
     return parser
-
-
-COMMANDS = (
-    SERVE,
-    CONSUME,
-    SANDBOX,
-    UP,
-    DEMO,
-    UPLOAD,
-    PREVIEW,
-    PUBLISH,
-    CHECK,
-    STATUS,
-    REJECTED,
-    DEAD_LETTERS,
-    REPLAY,
-    ERRORS,
-    SCHEMA,
-    PLATFORMS,
-    CONFIG,
-)

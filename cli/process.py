@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from cli.errors import CommandError
 from schemas.tracebacks import place_of
 from streams.processes.watched_threads import watched_thread
 
@@ -25,7 +26,7 @@ LAST_WORD = 60.0
 """Seconds after which a process whose parent is gone ends by force, whatever keeps its event loop."""
 
 
-class ThreadFailedError(Exception):
+class ThreadFailedError(CommandError):
     """A thread ended by an error, which the log describes: start the process again."""
 
     def __init__(self) -> None:

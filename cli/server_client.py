@@ -10,6 +10,7 @@ import msgspec
 from pydantic import SecretStr
 from yarl import URL
 
+from cli.errors import CommandError
 from cli.settings.config import Config
 
 ANSWER_LIMIT = 30.0
@@ -20,7 +21,7 @@ CONNECT_LIMIT = 5.0
 T = TypeVar("T")
 
 
-class StatusError(Exception):
+class StatusError(CommandError):
     """The server could not be asked, or knows nothing of it."""
 
 

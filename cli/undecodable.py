@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from cli.errors import CommandError
 from cli.settings.environment import REGISTRY
 from schemas.avro.framing import Framing, UndecodableError, is_framed
 from streams.read.consumer_thread import Record
@@ -11,7 +12,7 @@ LEAST = 32
 """Bytes that a framed completion or receipt has at least; others write numbers, which begin with a zero as well."""
 
 
-class NotAllReadError(Exception):
+class NotAllReadError(CommandError):
     """Something could not be decoded that a setting would let us read, or nothing at all could be."""
 
 

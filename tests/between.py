@@ -10,6 +10,7 @@ from typing import Literal
 
 import aiohttp
 from aiohttp import web
+from listening import listening
 
 Fate = Literal["pass", "lose", "hold", "busy", "refuse"]
 """`lose`: the server takes it, and the answer is lost. `hold`: nothing happens until it is let go."""
@@ -31,8 +32,8 @@ class Between:
     asked: list[str] = field(default_factory=list)
     forgets: bool = False
     """Whether the server knows no session, as one that has yet to read of it; once."""
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -45,12 +46,12 @@ class Between:
                     {"success": False, "errors": ["path: nothing is known of that id"]}, status=404
                 )
             return await self._pass(request, b"")
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._upload(request, await request.read())
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def _upload(self, request: web.Request, body: bytes) -> web.StreamResponse:
         found = _SEQUENCE.search(body)
@@ -86,15 +87,8 @@ async def standing_between(behind: str) -> AsyncIterator[Between]:
     """Listen on a port of this machine."""
     async with aiohttp.ClientSession() as session:
         between = Between(behind, session)
-        app = web.Application(client_max_size=64 << 20)
-        app.router.add_route("*", "/{rest:.*}", between.handle)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        between.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            yield between
-        finally:
-            between.let_go.set()
-            await runner.cleanup()
+        async with listening(between.handle, 64 << 20) as between.url:
+            try:
+                yield between
+            finally:
+                between.let_go.set()

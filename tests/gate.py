@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
+from listening import listening
 
 KEPT = ("Content-Type", "Authorization", "Accept")
 
@@ -51,15 +52,8 @@ class Gate:
 async def gate_before(server: str) -> AsyncIterator[Gate]:
     """Run a gate before a server while the block is entered."""
     gate = Gate(server)
-    app = web.Application(client_max_size=1 << 28)
-    app.router.add_route("*", "/{path:.*}", gate.handle)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    gate.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield gate
-    finally:
-        gate.release.set()
-        await runner.cleanup()
+    async with listening(gate.handle, 1 << 28) as gate.url:
+        try:
+            yield gate
+        finally:
+            gate.release.set()

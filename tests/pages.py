@@ -13,6 +13,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "client" / "README.md",
     *sorted(DOCS.glob("**/*.md")),
     *sorted(ROOT.glob("examples/*/README.md")),
 ]

@@ -67,7 +67,7 @@ WORDS = ("ada", "alan", "jane.doe", "john_smith", "mary", "o'neil", "1grace", "z
 
 # Countries as people write them, and how their numbers are written: the country code, what is dialled within the country
 # only, and patterns of numbers, a # for any digit. Those for films and examples where a plan has some.
-PLACES: Sequence[tuple[Sequence[str], str, str, Sequence[str], Sequence[str]]] = [
+COUNTRIES: Sequence[tuple[Sequence[str], str, str, Sequence[str], Sequence[str]]] = [
     (("US", "USA", "United States", "us"), "1", "", ("(415) 555-01##", "212-555-####", "65055512##"), ("94107", "94107-1234", "02110", "2110")),
     (("CA", "Canada"), "1", "", ("613-555-01##", "(416) 555 ####"), ("K1A 0A6", "m5v 3l9")),
     (("GB", "UK", "United Kingdom", "England"), "44", "0", ("20 7946 0###", "7700 900###", "161 496 0###"), ("SW1A 1AA", "M1 1AE", "ec1a1bb")),
@@ -119,7 +119,7 @@ EMAILS = ("Jane <jane@example.com>", "mailto:jane@example.com?subject=x", "jane@
           "%20jane@example.com&nbsp;", "\u201cjane@example.com\u201d", '="jane@example.com"', "jane\u2011doe@example.com", "jane@example。com",
           "x" * 64 + "@example.com", "x" * 65 + "@example.com", "a@" + "b" * 63 + ".example.com", "a@" + "b" * 64 + ".com", "jane@[127.0.0.1]",
           "+x@example.com", "....@example.com", "nobody", "http://example.com", "jane@example.com\njohn@example.com", "JANE@EXAMPLE.COM")  # fmt: skip
-LETTERS = (
+CHARACTERS = (
     "abcXYZ019 .,;:'\"-_+@#%&/\\()[]{}<>=|~^`$!?*\t\n\r\x00\x1f\x7f\x85\xa0\u00ad\u200b\u200d\u202e\u2066\ufeff\ufffd"
     "éÉßſİıÅå\u0301\u0308ñÑΣςЖжאبเ日本語ㄱ\u0660\u0665\u06f1\uff11\uff21\uff20\u3002\u2019\u2013\u2212\U0001f600\U0001d7d8ﬁ"
 )
@@ -176,7 +176,7 @@ def make_people(count: int, seed: int = SEED) -> Iterator[AudienceUser]:
 
 
 def _clean(chance: _Chance, number: int) -> AudienceUser:
-    names, code, _, patterns, postal_codes = chance.of(PLACES[:-2])
+    names, code, _, patterns, postal_codes = chance.of(COUNTRIES[:-2])
     return AudienceUser(
         edge_tag_id=chance.maybe(70, lambda: f"edge-{number}"),
         email=chance.maybe(85, lambda: f"person{number}@{chance.of(HOSTS[:3])}"),
@@ -202,7 +202,7 @@ def _purchase(chance: _Chance) -> Purchase:
 
 
 def _untidy(chance: _Chance, number: int) -> AudienceUser:
-    names, code, trunk, patterns, postal_codes = chance.of(PLACES)
+    names, code, trunk, patterns, postal_codes = chance.of(COUNTRIES)
     return AudienceUser(
         edge_tag_id=chance.maybe(60, lambda: _padded(chance, f"Edge {number}")),
         email=chance.maybe(80, lambda: _padded(chance, f"{chance.of(WORDS)}{number}{chance.of(('', '+news', '.x'))}@{chance.of(HOSTS)}")),
@@ -247,12 +247,12 @@ def _hostile(chance: _Chance, number: int) -> AudienceUser:
     def value() -> str:
         kind = chance.below(12)
         if kind == 0:
-            return "".join(chance.of(LETTERS) for _ in range(chance.below(24)))
+            return "".join(chance.of(CHARACTERS) for _ in range(chance.below(24)))
         if kind == 1:
             return _digested(chance)
         if kind == 2:
             return chance.of(("e", "0", "x@", "+1")) * chance.of((127, 128, 255, 256, 400, 401, 512))
-        pools = (BLANKS, EMPTY_WORDS, NUMBERS, PHONES, EMAILS, EMAILS, PHONES, FIRST, chance.of(PLACES)[0])
+        pools = (BLANKS, EMPTY_WORDS, NUMBERS, PHONES, EMAILS, EMAILS, PHONES, FIRST, chance.of(COUNTRIES)[0])
         return _bent(chance, chance.of(pools[kind - 3]))
 
     user = AudienceUser(
@@ -261,8 +261,8 @@ def _hostile(chance: _Chance, number: int) -> AudienceUser:
         phone=chance.maybe(70, lambda: _bent(chance, chance.of(PHONES)) if chance.happens(60) else value()),
         first_name=chance.maybe(50, value),
         last_name=chance.maybe(50, value),
-        country=chance.maybe(60, lambda: chance.of(chance.of(PLACES)[0]) if chance.happens(60) else value()),
-        postal_code=chance.maybe(60, lambda: chance.of(chance.of(PLACES)[4]) if chance.happens(50) else value()),
+        country=chance.maybe(60, lambda: chance.of(chance.of(COUNTRIES)[0]) if chance.happens(60) else value()),
+        postal_code=chance.maybe(60, lambda: chance.of(chance.of(COUNTRIES)[4]) if chance.happens(50) else value()),
         purchase=chance.maybe(50, lambda: _odd_purchase(chance)),
     )
     return AudienceUser() if number % 997 == 0 else user
@@ -278,7 +278,7 @@ def _digested(chance: _Chance) -> str:
 def _bent(chance: _Chance, text: str) -> str:
     """Return a text with a letter put in, taken out, doubled or none, or put around with something."""
     place = chance.below(len(text) + 1)
-    letter = chance.of(LETTERS)
+    letter = chance.of(CHARACTERS)
     kinds = (text, text, text, text[:place] + letter + text[place:], text[:place] + text[place + 1 :], letter + text,
              text + letter, text + text, _padded(chance, text))  # fmt: skip
     return chance.of(kinds)[:1024]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cli.preview.requests import preview
+from cli.dry_run.requests import preview
 from consumer.account.runtime import Account
 from providers.installed import installed
 from sandbox import CREDENTIALS

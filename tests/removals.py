@@ -58,11 +58,11 @@ async def end_of(found: World, origin: Origin, delivery: str = "live") -> BatchC
     """Return how a record ended."""
     count = 1
     while True:
-        told = await found.completions(count)
-        for one in told:
+        ended = await found.completions(count)
+        for one in ended:
             if one.origin == origin and one.delivery == delivery:
                 return one
-        count = len(told) + 1
+        count = len(ended) + 1
 
 
 async def done(found: World, mode: Mode, users: Sequence[AudienceUser], **head: Any) -> BatchCompletion:
@@ -70,7 +70,7 @@ async def done(found: World, mode: Mode, users: Sequence[AudienceUser], **head: 
     return await end_of(found, await publish(found, mode, users, **head))
 
 
-async def told_of(found: World, origin: Origin) -> list[BatchCompletion]:
+async def completions_of(found: World, origin: Origin) -> list[BatchCompletion]:
     """Return all that was reported of a record."""
     records = await read_to_end(found.kafka, found.names.completions)
     return [one for one in map(decode_batch_completion, (record.value for record in records)) if one.origin == origin]

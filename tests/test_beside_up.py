@@ -13,10 +13,10 @@ from test_cli import audience, up
 from test_parking import Registry
 from world import make_batch, make_form
 
+from cli.local_stack.part_settings import shared
 from cli.settings.environment import read_environment, write_state
 from cli.settings.running_ups import noted
 from cli.undecodable import NotAllReadError, Undecodable
-from cli.up.part_settings import shared
 from schemas.avro.codec import decode_batch_receipt, encode_batch_receipt
 from schemas.avro.framing import Framing
 from schemas.records import BatchReceipt, Origin

@@ -20,7 +20,7 @@ from checks.chaos.run import chaos_environment
 from checks.chaos.uploads import fate_of
 from checks.chaos.verdict import MAY, MUST, MUST_NOT, Upload, compare, faults_of, faults_of_strays, fold, longest_stall
 from cli.demo.made_up_people import MOST_PEOPLE, make_people
-from cli.up.supervisor import Part
+from cli.local_stack.supervisor import Part
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, Status, Verdict
 from schemas.target import Target
 from streams.processes.lifeline import Lifeline

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from world import make_form, make_users
 
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from cli.demo.made_up_people import make_people
 from cli.settings.config import ConfigError, account, load, sandboxed_providers
 from cli.settings.data_folder import usable_folder

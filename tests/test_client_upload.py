@@ -85,7 +85,7 @@ class Uploads:
         """Begin, and cancel as Ctrl-C does once so many batches are acknowledged; the others are held."""
         self.between.fate = lambda sequence, _: "pass" if sequence <= batches else "hold"
         running = asyncio.create_task(self.run())
-        await self.until(lambda: self.between.taken.total() == batches and self.between.under_way > 0)
+        await self.until(lambda: self.between.taken.total() == batches and self.between.in_flight > 0)
         running.cancel()
         await asyncio.sleep(0)
         self.between.let_go.set()
@@ -131,7 +131,7 @@ async def test_a_file_arrives_whole_in_lanes_and_its_state_goes_when_all_is_told
     uploaded = await uploads.run(on_progress=told.append)
     assert (uploaded.sent, uploaded.stood, uploaded.ignored) == (BATCHES, 0, 0)
     assert uploads.between.came == dict.fromkeys(range(1, BATCHES + 1), 1)
-    assert 1 < uploads.between.most_under_way <= 3
+    assert 1 < uploads.between.most_in_flight <= 3
     assert [one.batches for one in told] == list(range(BATCHES + 1))
     assert (told[-1].users, told[-1].total_users, told[-1].seconds_to_go) == (PEOPLE, PEOPLE, 0)
     (state,) = uploads.states.all()
@@ -260,7 +260,7 @@ async def test_a_session_that_somebody_else_uses_is_not_gone_on_with(uploads: Up
 async def test_a_file_that_changes_on_the_way_is_not_mixed_with_what_it_was(uploads: Uploads) -> None:
     uploads.between.fate = lambda sequence, _: "pass" if sequence == 1 else "hold"
     running = asyncio.create_task(uploads.run())
-    await uploads.until(lambda: uploads.between.under_way == 3)
+    await uploads.until(lambda: uploads.between.in_flight == 3)
     uploads.file.write_text(uploads.file.read_text().replace("p90@", "changed@"))
     uploads.between.let_go.set()
     with pytest.raises(FileError, match="changed while it was read"):

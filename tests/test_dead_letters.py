@@ -23,13 +23,14 @@ from test_refusals import fault
 from world import World, make_batch, make_users, world
 
 from cli.arguments import session as _session
-from cli.dead_letters.command import list_letters, show_letters
-from cli.dead_letters.failures import Letters, Offsets, Wanted
+from cli.dead_letters.command import list_dead_letters, show_dead_letters
+from cli.dead_letters.failures import DeadLetters, Offsets, Wanted
 from cli.dead_letters.invalid_records import COLUMNS as INVALID_COLUMNS
 from cli.dead_letters.printing import COLUMNS, Shown, cells
 from cli.dead_letters.reader import DeadLetterReader
+from cli.printing.escaping import printable
 from cli.printing.masking import DOTS, mask, masked
-from cli.printing.tables import print_rows, printable
+from cli.printing.tables import print_rows
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
 from schemas.avro.framing import Framing
 from schemas.error_words import VOCABULARY
@@ -72,7 +73,7 @@ def make_completion(status: Status = "failed", *, at: int = 0, offset: int = 0, 
 
 def standing(completions: Sequence[BatchCompletion]) -> list[BatchCompletion]:
     """Return what a fold of completions leaves."""
-    letters = Letters()
+    letters = DeadLetters()
     for completion in completions:
         letters.take(completion)
     return letters.standing()
@@ -120,7 +121,7 @@ def test_what_a_replay_got_through_is_no_letter_any_more_and_what_it_failed_is_o
 
 
 def test_a_letter_holds_no_list_of_users_and_the_log_s_time_where_it_has_none() -> None:
-    letters = Letters()
+    letters = DeadLetters()
     users = [RejectedUser(index=number, reason="bug") for number in range(1000)]
     letters.take(make_completion(rejected_users=users, finished_at=None), NOW)
     assert letters.standing()[0].rejected_users == []
@@ -424,10 +425,10 @@ async def test_letters_are_read_with_a_schema_registry_too(
         assert (await found.upload([ADA], "?sync=true"))[0] == 400
     post = DeadLetterReader(kafka=kafka, names=names, framing=framing)
     capsys.readouterr()
-    await list_letters(post, Wanted(), datetime.now(UTC), as_json=True)
+    await list_dead_letters(post, Wanted(), datetime.now(UTC), as_json=True)
     letter = json.loads(capsys.readouterr().out)
     assert Target(letter["provider"], letter["account"] or "") == Target("facebook")
-    await show_letters(post, letter["origin"], Shown(users=1, is_masked=True), as_json=True)
+    await show_dead_letters(post, letter["origin"], Shown(users=1, is_masked=True), as_json=True)
     assert json.loads(capsys.readouterr().out)["batch"]["users"][0]["email"] == f"a{DOTS}"
 
 

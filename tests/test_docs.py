@@ -19,9 +19,10 @@ import pytest
 from pages import BLOCKS, DOCS, MARK, PAGES, ROOT, Block, spans, tokens
 from test_cli import clean_environ, up
 
+from audience_client.command.arguments import add_upload_arguments
 from checks.settings_page import settings_page
+from cli.commands import MODULES, load_command
 from cli.config.listing import check_all
-from cli.main import COMMANDS
 from cli.settings.env_file import read_env_file
 from cli.settings.environment import Environment
 from cli.settings.unknown_settings import unknown_settings
@@ -31,6 +32,7 @@ from streams.client.settings import KafkaSettings, is_kafka_variable
 from streams.processes.ports import free_port
 
 HERE = "tests/test_docs.py"
+COMMANDS = [load_command(name) for name in MODULES]
 PROVIDERS = {name.upper() for name in installed()}
 
 PATH = re.compile(
@@ -84,6 +86,11 @@ def check_command(line: str) -> None:
     words = shlex.split(line.partition(" > ")[0])
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+        return
+    if words[0] == "audience-upload":
+        client = argparse.ArgumentParser(prog=words[0])
+        add_upload_arguments(client)
+        client.parse_args(words[1:])
         return
     assert words[0] == "audience", f"{line}: say above the block who runs it, or why nobody does"
     assert is_command(words[1]), line
@@ -269,21 +276,23 @@ async def test_the_commands_of_readme_and_pages_work_beside_a_running_up(
     listens = {"127.0.0.1:8080": f"127.0.0.1:{free_port()}", "127.0.0.1:8090": f"127.0.0.1:{free_port()}"}
     chosen = {"AUDIENCE_LISTEN": listens["127.0.0.1:8080"], "AUDIENCE_SANDBOX_LISTEN": listens["127.0.0.1:8090"]}
     async with up(tmp_path, kafka, AUDIENCE_TOPIC_PREFIX=topic_prefix, AUDIENCE_ENV_FILE="", **chosen):
-        outputs = {block: await run(block.text, listens, tmp_path) for block in blocks}
+        outputs = {block: await run(block, listens, tmp_path) for block in blocks}
     assert len(outputs) > 10
     first = next(output for block, output in outputs.items() if block.page.name == "README.md")
     assert [result["accepted"] for result in json.loads(first)["results"]] == [2, 2, 2]
     assert (tmp_path / "rejected.csv").read_text().startswith(",".join(COLUMNS))
 
 
-async def run(text: str, listens: Mapping[str, str], folder: Path) -> str:
+async def run(block: Block, listens: Mapping[str, str], folder: Path) -> str:
     """Run a block as a reader would paste it; its output, where all of it passed."""
+    text = block.text
     for shown, here in listens.items():
         text = text.replace(shown, here)
     text = text.replace("audience rejected 41", "audience rejected 1")  # the session that was uploaded here
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell = ("bash", "-e", "-o", "pipefail", "-c", text.replace("curl ", "curl --fail-with-body "))
     process = await asyncio.create_subprocess_exec(
-        "bash", "-e", "-o", "pipefail", "-c", text.replace("curl ", "curl --fail-with-body "), cwd=folder,
+        *((sys.executable, "-c", text) if block.language == "python" else shell), cwd=folder,
         env=clean_environ(folder, PATH=path, AUDIENCE_ENV_FILE=""),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from test_cli import REAL_LOOKING, clean_environ
 from test_writer import gapless, set_limit
 from world import consuming_one, make_form, make_users, sandbox_account, world
 
-from cli.up.supervisor import Part, Supervisor
+from cli.local_stack.supervisor import Part, Supervisor
 from ledger.receipts import keep_receipts
 from schemas.avro.framing import Framing
 from schemas.target import Target
@@ -93,7 +93,7 @@ async def test_a_part_whose_lines_cannot_be_told_is_ended_and_so_started_again(
             broken.set()
             raise RecursionError
 
-    monkeypatch.setattr("cli.up.supervisor.tell_line", tell)
+    monkeypatch.setattr("cli.local_stack.supervisor.write_relayed", tell)
     environ = clean_environ(tmp_path, AUDIENCE_ENV_FILE="", AUDIENCE_SANDBOX_LISTEN="127.0.0.1:0")
     part = Part(name="sandbox", arguments=["sandbox"], environment=environ, ready_path="/_sandbox/counters")
     async with Supervisor(limit=10) as supervisor:

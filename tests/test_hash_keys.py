@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from test_cli import audience
 
+from cli.local_stack.own_hash_key import FILE, own_hash_key
 from cli.settings.config import ConfigError, load
 from cli.settings.environment import Environment
-from cli.up.own_hash_key import FILE, own_hash_key
 from consumer.removals.account_removals import HashKeysMissingError, check_hash_keys
 from schemas.avro.codec import encode_removed_audience
 from schemas.avro.framing import SINGLE_OBJECT

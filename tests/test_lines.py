@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from world import make_users, world
 
 from cli.printing.log_lines import LONGEST, labelled, relay
-from cli.printing.logs import EVERY, PATIENCE, Repetitions, drop_short_outages
+from cli.printing.logs import EVERY, SHORT_OUTAGE, Repetitions, drop_short_outages
 from consumer.retries.circuit_breaker import CircuitBreaker
 from providers.kit.errors import StopError
 from streams.client.broker_outages import Outages, suspect_of
@@ -111,7 +111,9 @@ def test_what_is_tried_again_for_another_reason_is_always_told() -> None:
     assert len(passed([failed] * 3, [0.0] * 3)) == 3
 
 
-@pytest.mark.parametrize(("seconds", "is_told"), [(0.0, False), (PATIENCE - 1, False), (PATIENCE, True), (None, True)])
+@pytest.mark.parametrize(
+    ("seconds", "is_told"), [(0.0, False), (SHORT_OUTAGE - 1, False), (SHORT_OUTAGE, True), (None, True)]
+)
 def test_a_command_that_is_soon_over_speaks_of_long_outages_only(seconds: float | None, *, is_told: bool) -> None:
     event = {"event": "A broker is away."} | ({} if seconds is None else {"outage_seconds": seconds})
     try:

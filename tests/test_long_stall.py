@@ -14,7 +14,7 @@ from group_members import members_of
 from test_cli import clean_environ
 from world import World, world
 
-from cli.up.supervisor import Part, Supervisor
+from cli.local_stack.supervisor import Part, Supervisor
 from providers.kit.settings import variable
 from sandbox import CREDENTIALS
 from schemas.target import Target
@@ -30,8 +30,8 @@ USERS = 200
 AT_ONCE = 4
 """Uploads that are made before the healthy group must have caught up."""
 
-IN_HAND = 1_000_000
-MOST_MEMORY = 12 * IN_HAND
+IN_FLIGHT = 1_000_000
+MOST_MEMORY = 12 * IN_FLIGHT
 """What a process may need besides what it needs idle: records raw and decoded, and what the client fetches ahead."""
 
 BACKLOG = 2 * MOST_MEMORY
@@ -39,10 +39,10 @@ BACKLOG = 2 * MOST_MEMORY
 
 PATIENCE = 60
 TIGHT = {
-    "AUDIENCE_IN_FLIGHT_BYTES": str(IN_HAND),
+    "AUDIENCE_IN_FLIGHT_BYTES": str(IN_FLIGHT),
     "KAFKA_MAX_POLL_INTERVAL_MS": "10000",
     "KAFKA_SESSION_TIMEOUT_MS": "6000",
-    "KAFKA_FETCH_MAX_BYTES": str(IN_HAND),
+    "KAFKA_FETCH_MAX_BYTES": str(IN_FLIGHT),
     "KAFKA_QUEUED_MAX_MESSAGES_KBYTES": "1024",
 }
 

@@ -11,12 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 from previews import AWKWARD, as_json, previewed
+from recorded_requests import recorded_requests
 from test_cli import audience
 from world import sandbox_account, sandbox_running
 
 from consumer.delivery.outcome import Outcome
 from providers.installed import open_account, open_session
-from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows.rows_per_call import group_rows
 from providers.kit.rows.users_to_rows import make_rows
@@ -111,19 +111,11 @@ async def test_the_sandbox_takes_every_row_that_the_preview_calls_usable(name: s
 async def test_the_preview_is_what_is_sent(name: str) -> None:
     """Requests as they reach the wire, beside those of the preview; only ids and the session's number differ."""
     shown, _ = await previewed(name, AWKWARD)
-    sent: list[Request] = []
     async with sandbox_running() as url, aiohttp.ClientSession():
         served = sandbox_account(Target(name), url)
         async with open_session(served.settings) as session:
             provider = open_account(served.kind, served.settings, session, Pace({}))
-            inner = provider.transport
-
-            class Listening:
-                async def send(self, request: Request) -> Answer:
-                    sent.append(request)
-                    return await inner.send(request)
-
-            provider.transport = Listening()
+            sent = recorded_requests(provider)
             await provider.find_audience("blotout_VIP_customers")
             audience_id = await provider.create_audience("blotout_VIP_customers", "custom")
             *_, made = make_rows(provider, enumerate(AWKWARD))

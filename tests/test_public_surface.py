@@ -13,6 +13,7 @@ import pytest
 import audience
 import audience.conformance
 import audience.provider
+import audience_client
 from providers.kit.rows import rules
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +79,13 @@ def test_each_name_for_a_publisher_stands_on_one_page() -> None:
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
     page = next(text for text in texts if "from audience import AudiencePublisher" in text)
     assert [name for name in sorted(SURFACE["audience"]) if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_each_name_of_the_client_stands_in_its_readme() -> None:
+    page = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    shown = [name for name in audience_client.__all__ if re.search(rf"`{name}\b|import [^\n]*\b{name}\b", page)]
+    assert shown == audience_client.__all__
+    assert [name for name in audience_client.__all__ if not hasattr(audience_client, name)] == []
 
 
 def test_each_rule_is_public() -> None:

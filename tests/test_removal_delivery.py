@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from removals import done, end_of, people, person, phone, publish, remembering, told_of
+from removals import completions_of, done, end_of, people, person, phone, publish, remembering
 from test_unisolated import Naps, hashes
 from world import ALL, consuming_one, sandbox_account, world
 
@@ -193,7 +193,7 @@ async def test_a_removal_that_is_tried_again_tells_so_by_its_mode(kafka: KafkaSe
         await found.inject(provider="facebook", fault="server_error", operation="remove", calls=1)
         origin = await publish(found, "remove", people(1))
         await end_of(found, origin)
-        assert [(one.status, one.mode) for one in await told_of(found, origin)] == [
+        assert [(one.status, one.mode) for one in await completions_of(found, origin)] == [
             ("retrying", "remove"),
             ("delivered", "remove"),
         ]
@@ -211,7 +211,7 @@ async def test_a_search_among_a_removal_s_rows_goes_on_in_a_later_try(kafka: Kaf
         )
         origin = await publish(found, "remove", people(*range(60)))
         async with asyncio.timeout(20):
-            while not (told := await told_of(found, origin)):
+            while not (told := await completions_of(found, origin)):
                 await asyncio.sleep(0.1)
         counts = told[0].counts
         assert (told[0].error_code, told[0].mode) == ("unisolated", "remove")

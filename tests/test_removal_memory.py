@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from removals import done, end_of, late, people, person, phone, publish, remembering, told_of
+from removals import completions_of, done, end_of, late, people, person, phone, publish, remembering
 from world import ALL, KEYS, World, consuming_one, sandbox_account, world
 
 from consumer.account.runtime import Account
@@ -94,7 +94,7 @@ async def test_a_removal_that_came_while_a_late_addition_s_call_was_under_way_is
         outcome = await sending
         assert (outcome.status, outcome.accepted) == ("delivered", 3)
         assert len(await found.members("facebook")) == 2
-        assert [one.status for one in await told_of(found, removed.origin)] == ["delivered"]
+        assert [one.status for one in await completions_of(found, removed.origin)] == ["delivered"]
 
 
 async def test_a_removal_that_a_dead_process_may_have_sent_adds_again_who_was_added_after_it(

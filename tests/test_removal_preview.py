@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from previews import AWKWARD, as_json
+from recorded_requests import recorded_requests
 from test_cli import audience
 from test_outside_providers import EXAMPLE, installed_at
 from test_providers import sha
 from world import sandbox_account, sandbox_running
 
-from cli.preview.requests import preview
-from cli.preview.verbs import VERBS
+from cli.dry_run.requests import preview
+from cli.dry_run.verbs import VERBS
 from providers.installed import open_account, open_session
-from providers.kit.http import Answer, Request
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows.rows_per_call import group_rows
 from providers.kit.rows.users_to_rows import make_removal_rows, make_rows
@@ -84,7 +84,6 @@ async def test_values_of_a_value_based_audience_are_left_out() -> None:
 async def test_the_preview_of_a_removal_is_what_is_sent(name: str) -> None:
     """Requests as they reach the wire, beside those of the preview; ids and the session's number differ."""
     shown, _ = await previewed(name, AWKWARD)
-    sent: list[Request] = []
     async with sandbox_running() as url:
         served = sandbox_account(Target(name), url)
         async with open_session(served.settings) as session:
@@ -93,14 +92,7 @@ async def test_the_preview_of_a_removal_is_what_is_sent(name: str) -> None:
             *_, made = make_rows(provider, enumerate(AWKWARD))
             for group in group_rows(made, provider.limits):
                 await provider.send(audience_id, group.rows)
-            inner = provider.transport
-
-            class Listening:
-                async def send(self, request: Request) -> Answer:
-                    sent.append(request)
-                    return await inner.send(request)
-
-            provider.transport = Listening()
+            sent = recorded_requests(provider)
             await provider.find_audience("blotout_VIP")
             *_, leaving = make_removal_rows(provider, enumerate(AWKWARD))
             for group in group_rows(leaving, provider.removal_limits):

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from recorded_requests import recorded_requests
 from test_conformance import TestWebhook as WebhookStage
 from test_providers import opened, sha
 from yarl import URL
@@ -299,15 +300,7 @@ async def test_who_stands_in_several_rows_is_looked_up_once() -> None:
 async def test_a_webhook_s_removal_is_an_event_of_its_own_that_nobody_takes_for_an_addition() -> None:
     case = WebhookStage()
     async with case.stage() as stage, case.opened(stage.settings) as provider:
-        sent: list[Request] = []
-        inner = provider.transport
-
-        class Listening:
-            async def send(self, request: Request) -> Answer:
-                sent.append(request)
-                return await inner.send(request)
-
-        provider.transport = Listening()
+        sent = recorded_requests(provider)
         *_, added = make_rows(provider, enumerate(PEOPLE[:2]))
         await provider.send("VIP", added.rows)
         *_, made = make_removal_rows(provider, enumerate([AudienceUser(email="person0@example.com")]))
@@ -328,15 +321,7 @@ async def test_a_webhook_s_removal_is_an_event_of_its_own_that_nobody_takes_for_
 async def test_who_is_removed_stands_in_the_body_and_never_in_a_url(name: str) -> None:
     """Meta's own SDK, facebook-business 26.0.3, puts them into the URL of its DELETE, which logs and proxies keep."""
     async with staged(name) as stage:
-        sent: list[Request] = []
-        inner = stage.provider.transport
-
-        class Listening:
-            async def send(self, request: Request) -> Answer:
-                sent.append(request)
-                return await inner.send(request)
-
-        stage.provider.transport = Listening()
+        sent = recorded_requests(stage.provider)
         await stage.remove(PEOPLE[:3])
     (request,) = sent
     hashed = sha("person0@example.com")

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from structlog.testing import capture_logs
 from test_cli import REAL_LOOKING, audience
 
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from cli.settings.config import CommonSettings, ConfigError, account
 from cli.settings.env_file import EnvFileError, read_env_file
 from cli.settings.environment import Environment

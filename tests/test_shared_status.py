@@ -10,8 +10,9 @@ from test_sessions import batch as seen_batch
 from test_status import make_run, make_target, printed
 from test_view import BATCH, completion, opened, place, receipt
 
-from cli.dead_letters.printing import Content, Shown, lines_of, object_of
-from cli.status.printing import session_told
+from cli.dead_letters.printing import Shown, lines_of, object_of
+from cli.log_records import Content
+from cli.status.printing import session_blocks
 from ledger.final_outcomes import last_word
 from ledger.resources import SessionStatus, TargetStatus
 from ledger.session_runs import Run
@@ -97,7 +98,7 @@ def test_a_sync_answer_with_details_names_shared_calls(path: Path) -> None:
 def test_people_are_told_which_calls_were_shared_and_what_is_not_known_for_it() -> None:
     users = msgspec.structs.replace(make_target().users, shared_unplaced=1)
     run = make_run(targets=[make_target(users=users, shared_calls=["a", "b"]), make_target("tiktok")])
-    lines = printed(session_told(SessionStatus(session_id="7", runs=[run])))
+    lines = printed(session_blocks(SessionStatus(session_id="7", runs=[run])))
     assert "facebook: in calls with other batches: a, b" in lines
     [unplaced] = [line for line in lines if "did not say whom" in line]
     assert unplaced.startswith("facebook: 1 at most of the accepted were refused")

@@ -27,10 +27,10 @@ from cli.status.printing import (
     TARGET_COLUMNS,
     Block,
     Rows,
-    accounts_told,
-    batch_told,
-    session_told,
-    sessions_told,
+    account_list_blocks,
+    batch_blocks,
+    session_blocks,
+    session_list_blocks,
     span_text,
     spans,
 )
@@ -130,7 +130,7 @@ def listen_at(url: str) -> dict[str, str]:
 
 def test_what_is_odd_about_a_run_is_named_with_its_batches() -> None:
     run = make_run(None, "repeated", "contradictory", "late", are_totals_right=False)
-    lines = printed(session_told(SessionStatus(session_id="7", runs=[run, make_run(None)])))
+    lines = printed(session_blocks(SessionStatus(session_id="7", runs=[run, make_run(None)])))
     assert lines[0] == "Session 7: VIP (custom)"
     facts = dict(columns_of(line) for line in lines[1:11] if len(columns_of(line)) == 2)
     assert facts | {"contradicts": "", "totals": ""} == {
@@ -158,7 +158,7 @@ def test_an_account_shows_its_ladder_its_replays_why_users_were_rejected_and_wha
     )
     blocked = make_target("tiktok", account="eu", state="blocked", error=BLOCKED, seconds_to_go=30.0, reasons={})
     run = make_run(None, targets=[make_target(replays=[replay]), blocked])
-    lines = printed(session_told(SessionStatus(session_id="7", runs=[run])))
+    lines = printed(session_blocks(SessionStatus(session_id="7", runs=[run])))
     start = next(number for number, line in enumerate(lines) if columns_of(line) == list(TARGET_COLUMNS))
     assert [columns_of(line) for line in lines[start + 1 : start + 4]] == [
         ["facebook", "partial", "3", "2", "2", "-", "1", "-", "1"],
@@ -190,7 +190,7 @@ def test_a_batch_of_which_parts_are_not_in_the_log_or_that_breaks_a_rule_says_so
         state="failed",
         targets=[],
     )
-    lines = [columns_of(line) for line in printed(batch_told(batch))]
+    lines = [columns_of(line) for line in printed(batch_blocks(batch))]
     assert ["verdict", "invalid: name: too long"] in lines
     assert ["in the log", "2 of 3 parts"] in lines
     assert not {"session", "sequence"} & {line[0] for line in lines}
@@ -212,13 +212,15 @@ def test_sessions_are_listed_a_line_each_with_what_is_missing_and_where_each_acc
         targets={"facebook": "delivered", "tiktok/eu": "waiting"},
     )
     bare = msgspec.structs.replace(summary, session_id="8", total_users=None, missing=[], targets={})
-    lines = [columns_of(line) for line in printed(sessions_told(SessionPage(sessions=[summary, bare], next=None)))]
+    lines = [
+        columns_of(line) for line in printed(session_list_blocks(SessionPage(sessions=[summary, bare], next=None)))
+    ]
     assert lines == [
         list(SESSION_COLUMNS),
         ["7", "VIP", "primary", "incomplete", "40 of 90", "1, 3-5", "facebook delivered, tiktok/eu waiting"],
         ["8", "VIP", "primary", "incomplete", "40", "-", "-"],
     ]
-    assert printed(sessions_told(SessionPage(sessions=[], next=None))) == []
+    assert printed(session_list_blocks(SessionPage(sessions=[], next=None))) == []
 
 
 def test_accounts_show_what_they_wait_for_who_serves_them_and_what_they_lost() -> None:
@@ -229,7 +231,7 @@ def test_accounts_show_what_they_wait_for_who_serves_them_and_what_they_lost() -
     ill = {**calm, "provider": "facebook", "account": None, "state": "blocked", "since": "2030-01-31T00:00:00Z"}
     ill |= {"behind": 7, "hasConsumer": False, "error": error, "lost": [lost]}
     page = msgspec.convert({"accounts": [ill, calm]}, AccountPage)
-    lines = printed(accounts_told(page))
+    lines = printed(account_list_blocks(page))
     assert [columns_of(line) for line in lines[1:3]] == [
         ["facebook", "blocked", "2030-01-31 00:00:00Z", "-", "7", "none", "token_invalid", "5"],
         ["klaviyo/eu", "running", "-", "-", "-", "-", "-", "-"],
@@ -423,20 +425,7 @@ def test_a_removal_tells_who_was_removed_what_it_waits_for_and_whom_a_later_reco
         in_log=9, sent=9, accepted=9, rejected=0, matched=None, removed=4, superseded=2, other_identifiers_unknown=1
     )
     silent = msgspec.structs.replace(counts, removed=None, superseded=0, other_identifiers_unknown=0)
-    target = TargetStatus(
-        provider="facebook",
-        account=None,
-        state="delivered",
-        users=counts,
-        reasons={},
-        repaired={},
-        dropped={},
-        attempts=1,
-        error=None,
-        finished_at=NOW,
-        seconds_to_go=None,
-        replays=[],
-    )
+    target = make_target(state="delivered", users=counts, reasons={})
     other = msgspec.structs.replace(
         target, provider="tiktok", state="retrying", users=silent, waits_for="audience.batches-3@17"
     )
@@ -455,7 +444,7 @@ def test_a_removal_tells_who_was_removed_what_it_waits_for_and_whom_a_later_reco
         batches=[],
         targets=[target, other],
     )
-    lines = printed(session_told(SessionStatus(session_id="7", runs=[run])))
+    lines = printed(session_blocks(SessionStatus(session_id="7", runs=[run])))
     assert lines[0] == "Session 7: removal from VIP (custom)"
     rows = [columns_of(line) for line in lines]
     assert list(REMOVAL_COLUMNS) in rows

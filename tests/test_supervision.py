@@ -20,7 +20,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from test_cli import audience, clean_environ
 
-from cli.up.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
+from cli.local_stack.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
 from streams.client.errors import BrokerFailedError
 from streams.client.settings import KafkaSettings
 from streams.cluster.cluster_id import cluster_id

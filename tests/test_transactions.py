@@ -17,7 +17,7 @@ from test_status import printed
 from transactions import aborted, committed, open_with, transactional
 from world import World, make_batch, make_topics, make_users, world
 
-from cli.status.printing import accounts_told
+from cli.status.printing import account_list_blocks
 from ledger.resources import AccountPage
 from ledger.view_updater import Following, followed_view
 from schemas.avro.framing import Framing
@@ -258,7 +258,7 @@ async def test_what_waits_for_an_open_transaction_is_told_wherever_somebody_look
 def test_open_transactions_are_printed_below_the_accounts() -> None:
     one = {"partition": 3, "offset": 17, "since": "2030-01-31T00:00:00Z"}
     page = msgspec.convert({"accounts": [], "openTransactions": [one]}, AccountPage)
-    assert printed(accounts_told(page)) == [
+    assert printed(account_list_blocks(page)) == [
         "A publisher's transaction is open in partition 3 since 2030-01-31 00:00:00Z: what stands there from offset 17 "
         "on waits until it ends."
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from checks.wheels.archives import Archives, compare, copy_sources, packages_read, sources_of_packages, top_levels
 from checks.wheels.commands import CheckFailedError, clean_environment, run, running
-from checks.wheels.installation import PLACES, Installation
+from checks.wheels.installation import CHECK_LOCATIONS, Installation
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,7 +77,12 @@ def test_an_sdist_that_makes_another_wheel_is_told(sources: Path, tmp_path: Path
 def test_a_package_that_comes_from_a_checkout_is_told(tmp_path: Path) -> None:
     environment = {**clean_environment(tmp_path), "PYTHONPATH": str(ROOT)}
     with pytest.raises(CheckFailedError, match=f"audience comes from {ROOT}"):
-        run([sys.executable, "-c", PLACES, *top_levels(ROOT)], within=tmp_path, environment=environment, limit=60)
+        run(
+            [sys.executable, "-c", CHECK_LOCATIONS, *top_levels(ROOT)],
+            within=tmp_path,
+            environment=environment,
+            limit=60,
+        )
 
 
 def test_a_schema_that_an_installed_copy_prints_is_that_of_the_sources(sources: Path, tmp_path: Path) -> None:

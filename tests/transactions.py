@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from streams.client.settings import KafkaSettings
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def transactional(kafka: KafkaSettings, timeout: float = 60.0) -> Iterator[Produ
     """Yield a producer with a transactional id of its own; Kafka aborts what it leaves open for so many seconds."""
     own = {"transactional.id": secrets.token_hex(6), "transaction.timeout.ms": int(timeout * 1000)}
     producer = Producer(kafka.client(**own))
-    producer.init_transactions(PATIENCE)
+    producer.init_transactions(TIMEOUT)
     yield producer
     producer.purge()
 
@@ -27,13 +27,13 @@ def open_with(producer: Producer, topic: str, values: Sequence[bytes], partition
     producer.begin_transaction()
     for value in values:
         producer.produce(topic, value, key=b"custom:VIP", partition=partition)
-    assert producer.flush(PATIENCE) == 0
+    assert producer.flush(TIMEOUT) == 0
 
 
 def _transact(kafka: KafkaSettings, topic: str, values: Sequence[bytes], partition: int, *, is_kept: bool) -> None:
     with transactional(kafka) as producer:
         open_with(producer, topic, values, partition)
-        (producer.commit_transaction if is_kept else producer.abort_transaction)(PATIENCE)
+        (producer.commit_transaction if is_kept else producer.abort_transaction)(TIMEOUT)
 
 
 async def committed(kafka: KafkaSettings, topic: str, *values: bytes, partition: int = 0) -> None:

@@ -86,17 +86,17 @@ class Wire:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, patience: float = 30) -> Answer:
+    async def answer(self, timeout: float = 30) -> Answer:
         """Read the next answer; an interim one too."""
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines if line)
             body = await self.reader.readexactly(int(headers.get("Content-Length", 0)))
         return Answer(int(first.split()[1]), headers, body)
 
-    async def is_closed(self, patience: float = 30) -> bool:
+    async def is_closed(self, timeout: float = 30) -> bool:
         """Wait until the server has said all that it says."""
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             return await self.reader.read() == b""
 
 

@@ -1,11 +1,11 @@
 """How many users each account has reported as taken."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from benchmarks.followed import followed_completions
 from schemas.avro.codec import decode_batch_completion
 from schemas.records import TERMINAL
 from streams.client.settings import KafkaSettings
@@ -35,10 +35,5 @@ class Reports:
 async def followed_reports(kafka: KafkaSettings, names: TopicNames) -> AsyncIterator[Reports]:
     """Follow what accounts report while the block is entered."""
     reports = Reports()
-    async with Tail(kafka, names.completions) as tail:
-        following = asyncio.create_task(reports.follow(tail))
-        try:
-            yield reports
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+    async with followed_completions(kafka, names, reports.follow):
+        yield reports

@@ -35,7 +35,7 @@ SAMPLE = 0.5
 SLOWEST = 2_000
 """Users a second that a run may not be slower than."""
 
-PATIENCE = 120.0
+GRACE_PERIOD = 120.0
 """Seconds that a run may take besides, and an upload at all."""
 
 
@@ -150,7 +150,7 @@ class _Run:
 
     async def send(self, numbers: range) -> None:
         """Upload users in a session and return when every account has reported each of them. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE + len(numbers) / SLOWEST):
+        async with asyncio.timeout(GRACE_PERIOD + len(numbers) / SLOWEST):
             await self._uploaded(numbers)
             self.sent += len(numbers)
             await self._reported()
@@ -173,7 +173,7 @@ class _Run:
     async def _upload(self, place: Mapping[str, int], numbers: range) -> None:
         body = upload(json.dumps(place), users_json(numbers, is_untidy=self.load.is_untidy))
         url, headers = f"{self.running[0].url}/audience", {"Content-Type": CONTENT_TYPE}
-        limit = aiohttp.ClientTimeout(total=PATIENCE)
+        limit = aiohttp.ClientTimeout(total=GRACE_PERIOD)
         async with self.around.session.post(url, data=body, headers=headers, timeout=limit) as response:
             if response.status != 200:
                 raise RuntimeError(f"an upload was answered {response.status}: {await response.text()}")
@@ -189,7 +189,7 @@ class _Run:
 
     async def _receipts(self) -> None:
         """Return when the ledger has noted every record. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(GRACE_PERIOD):
             while sum(await end_offsets(self.around.kafka, self.names.receipts)) < sum(
                 await end_offsets(self.around.kafka, self.names.batches)
             ):

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.whole import held
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from sandbox import CREDENTIALS
 from streams.client.settings import KafkaSettings
 from streams.processes.lifeline import Lifeline

@@ -134,15 +134,15 @@ async def _small_faults(
 ) -> list[str]:
     """Say what is wrong with the ends of small records, and with whom the platforms hold of them."""
     missing = [(origin, target) for origin in standing for target in SANDBOXED if (origin, target) not in folded]
-    told = [f"{target}: {origin}: no terminal completion" for origin, target in missing]
-    told += faults_of_small((completion for completion, _ in completions), standing)
-    told += unlike_the_log(small.uploads, standing.values())
+    faults = [f"{target}: {origin}: no terminal completion" for origin, target in missing]
+    faults += faults_of_small((completion for completion, _ in completions), standing)
+    faults += unlike_the_log(small.uploads, standing.values())
     for provider in PROVIDERS:
         for audience in sorted({upload.audience for upload in standing.values()}):
             mine = [upload for upload in standing.values() if upload.audience == audience]
             held = await sandbox.members(provider, _platform_name(audience))
-            told += small_verdict.held_otherwise(audience, provider, wanted_members(mine, provider), held)
-    return told
+            faults += small_verdict.held_otherwise(audience, provider, wanted_members(mine, provider), held)
+    return faults
 
 
 def _begun(log: Sequence[Record]) -> dict[Place, float]:
@@ -156,9 +156,11 @@ def _receipts_differ(
     valid = {receipt.origin for receipt in receipts if receipt.verdict == "valid"}
     wrong = sorted(set(origins).symmetric_difference(valid.difference(strays)))
     found = {receipt.origin: f"{receipt.verdict} ({receipt.reason})" for receipt in receipts}
-    told = ", ".join(f"{origin}: {found.get(origin, 'none')}" for origin in wrong[:3])
+    examples = ", ".join(f"{origin}: {found.get(origin, 'none')}" for origin in wrong[:3])
     return (
-        [f"the ledger: {len(wrong)} of {len(origins)} records have no valid receipt, such as {told}"] if wrong else []
+        [f"the ledger: {len(wrong)} of {len(origins)} records have no valid receipt, such as {examples}"]
+        if wrong
+        else []
     )
 
 
@@ -183,18 +185,18 @@ def _held_differently(
         yield f"{provider}: {uploads[0].audience} holds {holding.others} that nobody uploaded"
     for what, by_upload in (("lacks", holding.lacking), ("holds though refused", holding.refused)):
         for number, count in by_upload.items():
-            yield f"{provider}: {uploads[number].audience} {what} {count} of {_told(uploads[number], folded)}"
+            yield f"{provider}: {uploads[number].audience} {what} {count} of {_described(uploads[number], folded)}"
 
 
-def _told(upload: Upload, folded: Mapping[Place, BatchCompletion]) -> str:
+def _described(upload: Upload, folded: Mapping[Place, BatchCompletion]) -> str:
     """Return what is known of an upload: its size, its batches and how their records ended."""
     ended = [
         f"{target} {origin} {completion.status} accepted {completion.counts.accepted}"
         for (origin, target), completion in sorted(folded.items(), key=lambda item: str(item[0]))
         if completion.batch_id in upload.batch_ids
     ]
-    told = "; ".join(ended) or "no completion"
-    return f"{upload.count} users from {upload.start} on, batches {upload.batch_ids}: {told}"
+    ends = "; ".join(ended) or "no completion"
+    return f"{upload.count} users from {upload.start} on, batches {upload.batch_ids}: {ends}"
 
 
 def _first_ends(completions: Sequence[tuple[BatchCompletion, float]]) -> dict[Place, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from checks.chaos.ends import is_known_end
 from checks.chaos.logs import last_line, said_since
-from cli.up.supervisor import Part, until_ready
+from cli.local_stack.supervisor import Part, until_ready
 from streams.client.errors import StreamError
 from streams.local.broker import LocalBroker
 from streams.processes.lifeline import Lifeline

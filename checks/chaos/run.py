@@ -22,11 +22,11 @@ from checks.chaos.sandbox_client import SandboxClient
 from checks.chaos.small import Publisher
 from checks.chaos.strays import Strays
 from checks.chaos.uploads import Clients
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
+from cli.local_stack.part_settings import part_settings
+from cli.local_stack.running import make_part
 from cli.settings.config import SANDBOXED, Config, load
 from cli.settings.environment import DATA, Environment
-from cli.up.part_settings import part_settings
-from cli.up.running import make_part
 from producer.settings import Address
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings

@@ -28,7 +28,7 @@ CHANGES = 0.4
 SMALL_ONES = 0.3
 """Share of the other uploads that are of few people, some of whom a platform refuses."""
 
-PATIENCE = 20.0
+ANSWER_TIMEOUT = 20.0
 TRIES = 3
 
 
@@ -117,7 +117,7 @@ class Clients:
         place = {"sessionId": upload.start, "sequence": 1, "totalBatches": 1, "totalUsers": upload.count}
         for name, text in {"name": upload.audience, "batch": json.dumps(place), "users": users}.items():
             form.add_field(name, text)
-        timeout = aiohttp.ClientTimeout(total=PATIENCE if is_patient else self.chance.uniform(0.05, 2))
+        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT if is_patient else self.chance.uniform(0.05, 2))
         url = f"{self.chance.choice(self.urls)}/audience"
         query = {**upload.query, **({"sync": "true"} if is_sync else {})}
         try:

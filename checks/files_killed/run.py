@@ -11,12 +11,12 @@ import aiohttp
 from audience_client.http.async_client import AsyncClient
 from checks.chaos.sandbox_client import SandboxClient
 from checks.files_killed.moments import make_moments
-from checks.files_killed.tries import BATCHES, Told, Tries
+from checks.files_killed.tries import BATCHES, Tries, TriesReport
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
-from cli.demo.command import demo_environment
+from cli.demo.environment import demo_environment
 from cli.demo.made_up_people import Person, make_people
+from cli.local_stack.running import Running, running
 from cli.settings.environment import Environment
-from cli.up.running import Running, running
 from schemas.avro.codec import decode_audience_batch
 from streams.cluster.topics import TopicNames
 from streams.read.tail import read_to_end
@@ -77,7 +77,7 @@ def _row(person: Person) -> Sequence[object]:
     return [person.user.get(column, "") for column in COLUMNS] + [spent.get(name, "") for name in PURCHASE]
 
 
-async def _judged(found: Running, told: Told, rows: int, folder: Path) -> AsyncIterator[str]:
+async def _judged(found: Running, told: TriesReport, rows: int, folder: Path) -> AsyncIterator[str]:
     """Yield what differs from what must be."""
     if told.session_id is None:
         yield "the upload did not come to its end"

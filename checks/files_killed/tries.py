@@ -19,7 +19,7 @@ WAIT = 300.0
 
 
 @dataclass(slots=True)
-class Told:
+class TriesReport:
     """What the tries said."""
 
     sends: list[Counter[int]] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Tries:
     window: float
     say: Callable[[str], None]
 
-    async def run(self, moments: Sequence[Moment]) -> Told:
+    async def run(self, moments: Sequence[Moment]) -> TriesReport:
         """End the upload at each moment and resume it, and let the last try come to its end."""
-        told = Told()
+        told = TriesReport()
         for moment in moments:
             await self._try(told, moment)
             if moment.is_late:
@@ -56,7 +56,7 @@ class Tries:
             await self._try(told, None)
         return told
 
-    async def _try(self, told: Told, moment: Moment | None) -> None:
+    async def _try(self, told: TriesReport, moment: Moment | None) -> None:
         if told.session_id is not None:
             return
         told.sends.append(Counter())
@@ -81,7 +81,7 @@ class Tries:
                 stderr=log,
             )
 
-    def _judge(self, told: Told, moment: Moment | None, code: int) -> None:
+    def _judge(self, told: TriesReport, moment: Moment | None, code: int) -> None:
         how = "to its end" if moment is None else "kill -9" if moment.is_kill else "Ctrl-C"
         sent, acknowledged = told.sends[-1].total(), told.acknowledged[-1].total()
         self.say(f"try {len(told.sends)}, {how}: sent {sent}, acknowledged {acknowledged}, exit {code}")
@@ -98,7 +98,7 @@ class Tries:
         return self.folder / "states"
 
 
-async def _follow(process: Process, told: Told, moment: Moment | None) -> None:
+async def _follow(process: Process, told: TriesReport, moment: Moment | None) -> None:
     """Take what a try says, and end it at its moment."""
     assert process.stdout is not None  # noqa: S101 -- it is a pipe
     async with asyncio.TaskGroup() as tasks:
@@ -116,7 +116,7 @@ async def _end(process: Process, moment: Moment) -> None:
         process.send_signal(moment.signal)
 
 
-def _take(told: Told, line: bytes) -> int | None:
+def _take(told: TriesReport, line: bytes) -> int | None:
     """Take a line; return how many users stand in the log where it says that."""
     word, _, number = line.decode().strip().partition(" ")
     if word == "reads":

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from audience_client.http.statuses import SessionStatus
-from checks.files_killed.tries import Told
+from checks.files_killed.tries import TriesReport
 from cli.demo.made_up_people import Member
 from schemas.records import AudienceBatch
 
 
-def faults_of_tries(told: Told, moments: int) -> Iterator[str]:
+def faults_of_tries(told: TriesReport, moments: int) -> Iterator[str]:
     """Yield what the tries did that they must not."""
     yield from told.faults
     if told.used < moments:

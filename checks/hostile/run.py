@@ -15,10 +15,10 @@ from checks.hostile.draft import built, joined, make_parts
 from checks.hostile.mutations import make_request
 from checks.hostile.verdict import faults_of, faults_of_log
 from checks.wire import Reply, exchange
+from cli.local_stack.running import make_part
+from cli.local_stack.supervisor import Part, Supervisor
 from cli.settings.config import SANDBOXED
 from cli.settings.environment import ENV_FILE
-from cli.up.running import make_part
-from cli.up.supervisor import Part, Supervisor
 from producer.settings import Address
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
@@ -26,7 +26,7 @@ from streams.local.broker import HOST
 from streams.processes.ports import free_port
 
 AT_ONCE = 24
-PATIENCE = 20.0
+ANSWER_TIMEOUT = 20.0
 """Seconds after which an answer is missing."""
 
 MIB = 1024 * 1024
@@ -153,7 +153,7 @@ class Flood:
         where = f"request {number} ({', '.join(draft.kinds) or 'right'})"
         try:
             reply = await exchange(
-                self.address.host, self.address.port, draft.written(), PATIENCE, is_whole=draft.is_whole
+                self.address.host, self.address.port, draft.written(), ANSWER_TIMEOUT, is_whole=draft.is_whole
             )
         except TimeoutError:
             self.report.note("no answer, and the connection stays open", where)
@@ -174,6 +174,6 @@ class Flood:
 async def _still_works(address: Address, report: Report) -> None:
     """Note a fault unless a good upload is taken."""
     good = built(joined(make_parts(random.Random())))  # noqa: S311 -- made-up users
-    reply = await exchange(address.host, address.port, good.written(), PATIENCE)
+    reply = await exchange(address.host, address.port, good.written(), ANSWER_TIMEOUT)
     if reply is None or reply.status != 200:
         report.note(f"a good upload at the end is answered {reply.status if reply else 'nothing'}")

@@ -51,7 +51,7 @@ async def replay_all(product: Product, report: Report) -> None:
     await asyncio.gather(sending, return_exceptions=True)
     if not sending.cancelled() and (error := sending.exception()):
         report.note(f"the replay ended by {type(error).__name__}")
-    await _until_told(product)
+    await _until_reported(product)
     for name in product.ended:
         report.note(f"{name} ended", "at the replay")
     for fault in faults_of_replay(product.reported):
@@ -95,7 +95,7 @@ async def _send_one(product: Product, account: Account, part: Part, found: Repla
     await replay(account, product.settings, product.deployment, order, observer)
 
 
-async def _until_told(product: Product, limit: float = 10.0) -> None:
+async def _until_reported(product: Product, limit: float = 10.0) -> None:
     """Wait for completions that Kafka has and we have not read yet."""
     deadline = time.monotonic() + limit
     while not product.reported.is_replayed and time.monotonic() < deadline:

@@ -19,7 +19,7 @@ from streams.client.settings import KafkaSettings
 AT_ONCE = 100
 """Records after which a good one comes."""
 
-PATIENCE = 120.0
+STALL_TIMEOUT = 120.0
 """Seconds in which something must end while anything has yet to; it takes one or two, on a busy machine some more."""
 
 LOOK = 0.05
@@ -84,7 +84,7 @@ class _Flood:
         """Return when each was found to have ended everywhere, of those that did while anything moved."""
         ended: dict[Origin, float] = {}
         moved = time.monotonic()
-        while len(ended) < len(origins) and time.monotonic() - moved < PATIENCE and not self.product.ended:
+        while len(ended) < len(origins) and time.monotonic() - moved < STALL_TIMEOUT and not self.product.ended:
             await asyncio.sleep(LOOK)
             now = time.monotonic()
             fresh = [one for one in origins if one not in ended and self.product.reported.is_ended(one, PROVIDERS)]

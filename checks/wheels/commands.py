@@ -12,7 +12,7 @@ from typing import IO
 from streams.processes.lifeline import Lifeline
 
 POLL = 0.1
-TOLD_LINES = 30
+SHOWN_LINES = 30
 FOREIGN = ("AUDIENCE_", "KAFKA_", "PYTHON", "SCHEMA_REGISTRY_")
 
 
@@ -96,4 +96,4 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _failed(command: Sequence[str | Path], reason: str, output: str) -> CheckFailedError:
     words = " ".join(Path(word).name if Path(word).is_absolute() else str(word) for word in command)
-    return CheckFailedError("\n".join([f"`{words}` {reason}", *output.splitlines()[-TOLD_LINES:]]))
+    return CheckFailedError("\n".join([f"`{words}` {reason}", *output.splitlines()[-SHOWN_LINES:]]))

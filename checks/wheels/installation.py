@@ -17,7 +17,7 @@ DEMO_LIMIT = 300.0
 LIMIT = 120.0
 HERE = Path(__file__).parent
 
-PLACES = """
+CHECK_LOCATIONS = """
 import importlib, sys
 for name in sys.argv[1:]:
     module = importlib.import_module(name)
@@ -59,7 +59,7 @@ class Installation:
         self._run("audience", "--version")  # works without the client, too
         self._pip_install([f"{self.client}[files]"])
         packages = [*top_levels(self.archives.sources), *top_levels(self.archives.sources / "client")]
-        self._run("python", "-c", PLACES, *packages)
+        self._run("python", "-c", CHECK_LOCATIONS, *packages)
         return f"{', '.join(packages)} come from the wheel"
 
     def schemas(self) -> str:

@@ -5,13 +5,16 @@ from collections.abc import Iterable, Sequence
 
 from cli.arguments import add_accounts_argument
 from cli.check.findings import Finding, check
+from cli.check.printing import finding_line
 from cli.command import Command
+from cli.errors import CommandError
+from cli.printing.tables import print_lines
 from cli.settings.config import Config, ConfigError, account, load
 from cli.settings.environment import Environment
 from schemas.target import Target
 
 
-class CheckFailedError(Exception):
+class CheckFailedError(CommandError):
     """An account can't be used."""
 
 
@@ -20,8 +23,8 @@ async def print_check(options: Namespace, environment: Environment) -> None:
     config = load(environment)
     targets = list(dict.fromkeys(options.provider or config.targets))
     findings = await _findings(targets, environment, config)
-    for finding in sorted(findings, key=lambda finding: targets.index(finding.target)):
-        print(f"{finding.target}: {finding.text}")  # noqa: T201 -- this is the command's output
+    in_order = sorted(findings, key=lambda finding: targets.index(finding.target))
+    print_lines(map(finding_line, in_order))
     bad = {finding.target for finding in findings if not finding.is_good}
     if bad:
         raise CheckFailedError(f"{len(bad)} of {len(targets)} accounts can't be used")
@@ -34,11 +37,11 @@ async def _findings(targets: Iterable[Target], environment: Environment, config:
         try:
             accounts.append(account(target, environment, config.common))
         except ConfigError as error:
-            wrong += [Finding(target, False, line) for line in str(error).splitlines()]
+            wrong += [Finding(target=target, setting=line) for line in str(error).splitlines()]
     return await check(accounts) + wrong
 
 
-CHECK = Command(
+COMMAND = Command(
     name="check",
     text=(
         "Ask each platform whether it lets us in. Makes the look-up call with the account's token, says in the words "

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from consumer.account.runtime import Account
 from providers.installed import open_account, open_session, rates_of
-from providers.kit.errors import PlatformError, platform_error
+from providers.kit.errors import PlatformError
 from providers.kit.rate_limiter import Pace
-from schemas.error_words import VOCABULARY
 from schemas.target import Target
 from schemas.tracebacks import place_of
 
@@ -16,13 +15,25 @@ NAME = "audience check"
 """Name that is looked for; nothing is created."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What came of one account's check, a sentence."""
+    """What came of one account's check: it is good where none of the first three says otherwise."""
 
     target: Target
-    is_good: bool
-    text: str
+    error: PlatformError | None = None
+    bug: str | None = None
+    """Where our own code failed."""
+    setting: str | None = None
+    """What is wrong with its settings, by variable."""
+    is_asked: bool = True
+    """Whether there is anything that could be asked without sending users."""
+    warnings: Sequence[str] = ()
+    """Words of the vocabulary."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the account can be used."""
+        return self.error is None and self.bug is None and self.setting is None
 
 
 async def check(accounts: Sequence[Account]) -> list[Finding]:
@@ -32,24 +43,15 @@ async def check(accounts: Sequence[Account]) -> list[Finding]:
 
 async def _check(account: Account) -> Finding:
     if "find" not in account.kind.rates:
-        return Finding(account.target, True, "has nothing that could be asked without sending users")
-    warned: list[str] = []
+        return Finding(target=account.target, is_asked=False)
+    warnings: list[str] = []
     async with open_session(account.settings) as session:
         pace = Pace(rates_of(account.kind, account.settings))
-        provider = open_account(account.kind, account.settings, session, pace, warn=warned.append)
+        provider = open_account(account.kind, account.settings, session, pace, warn=warnings.append)
         try:
             await provider.find_audience(provider.platform_name(NAME, disable_prefix=False))
         except PlatformError as error:
-            return Finding(account.target, False, told(error))
+            return Finding(target=account.target, error=error)
         except Exception as error:
-            return Finding(account.target, False, f"bug: {VOCABULARY['bug'].meaning} ({place_of(error)})")
-    warnings = [told(platform_error(word)) for word in warned]
-    return Finding(account.target, True, "; ".join(["answers, and lets this token look up audiences", *warnings]))
-
-
-def told(error: PlatformError) -> str:
-    """Return an error in the vocabulary's words, with the platform's code and request id."""
-    request = error.request_id and f"request {error.request_id}"
-    facts = ", ".join(fact for fact in (error.platform_code, request) if fact)
-    meaning = VOCABULARY[error.code]
-    return f"{error.code}{f' ({facts})' if facts else ''}: {meaning.meaning} {meaning.remedy}"
+            return Finding(target=account.target, bug=place_of(error))
+    return Finding(target=account.target, warnings=warnings)

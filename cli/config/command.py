@@ -31,7 +31,7 @@ async def show_config(options: Namespace, environment: Environment) -> None:
     check_all(environment)
 
 
-CONFIG = Command(
+COMMAND = Command(
     name="config",
     text=(
         "Show every setting. Prints its value, secrets hidden, where that comes from and what it means, and says by "

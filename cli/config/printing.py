@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.config.listing import Setting
-from cli.printing.tables import print_lines, printable
+from cli.printing.escaping import printable
+from cli.printing.tables import print_lines
 
 COLUMNS = ("variable", "value", "from")
 

@@ -61,7 +61,7 @@ async def _keep_ledger(config: Config) -> None:
     await keep_receipts(config.kafka, config.names, config.framing, is_open)
 
 
-CONSUME = Command(
+COMMAND = Command(
     name="consume",
     text=(
         "Serve one account of a platform, or keep the ledger. Reads the topic as a consumer group of its own and sends "

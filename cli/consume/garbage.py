@@ -18,9 +18,9 @@ NEVER = 2**31 - 1
 """A threshold that no pass comes by: older objects are gone through when it is calm."""
 
 CALM = 100
-"""Records in hand up to which there are passes.
+"""Records in flight up to which there are passes.
 
-A small record has 150 objects while it is under way, of which none is garbage: with thousands of them passes took a
+A small record has 150 objects while it is in flight, of which none is garbage: with thousands of them passes took a
 fifth of the processor's time, and single ones held the event loop for 20 to 180 ms.
 """
 
@@ -40,19 +40,19 @@ FIRST = 1.0
 
 
 class Reader(Protocol):
-    """What takes records in hand."""
+    """What has records in flight."""
 
     @property
     def records_in_flight(self) -> int:
         """How many there are."""
 
     def rest(self, left: int, seconds: float) -> None:
-        """Take nothing more in hand until so few are left, for so many seconds at most."""
+        """Read nothing more until so few are in flight, for so many seconds at most."""
 
 
 @contextmanager
 def collected_when_calm(reader: Reader) -> Iterator[None]:
-    """Have passes only while few records are in hand, and what has come to stay frozen, while the block is entered.
+    """Have passes only while few records are in flight, and what has come to stay frozen, while the block is entered.
 
     To be entered on the event loop that runs.
     """
@@ -79,7 +79,7 @@ async def _look(passes: "Passes") -> None:
 
 
 class Passes:
-    """Lets the collector go through objects where few records are in hand, and sees to it that few are at times."""
+    """Lets the collector go through objects where few records are in flight, and sees to it that few are at times."""
 
     def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
         self._reader = reader
@@ -96,7 +96,7 @@ class Passes:
             gc.enable()
             self._calm_at, self._is_resting = now, False
         elif now >= self._calm_at + BUSY + REST:
-            if gc.get_count()[0] >= YOUNG * MANY:  # of whom nobody else tells while what is in hand stays
+            if gc.get_count()[0] >= YOUNG * MANY:  # of whom nobody else tells while what is in flight stays
                 gc.collect()
             self._calm_at, self._is_resting = now, False
         else:
@@ -111,7 +111,7 @@ class Freezing:
 
     Most of what a consumer makes after its start is there for good: connections, countries' numbering plans, what is
     remembered of values. What is frozen is freed as ever when nobody has it any more. Only what goes into a cycle after
-    that is never found: of what is under way at a few moments, two dozen in a year, as much as errors hold, which is no
+    that is never found: of what is in flight at a few moments, two dozen in a year, as much as errors hold, which is no
     rows (`without_frames`).
     """
 

@@ -14,7 +14,6 @@ from cli.dead_letters.invalid_records import WantedReceipts, list_invalid
 from cli.dead_letters.listing import Listing
 from cli.dead_letters.printing import (
     COLUMNS,
-    Content,
     Shown,
     cells,
     counted,
@@ -23,10 +22,11 @@ from cli.dead_letters.printing import (
     summary,
 )
 from cli.dead_letters.reader import DeadLetterReader
+from cli.errors import CommandError, UsageError
+from cli.log_records import Content, content_of
 from cli.printing.tables import print_lines, print_objects
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 from schemas.human_times import parse_span
 from schemas.records import BatchCompletion, Origin
 from schemas.validity import is_uuid
@@ -46,12 +46,12 @@ _INVALID = (
 
 _ORIGIN = re.compile(r"([A-Za-z0-9._-]+)-([0-9]{1,9})@([0-9]{1,18})")
 
-LETTERS = Listing(columns=COLUMNS, cells=cells, summary=summary, counted=counted)
+DEAD_LETTER_LISTING = Listing(columns=COLUMNS, cells=cells, summary=summary, counted=counted)
 
 QUARANTINED = Content("The record is quarantined: it ends the process that reads it, so it is not shown.")
 
 
-class NoSuchLetterError(Exception):
+class NoSuchDeadLetterError(CommandError):
     """No dead letter is where one was asked for."""
 
 
@@ -102,11 +102,11 @@ async def dead_letters(options: Namespace, environment: Environment) -> None:
     reader = DeadLetterReader(kafka=config.kafka, names=config.names, framing=config.framing)
     if options.action == "show":
         shown = Shown(users=options.users, is_masked=not options.unmasked)
-        await show_letters(reader, options.place, shown, as_json=options.json)
+        await show_dead_letters(reader, options.place, shown, as_json=options.json)
     elif options.invalid:
         await _list_invalid(options, config)
     else:
-        await list_letters(reader, _wanted(options), datetime.now(UTC), as_json=options.json)
+        await list_dead_letters(reader, _wanted(options), datetime.now(UTC), as_json=options.json)
 
 
 def _wanted(options: Namespace) -> Wanted:
@@ -126,33 +126,33 @@ async def _list_invalid(options: Namespace, config: Config) -> None:
     await list_invalid(config.kafka, config.names, config.framing, wanted, now, as_json=options.json)
 
 
-async def list_letters(reader: DeadLetterReader, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
+async def list_dead_letters(reader: DeadLetterReader, wanted: Wanted, now: datetime, *, as_json: bool) -> None:
     """Print the letters that are wanted, the newest first, and how many they are on standard error.
 
     Raises KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
-    letters, undecodable = await reader.letters()
-    standing = letters.standing()
+    found, undecodable = await reader.dead_letters()
+    standing = found.standing()
     chosen = [letter for letter in standing if wanted.has(letter, now)]
-    LETTERS.show(chosen, len(standing), undecodable, as_json=as_json)
+    DEAD_LETTER_LISTING.show(chosen, len(standing), undecodable, as_json=as_json)
 
 
-async def show_letters(reader: DeadLetterReader, place: str, shown: Shown, *, as_json: bool) -> None:
+async def show_dead_letters(reader: DeadLetterReader, place: str, shown: Shown, *, as_json: bool) -> None:
     """Print the letters of an origin or of a batch, and the records that they point at.
 
-    Raises NoSuchLetterError, KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
+    Raises NoSuchDeadLetterError, KafkaUnreachableError, RegistryUnavailableError, NotAllReadError.
     """
     is_meant = _meant(place, reader.names.batches)
-    letters, undecodable = await reader.letters()
+    found, undecodable = await reader.dead_letters()
     print_lines(undecodable.lines(), sys.stderr)
-    found = sorted(filter(is_meant, letters.standing()), key=lambda letter: (letter.origin, target_of(letter)))
-    if not found:
+    meant = sorted(filter(is_meant, found.standing()), key=lambda letter: (letter.origin, target_of(letter)))
+    if not meant:
         undecodable.check()
-        raise NoSuchLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
-    for origin, group in groupby(found, key=lambda letter: letter.origin):
+        raise NoSuchDeadLetterError(f"no dead letter stands at {place}: nothing failed there, or it got through since")
+    for origin, group in groupby(meant, key=lambda letter: letter.origin):
         its = list(group)
         is_quarantined = any(letter.error_code == "quarantined" for letter in its)
-        content = QUARANTINED if is_quarantined else await reader.content(origin)
+        content = QUARANTINED if is_quarantined else await content_of(origin, reader.kafka, reader.framing)
         if as_json:
             print_objects([object_of(its, content, shown)])
         else:
@@ -160,19 +160,19 @@ async def show_letters(reader: DeadLetterReader, place: str, shown: Shown, *, as
 
 
 def _meant(place: str, topic: str) -> Callable[[BatchCompletion], bool]:
-    """Return what tells the letters of a place. Raises NoSuchLetterError where the text is none."""
+    """Return what tells the letters of a place. Raises NoSuchDeadLetterError where the text is none."""
     if is_uuid(place):
         return lambda letter: (letter.batch_id or "").lower() == place.lower()
     match = _ORIGIN.fullmatch(place)
     if match is None:
-        raise NoSuchLetterError(f"write where the record stands, such as {topic}-3@17, or a batch id")
+        raise NoSuchDeadLetterError(f"write where the record stands, such as {topic}-3@17, or a batch id")
     origin = Origin(topic=match[1], partition=int(match[2]), offset=int(match[3]))
     if origin.topic != topic:
-        raise NoSuchLetterError(f"the log is {topic}, and dead letters point at nothing else, such as {topic}-3@17")
+        raise NoSuchDeadLetterError(f"the log is {topic}, and dead letters point at nothing else, such as {topic}-3@17")
     return lambda letter: letter.origin == origin
 
 
-DEAD_LETTERS = Command(
+COMMAND = Command(
     name="dead-letters",
     text=(
         "List what could not be delivered, and show why. Reads the topic of completions to its end and keeps nothing; "

@@ -36,7 +36,7 @@ class Offsets:
 
 
 @dataclass(slots=True)
-class Letters:
+class DeadLetters:
     """Folds completions by origin and account; keeps the failures, and a bit for what is settled.
 
     Live or replayed is all the same: what a replay got through is no dead letter any more.

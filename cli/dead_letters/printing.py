@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cli.dead_letters.failures import target_of
+from cli.log_records import Content
 from cli.printing.masking import masked
 from cli.printing.tables import Facts, listed, moment_text
 from schemas.error_words import VOCABULARY
@@ -16,14 +17,6 @@ from schemas.records import AudienceBatch, AudienceUser, BatchCompletion
 COLUMNS = ("origin", "account", "reason", "users", "session", "sequence", "batch", "failed at", "attempts")
 
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a letter points at, or a sentence that says why it can't be shown."""
-
-    trouble: str | None = None
-    batch: AudienceBatch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +88,11 @@ def summary(letter: BatchCompletion) -> dict[str, object]:
     }
 
 
-def object_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Facts:
+def object_of(dead_letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Facts:
     """Return the letters of one origin, and what they point at, as an object."""
     return {
-        "origin": str(letters[0].origin),
-        "letters": [{**summary(letter), **_details(letter)} for letter in letters],
+        "origin": str(dead_letters[0].origin),
+        "letters": [{**summary(letter), **_details(letter)} for letter in dead_letters],
         "trouble": content.trouble,
         "batch": content.batch and _batch_object(content.batch, shown),
     }
@@ -130,9 +123,9 @@ def _details(letter: BatchCompletion) -> dict[str, object]:
     }
 
 
-def lines_of(letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Iterator[str]:
+def lines_of(dead_letters: Sequence[BatchCompletion], content: Content, shown: Shown) -> Iterator[str]:
     """Yield the letters of one origin, and what they point at, as lines."""
-    for letter in letters:
+    for letter in dead_letters:
         yield f"{letter.origin} to {target_of(letter)}"
         yield from listed(_facts(letter))
         yield ""

@@ -3,8 +3,13 @@
 import time
 from dataclasses import dataclass, field
 
+from cli.errors import CommandError
 from schemas.records import TERMINAL, BatchCompletion, Origin
 from schemas.target import Target
+
+
+class DemoFailedError(CommandError):
+    """What the platforms hold is not what was uploaded."""
 
 
 @dataclass(slots=True)

@@ -2,13 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli.demo.comparison import Comparison
 from cli.demo.outcome import Outcome
 from schemas.target import Target
+
+USERS_BAR = "Users uploaded"
+BATCHES_BAR = "Batches handled"
+EXACT = "Every platform holds exactly the users it can use."
+
+
+def start_line(logs: Path) -> str:
+    """Say what is started, and where its logs are."""
+    return f"Starting Kafka, ingestion, three consumers and the sandbox; their logs are in {logs}"
 
 
 def progress_bars(console: Console) -> Progress:
@@ -33,3 +44,14 @@ def outcome_table(outcome: Outcome, targets: Sequence[Target]) -> Table:
             f"{outcome.ended.get(target.provider, 0):.1f}",
         )
     return table
+
+
+def comparison_line(comparison: Comparison) -> str:
+    """Say how many members an account holds, and how many users it can use."""
+    return f"{comparison.target}: holds {len(comparison.held):,} members, {len(comparison.usable):,} users are usable"
+
+
+def difference(comparison: Comparison) -> str:
+    """Say how many members are missing or strange."""
+    lacks, others = len(comparison.usable - comparison.held), len(comparison.held - comparison.usable)
+    return f"{comparison.target} lacks {lacks:,} and holds {others:,} others"

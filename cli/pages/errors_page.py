@@ -75,7 +75,7 @@ async def print_errors(options: Namespace, environment: Environment) -> None:
     sys.stdout.write(errors_page(installed()))
 
 
-ERRORS = Command(
+COMMAND = Command(
     name="errors",
     text=(
         "Print what every error means. A page in Markdown: the words that completions, sync answers and logs use, "

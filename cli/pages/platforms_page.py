@@ -118,8 +118,8 @@ def _given(column: Column) -> str:
 
 
 def _rules(name: str, column: Column) -> str:
-    told = [_rule(name, rule) for rule in column.rules] or [column.says or "as uploaded"]
-    return f"{_when(name, column.when)}{'; '.join(told)}"
+    rules = [_rule(name, rule) for rule in column.rules] or [column.says or "as uploaded"]
+    return f"{_when(name, column.when)}{'; '.join(rules)}"
 
 
 def _rule(name: str, rule: Rule) -> str:
@@ -143,8 +143,8 @@ def _usable(template: RowTemplate) -> str:
 
 def _never(name: str, template: RowTemplate) -> Iterator[str]:
     """Yield the fields that no column has, or only where a setting switches it on; a purchase as a whole if it can."""
-    told = {field: _switches(name, template, field) for field in (*TEXTS, *PURCHASE)}
-    lacking = {field: switches for field, switches in told.items() if switches != ""}
+    switched = {field: _switches(name, template, field) for field in (*TEXTS, *PURCHASE)}
+    lacking = {field: switches for field, switches in switched.items() if switches != ""}
     if len({lacking.get(field) for field in PURCHASE}) == 1 and PURCHASE.keys() <= lacking.keys():
         texts = {field: of for field, of in lacking.items() if field in TEXTS}
         lacking = {**texts, "purchase": lacking[min(PURCHASE)]}
@@ -171,7 +171,7 @@ async def print_platforms(options: Namespace, environment: Environment) -> None:
     sys.stdout.write(platforms_page(installed()))
 
 
-PLATFORMS = Command(
+COMMAND = Command(
     name="platforms",
     text=(
         "Print what each platform gets of a user. A page in Markdown: for each field whether it goes, plain or hashed, "

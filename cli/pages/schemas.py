@@ -9,8 +9,8 @@ from importlib.resources import files
 
 from cli.arguments import count
 from cli.command import Command
+from cli.errors import UsageError
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 from schemas.avro.fingerprints import FORMS, fingerprints
 from schemas.avro.framing import SINGLE_OBJECT_MARKER, schema_json
 from schemas.did_you_mean import did_you_mean
@@ -39,7 +39,7 @@ def schema_lines(name: str | None, release: int | None, *, headers: bool) -> Ite
     if name is None:
         if release is not None or headers:
             raise UsageError(f"name a record: {', '.join(names())}")
-        yield from map(_told, names())
+        yield from map(_name_and_purpose, names())
         return
     text = _text(name, release)
     if headers:
@@ -58,7 +58,7 @@ def _text(name: str, release: int | None) -> str:
     return files("schemas").joinpath("released", name, f"{release}.avsc").read_text(encoding="utf-8")
 
 
-def _told(name: str) -> str:
+def _name_and_purpose(name: str) -> str:
     purpose, *_ = json.loads(schema_json(name))["doc"].partition(". ")
     return f"{name:<20} {purpose.rstrip('.')}."
 
@@ -86,7 +86,7 @@ async def print_schema(options: Namespace, environment: Environment) -> None:
     sys.stdout.writelines(f"{line}\n" for line in schema_lines(options.name, options.release, headers=options.headers))
 
 
-SCHEMA = Command(
+COMMAND = Command(
     name="schema",
     text=(
         "Print a schema of what stands on the topics. Without a name it lists them; `audience schema AudienceBatch` "

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from cli.arguments import add_accounts_argument, count
 from cli.command import Command
+from cli.dry_run.requests import preview
+from cli.dry_run.verbs import VERBS
 from cli.preview.explanation import explain
-from cli.preview.requests import preview
-from cli.preview.verbs import VERBS
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
 from cli.users_file import add_audience_arguments, read_users
@@ -71,7 +71,7 @@ def _batch(options: argparse.Namespace, parsed: Users) -> AudienceBatch:
     return batch
 
 
-PREVIEW = Command(
+COMMAND = Command(
     name="preview",
     text=(
         "Show the requests that an upload would become, or with --mode remove a removal. Prints one JSON object for "

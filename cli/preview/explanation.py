@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cli.preview.requests import made_up_provider
-from cli.preview.verbs import VERBS, Verb
+from cli.dry_run.requests import made_up_provider
+from cli.dry_run.verbs import VERBS, Verb
 from cli.printing.masking import DOTS, mask
 from consumer.account.runtime import Account
 from producer.request.users_json import PayloadError
@@ -38,14 +38,14 @@ def explain(
         if not found.is_declared:
             yield "  its rows are made by code; there are no columns to tell of\n"
         width = max((len(trace.column) for trace in found.traces), default=0)
-        yield from (f"  {trace.column:{width}}  {_way(trace)}\n" for trace in found.traces)
+        yield from (f"  {trace.column:{width}}  {_trace_line(trace)}\n" for trace in found.traces)
 
 
 def _verdict(found: Explained) -> str:
     return "makes a row" if found.rejection is None else f"is rejected: {reason_of(found.rejection)}"
 
 
-def _way(trace: Trace) -> str:
+def _trace_line(trace: Trace) -> str:
     """Return a column's way on one line: what was uploaded, each step with what came of it, why nothing did."""
     given = [(field, value) for field, value in trace.given if value is not None and str(value).strip()]
     if not trace.steps and not given:

@@ -15,7 +15,7 @@ LONGEST = 1024 * 1024
 
 _writing = threading.Lock()
 
-Tell = Callable[[Mapping[str, Any]], None]
+WriteFields = Callable[[Mapping[str, Any]], None]
 
 
 def write_line(text: str) -> None:
@@ -41,11 +41,11 @@ class LineLogger:
     log = debug = info = warning = warn = error = critical = fatal = exception = failure = msg
 
 
-def relay(pipe: IO[bytes], part: str, tell: Tell) -> None:
-    """Tell each line that a process writes, to its end, with the part that it is of; blocks."""
+def relay(pipe: IO[bytes], part: str, write: WriteFields) -> None:
+    """Write each line that a process writes, to its end, with the part that it is of; blocks."""
     with pipe:
         for line in lines_of(pipe):
-            tell(labelled(line, part))
+            write(labelled(line, part))
 
 
 def lines_of(pipe: IO[bytes]) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from cli.printing.log_lines import STANDARD_ERROR, LineLogger, write_line
 EVERY = 60.0
 """Seconds between two lines of one kind that an outage would have written by the hundred."""
 
-PATIENCE = 30.0
+SHORT_OUTAGE = 30.0
 """Seconds of an outage from which a command that is soon over speaks of it: before, its last sentence says all."""
 
 PARTS = {"serve": "ingestion", "sandbox": "sandbox", "up": "up"}
@@ -47,7 +47,7 @@ def renderer() -> Processor:
     return structlog.processors.JSONRenderer()
 
 
-def tell_line(fields: Mapping[str, Any]) -> None:
+def write_relayed(fields: Mapping[str, Any]) -> None:
     """Write a line of another process as if it were ours."""
     write_line(str(renderer()(None, "", dict(fields))))
 
@@ -64,7 +64,7 @@ def _label(part: str | None) -> Processor:
 def drop_short_outages(logger: object, method: str, event: EventDict) -> EventDict:
     """Leave out what is said of an outage that may be over soon."""
     del logger, method
-    if event.get("outage_seconds", PATIENCE) < PATIENCE:
+    if event.get("outage_seconds", SHORT_OUTAGE) < SHORT_OUTAGE:
         raise structlog.DropEvent
     return event
 
@@ -77,7 +77,7 @@ class Repetitions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._written_at: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
 
     def __call__(self, logger: object, method: str, event: EventDict) -> EventDict:
@@ -86,8 +86,8 @@ class Repetitions:
         if "outage_seconds" not in event or event.get("action") != "retry":
             return event
         kind, now = str(event["event"]), self._clock()
-        if now - self._told.get(kind, -EVERY) < EVERY:
+        if now - self._written_at.get(kind, -EVERY) < EVERY:
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
             raise structlog.DropEvent
-        self._told[kind] = now
+        self._written_at[kind] = now
         return {**event, "left_out": left_out} if (left_out := self._left_out.pop(kind, 0)) else event

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.printing.escaping import printable
+
 MOST_COLUMNS = 10_000
 """A terminal that is never too narrow."""
 
@@ -65,8 +67,3 @@ def print_objects(objects: Iterable[object]) -> None:
     """Print a JSON object a line."""
     for one in objects:
         sys.stdout.write(msgspec.json.encode(one).decode() + "\n")
-
-
-def printable(text: str) -> str:
-    """Return a text without what would steer a terminal: anybody may write records, and names as they like."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -2,25 +2,16 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator
-from urllib.parse import quote
-
-from rich.console import Console
 
 from cli.arguments import session
 from cli.command import Command
-from cli.printing.tables import print_lines, print_rows
+from cli.printing.tables import print_lines
 from cli.rejected.edge_tag_ids import edge_tag_ids
-from cli.server_client import Server, asked_server
+from cli.rejected.pages import rejected_pages
+from cli.rejected.printing import Counts, counts_lines, print_csv, print_table
+from cli.server_client import asked_server
 from cli.settings.config import load
 from cli.settings.environment import Environment
-from ledger.rejected_csv import COLUMNS, Ids, cells, rejected_csv
-from ledger.resources import RejectedPage, SessionRejectedPage, UserRejection
-from schemas.validity import is_uuid
-
-PAGE = 10_000
-
-Page = RejectedPage | SessionRejectedPage
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -37,52 +28,24 @@ async def print_rejected(options: Namespace, environment: Environment) -> None:
     Raises StatusError, KafkaUnreachableError, NotAllReadError.
     """
     config = load(environment)
-    count, unlisted, page_number, of_removals = 0, 0, 0, 0
+    counts, is_first = Counts(), True
     async with asked_server(config) as server:
-        async for page in _pages(server, options.place):
-            ids = await edge_tag_ids(page.rejected, config) if options.with_ids else None
-            _print(page, ids, options, is_first=page_number == 0)
-            count, unlisted, page_number = count + len(page.rejected), page.unlisted, page_number + 1
-            of_removals += sum(told.mode == "remove" for told in page.rejected)
-    print_lines(_summary(count, unlisted, of_removals), sys.stderr)
+        async for page in rejected_pages(server, options.place):
+            ids = await edge_tag_ids(page.rejected, config, _warn) if options.with_ids else None
+            if options.csv:
+                print_csv(page, ids, is_first=is_first)
+            else:
+                print_table(page, ids)
+            counts.add(page)
+            is_first = False
+    print_lines(counts_lines(counts), sys.stderr)
 
 
-async def _pages(server: Server, place: str) -> AsyncIterator[Page]:
-    """Yield the pages of what a batch id, or else a session's id, names."""
-    shape: type[Page] = RejectedPage if is_uuid(place) else SessionRejectedPage
-    kind = "batches" if shape is RejectedPage else "sessions"
-    cursor: str | None = ""
-    while cursor is not None:
-        query = {"limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
-        body = await server.get(f"/audience/{kind}/{quote(place, safe='')}/rejected", query)
-        page = server.decode(body, shape)
-        yield page
-        cursor = page.next
+def _warn(line: str) -> None:
+    print_lines([line], sys.stderr)
 
 
-def _print(page: Page, ids: Ids | None, options: Namespace, *, is_first: bool) -> None:
-    if options.csv:
-        sys.stdout.write(rejected_csv(page.rejected, ids, header=is_first))
-    elif page.rejected:
-        shown = [[*cells(told), *([_id(told, ids)] if ids is not None else [])] for told in page.rejected]
-        print_rows([*COLUMNS, *(["edgeTagId"] if ids is not None else [])], shown, Console())
-    sys.stdout.flush()
-
-
-def _id(told: UserRejection, ids: Ids) -> str:
-    return ids.get((told.batch_id, told.index), "")
-
-
-def _summary(count: int, unlisted: int, of_removals: int) -> list[str]:
-    lines = [f"{count} rejections are listed." if count else "Nobody is rejected."]
-    if of_removals:
-        lines.append(f"{of_removals} of them are of removals: these users were not taken out there.")
-    if unlisted:
-        lines.append(f"{unlisted} more are listed nowhere, as a completion has room for a thousand of each record.")
-    return lines
-
-
-REJECTED = Command(
+COMMAND = Command(
     name="rejected",
     text=(
         "List who was rejected, and what to correct. Asks the server as `status` does, for the newest run of a session "

@@ -9,21 +9,23 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 
 import msgspec
+from rich.console import Console
 
 from cli.arguments import add_accounts_argument, reason, session
 from cli.command import Command
+from cli.errors import UsageError
 from cli.printing.logs import configure_logs
 from cli.printing.tables import print_lines
-from cli.replay.listing import Replays, list_replays, stop_replay
+from cli.replay.listing import Replays
 from cli.replay.log_scan import estimate, planned
-from cli.replay.printing import plan_lines
+from cli.replay.printing import plan_lines, print_replays, stopped_line
 from cli.replay.request import Asked, asked_for, check_place
 from cli.replay.run import Tools, send
 from cli.replay.saved_replays import Replay, ReplayError, alone, find, new_id, save
+from cli.replay.stopping import stop_replay
 from cli.settings.config import Config, account, load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics
-from cli.usage import UsageError
 from consumer.account.runtime import Deployment
 from schemas.human_times import parse_when
 from schemas.records import Origin, is_of_log, parse_origin
@@ -121,9 +123,10 @@ async def _list_or_stop(options: argparse.Namespace, environment: Environment, c
     kafka = config.kafka if config.common.bootstrap_servers else None
     replays = Replays(data=environment.data, kafka=kafka, prefix=config.common.prefix)
     if options.action == "list" and not options.id:
-        await list_replays(replays)
+        print_replays(await replays.listed(), Console())
     elif options.action == "stop" and options.id:
         await stop_replay(replays, options.id, config.consumer.shutdown_timeout + SPARE_TO_STOP)
+        print_lines([stopped_line(options.id)])
     else:
         raise UsageError("write `audience replay list`, or `audience replay stop REPLAY`")
 
@@ -175,10 +178,10 @@ async def run_replay(asked: Asked, tools: Tools) -> None:
 async def _held_up(deployment: Deployment) -> Sequence[str]:
     """Say which open transactions of publishers hide what stands in the log after their beginning."""
     held = await held_partitions(deployment.kafka, deployment.names.batches)
-    places = [
+    origins = [
         Origin(topic=deployment.names.batches, partition=number, offset=offset) for number, offset in held.items()
     ]
-    return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in places]
+    return [f"A publisher's transaction is open at {place}: what stands after that is left out." for place in origins]
 
 
 async def _begun(asked: Asked, tools: Tools) -> Replay:
@@ -229,7 +232,7 @@ async def _confirm() -> None:
         raise ReplayError("nothing is sent")
 
 
-REPLAY = Command(
+COMMAND = Command(
     name="replay",
     text=(
         "Send again what is in the log. Shows what it would send, asks, and sends it to the accounts in a group of its "

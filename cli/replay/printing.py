@@ -1,15 +1,20 @@
-"""A replay as text: what it is about to send, and what came of it."""
+"""Replays as text: what one is about to send, what came of it, and which there are."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cli.printing.tables import plain
-from cli.replay.selection import Part
+from rich.console import Console
+
+from cli.printing.tables import moment_text, plain, print_lines, print_rows
+from cli.replay.listing import ListedReplay
+from cli.replay.selection import Choice, Part
 from schemas.records import BatchCompletion, Status
 from schemas.target import Target
 
+LISTED = ("replay", "state", "begun", "accounts", "what")
 PLAN = ("account", "batches", "records", "users", "about", "left the log")
 SUMMARY = (
     *("account", "delivered", "partial", "failed", "skipped", "unfinished"),
@@ -98,3 +103,38 @@ def duration(seconds: float) -> str:
 def summary_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Say what came of it."""
     yield from plain([SUMMARY, *(outcome.cells() for outcome in outcomes)])
+
+
+def print_replays(found: Sequence[ListedReplay], console: Console) -> None:
+    """Print a table of replays, and on standard error how one that was interrupted goes on."""
+    if found:
+        print_rows(LISTED, [_cells(one) for one in found], console)
+    else:
+        print_lines(["No replay is known."], sys.stderr)
+    if any(one.state == "interrupted" for one in found):
+        print_lines(["What is interrupted goes on by: audience replay --resume REPLAY"], sys.stderr)
+
+
+def _cells(one: ListedReplay) -> list[str]:
+    """Return a replay as a row of LISTED."""
+    options = "" if one.choice is None else " ".join(_options(one.choice))
+    return [one.id, one.state, moment_text(one.created_at) or "-", ", ".join(one.targets), options or "-"]
+
+
+def _options(choice: Choice) -> Iterator[str]:
+    """Yield the options by which somebody asked for this."""
+    texts = (
+        ("session", choice.session_id),
+        ("audience", choice.name),
+        ("type", choice.type),
+        ("mode", choice.mode),
+        ("batch", choice.batch_id),
+    )
+    times = (("since", moment_text(choice.since)), ("until", moment_text(choice.until)))
+    only = (("only", None if choice.only == "all" else choice.only), *(("reason", word) for word in choice.reasons))
+    yield from (f"--{name} {value}" for name, value in (*texts, *times, *only) if value is not None)
+
+
+def stopped_line(replay_id: str) -> str:
+    """Say that a replay has ended, and how it goes on."""
+    return f"{replay_id} has ended. It goes on by: audience replay --resume {replay_id}"

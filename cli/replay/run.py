@@ -22,7 +22,7 @@ from streams.cluster.groups import delete_group
 
 log = structlog.get_logger()
 
-LEAST_IN_HAND = 1_000_000
+LEAST_IN_FLIGHT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ async def send(found: Replay, pairs: Sequence[tuple[Account, Part]], tools: Tool
     how = f"audience replay --resume {found.id}"
     print_lines([f"Replay {found.id}; if it is interrupted, go on by: {how}"])
     outcomes = [Outcome(target=account.target, records=len(part.wishes)) for account, part in pairs]
-    in_flight = max(LEAST_IN_HAND, tools.settings.in_flight // len(pairs))
+    in_flight = max(LEAST_IN_FLIGHT, tools.settings.in_flight // len(pairs))
     shared = tools.settings.model_copy(update={"in_flight": in_flight})
     try:
         with shown_progress() as progress:

@@ -14,12 +14,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from cli.errors import CommandError
 from cli.replay.selection import Choice
 
 _ID = re.compile(r"r-[0-9a-f]{8}")
 
 
-class ReplayError(Exception):
+class ReplayError(CommandError):
     """A replay can't begin, or did not get everything through."""
 
 

@@ -31,7 +31,7 @@ async def serve_sandbox(options: Namespace, environment: Environment) -> None:
         await runner.cleanup()
 
 
-SANDBOX = Command(
+COMMAND = Command(
     name="sandbox",
     text=(
         "Run stand-ins of the platforms. They answer as Facebook, TikTok and Klaviyo do, hold members in memory, "

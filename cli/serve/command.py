@@ -47,7 +47,7 @@ def _view_file(environment: Environment, listen: Address) -> Iterator[Path]:
         yield Path(own) / "view.sqlite"
 
 
-SERVE = Command(
+COMMAND = Command(
     name="serve",
     text=(
         "Run the HTTP endpoint. Listens on AUDIENCE_LISTEN and writes uploads to the topic that the accounts in "

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from cli.errors import CommandError
 from cli.settings.environment import PROVIDERS, Environment
 from consumer.account.runtime import Account
 from consumer.account.settings import ConsumerSettings
@@ -28,7 +29,7 @@ SANDBOXED = (Target("facebook"), Target("tiktok"), Target("klaviyo"))
 M = TypeVar("M", bound=BaseModel)
 
 
-class ConfigError(Exception):
+class ConfigError(CommandError):
     """Settings are missing or wrong; one line for each."""
 
 
@@ -200,15 +201,15 @@ def _load(model: type[M], values: object, wrong: list[str]) -> M | None:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        wrong.extend(_told(error))
+        wrong.extend(_faults_of(error))
         return None
 
 
-def _told(error: ValidationError) -> Iterator[str]:
+def _faults_of(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         message = _REQUIRED if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        where = str(fault["loc"][0]) if fault["loc"] else ""
-        yield f"{where}: {message}" if where else message
+        field = str(fault["loc"][0]) if fault["loc"] else ""
+        yield f"{field}: {message}" if field else message
 
 
 def account(target: Target, environment: Environment, common: CommonSettings, *, made_up: bool = False) -> Account:
@@ -237,7 +238,7 @@ def account(target: Target, environment: Environment, common: CommonSettings, *,
     try:
         return Account(target=target, kind=kind, settings=kind.settings_type.model_validate(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_by_variable(line, names, target) for line in _told(error))) from None
+        raise ConfigError("\n".join(_by_variable(line, names, target) for line in _faults_of(error))) from None
 
 
 def _by_variable(line: str, names: Mapping[str, Sequence[str]], target: Target) -> str:

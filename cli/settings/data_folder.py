@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.errors import CommandError
 from cli.settings.config import ConfigError
 from cli.settings.environment import DATA
 
 
-class InUseError(Exception):
+class InUseError(CommandError):
     """Another process uses the folder."""
 
 
@@ -39,14 +40,14 @@ def only_one(what: str, folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUseError(_told(lock.name, folder)) from None
+            raise InUseError(_in_use_message(lock.name, folder)) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
 
 
-def _told(lock: str, folder: Path) -> str:
+def _in_use_message(lock: str, folder: Path) -> str:
     number = Path(lock).read_text(encoding="utf-8").strip()
     process = f" (process {number})" if number.isdecimal() else ""
     return f"another one runs in {folder}{process}: end that, or set {DATA} to another folder"

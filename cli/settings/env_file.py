@@ -7,8 +7,10 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
+from cli.errors import CommandError
 
-class EnvFileError(Exception):
+
+class EnvFileError(CommandError):
     """A file of settings is missing or has a line that can't be read."""
 
 

@@ -5,7 +5,9 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from cli.errors import CommandError
 from cli.settings.env_file import read_env_file
 from cli.settings.running_ups import data_folders
 from sandbox import CREDENTIALS
@@ -29,6 +31,11 @@ class Environment:
         return Path(self.values.get(DATA, ".data")).absolute()
 
 
+LISTENS: Mapping[str, str] = MappingProxyType(
+    {"serve": "AUDIENCE_LISTEN", "sandbox": "AUDIENCE_SANDBOX_LISTEN", "consume": "AUDIENCE_HEALTH_LISTEN"}
+)
+"""The setting by which a command is told where to listen."""
+
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 PREFIX = "AUDIENCE_TOPIC_PREFIX"
 REGISTRY = "SCHEMA_REGISTRY_URL"
@@ -37,7 +44,7 @@ CHOOSING = (PROVIDERS, KAFKA, "AUDIENCE_LISTEN")
 """Settings that say what a command is about: of an `up` elsewhere that runs with others nothing is taken."""
 
 
-class SeveralUpsError(Exception):
+class SeveralUpsError(CommandError):
     """Several `audience up` run on this machine, and none in this folder: which is meant?"""
 
 

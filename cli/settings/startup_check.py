@@ -41,9 +41,9 @@ def checked_environment(options: argparse.Namespace, process: Mapping[str, str])
             f"This is about the `audience up` with {DATA}={environment.data}; set that to choose another.\n"
         )
     if not lifeline.is_watched(process):
-        _tell_unknown(environment)
+        _warn_of_unknown(environment)
         if options.command in FOR_ACCOUNTS:
-            _tell_unused(environment, getattr(options, "provider", None) or ())
+            _warn_of_unused(environment, getattr(options, "provider", None) or ())
     if options.command in SERVING:
         chosen = getattr(options, "provider", None)
         check_distinct(environment, [chosen] if isinstance(chosen, Target) else ())
@@ -55,7 +55,7 @@ def _names_server(options: argparse.Namespace, process: Mapping[str, str]) -> bo
     return options.command == "upload" and bool(options.url or process.get("AUDIENCE_URL"))
 
 
-def _tell_unknown(environment: Environment) -> None:
+def _warn_of_unknown(environment: Environment) -> None:
     unknown = list(unknown_settings(environment))
     check_names(environment, unknown)
     for found in unknown:
@@ -63,7 +63,7 @@ def _tell_unknown(environment: Environment) -> None:
         log.warning("This is no setting and is ignored.", variable=found.variable, origin=found.origin, **hint)
 
 
-def _tell_unused(environment: Environment, chosen: Collection[Target]) -> None:
+def _warn_of_unused(environment: Environment, chosen: Collection[Target]) -> None:
     unused = unused_credentials(environment, chosen)
     if not unused:
         return

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from cli.errors import CommandError
 from cli.settings.config import MODELS, SANDBOXED, sandboxed_providers
 from cli.settings.environment import PROVIDERS, Environment
 from providers.installed import installed
@@ -28,7 +29,7 @@ _INJECTED = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|
 _INJECTED_URL = re.compile(r"(tcp|udp|sctp)://.*", re.DOTALL)
 
 
-class MisnamedSettingError(Exception):
+class MisnamedSettingError(CommandError):
     """A setting that decides where users go has a wrong name."""
 
 
@@ -60,8 +61,8 @@ def check_names(environment: Environment, unknown: Collection[UnknownSetting]) -
     for found in unknown:
         meant = _meant(found, environment.values[found.variable])
         if meant in DECISIVE and environment.origins.get(meant) in (None, "audience up"):
-            where = f"{found.variable} ({found.origin})"
-            raise MisnamedSettingError(f"{where}: no such setting; rename it if you mean {meant}, else unset it")
+            variable = f"{found.variable} ({found.origin})"
+            raise MisnamedSettingError(f"{variable}: no such setting; rename it if you mean {meant}, else unset it")
 
 
 def unused_credentials(environment: Environment, chosen: Collection[Target]) -> dict[Target, list[str]]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cli.arguments import count, session
 from cli.command import Command
+from cli.errors import UsageError
 from cli.printing.tables import print_lines, print_rows
 from cli.server_client import Server, asked_server
 from cli.settings.config import load
@@ -19,12 +20,11 @@ from cli.settings.environment import Environment
 from cli.status.printing import (
     Block,
     Rows,
-    accounts_told,
-    batch_told,
-    session_told,
-    sessions_told,
+    account_list_blocks,
+    batch_blocks,
+    session_blocks,
+    session_list_blocks,
 )
-from cli.usage import UsageError
 from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus, State
 from schemas.records import AudienceType
 
@@ -79,10 +79,10 @@ async def _one(server: Server, options: Namespace) -> None:
     kind, place = ("batches", options.batch) if options.batch is not None else ("sessions", options.session)
     body = await server.get(f"/audience/{kind}/{quote(place, safe='')}", wait=options.wait)
     if kind == "batches":
-        told = batch_told(server.decode(body, BatchStatus))
+        blocks = batch_blocks(server.decode(body, BatchStatus))
     else:
-        told = session_told(server.decode(body, SessionStatus))
-    _print(body, told, as_json=options.json)
+        blocks = session_blocks(server.decode(body, SessionStatus))
+    _print(body, blocks, as_json=options.json)
 
 
 async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) -> None:
@@ -94,10 +94,10 @@ async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) 
         merged = msgspec.json.decode(body) | msgspec.json.decode(accounts or b"{}")
         _print(msgspec.json.encode(merged), (), as_json=True)
         return
-    _print_blocks(sessions_told(page))
+    _print_blocks(session_list_blocks(page))
     if page.sessions and known.accounts:
         print_lines([""])
-    _print_blocks(accounts_told(known))
+    _print_blocks(account_list_blocks(known))
     sys.stdout.flush()
     if not page.sessions:
         print_lines(["No session is meant by these filters." if filters else "There are no sessions."], sys.stderr)
@@ -105,11 +105,11 @@ async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) 
         print_lines(["There are more sessions: --limit shows up to 100 of them, filters choose."], sys.stderr)
 
 
-def _print(body: bytes, told: Iterable[Block], *, as_json: bool) -> None:
+def _print(body: bytes, blocks: Iterable[Block], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(body.decode() + "\n")
     else:
-        _print_blocks(told)
+        _print_blocks(blocks)
 
 
 def _print_blocks(blocks: Iterable[Block]) -> None:
@@ -121,7 +121,7 @@ def _print_blocks(blocks: Iterable[Block]) -> None:
             print_lines([block])
 
 
-STATUS = Command(
+COMMAND = Command(
     name="status",
     text=(
         "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "

@@ -49,7 +49,7 @@ Block = str | Rows
 """A line, or a table."""
 
 
-def sessions_told(page: SessionPage) -> Iterator[Block]:
+def session_list_blocks(page: SessionPage) -> Iterator[Block]:
     """Yield sessions, a row each, where there are any."""
     if page.sessions:
         yield Rows(SESSION_COLUMNS, [_session_cells(one) for one in page.sessions])
@@ -76,7 +76,7 @@ def spans(numbers: Iterable[int]) -> str:
     return ", ".join(shown) + (f" and {beyond} more" if beyond else "")
 
 
-def accounts_told(page: AccountPage) -> Iterator[Block]:
+def account_list_blocks(page: AccountPage) -> Iterator[Block]:
     """Yield accounts, a row each, then what is wrong with one and what to do, and what one has lost."""
     if page.accounts:
         yield Rows(ACCOUNT_COLUMNS, [_account_cells(one) for one in page.accounts])
@@ -131,14 +131,14 @@ def _error_lines(name: str, error: ErrorDetail | None) -> Iterator[str]:
     yield f"{name}: {error.code}{f' ({facts})' if facts else ''}{f': {words}' if words else ''}"
 
 
-def session_told(session: SessionStatus) -> Iterator[Block]:
+def session_blocks(session: SessionStatus) -> Iterator[Block]:
     """Yield all runs under a session's id, the newest first."""
     for number, run in enumerate(session.runs):
         if number:
             yield ""
         yield f"Session {session.session_id}: {_named(run)}"
         yield from listed(_run_facts(run))
-        yield from _targets_told(run.targets, run.mode)
+        yield from _target_blocks(run.targets, run.mode)
 
 
 def _run_facts(run: RunStatus) -> Facts:
@@ -160,11 +160,11 @@ def _marked(run: RunStatus, mark: Mark) -> str:
     return ", ".join(f"{batch.sequence} ({batch.batch_id})" for batch in run.batches if batch.mark == mark)
 
 
-def batch_told(batch: BatchStatus) -> Iterator[Block]:
+def batch_blocks(batch: BatchStatus) -> Iterator[Block]:
     """Yield one batch."""
     yield f"Batch {batch.batch_id}: {_named(batch)}"
     yield from listed(_batch_facts(batch))
-    yield from _targets_told(batch.targets, batch.mode)
+    yield from _target_blocks(batch.targets, batch.mode)
 
 
 def _named(one: BatchStatus | RunStatus) -> str:
@@ -186,7 +186,7 @@ def _batch_facts(batch: BatchStatus) -> Facts:
     }
 
 
-def _targets_told(targets: Sequence[TargetStatus], mode: Mode) -> Iterator[Block]:
+def _target_blocks(targets: Sequence[TargetStatus], mode: Mode) -> Iterator[Block]:
     """Yield a row for each account and each replay, then what became of users and values, and the last error."""
     if targets:
         columns = REMOVAL_COLUMNS if mode == "remove" else TARGET_COLUMNS

@@ -4,9 +4,9 @@ import os
 from argparse import Namespace
 
 from cli.command import Command
+from cli.local_stack.running import Running, running
 from cli.settings.environment import Environment
 from cli.settings.running_ups import noted
-from cli.up.running import Running, running
 
 
 async def up(options: Namespace, environment: Environment) -> None:
@@ -27,7 +27,7 @@ async def _say(found: Running) -> None:
     await found.supervisor.failure()
 
 
-UP = Command(
+COMMAND = Command(
     name="up",
     text=(
         "Run everything on this machine until Ctrl-C. Kafka unless KAFKA_BOOTSTRAP_SERVERS is set, ingestion, one "

@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cli.arguments import add_accounts_argument
-from cli.command import Command, EndedError
+from cli.command import Command
+from cli.errors import EndedError, UsageError
 from cli.settings.config import Config, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
 
 if TYPE_CHECKING:
     from audience_client.command.run import DryRun
@@ -68,7 +68,7 @@ def _server(options: Namespace, config: Config) -> tuple[str, str | None]:
     return f"http://{config.server.listen}", token or (own.get_secret_value() if own else None)
 
 
-UPLOAD = Command(
+COMMAND = Command(
     name="upload",
     text=(
         "Upload customer files of any kind to a running server. Reads all of a file, finds out which columns are "

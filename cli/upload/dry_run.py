@@ -2,9 +2,7 @@
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,38 +10,21 @@ from rich.console import Console
 
 from audience_client.command.threads import in_thread
 from audience_client.upload.prepare import Prepared
-from cli.preview.requests import made_up_provider, preview
-from cli.preview.verbs import VERBS, Verb
-from cli.printing.tables import print_lines, print_rows
+from cli.dry_run.requests import preview
+from cli.dry_run.verbs import VERBS, Verb
+from cli.errors import UsageError
+from cli.printing.tables import print_lines
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
-from cli.usage import UsageError
+from cli.upload.printing import print_usable
+from cli.upload.usable_users import usable_users
 from consumer.account.runtime import Account
 from producer.request.users_json import parse_users
-from providers.kit.errors import RejectError
-from providers.kit.provider import AnyProvider
-from providers.kit.rows.rejection_reasons import reason_of
-from providers.kit.rows.users_to_rows import Rows
-from schemas.error_words import VOCABULARY
-from schemas.records import AudienceBatch, AudienceUser
+from schemas.records import AudienceBatch
 from schemas.validity import trimmed
 
 SHOWN_USERS = 3
 """Users at the beginning of a file of which the requests are shown."""
-
-AT_ONCE = 5_000
-MOST_REASONS = 10
-COLUMNS = ("account", "users", "usable", "rejected")
-
-
-@dataclass(slots=True)
-class Usable:
-    """What one account could use of a file; `error` is a word of the vocabulary where it takes none of it at all."""
-
-    users: int = 0
-    usable: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
 
 
 async def print_dry_run(prepared: Sequence[Prepared], *, options: argparse.Namespace, environment: Environment) -> None:
@@ -51,7 +32,7 @@ async def print_dry_run(prepared: Sequence[Prepared], *, options: argparse.Names
     accounts = _accounts(options, environment)
     verb = VERBS[options.mode]
     for one in prepared:
-        _print_usable(await in_thread(partial(_usable, one, accounts, verb)))
+        print_usable(await in_thread(partial(usable_users, one, accounts, verb)), Console())
         print_lines(["", f"The requests for the first {SHOWN_USERS} users would be:"])
         await _print_requests(one, accounts, verb, options)
     print_lines(["Nothing was sent."], sys.stderr)
@@ -68,40 +49,6 @@ def _accounts(options: argparse.Namespace, environment: Environment) -> list[Acc
     if not targets:
         raise UsageError("--channels: no account here is meant; say which are by --provider, such as facebook")
     return [account(target, environment, common, made_up=True) for target in targets]
-
-
-def _usable(prepared: Prepared, accounts: Sequence[Account], verb: Verb) -> Mapping[str, Usable]:
-    """Return what each account could use of all rows of a file."""
-    providers = {str(one.target): made_up_provider(one) for one in accounts}
-    found = {name: Usable() for name in providers}
-    for batch in prepared.reader.batches(AT_ONCE):
-        users = parse_users(batch.users).users
-        for name, provider in providers.items():
-            _count(provider, verb, users, found[name])
-    return found
-
-
-def _count(provider: AnyProvider, verb: Verb, users: Sequence[AudienceUser], into: Usable) -> None:
-    made = Rows()
-    try:
-        for grown in verb.rows(provider, enumerate(users)):
-            made = grown
-    except RejectError as error:
-        into.error = error.code
-    into.users += len(users)
-    into.usable += len(made.rows)
-    into.rejected.update(reason_of(rejection) for _, rejection in made.rejected)
-
-
-def _print_usable(found: Mapping[str, Usable]) -> None:
-    rows = [[name, f"{one.users:,}", f"{one.usable:,}", f"{one.users - one.usable:,}"] for name, one in found.items()]
-    print_rows(COLUMNS, rows, Console())
-    for name, one in found.items():
-        if one.error:
-            print_lines([f"{name}: {one.error}: {VOCABULARY[one.error].meaning}"])
-        if one.rejected:
-            listed = ", ".join(f"{reason} ({count:,})" for reason, count in one.rejected.most_common(MOST_REASONS))
-            print_lines([f"{name}: rejected {listed}"])
 
 
 async def _print_requests(

@@ -95,7 +95,8 @@ class Directory:
                 raise ReaderFailedError
             await self.progress(1.0)
 
-    async def _follow(self, tail: Tail) -> None:
+    async def follow(self, tail: Tail) -> None:
+        """Take in all that comes, without end. Raises ReaderFailedError."""
         async for records in tail.batches():
             for record in records:
                 await self._take(record)
@@ -133,7 +134,7 @@ async def followed(
     """
     directory = Directory(owner=owner, topic=topic, writer=writer, framing=framing)
     async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
-        directory.following = asyncio.create_task(directory._follow(tail))
+        directory.following = asyncio.create_task(directory.follow(tail))
         try:
             await directory.catch_up(tail.ends)
             yield directory

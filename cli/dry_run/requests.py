@@ -1,4 +1,4 @@
-"""`audience preview`: the requests that an upload or a removal would become, without sending any."""
+"""The requests that an upload or a removal would become, without sending any."""
 
 import random
 from collections import Counter
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from yarl import URL
 
-from cli.preview.verbs import VERBS, Verb
+from cli.dry_run.verbs import VERBS, Verb
 from consumer.account.runtime import Account
 from producer.request.unknown_names import Ignored
 from providers.kit.errors import RejectError

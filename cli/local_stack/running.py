@@ -7,11 +7,11 @@ from pathlib import Path
 
 import structlog
 
+from cli.local_stack.part_settings import check_accounts, part_settings, shared
+from cli.local_stack.supervisor import Part, Supervisor
 from cli.settings.config import SANDBOXED, Config, ConfigError, load, sandboxed_providers
 from cli.settings.data_folder import only_one, usable_folder
-from cli.settings.environment import Environment, write_state
-from cli.up.part_settings import check_accounts, part_settings, shared
-from cli.up.supervisor import LISTENS, Part, Supervisor
+from cli.settings.environment import LISTENS, Environment, write_state
 from producer.settings import Address, parse_address
 from schemas.target import Target
 from streams.client.errors import PortTakenError

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cli.local_stack.own_hash_key import own_hash_key
 from cli.settings.config import CommonSettings, Config, ConfigError, account
 from cli.settings.environment import ENV_FILE, PROVIDERS, Environment
-from cli.up.own_hash_key import own_hash_key
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address
 from providers.installed import installed

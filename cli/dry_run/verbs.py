@@ -1,4 +1,4 @@
-"""What a preview can show: that users are added to an audience, or that they are removed."""
+"""What can be shown without doing it: that users are added to an audience, or that they are removed."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

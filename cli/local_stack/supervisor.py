@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any
 
 import aiohttp
 import structlog
 
+from cli.errors import CommandError
 from cli.printing.log_lines import relay
-from cli.printing.logs import tell_line
+from cli.printing.logs import write_relayed
+from cli.settings.environment import LISTENS
 from schemas.tracebacks import place_of
 from streams.client.errors import StreamError
 from streams.local.broker import LocalBroker
@@ -46,17 +47,12 @@ SAID_EVERY = 3.0
 LAST_LINES = 1.0
 """Seconds for what a process that has ended still had to say."""
 
-LISTENS: Mapping[str, str] = MappingProxyType(
-    {"serve": "AUDIENCE_LISTEN", "sandbox": "AUDIENCE_SANDBOX_LISTEN", "consume": "AUDIENCE_HEALTH_LISTEN"}
-)
-"""The variable by which a command is told where to listen."""
-
 Wait = Callable[[], Coroutine[Any, Any, int]]
 Start = Callable[[], Coroutine[Any, Any, None]]
 Sleep = Callable[[float], Coroutine[Any, Any, None]]
 
 
-class PartFailedError(Exception):
+class PartFailedError(CommandError):
     """A part did not become ready."""
 
 
@@ -75,7 +71,7 @@ class Part:
     address: str | None = None
     """Where it listens, once it has told us; started again, it listens there again."""
     _announcement: Announcement | None = field(default=None, init=False)
-    _has_told: bool = field(default=False, init=False)
+    _has_announced: bool = field(default=False, init=False)
     _relay: threading.Thread | None = field(default=None, init=False)
 
     def start(self, lifeline: Lifeline) -> None:
@@ -104,12 +100,12 @@ class Part:
             log.error("A part's lines can't be told: it is ended.", part=self.name, why=type(error).__name__)
             process.terminate()
 
-        return watched_thread(f"lines of {self.name}", lambda: relay(lines, self.name, tell_line), on_failure)
+        return watched_thread(f"lines of {self.name}", lambda: relay(lines, self.name, write_relayed), on_failure)
 
     def _expected(self) -> Announcement:
         if self._announcement is not None:
             self._announcement.close()
-        self._announcement, self._has_told = Announcement(), False
+        self._announcement, self._has_announced = Announcement(), False
         return self._announcement
 
     def _listens(self) -> dict[str, str]:
@@ -117,10 +113,10 @@ class Part:
 
     def ready_url(self) -> str | None:
         """Return the URL that says whether this very process is ready, None until it has told where it listens."""
-        told = None if self._announcement is None or self._has_told else self._announcement.read()
-        if told is not None:
-            self.address, self._has_told = told, True
-        return f"http://{self.address}{self.ready_path}" if self._has_told else None
+        announced = None if self._announcement is None or self._has_announced else self._announcement.read()
+        if announced is not None:
+            self.address, self._has_announced = announced, True
+        return f"http://{self.address}{self.ready_path}" if self._has_announced else None
 
     async def wait(self) -> int:
         """Return the exit code once the process has ended and all its lines are told."""
