@@ -139,7 +139,9 @@ def test_what_a_batch_says_besides_goes_where_the_page_has_it() -> None:
         "channels": "facebook,tiktok/eu",
     }
     assert request.parts["type"] == b"primary"
-    assert msgspec.json.decode(request.parts["batch"])["pullDate"] == "2026-11-24"
+    part = request.parts["batch"]
+    assert isinstance(part, bytes)
+    assert msgspec.json.decode(part)["pullDate"] == "2026-11-24"
 
 
 def test_no_user_stands_in_what_is_shown_of_a_batch_and_its_request() -> None:

@@ -1,4 +1,4 @@
-"""Batches under way side by side: read one by one in a thread, sent by lanes, in bounded memory."""
+"""Batches under way side by side: read one by one in a thread, sent by lanes, closed when they are sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ END_LIMIT = 5.0
 """Seconds that batches under way may take to end where the upload is to stop."""
 
 ROOM = 16 << 20
-"""Bytes of users under way at once; a single batch may be larger than what is left."""
+"""Bytes of users under way at once, which a server has to hold; a single batch may be larger than what is left."""
 
 Send = Callable[[Cut], Awaitable[None]]
 
@@ -71,6 +71,7 @@ class Lanes:
             return cut
 
     async def _leave(self, cut: Cut) -> None:
+        cut.batch.users.close()
         async with self._room:
             self._under_way -= _size(cut)
             self._room.notify_all()
