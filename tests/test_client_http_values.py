@@ -241,6 +241,7 @@ def test_an_unknown_id_is_told_from_a_page_that_is_not_the_server_s() -> None:
     with pytest.raises(RefusedError) as caught:
         calls.session(5).read(Answer(status=404, headers={"content-type": "text/plain"}, body=b"404 page not found"))
     assert type(caught.value) is RefusedError
+    assert "this URL does not answer as an Audience API; check the URL" in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"sessionId":"1","runs":"ada@example.com"}', b"\xff"])

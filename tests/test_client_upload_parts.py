@@ -21,7 +21,7 @@ from audience_client.upload.plan import MAX_BATCHES, MAX_BYTES, MAX_USERS, make_
 from audience_client.upload.prepare import Prepared, prepare
 from audience_client.upload.rejected_table import ADDED, guarded, unguarded
 from audience_client.upload.resuming import (
-    TOLD_FOR,
+    KNOWN_FOR,
     UnfinishedUploadError,
     check_unfinished,
     forget_earlier,
@@ -150,7 +150,7 @@ def test_uploads_that_no_server_can_tell_of_any_more_are_forgotten_once_they_wer
 ) -> None:
     folder = StateFolder(tmp_path / "states")
     state = msgspec.structs.replace(new_state(prepared, SERVER), content="of another file", path="")
-    long_ago = state.begun - TOLD_FOR - timedelta(hours=1)
+    long_ago = state.begun - KNOWN_FOR - timedelta(hours=1)
     folder.save(state)
     folder.save(msgspec.structs.replace(state, session_id=1, begun=long_ago))
     folder.save(msgspec.structs.replace(state, session_id=2, begun=long_ago, is_in_log=True))

@@ -86,7 +86,7 @@ def _over(text: str) -> str:
 
 def _reason(notice: WaitNotice | None) -> tuple[str, str] | None:
     """Return what makes a notice another one: what is wrong, and the words of a server that answers."""
-    return notice and (notice.why, notice.words if notice.why == "no_room" else "")
+    return None if notice is None else (notice.why, notice.words if notice.why == "no_room" else "")
 
 
 def progress_text(progress: Progress | None, notice: WaitNotice | None = None, *, has_bar: bool) -> str:

@@ -42,8 +42,8 @@ FIRST_CONTACT = Retry(give_up_after=10.0)
 FOR_EVER = Retry(give_up_after=None)
 
 OLD_SERVER = (
-    "The server did not know all names of what was sent, as it is older than this program: an upload that is "
-    "interrupted must go on within its AUDIENCE_RETRY_WINDOW there."
+    "The server is older than this program and does not know how to resume: an upload that is interrupted must go on "
+    "within its AUDIENCE_RETRY_WINDOW there."
 )
 
 NOTHING_SENT = "Nothing was sent."
@@ -166,7 +166,7 @@ class _Upload:
         except (asyncio.CancelledError, AudienceError):
             line.end()
             if line.last is not None:
-                self.terminal.say(_how_far(prepared, line.last))
+                self.terminal.say(_how_far(prepared, line.last, can_resume=is_kept(prepared, client.url)))
             raise
         finally:
             line.end()
@@ -176,7 +176,7 @@ class _Upload:
         if not self.options.json:
             _print(sent_line(uploaded))
         outcome, rejected = await self._outcome(uploaded, client) if waits(self.options) else (None, None)
-        if uploaded.ignored:
+        if not uploaded.knows_resume:
             self.terminal.say(OLD_SERVER)
         if self.options.json:
             _print(msgspec.json.encode(outcome_object(uploaded, outcome, rejected)).decode())
@@ -237,7 +237,9 @@ def _check_channels(channels: Sequence[str], accounts: Sequence[str]) -> None:
         )
 
 
-def _how_far(prepared: Prepared, last: Progress) -> str:
+def _how_far(prepared: Prepared, last: Progress, *, can_resume: bool) -> str:
+    if not can_resume:
+        return f"{prepared.table.name}: nothing of it is in the log"
     return (
         f"{prepared.table.name}: {last.users:,} of {last.total_users:,} users are in the log; "
         "the same command with --resume sends the others"
