@@ -1,13 +1,16 @@
 """The tries of one upload: each is a process that is ended at its moment, and the last one comes to its end."""
 
 import asyncio
+import json
+import os
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audience_client.upload.outcome import DONE
 from checks.files_killed.moments import FIRST_PASS, Moment
 from checks.files_killed.uploader import INTERRUPTED
 
@@ -70,13 +73,15 @@ class Tries:
         self._judge(told, moment, await process.wait())
 
     async def _start(self) -> Process:
-        resume = ["--resume"] if any(self._states.glob("*.json")) else []
+        resume = ["--resume"] if any(self.states.glob("*.json")) else []
         size = str(-(-self.rows // BATCHES))
-        arguments = [*(str(self.file), "--url", self.url, "--name", self.name, "--states", str(self._states))]
         with (self.folder / "uploader.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "checks.files_killed.uploader", *arguments),
-                *("--batch-size", size, "--wait", str(WAIT), *resume),
+                *(sys.executable, "-m", "checks.files_killed.uploader", "upload", str(self.file)),
+                *("--url", self.url, "--name", self.name, "--batch-size", size),
+                *("--wait", "--timeout", str(WAIT), "--json", *resume),
+                env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "AUDIENCE_ENV_FILE": ""},
+                stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=log,
             )
@@ -94,8 +99,9 @@ class Tries:
             told.faults.append(f"try {len(told.sends)} ended with {code}")
 
     @property
-    def _states(self) -> Path:
-        return self.folder / "states"
+    def states(self) -> Path:
+        """Where the command keeps what it needs to go on."""
+        return self.folder / "state" / "audience-client" / "uploads"
 
 
 async def _follow(process: Process, told: Told, moment: Moment | None) -> None:
@@ -118,6 +124,10 @@ async def _end(process: Process, moment: Moment) -> None:
 
 def _take(told: Told, line: bytes) -> int | None:
     """Take a line; return how many users stand in the log where it says that."""
+    if line.startswith(b"{"):
+        report = json.loads(line)
+        told.session_id, told.is_success = report["sessionId"], report["state"] in DONE and report["isOver"]
+        return None
     word, _, number = line.decode().strip().partition(" ")
     if word == "reads":
         return FIRST_PASS
@@ -127,8 +137,4 @@ def _take(told: Told, line: bytes) -> int | None:
         told.sends[-1][int(number)] += 1
     elif word == "acknowledged":
         told.acknowledged[-1][int(number)] += 1
-    elif word == "session":
-        told.session_id = int(number)
-    elif word == "success":
-        told.is_success = number == "1"
     return None
