@@ -98,22 +98,27 @@ class ExcelTable:
         """Keep all rows as text, and return header, samples and the length of the longest cell."""
         header: list[str] = []
         header_row, longest, samples = 0, 0, list[Row]()
+        numbers = list[int]()
         for number, cells in self._rows():
             texts = [self._text(cell, place, number, is_header=not header_row) for place, cell in enumerate(cells)]
             if not header_row:
                 header_row, header = number, _without_empty_end([text.strip() for text in texts])
+                numbers.append(number)
                 continue
             if not any(texts):
                 continue
+            if any(texts[len(header) :]):
+                check_header(self.name, [header, *samples, texts], [*numbers, number])
             row = self._fitted(texts, len(header), number)
             self._keep(number, row)
             longest = max(longest, *map(len, row))
             self.row_count += 1
             if len(samples) < SAMPLE_ROWS:
                 samples.append(row)
+                numbers.append(number)
         if not header_row:
             raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
-        check_header(self.name, [header, *samples], header_row)
+        check_header(self.name, [header, *samples], numbers)
         if not self.row_count:
             problem = "is a header and no customer stands below it; export the file again, or name another one"
             raise FileError(self.name, problem, row=header_row)

@@ -86,6 +86,8 @@ def open_source(path: str | Path) -> Source:
     is_input = str(path) == "-"
     name = "standard input" if is_input else str(path)
     try:
+        if is_input and sys.stdin is None:
+            raise FileError(name, "is closed; pipe a file into the command, or name one")
         if is_input:
             spooled = spool(name, sys.stdin.buffer)
         elif stat.S_ISREG(Path(path).stat().st_mode):

@@ -71,6 +71,7 @@ class _Shape:
         self.header_row = 0
         self.row_count = 0
         self.samples: list[Row] = []
+        self._sample_numbers: list[int] = []
         self.short = _Short()
         self.is_regular = True
         self.has_long_cells = False
@@ -88,7 +89,8 @@ class _Shape:
         """Raise FileError where there is no header, or nothing below it."""
         if not self.header:
             raise FileError(self.name, "is empty; export it again, or name another file")
-        check_header(self.name, [self.header, *self.samples[: LOOKED_AT - 1]], self.header_row)
+        numbers = [self.header_row, *self._sample_numbers]
+        check_header(self.name, [self.header, *self.samples[: LOOKED_AT - 1]], numbers)
         if not self.row_count:
             problem = "is a header and no customer stands below it; export the file again, or name another one"
             raise FileError(self.name, problem, row=self.header_row)
@@ -124,14 +126,17 @@ class _Shape:
                 self._add_ragged(row, number)
             if len(self.samples) < SAMPLE_ROWS:
                 self.samples.append(_fitted(row, len(self.header)))
+                self._sample_numbers.append(number)
 
     def _find_header(self, rows: list[Cells], first: int) -> int:
         """Take the first row that holds something as the header; return how many records that used up."""
         for place, row in enumerate(rows):
             if first + place > self._rows_before and any(row):
                 self.header, self.header_row = row, first + place
-                following = [row for row in rows[place + 1 :][:LOOKED_AT] if any(row)]
-                check_header(self.name, [row, *following], self.header_row)
+                found = [(number, row) for number, row in enumerate(rows[place:], self.header_row) if any(row)][
+                    :LOOKED_AT
+                ]
+                check_header(self.name, [row for _, row in found], [number for number, _ in found])
                 return place + 1
         return len(rows)
 
