@@ -185,7 +185,7 @@ def test_what_the_server_ignored_is_told_and_whether_that_was_the_wish_to_resume
     found = calls.send_batch(BATCH).read(Answer(status=200, headers={"x-ignored-count": "3"}, body=body))
     assert (found.batch_id, found.ignored, found.knows_resume) == ("7c0f", 3, False)
     first = found.ignored_names[0]
-    assert (first.where, first.name, first.count, first.did_you_mean) == ("users", "Email", 2, "email")
+    assert (first.location, first.name, first.count, first.did_you_mean) == ("users", "Email", 2, "email")
 
 
 FINAL: Mapping[int, type[AudienceError]] = {
@@ -395,8 +395,8 @@ def test_a_session_that_another_server_took_may_be_unknown_for_a_moment() -> Non
 
 KINDS = [
     (statuses.UserCounts, resources.UserCounts),
-    (statuses.ErrorTold, resources.ErrorTold),
-    (statuses.ReplayTold, resources.ReplayTold),
+    (statuses.ErrorDetail, resources.ErrorTold),
+    (statuses.ReplayReference, resources.ReplayTold),
     (statuses.TargetStatus, resources.TargetStatus),
     (statuses.BatchStatus, resources.BatchStatus),
     (statuses.BatchOfRun, resources.BatchOfRun),

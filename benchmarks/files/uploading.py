@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import BatchToSend
 from audience_client.upload.options import LANES, UploadOptions
 from audience_client.upload.prepare import prepare
@@ -72,7 +72,7 @@ async def _post(url: str, batches: Sequence[bytes]) -> None:
     session = secrets.randbits(48)
     left = iter(enumerate(batches, 1))
 
-    async def lane(client: AsyncClient) -> None:
+    async def lane(client: AsyncServerClient) -> None:
         for sequence, users in left:
             await client.send_batch(
                 BatchToSend(
@@ -85,7 +85,7 @@ async def _post(url: str, batches: Sequence[bytes]) -> None:
                 )
             )
 
-    async with AsyncClient(url) as client, asyncio.TaskGroup() as tasks:
+    async with AsyncServerClient(url) as client, asyncio.TaskGroup() as tasks:
         for _ in range(LANES):
             tasks.create_task(lane(client))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from checks.chaos.sandbox_client import SandboxClient
 from checks.files_killed.moments import make_moments
 from checks.files_killed.tries import BATCHES, Told, Tries
@@ -85,7 +85,7 @@ async def _judged(found: Running, told: Told, rows: int, tries: Tries) -> AsyncI
     batches = -(-rows // -(-rows // BATCHES))
     records = await read_to_end(found.kafka, TopicNames().batches, READ_LIMIT)
     log = [decode_audience_batch(record.value) for record in records]
-    async with AsyncClient(found.url) as client:
+    async with AsyncServerClient(found.url) as client:
         status = await client.session(told.session_id)
     for fault in (
         *faults_of_log(log, told.session_id, batches, rows),

@@ -4,7 +4,7 @@ import sys
 from typing import Unpack
 
 from audience_client.command import run
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import Accepted, BatchToSend
 from audience_client.http.questions import Which
 from audience_client.http.statuses import SessionStatus
@@ -13,7 +13,7 @@ from cli.main import main
 INTERRUPTED = 130
 
 
-class _Announcing(AsyncClient):
+class _Announcing(AsyncServerClient):
     """The client of the command. How many users are in the log is known once it was asked what stands there."""
 
     users = 0
@@ -42,5 +42,5 @@ def _say(word: str, number: int) -> None:
 
 if __name__ == "__main__":
     _say("reads", 0)
-    run.AsyncClient = _Announcing  # type: ignore[attr-defined] # the command shall use it
+    run.AsyncServerClient = _Announcing  # type: ignore[attr-defined] # the command shall use it
     main()

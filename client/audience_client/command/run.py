@@ -22,7 +22,7 @@ from audience_client.command.reading import prepared_file
 from audience_client.command.terminal import Terminal, this_terminal
 from audience_client.command.text_table import printable
 from audience_client.errors import AudienceError, InputError, quoted
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.errors import NotKnownError
 from audience_client.http.retry import OnWait, Retry
 from audience_client.upload.engine import Uploaded, upload
@@ -59,9 +59,9 @@ class Server:
     url: str | None
     token: str | None = field(default=None, repr=False)
 
-    def client(self, retry: Retry, on_wait: OnWait | None = None) -> AsyncClient:
+    def client(self, retry: Retry, on_wait: OnWait | None = None) -> AsyncServerClient:
         """Return a client that tries for so long."""
-        return AsyncClient(self.url, token=self.token, retry=retry, on_wait=on_wait)
+        return AsyncServerClient(self.url, token=self.token, retry=retry, on_wait=on_wait)
 
 
 async def run_upload(command: str, options: argparse.Namespace, server: Server, dry_run: DryRun | None = None) -> int:
@@ -156,7 +156,7 @@ class _Upload:
             return False
         return None
 
-    async def _sent(self, prepared: Prepared, client: AsyncClient, resume: bool | None) -> Uploaded:
+    async def _sent(self, prepared: Prepared, client: AsyncServerClient, resume: bool | None) -> Uploaded:
         """Send a file and show how far it is; where that ends early, say what is in the log and how to go on."""
         line = self.line.begin()
         try:
@@ -171,7 +171,7 @@ class _Upload:
         finally:
             line.end()
 
-    async def _ended(self, uploaded: Uploaded, client: AsyncClient) -> Outcome | None:
+    async def _ended(self, uploaded: Uploaded, client: AsyncServerClient) -> Outcome | None:
         """Print what became of a file; return it, None where that is not waited for."""
         if not self.options.json:
             _print(sent_line(uploaded))
@@ -187,7 +187,7 @@ class _Upload:
             self.terminal.say("The same command with --resume --wait says what the platforms made of it.")
         return outcome
 
-    async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, RejectedRows | None]:
+    async def _outcome(self, uploaded: Uploaded, client: AsyncServerClient) -> tuple[Outcome, RejectedRows | None]:
         """Return what the platforms did, and what was written of rejected rows if that is wanted."""
         self.terminal.say("Waiting for the platforms; Ctrl-C ends only that.")
         self.line.begin()
@@ -216,7 +216,7 @@ def _nothing_sent(terminal: Terminal) -> Iterator[None]:
         raise
 
 
-async def _accounts(client: AsyncClient) -> list[str]:
+async def _accounts(client: AsyncServerClient) -> list[str]:
     """Return the accounts of the server, which is thereby known to answer and to let us in."""
     try:
         page = await client.accounts()

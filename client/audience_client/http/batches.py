@@ -46,7 +46,7 @@ class BatchToSend:
 class IgnoredName(Struct, frozen=True, kw_only=True):
     """A name that the server does not know, where it stood and how often; None where it may not be repeated."""
 
-    where: str = member(name="in")
+    location: str = member(name="in")
     name: str | None
     count: int
     did_you_mean: str | None = member(name="didYouMean", default=None)

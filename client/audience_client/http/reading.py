@@ -58,7 +58,7 @@ def accepted(answer: Answer) -> Accepted:
         ignored=_count(answer),
         ignored_names=details.ignored,
         location=answer.headers.get("location"),
-        knows_resume=not any(one.where == "query" and one.name == "resume" for one in details.ignored),
+        knows_resume=not any(one.location == "query" and one.name == "resume" for one in details.ignored),
     )
 
 

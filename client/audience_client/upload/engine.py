@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import BatchToSend
 from audience_client.http.errors import RefusedError
 from audience_client.upload.lanes import Lanes
@@ -59,7 +59,7 @@ class Uploaded:
 async def upload(
     prepared: Prepared,
     *,
-    client: AsyncClient,
+    client: AsyncServerClient,
     resume: bool | None = None,
     session: int | None = None,
     state_folder: Path | None = None,
@@ -119,7 +119,7 @@ def _state(prepared: Prepared, server: str, folder: StateFolder, resume: bool | 
     return state
 
 
-async def _stood(client: AsyncClient, state: State) -> Set[int]:
+async def _stood(client: AsyncServerClient, state: State) -> Set[int]:
     """Return the sequences that are not to be sent: all, once all were in the log, whatever has left it since."""
     return frozenset(plan_of(state).sequences) if state.is_in_log else await standing(client, state)
 
@@ -129,7 +129,7 @@ class _Sending:
     """One try: what it sends, and how far it is."""
 
     prepared: Prepared
-    client: AsyncClient
+    client: AsyncServerClient
     state: State
     stood: Set[int]
     on_progress: OnProgress | None

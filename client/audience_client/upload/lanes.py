@@ -24,7 +24,7 @@ class Lanes:
         self._lanes = lanes
         self._turn = asyncio.Lock()
         self._room = asyncio.Condition()
-        self._under_way = 0
+        self._in_flight = 0
         self._stopping = asyncio.Event()
         self._error: Exception | None = None
 
@@ -63,8 +63,8 @@ class Lanes:
             if cut is None:
                 return None
             async with self._room:
-                await self._room.wait_for(lambda: not self._under_way or self._under_way + _size(cut) <= ROOM)
-                self._under_way += _size(cut)
+                await self._room.wait_for(lambda: not self._in_flight or self._in_flight + _size(cut) <= ROOM)
+                self._in_flight += _size(cut)
             if self._stopping.is_set():
                 await self._leave(cut)
                 return None
@@ -73,7 +73,7 @@ class Lanes:
     async def _leave(self, cut: Cut) -> None:
         cut.batch.users.close()
         async with self._room:
-            self._under_way -= _size(cut)
+            self._in_flight -= _size(cut)
             self._room.notify_all()
 
     async def _end_in_time(self, lanes: "Sequence[asyncio.Task[None]]") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from audience_client.errors import AudienceError, InputError
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.errors import NotKnownError
 from audience_client.http.statuses import RunStatus
 from audience_client.upload.plan import Plan
@@ -125,7 +125,7 @@ def plan_of(state: State) -> Plan:
     return Plan(batch_size=state.batch_size, total_batches=state.total_batches, total_users=state.total_users)
 
 
-async def standing(client: AsyncClient, state: State) -> Set[int]:
+async def standing(client: AsyncServerClient, state: State) -> Set[int]:
     """Return the sequences that stand in the log as a whole. Raises InputError where those are of somebody else."""
     try:
         status = await client.session(state.session_id, name=state.name, type=state.type, mode=state.mode)
@@ -135,7 +135,7 @@ async def standing(client: AsyncClient, state: State) -> Set[int]:
     return _standing(runs[0], state) if runs else frozenset()
 
 
-async def check_whole(client: AsyncClient, file: str, state: State) -> None:
+async def check_whole(client: AsyncServerClient, file: str, state: State) -> None:
     """Raise SplitUploadError where the newest run of an upload that is through does not hold all of it."""
     wanted = set(plan_of(state).sequences)
     until = time.monotonic() + SEEN_WITHIN

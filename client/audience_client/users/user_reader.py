@@ -229,7 +229,7 @@ class _ConsentFilter:
         for channel, is_agreed in agreed.items():
             for place in self._columns[channel] if not is_agreed else ():
                 kept[place] = ""
-        return kept if any(kept[place].strip() for places in self._columns.values() for place in places) else None
+        return kept if any(kept[place].strip() for columns in self._columns.values() for place in columns) else None
 
     def _agrees(self, consents: Sequence[Consent], row: Row) -> bool:
         return all(consent.agrees(row[self._place[consent.column]]) for consent in consents)

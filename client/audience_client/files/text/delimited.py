@@ -200,7 +200,7 @@ class DelimitedTable:
         if self._is_regular:
             split = methodcaller("split", chunk.separator, wanted.last + 1)
             rows = list(map(wanted.take, map(split, chunk.lines)))
-            for place, row in zip(chunk.places, map(wanted.take, chunk.rows), strict=True):
+            for place, row in zip(chunk.positions, map(wanted.take, chunk.rows), strict=True):
                 rows.insert(place, row)
             return Block(range(first, chunk.first + len(chunk)), rows[skipped:] if skipped else rows)
         numbered = [(number, row) for number, row in enumerate(chunk.cells()[skipped:], first) if any(row)]
