@@ -6,7 +6,7 @@ from typing import Unpack
 from audience_client.command import run
 from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import Accepted, BatchToSend
-from audience_client.http.questions import Which
+from audience_client.http.calls import Which
 from audience_client.http.statuses import SessionStatus
 from cli.main import main
 

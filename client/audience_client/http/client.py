@@ -11,9 +11,8 @@ import httpx2
 from audience_client.http import calls, early_refusal, transport
 from audience_client.http.address import address
 from audience_client.http.batches import Accepted, BatchToSend
-from audience_client.http.calls import Call
+from audience_client.http.calls import Call, Filters, Which
 from audience_client.http.exchange import Answer, Reply, Request
-from audience_client.http.questions import Filters, Which
 from audience_client.http.retry import STANDARD, OnWait, Retry
 from audience_client.http.statuses import (
     AccountPage,

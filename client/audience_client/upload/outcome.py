@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from audience_client.http.async_client import AsyncServerClient
-from audience_client.http.questions import Which
+from audience_client.http.calls import Which
 from audience_client.http.statuses import RunStatus, SessionStatus, TargetStatus
 from audience_client.upload.engine import Uploaded
 
