@@ -15,7 +15,7 @@ from audience_client.files.headers import check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
 from audience_client.files.private_file import not_kept
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import LostDigitsError, text_of
 
@@ -44,7 +44,7 @@ _encoder = msgspec.json.Encoder()
 _kept_rows = msgspec.json.Decoder(tuple[int, list[str]])
 
 
-class ExcelTable:
+class ExcelTable(SourceBacked):
     """A sheet of a workbook, which is gone through once: its texts are kept in a private file until it is closed."""
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
@@ -84,10 +84,6 @@ class ExcelTable:
 
     def check_unchanged(self) -> None:
         """Say nothing: what is read again is what was kept."""
-
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
 
     def close(self) -> None:
         """Let go of the file, and delete what was kept of it."""

@@ -81,6 +81,24 @@ class Source:
         return raw
 
 
+class SourceBacked:
+    """What a table, or what it is made of, has of the file that it is read from again and again."""
+
+    _source: Source
+
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file."""
+        self._source.check_unchanged()
+
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        return self._source.fingerprint()
+
+    def close(self) -> None:
+        """Let go of the file, and of what was kept of it."""
+        self._source.close()
+
+
 def open_source(path: str | Path) -> Source:
     """Return what a path names; `-` is standard input. Pipes go to a private file that is deleted. Raises FileError."""
     is_input = str(path) == "-"

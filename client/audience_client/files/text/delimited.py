@@ -10,7 +10,7 @@ from audience_client.errors import FileError
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import (
     GUESS,
@@ -155,7 +155,7 @@ class _Shape:
             self.short.first = self.short.first or number
 
 
-class DelimitedTable:
+class DelimitedTable(SourceBacked):
     """A file of cells with a separator between them."""
 
     def __init__(self, source: Source, encoding: Encoding, separator: str, shape: _Shape) -> None:
@@ -182,18 +182,6 @@ class DelimitedTable:
             if skipped < len(chunk):
                 yield self._block(chunk, skipped, wanted)
         self._source.check_unchanged()
-
-    def check_unchanged(self) -> None:
-        """Raise FileError where somebody wrote to the file."""
-        self._source.check_unchanged()
-
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the file, and of what was kept of it."""
-        self._source.close()
 
     def _block(self, chunk: Chunk, skipped: int, wanted: "_Wanted") -> Block:
         first = chunk.first + skipped

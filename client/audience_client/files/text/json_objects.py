@@ -13,7 +13,7 @@ from audience_client.columns.header_names import is_known
 from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.values import TooDeepError, flatten, text_of
@@ -34,7 +34,7 @@ _objects = msgspec.json.Decoder(list[Members], float_hook=str)
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class JsonLines:
+class JsonLines(SourceBacked):
     """A text with one object on each line."""
 
     kind: Final = "JSON Lines"
@@ -56,18 +56,6 @@ class JsonLines:
         except NotUtf8Error as error:
             raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
 
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._source.close()
-
-    def check_unchanged(self) -> None:
-        """Raise FileError where somebody wrote to the file."""
-        self._source.check_unchanged()
-
     def _of_block(self, text: str, line: int, count: int) -> Numbered:
         try:
             objects = _object.decode_lines(text)
@@ -86,7 +74,7 @@ class JsonLines:
             raise FileError(self.name, problem, row=line, unit=self.unit) from error
 
 
-class JsonArray:
+class JsonArray(SourceBacked):
     """One array of objects, which is kept in memory."""
 
     kind: Final = "JSON array"
@@ -106,10 +94,6 @@ class JsonArray:
             except (msgspec.MsgspecError, RecursionError):
                 objects = [self._decode(entry, number) for number, entry in enumerate(some, start + 1)]
             yield range(start + 1, start + 1 + len(some)), objects
-
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
 
     def close(self) -> None:
         """Let go of the file and of its content."""
