@@ -360,6 +360,23 @@ def test_a_title_above_the_header_of_a_workbook_is_told_by_the_header_s_row(tmp_
     assert problem_of(titled) == "FILE, row 3: seems to be the header; delete what stands above it (row 1 to 2)"
 
 
+def test_a_head_of_several_rows_above_the_header_of_a_workbook_is_told(tmp_path: Path) -> None:
+    rows = [["Report"], ["Date", "2026"], [], ["email", "phone", "zip"], ["ada@example.com", "+14155550100", "94107"]]
+    assert (
+        problem_of(workbook(tmp_path, rows))
+        == "FILE, row 4: seems to be the header; delete what stands above it (row 1 to 3)"
+    )
+
+
+def test_a_workbook_that_openpyxl_stumbles_over_ends_with_a_sentence(tmp_path: Path) -> None:
+    """A sheet for a chart that has none."""
+    book = openpyxl.Workbook()
+    book.create_chartsheet("Chart")
+    book.active.append(["email"])
+    book.save(tmp_path / "chart.xlsx")
+    assert problem_of(tmp_path / "chart.xlsx").startswith("FILE: is a workbook that is cut off or damaged")
+
+
 def test_a_header_over_two_rows_of_a_workbook_is_told(tmp_path: Path) -> None:
     over = workbook(tmp_path, [["email", "name"], [None, "firstName", "lastName"], ["ada@example.com", "Ada", "L"]])
     assert problem_of(over).startswith("FILE, row 2: is a second header below that of row 1")
