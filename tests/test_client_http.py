@@ -166,7 +166,7 @@ for package in ("confluent_kafka", "fastavro", "pydantic", "aiohttp", "structlog
     sys.modules[package] = None
 from audience_client.http.client import ServerClient
 from audience_client.http.async_client import AsyncServerClient
-Client("http://127.0.0.1:1").close()
+ServerClient("http://127.0.0.1:1").close()
 """
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
     assert subprocess.run([sys.executable, "-c", code], env=environ, check=False, timeout=60).returncode == 0
