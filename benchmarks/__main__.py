@@ -12,7 +12,7 @@ import structlog
 from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
-from benchmarks.files import measure_files
+from benchmarks.files.run import measure_files
 from benchmarks.ingest import measure_ingest
 from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger

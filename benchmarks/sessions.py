@@ -77,7 +77,7 @@ def _session(queries: Queries) -> RunStatus:
 def _record_by_record(queries: Queries) -> RunStatus:
     """Return the same with a query for the ends of each record for each account, as it was once read."""
     (run,), view = runs_of(queries.view.session_batches(KEY), WINDOW), queries.view
-    told = {
+    statuses = {
         batch.batch_id: batch_status(
             view.records_of(batch.batch_id),
             TARGETS,
@@ -87,7 +87,7 @@ def _record_by_record(queries: Queries) -> RunStatus:
         )
         for batch in run.batches
     }
-    return run_status(run, KEY, told)
+    return run_status(run, KEY, statuses)
 
 
 def _resumed() -> SeenBatch:
@@ -114,16 +114,16 @@ def _view() -> Iterator[View]:
         view = View(Path(folder) / "view.sqlite", "bench", "batches")
         view.open()
         for start in range(0, BATCHES * PARTS, CHUNK):
-            places = [_Place(number) for number in range(start, start + CHUNK)]
-            view.fold_receipts([(place.receipt, place.origin) for place in places], {}, "receipts")
-            ends = [(place.completion(target), place.origin) for place in places for target in TARGETS]
+            records = [_LogRecord(number) for number in range(start, start + CHUNK)]
+            view.fold_receipts([(record.receipt, record.origin) for record in records], {}, "receipts")
+            ends = [(record.completion(target), record.origin) for record in records for target in TARGETS]
             view.fold_completions(ends, {}, "completions")
         yield view
         view.close()
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _LogRecord:
     """A record of the log by its number, and what is said of it."""
 
     number: int

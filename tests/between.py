@@ -1,6 +1,7 @@
 """What stands between a client and the server, and lets uploads of some sequences go wrong."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,8 @@ class Between:
     asked: list[str] = field(default_factory=list)
     forgets: bool = False
     """Whether the server knows no session, as one that has yet to read of it; once."""
+    is_old: bool = False
+    """Whether the server does not know `resume`, as versions before it."""
     in_flight: int = 0
     most_in_flight: int = 0
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,10 +79,16 @@ class Between:
     async def _pass(self, request: web.Request, body: bytes) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
         url = f"{self.behind}{request.path_qs}"
+        if self.is_old:
+            url = url.replace("&resume=true", "")
         async with self.session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower().startswith(("x-", "retry"))}
             kept["Content-Type"] = answer.headers.get("Content-Type", "application/json")
-            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+            content = await answer.read()
+            if self.is_old and body:
+                told = {**json.loads(content), "ignored": [{"in": "query", "name": "resume", "count": 1}]}
+                content = json.dumps(told).encode()
+            return web.Response(status=answer.status, body=content, headers=kept)
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ async def test_what_the_server_does_not_know_is_named(kind: Kind, kafka: KafkaSe
         accepted = await client.ask("send_batch", batch_of(*people))
         assert (accepted.ignored, accepted.knows_resume) == (1, True)
         (ignored,) = accepted.ignored_names
-        assert (ignored.where, ignored.name, ignored.count, ignored.did_you_mean) == ("users", "Phone", 1, "phone")
+        assert (ignored.location, ignored.name, ignored.count, ignored.did_you_mean) == ("users", "Phone", 1, "phone")
 
 
 @both
@@ -164,9 +164,9 @@ def test_the_client_needs_nothing_of_the_server_s() -> None:
 import sys
 for package in ("confluent_kafka", "fastavro", "pydantic", "aiohttp", "structlog", "rich", "openpyxl", "pyarrow"):
     sys.modules[package] = None
-from audience_client.http.client import Client
-from audience_client.http.async_client import AsyncClient
-Client("http://127.0.0.1:1").close()
+from audience_client.http.client import ServerClient
+from audience_client.http.async_client import AsyncServerClient
+ServerClient("http://127.0.0.1:1").close()
 """
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
     assert subprocess.run([sys.executable, "-c", code], env=environ, check=False, timeout=60).returncode == 0

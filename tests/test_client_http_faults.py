@@ -18,9 +18,9 @@ from aiohttp import web
 from secure_kafka import write_certificates
 
 from audience_client.errors import AudienceError, InputError
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import BatchToSend
-from audience_client.http.client import Client
+from audience_client.http.client import ServerClient
 from audience_client.http.errors import NotKnownError, RefusedError, UnexpectedAnswerError, UnreachableError
 from audience_client.http.retry import Retry, WaitNotice
 from streams.processes.ports import free_port
@@ -130,24 +130,24 @@ async def scripted(*acts: Act, tls: ssl.SSLContext | None = None, port: int = 0)
 class Either:
     """One of the two clients, asked the same way."""
 
-    client: Client | AsyncClient
+    client: ServerClient | AsyncServerClient
     notices: list[WaitNotice]
 
     async def ask(self, called: str, /, *args: object, **options: object) -> Any:
         """Call a method."""
         method = getattr(self.client, called)
-        if isinstance(self.client, Client):
+        if isinstance(self.client, ServerClient):
             return await asyncio.to_thread(method, *args, **options)
         return await method(*args, **options)
 
     async def list(self, called: str, /, *args: object, **options: object) -> list[Any]:
         """Return all that a method yields."""
-        if isinstance(self.client, AsyncClient):
+        if isinstance(self.client, AsyncServerClient):
             return [one async for one in getattr(self.client, called)(*args, **options)]
         return await asyncio.to_thread(list, getattr(self.client, called)(*args, **options))
 
 
-Kind = type[Client] | type[AsyncClient]
+Kind = type[ServerClient] | type[AsyncServerClient]
 
 
 @asynccontextmanager
@@ -155,7 +155,7 @@ async def either(kind: Kind, url: str, **options: Any) -> AsyncIterator[Either]:
     """Open a client of this kind."""
     notices: list[WaitNotice] = []
     made = kind(url, **{"token": TOKEN, "retry": FAST, "on_wait": notices.append, **options})
-    if isinstance(made, AsyncClient):
+    if isinstance(made, AsyncServerClient):
         async with made:
             yield Either(made, notices)
     else:
@@ -163,7 +163,7 @@ async def either(kind: Kind, url: str, **options: Any) -> AsyncIterator[Either]:
             yield Either(made, notices)
 
 
-both = pytest.mark.parametrize("kind", [Client, AsyncClient])
+both = pytest.mark.parametrize("kind", [ServerClient, AsyncServerClient])
 
 
 def shows_nothing(error: BaseException) -> bool:
@@ -428,7 +428,7 @@ async def test_tls_where_none_is_spoken_ends_at_once_and_says_so(kind: Kind) -> 
 
 
 def test_what_was_handled_before_is_not_taken_for_the_cause() -> None:
-    with Client("http://127.0.0.1:1", retry=replace(FAST, give_up_after=0.0)) as client:
+    with ServerClient("http://127.0.0.1:1", retry=replace(FAST, give_up_after=0.0)) as client:
         try:
             socket.getaddrinfo("nobody.invalid", 1)
         except socket.gaierror:
@@ -454,7 +454,10 @@ async def test_logs_of_all_levels_show_neither_users_nor_a_token(kind: Kind, cap
 
 
 async def test_batches_go_side_by_side_and_each_waits_for_itself() -> None:
-    async with scripted(answers(503), drops, answers(503), GOOD) as server, either(AsyncClient, server.url) as client:
+    async with (
+        scripted(answers(503), drops, answers(503), GOOD) as server,
+        either(AsyncServerClient, server.url) as client,
+    ):
         sent = [client.ask("send_batch", replace(BATCH, sequence=number)) for number in range(8)]
         assert [one.batch_id for one in await asyncio.gather(*sent)] == ["7c0f"] * 8
     assert len(server.seen) == 11
@@ -462,14 +465,14 @@ async def test_batches_go_side_by_side_and_each_waits_for_itself() -> None:
 
 
 async def test_threads_share_a_client() -> None:
-    async with scripted(answers(503), drops, GOOD) as server, either(Client, server.url) as client:
+    async with scripted(answers(503), drops, GOOD) as server, either(ServerClient, server.url) as client:
         sent = [client.ask("send_batch", replace(BATCH, sequence=number)) for number in range(4)]
         assert [one.batch_id for one in await asyncio.gather(*sent)] == ["7c0f"] * 4
     assert len(server.seen) == 6
 
 
 async def test_an_upload_that_waits_can_be_cancelled() -> None:
-    async with either(AsyncClient, f"http://127.0.0.1:{free_port()}", retry=Retry(give_up_after=None)) as client:
+    async with either(AsyncServerClient, f"http://127.0.0.1:{free_port()}", retry=Retry(give_up_after=None)) as client:
         asked = asyncio.create_task(client.ask("send_batch", BATCH))
         while not client.notices:
             await asyncio.sleep(0.01)

@@ -139,7 +139,9 @@ def test_what_a_batch_says_besides_goes_where_the_page_has_it() -> None:
         "channels": "facebook,tiktok/eu",
     }
     assert request.parts["type"] == b"primary"
-    assert msgspec.json.decode(request.parts["batch"])["pullDate"] == "2026-11-24"
+    part = request.parts["batch"]
+    assert isinstance(part, bytes)
+    assert msgspec.json.decode(part)["pullDate"] == "2026-11-24"
 
 
 def test_no_user_stands_in_what_is_shown_of_a_batch_and_its_request() -> None:
@@ -183,7 +185,7 @@ def test_what_the_server_ignored_is_told_and_whether_that_was_the_wish_to_resume
     found = calls.send_batch(BATCH).read(Answer(status=200, headers={"x-ignored-count": "3"}, body=body))
     assert (found.batch_id, found.ignored, found.knows_resume) == ("7c0f", 3, False)
     first = found.ignored_names[0]
-    assert (first.where, first.name, first.count, first.did_you_mean) == ("users", "Email", 2, "email")
+    assert (first.location, first.name, first.count, first.did_you_mean) == ("users", "Email", 2, "email")
 
 
 FINAL: Mapping[int, type[AudienceError]] = {
@@ -239,6 +241,7 @@ def test_an_unknown_id_is_told_from_a_page_that_is_not_the_server_s() -> None:
     with pytest.raises(RefusedError) as caught:
         calls.session(5).read(Answer(status=404, headers={"content-type": "text/plain"}, body=b"404 page not found"))
     assert type(caught.value) is RefusedError
+    assert "this URL does not answer as an Audience API; check the URL" in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"sessionId":"1","runs":"ada@example.com"}', b"\xff"])
@@ -392,8 +395,8 @@ def test_a_session_that_another_server_took_may_be_unknown_for_a_moment() -> Non
 
 KINDS = [
     (statuses.UserCounts, resources.UserCounts),
-    (statuses.ErrorTold, resources.ErrorDetail),
-    (statuses.ReplayTold, resources.ReplayStatus),
+    (statuses.ErrorDetail, resources.ErrorDetail),
+    (statuses.ReplayReference, resources.ReplayStatus),
     (statuses.TargetStatus, resources.TargetStatus),
     (statuses.BatchStatus, resources.BatchStatus),
     (statuses.BatchOfRun, resources.BatchOfRun),

@@ -23,6 +23,7 @@ from audience_client import AsyncClient, Client
 from audience_client.errors import FileError, InputError
 from audience_client.http.errors import RefusedError, TooLargeError, UnreachableError
 from audience_client.http.retry import Retry
+from audience_client.upload import resuming
 from audience_client.upload.engine import Uploaded, upload
 from audience_client.upload.options import UploadOptions
 from audience_client.upload.outcome import wait_for_outcome
@@ -30,7 +31,7 @@ from audience_client.upload.prepare import Prepared, prepare
 from audience_client.upload.progress import Progress
 from audience_client.upload.rejected_rows import write_rejected
 from audience_client.upload.rejected_table import ADDED
-from audience_client.upload.resuming import UnfinishedUploadError
+from audience_client.upload.resuming import SplitUploadError, UnfinishedUploadError
 from audience_client.upload.state import StateFolder
 from schemas.avro.codec import decode_audience_batch
 from streams.client.settings import KafkaSettings
@@ -199,6 +200,39 @@ async def test_of_an_upload_of_which_the_server_took_nothing_nothing_is_kept(upl
     await uploads.assert_once()
 
 
+async def test_an_upload_that_was_stopped_before_anything_went_out_keeps_nothing(uploads: Uploads) -> None:
+    with uploads.file.open("a") as file:
+        prepared = prepare(uploads.file, uploads.options)
+        file.write("late@example.com,x\n")
+    with pytest.raises(FileError, match="changed"):
+        await upload(prepared, client=uploads.client, state_folder=uploads.states.path)
+    assert (uploads.between.came, uploads.states.all()) == ({}, [])
+
+
+async def test_an_older_server_that_can_t_resume_is_asked_whether_all_stands_in_one_run(uploads: Uploads) -> None:
+    uploads.between.is_old = True
+    await uploads.interrupt_after(4)
+    uploads.between.fate = lambda _sequence, _time: "pass"
+    uploaded = await uploads.run(resume=True)
+    assert (uploaded.knows_resume, uploaded.state.is_in_log) == (False, True)
+    assert await uploads.runs(uploaded.session_id) == 1
+    await uploads.assert_once()
+
+
+async def test_an_upload_that_an_older_server_split_is_no_success(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "SEEN_WITHIN", 1.0)
+    async with uploading(kafka, topic_prefix, tmp_path, AUDIENCE_RETRY_WINDOW=0) as uploads:
+        uploads.between.is_old = True
+        uploads.between.fate = lambda sequence, time: "lose" if (sequence, time) == (5, 1) else "pass"
+        with pytest.raises(SplitUploadError, match=r"older .* AUDIENCE_RETRY_WINDOW .* \d of 10 batches .* --new"):
+            await uploads.run()
+        with pytest.raises(UnfinishedUploadError):
+            await uploads.run()
+        assert await uploads.in_log() == {**dict.fromkeys(range(1, BATCHES + 1), 1), 5: 2}
+
+
 async def test_a_server_that_takes_smaller_batches_says_so_and_gets_them(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -319,6 +353,7 @@ async def test_the_file_itself_is_not_replaced_by_its_rejected_rows(prepared: Pr
         sent=0,
         stood=0,
         ignored=0,
+        knows_resume=True,
         state=None,  # type: ignore[arg-type] # not looked at
         folder=StateFolder(tmp_path),
     )

@@ -9,7 +9,16 @@ import pytest
 from audience_client.upload import lanes
 from audience_client.upload.lanes import Lanes
 from audience_client.upload.second_pass import Cut
-from audience_client.users.user_reader import Batch
+from audience_client.users.encoded_users import EncodedUsers
+from audience_client.users.user_reader import SpooledBatch
+
+
+def users_of(size: int) -> EncodedUsers:
+    """Return so many bytes of what a batch may be."""
+    users = EncodedUsers("customers.csv")
+    users.add(b"x" * (size - len(b"[]")))
+    users.finish()
+    return users
 
 
 class Source:
@@ -27,7 +36,7 @@ class Source:
                 raise OSError("the disk went away")
             self.read += 1
             self.threads.add(threading.current_thread().name)
-            yield Cut(sequence, Batch(b"x" * size, [sequence]))
+            yield Cut(sequence, SpooledBatch(users_of(size), [sequence]))
 
 
 class Server:
@@ -130,3 +139,13 @@ async def test_a_failure_of_reading_is_raised_as_it_is() -> None:
     with pytest.raises(OSError, match="the disk went away"):
         await Lanes(Source(50, fails_at=4).cuts(), server.send, 3).run()
     assert sorted(server.sent) == [1, 2, 3]
+
+
+async def test_batches_are_forgotten_once_they_are_sent() -> None:
+    source, server = Source(3), Server()
+    cuts = list(source.cuts())
+    server.open.set()
+    await Lanes(iter(cuts), server.send, 2).run()
+    for cut in cuts:
+        with pytest.raises(ValueError, match="closed file"):
+            bytes(cut.batch.users)

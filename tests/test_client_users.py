@@ -1,7 +1,10 @@
 """From a table to users: what is sent is what was counted, in JSON that the server takes, with the numbers of rows."""
 
+import errno
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
@@ -10,6 +13,8 @@ from audience_client.columns.mapping import MappingOptions
 from audience_client.columns.resolving import map_columns
 from audience_client.errors import FileError
 from audience_client.files.reading import read_table
+from audience_client.users import encoded_users
+from audience_client.users.encoded_users import EncodedUsers
 from audience_client.users.user_reader import Counted, UserReader
 from producer.request.users_json import parse_users
 
@@ -203,3 +208,30 @@ def test_letters_of_all_scripts_and_controls_are_json(tmp_path: Path) -> None:
     assert sent(reader_of(tmp_path, content)) == [
         (2, {"email": "a@example.com", "firstName": 'J"ö\\rg\n\t', "lastName": "美咲😀\x01"})
     ]
+
+
+@pytest.mark.parametrize("members", [[b"1"], [b"1,2", b"3"], [b"1", b"2" * 40, b"3" * 5]])
+def test_users_of_a_batch_are_read_as_often_as_needed_wherever_they_lie(
+    members: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoded_users, "HELD", 20)
+    users = EncodedUsers("customers.csv")
+    for some in members:
+        users.add(some)
+    users.finish()
+    expected = b"[" + b",".join(members) + b"]"
+    with users.open() as first, users.open() as second:
+        assert (first.read(3), second.read()) == (expected[:3], expected)
+        assert first.read() == expected[3:]
+    assert (bytes(users), len(users)) == (expected, len(expected))
+    users.close()
+
+
+def test_a_batch_for_which_there_is_no_room_on_the_disk_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> BinaryIO:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(encoded_users, "HELD", 20)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full())
+    with pytest.raises(FileError, match=r"customers\.csv: can't be kept in .*No space left.*TMPDIR"):
+        EncodedUsers("customers.csv").add(b"1" * 40)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from pyarrow import parquet
 
 from audience_client.columns.mapping import MappingOptions
 from audience_client.columns.resolving import map_columns
-from audience_client.errors import AmbiguousColumnsError, InputError
+from audience_client.errors import AmbiguousColumnsError, FileError, InputError
 from audience_client.files.options import ReadOptions
 from audience_client.files.reading import read_table
 from audience_client.users.user_reader import UserReader
@@ -80,13 +81,24 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         "FILE, row 2: is a second header",
     ),
     "a title above": ("Customers,\nemail,phone\nada@example.com,1\n", "FILE, row 2: seems to be the header"),
+    "a title and a blank row above": (
+        "Customers,\n,\nemail,phone\nada@example.com,1\n",
+        "FILE, row 3: seems to be the header; delete what stands above it (row 1 to 2)",
+    ),
+    "blanks before quotes": (
+        '"email", "name"\n"ada@example.com", "Ada"\n',
+        "FILE, row 1: has blanks before quotes, which then are part of the cell",
+    ),
     "joined files": (TWO * 2, "FILE, row 4: repeats the header"),
     "300 columns": (
         ",".join(["email", *(f"c{n}" for n in range(299))]) + "\n" + "," * 299 + "\n",
         "FILE, row 1: has 300 columns",
     ),
     "a header with another separator": ("email;phone\nada@example.com,1\nalan@example.com,2\n", "by a semicolon"),
-    "a header with a separator that no row has": ("email;phone\nada@example.com\nalan@example.com\n", "by a semicolon"),
+    "a header with a separator that no row has": (
+        "email;phone\nada@example.com\nalan@example.com\n",
+        "FILE, row 1: cells are separated by a semicolon, and no other row has one",
+    ),
     "another separator later": (
         TWO + "x@example.com;1\n",
         "FILE, row 4: cells are separated by a semicolon, in other rows",
@@ -121,6 +133,12 @@ CASES: dict[str, tuple[str | bytes, str]] = {
         'FILE, row 3: the cell in "email" has more',
     ),
     "json that ends": ('[{"email": "ada@example.com"}, ', "FILE: begins as a JSON array and is none"),
+    "a comma behind the last entry": ('[\n{"email": "ada@example.com"},\n]', "FILE, line 3: begins as a JSON array"),
+    "an array as Python prints it": ("[\n{'email': 'ada@example.com'}]", "FILE, line 2: begins as a JSON array"),
+    "an object around a list": (
+        '{"total": 2, "data": [{"email": "ada@example.com"}, {"email": "alan@example.com"}]}',
+        'FILE, line 1: is one object around the list "data"',
+    ),
     "json of no objects": ('[{"email": "ada@example.com"}, 17]', "FILE, entry 2: is no object"),
     "json printed over lines": ('{\n "email": "ada@example.com"\n}\n', "FILE, line 1: is no JSON object on a line"),
     "a broken line of json": (
@@ -335,3 +353,40 @@ def test_an_ambiguous_file_says_which_columns_may_be_meant(tmp_path: Path) -> No
     assert (caught.value.field, caught.value.candidates) == ("email", ("Kontakt 1 privat", "Kontakt 2 Firma"))
     assert '--map email="Kontakt 1 privat"' in str(caught.value)
     read(path, options=MappingOptions(maps=[("email", "Kontakt 1 privat")]))
+
+
+def test_a_title_above_the_header_of_a_workbook_is_told_by_the_header_s_row(tmp_path: Path) -> None:
+    titled = workbook(tmp_path, [["Customers 2026"], [], ["email", "phone"], ["ada@example.com", "+14155550100"]])
+    assert problem_of(titled) == "FILE, row 3: seems to be the header; delete what stands above it (row 1 to 2)"
+
+
+def test_a_head_of_several_rows_above_the_header_of_a_workbook_is_told(tmp_path: Path) -> None:
+    rows = [["Report"], ["Date", "2026"], [], ["email", "phone", "zip"], ["ada@example.com", "+14155550100", "94107"]]
+    assert (
+        problem_of(workbook(tmp_path, rows))
+        == "FILE, row 4: seems to be the header; delete what stands above it (row 1 to 3)"
+    )
+
+
+def test_a_workbook_that_openpyxl_stumbles_over_ends_with_a_sentence(tmp_path: Path) -> None:
+    """A sheet for a chart that has none."""
+    book = openpyxl.Workbook()
+    book.create_chartsheet("Chart")
+    book.active.append(["email"])
+    book.save(tmp_path / "chart.xlsx")
+    assert problem_of(tmp_path / "chart.xlsx").startswith("FILE: is a workbook that is cut off or damaged")
+
+
+def test_a_header_over_two_rows_of_a_workbook_is_told(tmp_path: Path) -> None:
+    over = workbook(tmp_path, [["email", "name"], [None, "firstName", "lastName"], ["ada@example.com", "Ada", "L"]])
+    assert problem_of(over).startswith("FILE, row 2: is a second header below that of row 1")
+
+
+def test_a_standard_input_that_is_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(FileError, match="standard input: is closed; pipe a file into the command"):
+        read_table("-")
+
+
+def test_one_customer_with_a_list_of_objects_is_a_customer(tmp_path: Path) -> None:
+    read(written(tmp_path, '{"email": "ada@example.com", "addresses": [{"zip": "94107"}, {"zip": "94108"}]}'))

@@ -9,7 +9,7 @@ import pytest
 
 from audience_client.http.statuses import BatchOfRun, RunStatus, SessionStatus
 from checks.files_killed.moments import FIRST_PASS, LATEST, make_moments
-from checks.files_killed.tries import TriesReport
+from checks.files_killed.tries import Observed
 from checks.files_killed.verdict import faults_of_log, faults_of_members, faults_of_status, faults_of_tries
 from schemas.records import AudienceBatch, AudienceUser
 
@@ -81,8 +81,8 @@ def test_a_status_that_is_otherwise_is_told() -> None:
 
 
 def test_a_batch_that_is_sent_again_after_it_was_acknowledged_is_told() -> None:
-    def told(second: int) -> TriesReport:
-        return TriesReport(
+    def told(second: int) -> Observed:
+        return Observed(
             sends=[Counter([1, 2]), Counter([second, 3])],
             acknowledged=[Counter([1]), Counter([second, 3])],
             session_id=7,

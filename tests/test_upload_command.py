@@ -528,3 +528,17 @@ async def test_an_upload_that_is_not_finished_is_asked_about_and_an_error_withou
             person.types(ENTER)
             assert await person.leaves() == 0
     assert sorted(batch.sequence or 0 for batch in await batches(product, "Unfinished")) == [*range(1, 11)]
+
+
+async def test_a_removal_that_the_server_can_t_take_yet_waits_and_says_why(product: World, tmp_path: Path) -> None:
+    """Here no ledger runs, which has to know removals: that is 503, as another process may still be started."""
+    words = ("--name", "VIP", "--url", product.url, "--mode", "remove")
+    async with begun(tmp_path, file_of(tmp_path, many(3)), *words) as process, asyncio.timeout(LIMIT):
+        assert process.stderr is not None
+        errors = ""
+        while "takes nothing at the moment" not in errors:
+            errors += (await process.stderr.readline()).decode()
+        assert "removals" in last_line(errors)
+        assert "AUDIENCE_HASH_KEYS" in last_line(errors)
+        process.send_signal(signal.SIGINT)
+        assert (await ended(process)).code == 130

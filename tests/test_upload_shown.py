@@ -212,6 +212,17 @@ def test_on_a_terminal_one_line_is_written_over(
     assert set(map(len, shown)) == {39}
 
 
+def test_why_a_server_takes_nothing_is_said_in_its_own_words_once(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ProgressLine(is_shown=True)
+    for _ in range(3):
+        line.wait(notice("no_room"))
+    line.end()
+    assert capsys.readouterr().err.count("The server says: no room for it\n") == 1
+    assert progress_text(None, notice("no_room"), has_bar=False) == (
+        "the server takes nothing at the moment (no room for it), next try in 4 s"
+    )
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(0, "0 s"), (119, "119 s"), (600, "10 min"), (9_000, "2.5 h")])
 def test_time_is_told_in_the_unit_that_tells_it_best(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected

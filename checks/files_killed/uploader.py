@@ -1,60 +1,38 @@
-"""The process that is ended: uploads a file, and says on its output what it sends and what was acknowledged."""
+"""The process that is ended: `audience upload` itself, which says besides what it sends and what was acknowledged."""
 
-import argparse
-import asyncio
 import sys
-from pathlib import Path
+from typing import Unpack
 
-from audience_client.http.async_client import AsyncClient
+from audience_client.command import run
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import Accepted, BatchToSend
-from audience_client.http.retry import Retry
-from audience_client.upload.engine import upload
-from audience_client.upload.options import UploadOptions
-from audience_client.upload.outcome import wait_for_outcome
-from audience_client.upload.prepare import prepare
-from audience_client.upload.progress import Progress
+from audience_client.http.calls import Which
+from audience_client.http.statuses import SessionStatus
+from cli.main import main
 
 INTERRUPTED = 130
 
 
-class _Telling(AsyncClient):
+class _Announcing(AsyncServerClient):
+    """The client of the command. How many users are in the log is known once it was asked what stands there."""
+
+    users = 0
+
+    async def session(self, session_id: int | str, **which: Unpack[Which]) -> SessionStatus:
+        """Ask how the runs of a session stand; say how many users the newest has."""
+        status = await super().session(session_id, **which)
+        self.users = status.runs[0].users
+        _say("users", self.users)
+        return status
+
     async def send_batch(self, batch: BatchToSend) -> Accepted:
         """Send a batch; say so before and after."""
         _say("sends", batch.sequence)
         accepted = await super().send_batch(batch)
         _say("acknowledged", batch.sequence)
+        self.users += -(-batch.total_users // batch.total_batches)
+        _say("users", self.users)
         return accepted
-
-
-def main() -> None:
-    """Upload, and exit as a command does: 0, or 130 where it was interrupted."""
-    options = _parser().parse_args()
-    try:
-        asyncio.run(_upload(options))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-
-
-async def _upload(options: argparse.Namespace) -> None:
-    _say("reads", 0)
-    size = UploadOptions(name=options.name, batch_size=options.batch_size)
-    with prepare(options.file, size) as prepared:
-        async with _Telling(options.url, retry=Retry(give_up_after=None)) as client:
-            uploaded = await upload(
-                prepared,
-                client=client,
-                resume=options.resume or None,
-                state_folder=options.states,
-                on_progress=_tell,
-            )
-            outcome = await wait_for_outcome(uploaded, client, timeout=options.wait)
-            uploaded.forget()
-            _say("session", uploaded.session_id)
-            _say("success", int(outcome.is_success))
-
-
-def _tell(progress: Progress) -> None:
-    _say("users", progress.users)
 
 
 def _say(word: str, number: int) -> None:
@@ -62,17 +40,7 @@ def _say(word: str, number: int) -> None:
     sys.stdout.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m checks.files_killed.uploader")
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--states", type=Path, required=True)
-    parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--wait", type=float, required=True)
-    parser.add_argument("--resume", action="store_true")
-    return parser
-
-
 if __name__ == "__main__":
+    _say("reads", 0)
+    run.AsyncServerClient = _Announcing  # type: ignore[attr-defined] # the command shall use it
     main()

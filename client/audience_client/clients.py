@@ -10,8 +10,9 @@ from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from audience_client.columns.mapping import MappingOptions
 from audience_client.files.options import ReadOptions
-from audience_client.http import async_client, client
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import AudienceType, Mode
+from audience_client.http.client import ServerClient
 from audience_client.http.retry import STANDARD, OnWait, Retry
 from audience_client.upload.engine import upload
 from audience_client.upload.options import UploadOptions
@@ -65,7 +66,7 @@ class Report:
     rejected: RejectedRows | None = None
 
 
-class AsyncClient(async_client.AsyncClient):
+class AsyncClient(AsyncServerClient):
     """Talks to one Audience API, and uploads files and rows to it."""
 
     async def upload(self, source: Source, name: str, **how: Unpack[How]) -> Report:
@@ -84,7 +85,7 @@ class AsyncClient(async_client.AsyncClient):
             return await _report(prepared, self, how)
 
 
-class Client(client.Client):
+class Client(ServerClient):
     """Talks to one Audience API, and uploads files and rows to it; for programs without asyncio."""
 
     def __init__(

@@ -15,8 +15,8 @@ class FileError(InputError):
     """A file is not what can be read; `row` counts as a spreadsheet does, from 1 with the header."""
 
     def __init__(self, file: str, problem: str, *, row: int | None = None, unit: str = "row") -> None:
-        where = file if row is None else f"{file}, {unit} {row:,}"
-        super().__init__(f"{where}: {problem}")
+        location = file if row is None else f"{file}, {unit} {row:,}"
+        super().__init__(f"{location}: {problem}")
         self.file = file
         self.row = row
 

@@ -117,7 +117,7 @@ def ranked_field_of(name: str) -> tuple[Field, tuple[int, int]] | None:
     """Return the field of a header name and its rank, the lowest first: place in the table, number of the column."""
     folded = fold(name)
     bare, number = without_number(folded)
-    found = _places().get(folded) or _places().get(bare)
+    found = _positions().get(folded) or _positions().get(bare)
     if found is None:
         return None
     field, place = found
@@ -125,9 +125,9 @@ def ranked_field_of(name: str) -> tuple[Field, tuple[int, int]] | None:
 
 
 @cache
-def _places() -> dict[str, tuple[Field, int]]:
+def _positions() -> dict[str, tuple[Field, int]]:
     """Return field and place of each name of the table."""
-    places: dict[str, tuple[Field, int]] = {}
+    positions: dict[str, tuple[Field, int]] = {}
     for field, names in HEADER_NAMES.items():
-        places.update({name: (field, place) for place, name in enumerate(names.split())})
-    return {**dict.fromkeys(PARTNERED, ("name", 0)), **places}
+        positions.update({name: (field, place) for place, name in enumerate(names.split())})
+    return {**dict.fromkeys(PARTNERED, ("name", 0)), **positions}

@@ -49,7 +49,7 @@ class _Resolver:
         self.samples = samples
         self.folded = [fold(name) for name in columns]
         self.only_consented = options.only_consented
-        self.ignored = {place for name in options.ignored for place in self._all_places("--ignore-column", name)}
+        self.ignored = {place for name in options.ignored for place in self._columns_called("--ignore-column", name)}
         self.stated = self._stated(options.maps)
         self.protected = {place for place, name in enumerate(columns) if is_protected(name, self._values(place))}
 
@@ -97,7 +97,7 @@ class _Resolver:
         stated: dict[Field, tuple[int, ...]] = {}
         for name, column in maps:
             field = self._field(name)
-            place = self._place(f"--map {field}", column)
+            place = self._column_called(f"--map {field}", column)
             if is_protected(self.columns[place], self._values(place)):
                 problem = "is of passwords, keys or cards, which are never sent; map another one"
                 raise MappingError(f"{self.file}: the column {quoted(self.columns[place])} {problem}")
@@ -115,15 +115,15 @@ class _Resolver:
                 return field
         raise MappingError(f"--map: {quoted(name)} is no field; there are {', '.join(FIELDS)}")
 
-    def _place(self, where: str, name: str) -> int:
+    def _column_called(self, option: str, name: str) -> int:
         """Return the one column of a name. Raises MappingError where there is none, or several."""
-        places = self._all_places(where, name)
-        if len(places) > 1:
-            numbers = " or ".join(f"#{place + 1}" for place in places)
-            raise MappingError(f"{self.file}: {len(places)} columns are called {quoted(name)}; say {numbers} instead")
-        return places[0]
+        columns = self._columns_called(option, name)
+        if len(columns) > 1:
+            numbers = " or ".join(f"#{place + 1}" for place in columns)
+            raise MappingError(f"{self.file}: {len(columns)} columns are called {quoted(name)}; say {numbers} instead")
+        return columns[0]
 
-    def _all_places(self, where: str, name: str) -> list[int]:
+    def _columns_called(self, option: str, name: str) -> list[int]:
         if name.startswith("#") and name[1:].isdecimal() and 0 < int(name[1:]) <= len(self.columns):
             return [int(name[1:]) - 1]
         exact = [place for place, column in enumerate(self.columns) if column == name.strip()]
@@ -131,11 +131,11 @@ class _Resolver:
         if not found:
             near = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.5)
             meant = f"; is {quoted(near[0])} meant?" if near else f"; there are {_listed(self.columns)}"
-            raise MappingError(f"{self.file}: {where}: there is no column {quoted(name)}{meant}")
+            raise MappingError(f"{self.file}: {option}: there is no column {quoted(name)}{meant}")
         return found
 
     def _by_name(self, field: Field) -> tuple[int, ...]:
-        taken = self.ignored | self.protected | {place for places in self.stated.values() for place in places}
+        taken = self.ignored | self.protected | {place for columns in self.stated.values() for place in columns}
         ranked = []
         for place, name in enumerate(self.columns):
             found = self._ranked(place, name) if place not in taken else None

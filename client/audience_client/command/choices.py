@@ -64,8 +64,8 @@ def waits(options: argparse.Namespace) -> bool:
 
 
 def _has_twice(files: Sequence[str]) -> bool:
-    places = [file if file == STDIN else str(Path(file).resolve()) for file in files]
-    return len(set(places)) < len(places)
+    paths = [file if file == STDIN else str(Path(file).resolve()) for file in files]
+    return len(set(paths)) < len(paths)
 
 
 def _check_place(rejected: str, files: Sequence[str]) -> None:

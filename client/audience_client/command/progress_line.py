@@ -30,14 +30,14 @@ class ProgressLine:
 
     is_shown: bool
     clock: Callable[[], float] = time.monotonic
-    _told: float = field(init=False, default=0.0)
+    _shown_at: float = field(init=False, default=0.0)
     _last: Progress | None = field(init=False, default=None)
     _notice: WaitNotice | None = field(init=False, default=None)
     _is_open: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Begin to count the time."""
-        self._told = self.clock()
+        self._shown_at = self.clock()
 
     @property
     def last(self) -> Progress | None:
@@ -56,14 +56,17 @@ class ProgressLine:
 
     def wait(self, notice: WaitNotice) -> None:
         """Show why it does not go on; each reason is told at once, and again only if it is time."""
-        is_new, self._notice = self._notice is None or notice.why != self._notice.why, notice
+        is_new, self._notice = _reason(notice) != _reason(self._notice), notice
+        if is_new and self.is_shown and notice.why == "no_room":
+            self.end()
+            write_error(printable(f"The server says: {notice.words}") + "\n")
         self._show(at_once=is_new)
 
     def _show(self, *, at_once: bool) -> None:
         now = self.clock()
-        if not at_once and now - self._told < (OFTEN if self.is_shown else SELDOM):
+        if not at_once and now - self._shown_at < (OFTEN if self.is_shown else SELDOM):
             return
-        self._told = now
+        self._shown_at = now
         text = printable(progress_text(self._last, self._notice, has_bar=self.is_shown))
         write_error(_over(text) if self.is_shown else f"{text}\n")
         self._is_open = self.is_shown
@@ -81,16 +84,29 @@ def _over(text: str) -> str:
     return "\r" + text[:width].ljust(width)
 
 
+def _reason(notice: WaitNotice | None) -> tuple[str, str] | None:
+    """Return what makes a notice another one: what is wrong, and the words of a server that answers."""
+    return None if notice is None else (notice.why, notice.words if notice.why == "no_room" else "")
+
+
 def progress_text(progress: Progress | None, notice: WaitNotice | None = None, *, has_bar: bool) -> str:
-    """Return how far it is: a bar, a share, how fast, and how long it will take; or what it waits for."""
-    waits = f"{WAITS.get(notice.why, notice.words)}, next try in {duration(notice.seconds)}" if notice else ""
+    """Return how far it is: a bar, a share, how fast, and how long it will take; or what it waits for.
+
+    The server's own words, which may say what to do, would not fit beside a bar.
+    """
+    waits = f"{_why(notice, has_words=not has_bar)}, next try in {duration(notice.seconds)}" if notice else ""
     if progress is None:
         return waits
     share = progress.users / progress.total_users if progress.total_users else 1.0
     filled = int(share * BAR)
     bar = f"[{'#' * filled}{'.' * (BAR - filled)}] " if has_bar else ""
-    told = f"{bar}{progress.users:,} of {progress.total_users:,} ({share:.0%})"
-    return ", ".join(part for part in (told, waits or _pace(progress)) if part)
+    reached = f"{bar}{progress.users:,} of {progress.total_users:,} ({share:.0%})"
+    return ", ".join(part for part in (reached, waits or _pace(progress)) if part)
+
+
+def _why(notice: WaitNotice, *, has_words: bool) -> str:
+    why = WAITS.get(notice.why, notice.words)
+    return f"{why} ({notice.words})" if has_words and notice.why == "no_room" else why
 
 
 def _pace(progress: Progress) -> str:

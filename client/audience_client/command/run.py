@@ -22,7 +22,7 @@ from audience_client.command.reading import prepared_file
 from audience_client.command.terminal import Terminal, this_terminal
 from audience_client.command.text_table import printable
 from audience_client.errors import AudienceError, InputError, quoted
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.errors import NotKnownError
 from audience_client.http.retry import OnWait, Retry
 from audience_client.upload.engine import Uploaded, upload
@@ -42,8 +42,8 @@ FIRST_CONTACT = Retry(give_up_after=10.0)
 FOR_EVER = Retry(give_up_after=None)
 
 OLD_SERVER = (
-    "The server did not know all names of what was sent, as it is older than this program: an upload that is "
-    "interrupted must go on within its AUDIENCE_RETRY_WINDOW there."
+    "The server is older than this program and does not know how to resume: an upload that is interrupted must go on "
+    "within its AUDIENCE_RETRY_WINDOW there."
 )
 
 NOTHING_SENT = "Nothing was sent."
@@ -59,9 +59,9 @@ class Server:
     url: str | None
     token: str | None = field(default=None, repr=False)
 
-    def client(self, retry: Retry, on_wait: OnWait | None = None) -> AsyncClient:
+    def client(self, retry: Retry, on_wait: OnWait | None = None) -> AsyncServerClient:
         """Return a client that tries for so long."""
-        return AsyncClient(self.url, token=self.token, retry=retry, on_wait=on_wait)
+        return AsyncServerClient(self.url, token=self.token, retry=retry, on_wait=on_wait)
 
 
 async def run_upload(command: str, options: argparse.Namespace, server: Server, dry_run: DryRun | None = None) -> int:
@@ -156,7 +156,7 @@ class _Upload:
             return False
         return None
 
-    async def _sent(self, prepared: Prepared, client: AsyncClient, resume: bool | None) -> Uploaded:
+    async def _sent(self, prepared: Prepared, client: AsyncServerClient, resume: bool | None) -> Uploaded:
         """Send a file and show how far it is; where that ends early, say what is in the log and how to go on."""
         line = self.line.begin()
         try:
@@ -166,17 +166,17 @@ class _Upload:
         except (asyncio.CancelledError, AudienceError):
             line.end()
             if line.last is not None:
-                self.terminal.say(_how_far(prepared, line.last))
+                self.terminal.say(_how_far(prepared, line.last, can_resume=is_kept(prepared, client.url)))
             raise
         finally:
             line.end()
 
-    async def _ended(self, uploaded: Uploaded, client: AsyncClient) -> Outcome | None:
+    async def _ended(self, uploaded: Uploaded, client: AsyncServerClient) -> Outcome | None:
         """Print what became of a file; return it, None where that is not waited for."""
         if not self.options.json:
             _print(sent_line(uploaded))
         outcome, rejected = await self._outcome(uploaded, client) if waits(self.options) else (None, None)
-        if uploaded.ignored:
+        if not uploaded.knows_resume:
             self.terminal.say(OLD_SERVER)
         if self.options.json:
             _print(msgspec.json.encode(outcome_object(uploaded, outcome, rejected)).decode())
@@ -187,7 +187,7 @@ class _Upload:
             self.terminal.say("The same command with --resume --wait says what the platforms made of it.")
         return outcome
 
-    async def _outcome(self, uploaded: Uploaded, client: AsyncClient) -> tuple[Outcome, RejectedRows | None]:
+    async def _outcome(self, uploaded: Uploaded, client: AsyncServerClient) -> tuple[Outcome, RejectedRows | None]:
         """Return what the platforms did, and what was written of rejected rows if that is wanted."""
         self.terminal.say("Waiting for the platforms; Ctrl-C ends only that.")
         self.line.begin()
@@ -216,7 +216,7 @@ def _nothing_sent(terminal: Terminal) -> Iterator[None]:
         raise
 
 
-async def _accounts(client: AsyncClient) -> list[str]:
+async def _accounts(client: AsyncServerClient) -> list[str]:
     """Return the accounts of the server, which is thereby known to answer and to let us in."""
     try:
         page = await client.accounts()
@@ -237,7 +237,9 @@ def _check_channels(channels: Sequence[str], accounts: Sequence[str]) -> None:
         )
 
 
-def _how_far(prepared: Prepared, last: Progress) -> str:
+def _how_far(prepared: Prepared, last: Progress, *, can_resume: bool) -> str:
+    if not can_resume:
+        return f"{prepared.table.name}: nothing of it is in the log"
     return (
         f"{prepared.table.name}: {last.users:,} of {last.total_users:,} users are in the log; "
         "the same command with --resume sends the others"

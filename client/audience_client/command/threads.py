@@ -30,6 +30,6 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await ended
 
 
-def _later(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[T]", tell: Callable[[], None]) -> None:
+def _later(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[T]", settle: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop was closed meanwhile
-        loop.call_soon_threadsafe(lambda: None if ended.done() else tell())
+        loop.call_soon_threadsafe(lambda: None if ended.done() else settle())

@@ -4,19 +4,35 @@ import contextlib
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
 from audience_client.errors import FileError, InputError, MissingExtraError, quoted
 from audience_client.files.bounds import MAX_TEXT
-from audience_client.files.headers import check_header
+from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source, not_kept
+from audience_client.files.private_file import not_kept
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import LostDigitsError, text_of
+
+_DAMAGES = (
+    AttributeError,
+    LookupError,
+    OSError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What openpyxl raises where a part of a workbook is not as it must be."""
 
 MAX_SHARED = 64 << 20
 """Bytes of a workbook's texts, which are held in memory; the rows of a sheet are not."""
@@ -43,7 +59,7 @@ _encoder = msgspec.json.Encoder()
 _kept_rows = msgspec.json.Decoder(tuple[int, list[str]])
 
 
-class ExcelTable:
+class ExcelTable(SourceBacked):
     """A sheet of a workbook, which is gone through once: its texts are kept in a private file until it is closed."""
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
@@ -84,10 +100,6 @@ class ExcelTable:
     def check_unchanged(self) -> None:
         """Say nothing: what is read again is what was kept."""
 
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
     def close(self) -> None:
         """Let go of the file, and delete what was kept of it."""
         self._kept.close()
@@ -95,29 +107,34 @@ class ExcelTable:
 
     def _scan(self) -> tuple[tuple[str, ...], tuple[Row, ...], int]:
         """Keep all rows as text, and return header, samples and the length of the longest cell."""
-        header: list[str] = []
-        header_row, longest, samples = 0, 0, list[Row]()
-        for number, cells in self._rows():
-            texts = [self._text(cell, place, number, is_header=not header_row) for place, cell in enumerate(cells)]
-            if not header_row:
-                header_row, header = number, _without_empty_end([text.strip() for text in texts])
-                continue
-            if not any(texts):
-                continue
+        rows = self._texts()
+        begins = list(islice(rows, LOOKED_AT))
+        if not begins:
+            raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
+        header_row, header = begins[0][0], _without_empty_end([text.strip() for text in begins[0][1]])
+        check_header(self.name, [header, *(texts for _, texts in begins[1:])], [number for number, _ in begins])
+        longest, samples = 0, list[Row]()
+        for number, texts in chain(begins[1:], rows):
             row = self._fitted(texts, len(header), number)
             self._keep(number, row)
             longest = max(longest, *map(len, row))
             self.row_count += 1
             if len(samples) < SAMPLE_ROWS:
                 samples.append(row)
-        if not header_row:
-            raise FileError(self.name, "is a workbook without a filled cell; save it again, or name another one")
-        check_header(self.name, [header, *samples], header_row)
         if not self.row_count:
             problem = "is a header and no customer stands below it; export the file again, or name another one"
             raise FileError(self.name, problem, row=header_row)
         self._source.check_unchanged()
         return tuple(header), tuple(samples), longest
+
+    def _texts(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows as text, the first also where nothing of it can be."""
+        is_header = True
+        for number, cells in self._rows():
+            texts = [self._text(cell, place, number, is_header=is_header) for place, cell in enumerate(cells)]
+            if is_header or any(texts):
+                yield number, texts
+            is_header = False
 
     def _keep(self, number: int, row: Row) -> None:
         try:
@@ -201,7 +218,7 @@ class ExcelTable:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, SyntaxError, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+        except _DAMAGES as error:
             raise FileError(
                 self.name, "is a workbook that is cut off or damaged; open it in Excel and save it again"
             ) from error

@@ -12,12 +12,17 @@ LOOKED_AT = 20
 
 _CUSTOMER = re.compile(r"[^@\s]+@[\w.-]+\.\w+|(?!\d{4}[-/.]\d)[(+]?\d[\d ()./-]{6,}|[0-9A-Fa-f]{64}")
 
+_QUOTED_LATE = re.compile(r'\s+".+"\s*')
 
-def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
-    """Raise FileError where the first of these rows is no header, or not the only one; `first` is its number."""
-    header = rows[0]
+
+def check_header(name: str, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+    """Raise FileError where the first of these rows is no header, or not the only one; all have numbers in the file."""
+    header, first = rows[0], numbers[0]
     if len(header) > MAX_COLUMNS:
         problem = f"has {len(header):,} columns, and at most {MAX_COLUMNS} are read; export only those about customers"
+        raise FileError(name, problem, row=first)
+    if any(map(_QUOTED_LATE.fullmatch, header)):
+        problem = "has blanks before quotes, which then are part of the cell; write no blanks behind separators"
         raise FileError(name, problem, row=first)
     if _is_customer(header):
         problem = "is a customer, not a header; put a row of names above it, such as email or phone"
@@ -26,13 +31,10 @@ def check_header(name: str, rows: Sequence[Row], first: int = 1) -> None:
     if known[0] == 0 and any(known):
         at = next(place for place, count in enumerate(known) if count)
         if not _is_customer(rows[at]):
-            raise FileError(
-                name,
-                f"seems to be the header; delete the rows above it ({first:,} to {first + at - 1:,})",
-                row=first + at,
-            )
+            above = f"{first:,} to {numbers[at] - 1:,}" if first < numbers[at] - 1 else f"{first:,}"
+            raise FileError(name, f"seems to be the header; delete what stands above it (row {above})", row=numbers[at])
     if len(rows) > 1 and known[1] > 1 and not _is_customer(rows[1]):
-        raise FileError(name, f"is a second header below that of row {first:,}; delete one of them", row=first + 1)
+        raise FileError(name, f"is a second header below that of row {first:,}; delete one of them", row=numbers[1])
 
 
 def _is_customer(row: Row) -> bool:

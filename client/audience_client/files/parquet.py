@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from audience_client.errors import FileError, MissingExtraError, quoted
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import EXACT, LostDigitsError, text_of
 
@@ -48,7 +48,7 @@ class _Leaf:
     is_dictionary: bool
 
 
-class ParquetTable:
+class ParquetTable(SourceBacked):
     """A Parquet file."""
 
     def __init__(self, source: Source) -> None:
@@ -82,18 +82,6 @@ class ParquetTable:
                 yield Block(range(first, first + batch.num_rows), rows)
                 first += batch.num_rows
         self._source.check_unchanged()
-
-    def check_unchanged(self) -> None:
-        """Raise FileError where somebody wrote to the file."""
-        self._source.check_unchanged()
-
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the file, and of what was kept of it."""
-        self._source.close()
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:

@@ -3,21 +3,18 @@
 import hashlib
 import io
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from audience_client.errors import FileError
 from audience_client.files.inflating import Inflate, Readable, inflater_of
+from audience_client.files.private_file import BUFFER, PrivateView, spool
 
 HEAD = 65_536
 """Bytes from which is told what a file is."""
-
-BUFFER = 1 << 20
 
 
 class Source:
@@ -44,11 +41,11 @@ class Source:
         if self._inflated is None:
             content = self.open()
             try:
-                self._inflated = _spool(self.name, content)
+                self._inflated = spool(self.name, content)
             finally:
                 content.close()
             self._spooled.append(self._inflated)
-        return io.BufferedReader(_View(self._inflated), BUFFER)
+        return io.BufferedReader(PrivateView(self._inflated), BUFFER)
 
     def head(self) -> bytes:
         """Return what the content begins with."""
@@ -84,18 +81,38 @@ class Source:
         return raw
 
 
+class SourceBacked:
+    """What a table, or what it is made of, has of the file that it is read from again and again."""
+
+    _source: Source
+
+    def check_unchanged(self) -> None:
+        """Raise FileError where somebody wrote to the file."""
+        self._source.check_unchanged()
+
+    def fingerprint(self) -> str:
+        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
+        return self._source.fingerprint()
+
+    def close(self) -> None:
+        """Let go of the file, and of what was kept of it."""
+        self._source.close()
+
+
 def open_source(path: str | Path) -> Source:
     """Return what a path names; `-` is standard input. Pipes go to a private file that is deleted. Raises FileError."""
     is_input = str(path) == "-"
     name = "standard input" if is_input else str(path)
     try:
+        if is_input and sys.stdin is None:
+            raise FileError(name, "is closed; pipe a file into the command, or name one")
         if is_input:
-            spooled = _spool(name, sys.stdin.buffer)
+            spooled = spool(name, sys.stdin.buffer)
         elif stat.S_ISREG(Path(path).stat().st_mode):
             return Source(name, lambda: _open(name, path))
         else:
             with open(path, "rb") as pipe:
-                spooled = _spool(name, pipe)
+                spooled = spool(name, pipe)
     except OSError as error:
         raise _unreadable(name, error) from error
     return spooled_source(name, spooled)
@@ -104,7 +121,7 @@ def open_source(path: str | Path) -> Source:
 def spooled_source(name: str, spooled: BinaryIO) -> Source:
     """Return a private file as a source, which closes it. Raises FileError."""
     try:
-        return Source(name, lambda: io.BufferedReader(_View(spooled), BUFFER), spooled)
+        return Source(name, lambda: io.BufferedReader(PrivateView(spooled), BUFFER), spooled)
     except BaseException:
         spooled.close()
         raise
@@ -123,60 +140,7 @@ def _unreadable(name: str, error: OSError) -> FileError:
 
 def _stamp(raw: BinaryIO) -> tuple[int, int] | None:
     """Return what changes when a file is written to; nobody else can write to what was spooled."""
-    if isinstance(getattr(raw, "raw", None), _View):
+    if isinstance(getattr(raw, "raw", None), PrivateView):
         return None
     found = os.fstat(raw.fileno())
     return found.st_size, found.st_mtime_ns
-
-
-def _spool(name: str, content: Readable) -> BinaryIO:
-    """Copy content to a file that only we can open (0600, without a name where the system can) and that is deleted."""
-    kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- the source closes it
-    try:
-        shutil.copyfileobj(content, kept, BUFFER)
-        kept.flush()
-    except OSError as error:
-        kept.close()
-        raise not_kept(name, error) from error
-    except BaseException:
-        kept.close()
-        raise
-    return kept
-
-
-def not_kept(name: str, error: OSError) -> FileError:
-    """Say that there is no room for a private file."""
-    why = error.strerror or type(error).__name__
-    return FileError(name, f"can't be kept in {tempfile.gettempdir()} ({why}); set TMPDIR to a folder with room")
-
-
-class _View(io.RawIOBase):
-    """A spooled file with a place of its own."""
-
-    def __init__(self, kept: BinaryIO) -> None:
-        self._kept = kept
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # any buffer will do
-        self._kept.seek(self._at)
-        content = self._kept.read(len(buffer))
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end()}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def _end(self) -> int:
-        return self._kept.seek(0, os.SEEK_END)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import BinaryIO, Literal, Protocol
 
 from msgspec import Struct
 from msgspec import field as member
@@ -11,9 +11,19 @@ AudienceType = Literal["custom", "primary"]
 Mode = Literal["add", "remove"]
 
 
+class Content(Protocol):
+    """Bytes that need not be in memory."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def open(self) -> BinaryIO:
+        """Return them from the beginning; each try of a request reads them anew, and closes nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchToSend:
-    """A batch: `users` is the JSON array as bytes, sent as it is.
+    """A batch: `users` is the JSON array, sent as it is.
 
     `resume` says that it belongs to the newest run of its session, however long ago that was. Without it the same
     batch is a retry only within the server's retry window.
@@ -24,7 +34,7 @@ class BatchToSend:
     sequence: int
     total_batches: int
     total_users: int
-    users: bytes = field(repr=False)
+    users: bytes | Content = field(repr=False)
     type: AudienceType = "custom"
     mode: Mode = "add"
     channels: tuple[str, ...] = ()
@@ -36,7 +46,7 @@ class BatchToSend:
 class IgnoredName(Struct, frozen=True, kw_only=True):
     """A name that the server does not know, where it stood and how often; None where it may not be repeated."""
 
-    where: str = member(name="in")
+    location: str = member(name="in")
     name: str | None
     count: int
     did_you_mean: str | None = member(name="didYouMean", default=None)

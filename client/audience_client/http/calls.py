@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar, Unpack
+from typing import Generic, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import msgspec
 
 from audience_client.errors import InputError
-from audience_client.http.batches import Accepted, BatchToSend
+from audience_client.http.batches import Accepted, AudienceType, BatchToSend, Mode
 from audience_client.http.errors import NotKnownError
 from audience_client.http.exchange import Answer, Request
-from audience_client.http.questions import Filters, Which
 from audience_client.http.reading import accepted, reader
 from audience_client.http.statuses import AccountPage, BatchStatus, RejectedPage, SessionPage, SessionStatus
 
@@ -27,6 +26,23 @@ _read_session = reader(SessionStatus)
 _read_rejected = reader(RejectedPage)
 _read_sessions = reader(SessionPage)
 _read_accounts = reader(AccountPage)
+
+
+class Which(TypedDict, total=False):
+    """An id's audience: where several audiences have sessions of one id, these choose."""
+
+    name: str
+    type: AudienceType
+    mode: Mode
+
+
+class Filters(TypedDict, total=False):
+    """Which sessions are listed; `since` is a time or a span such as `2h`."""
+
+    name: str
+    type: AudienceType
+    state: str
+    since: datetime | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,8 @@ import httpx2
 from audience_client.http import calls, early_refusal, transport
 from audience_client.http.address import address
 from audience_client.http.batches import Accepted, BatchToSend
-from audience_client.http.calls import Call
+from audience_client.http.calls import Call, Filters, Which
 from audience_client.http.exchange import Answer, Reply, Request
-from audience_client.http.questions import Filters, Which
 from audience_client.http.retry import STANDARD, OnWait, Retry
 from audience_client.http.statuses import (
     AccountPage,
@@ -29,7 +28,7 @@ from audience_client.http.waiting import OnStatus, Waiting
 T = TypeVar("T")
 
 
-class Client:
+class ServerClient:
     """Talks to one Audience API. Threads may share it; every call may raise an AudienceError.
 
     `url` is AUDIENCE_URL's unless it is given, else `http://127.0.0.1:8080`; `token` AUDIENCE_TOKEN's. `timeout` is
@@ -78,8 +77,8 @@ class Client:
         """
         waiting = Waiting(timeout, on_status)
         while True:
-            told = self._run(calls.session_if_known(session_id, **which), within=waiting.left)
-            after = waiting.after(told)
+            found = self._run(calls.session_if_known(session_id, **which), within=waiting.left)
+            after = waiting.after(found)
             if isinstance(after, SessionStatus):
                 return after
             time.sleep(after)

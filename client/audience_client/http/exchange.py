@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from audience_client.http.batches import Content
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -12,7 +14,7 @@ class Request:
     method: Literal["GET", "POST"] = "GET"
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    parts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    parts: Mapping[str, bytes | Content] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

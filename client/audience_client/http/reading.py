@@ -32,6 +32,14 @@ ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.GATEWAY_
 """With a batch id these are of a batch that is in the log, whatever platforms made of it."""
 
 
+_NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+
+NO_API = (
+    "this URL does not answer as an Audience API; check the URL of the server, with the path before /audience where it "
+    "has one, and what stands before it"
+)
+
+
 class _Details(msgspec.Struct, rename="camel"):
     batch_id: str | None = None
     ignored: tuple[IgnoredName, ...] = ()
@@ -53,7 +61,7 @@ def accepted(answer: Answer) -> Accepted:
         ignored=_count(answer),
         ignored_names=details.ignored,
         location=answer.headers.get("location"),
-        knows_resume=not any(one.where == "query" and one.name == "resume" for one in details.ignored),
+        knows_resume=not any(one.location == "query" and one.name == "resume" for one in details.ignored),
     )
 
 
@@ -96,6 +104,8 @@ def refusal(answer: Answer) -> RefusedError | UnexpectedAnswerError:
         return _unexpected(f"the answer, {answer.status}, names no batch")
     if answer.status < HTTPStatus.BAD_REQUEST:
         return _unexpected(f"the answer is a redirection ({answer.status}), which is not followed")
+    if answer.status in _NO_SUCH_PATH and not is_ours(answer):
+        return RefusedError(answer.status, NO_API)
     kind = _ERRORS.get(answer.status, RefusedError)
     return kind(answer.status, words_of(answer), batch_id=answer.headers.get("x-batch-id"))
 

@@ -26,7 +26,7 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     shared_unplaced: int = 0
 
 
-class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class ErrorDetail(Struct, frozen=True, kw_only=True, rename="camel"):
     """The last error of an account, what it means and what to do."""
 
     code: str
@@ -36,7 +36,7 @@ class ErrorTold(Struct, frozen=True, kw_only=True, rename="camel"):
     request_id: str | None = None
 
 
-class ReplayTold(Struct, frozen=True, kw_only=True, rename="camel"):
+class ReplayReference(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a replay did with the same records."""
 
     replay_id: str
@@ -55,10 +55,10 @@ class TargetStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     repaired: dict[str, int] = {}
     dropped: dict[str, int] = {}
     attempts: int = 0
-    error: ErrorTold | None = None
+    error: ErrorDetail | None = None
     finished_at: datetime | None = None
     seconds_to_go: float | None = None
-    replays: list[ReplayTold] = []
+    replays: list[ReplayReference] = []
     waits_for: str | None = None
     shared_calls: list[str] = []
 
@@ -210,7 +210,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     until: datetime | None = None
     behind: int | None = None
     has_consumer: bool | None = None
-    error: ErrorTold | None = None
+    error: ErrorDetail | None = None
     lost: list[AccountLoss] = []
 
 

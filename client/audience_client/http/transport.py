@@ -7,13 +7,14 @@ import io
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 
 from audience_client.errors import InputError
 from audience_client.http.address import Address
+from audience_client.http.batches import Content
 from audience_client.http.exchange import Answer, NoAnswer, Request
 
 CONNECT_TIMEOUT = 10.0
@@ -69,8 +70,12 @@ def arguments(address: Address, request: Request) -> dict[str, Any]:
         "method": request.method,
         "url": f"{address.url}{request.path}",
         "params": dict(request.query) or None,
-        "files": [(name, (None, io.BytesIO(value))) for name, value in request.parts.items()] or None,
+        "files": [(name, (None, _opened(value))) for name, value in request.parts.items()] or None,
     }
+
+
+def _opened(value: bytes | Content) -> BinaryIO:
+    return io.BytesIO(value) if isinstance(value, bytes) else value.open()
 
 
 def answer(response: httpx2.Response) -> Answer:

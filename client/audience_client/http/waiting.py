@@ -38,16 +38,16 @@ class Waiting:
     def _waited(self) -> float:
         return self._now() - self._since
 
-    def after(self, told: SessionStatus | NotKnownError) -> SessionStatus | float:
+    def after(self, found: SessionStatus | NotKnownError) -> SessionStatus | float:
         """Return the status once it is over or the time is, else the seconds until the next question.
 
         Raises the NotKnownError of a session that stays unknown.
         """
-        if isinstance(told, NotKnownError):
-            return self._until_known(told)
+        if isinstance(found, NotKnownError):
+            return self._until_known(found)
         if self._on_status is not None:
-            self._on_status(told)
-        return told if told.is_over or self.left == 0 else self._pause()
+            self._on_status(found)
+        return found if found.is_over or self.left == 0 else self._pause()
 
     def _until_known(self, error: NotKnownError) -> float:
         if self._waited >= UNKNOWN_FOR or self.left == 0:

@@ -9,14 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import BatchToSend
 from audience_client.http.errors import RefusedError
 from audience_client.upload.lanes import Lanes
 from audience_client.upload.plan import Plan
 from audience_client.upload.prepare import Prepared
 from audience_client.upload.progress import OnProgress, Progress
-from audience_client.upload.resuming import check_unfinished, forget_earlier, new_state, plan_of, resumable, standing
+from audience_client.upload.resuming import (
+    check_unfinished,
+    check_whole,
+    forget_earlier,
+    new_state,
+    plan_of,
+    resumable,
+    standing,
+)
 from audience_client.upload.second_pass import Cut, cuts
 from audience_client.upload.state import State, StateFolder, default_folder
 
@@ -37,6 +45,9 @@ class Uploaded:
     ignored: int
     """How often the server did not know a name in what this try sent."""
 
+    knows_resume: bool
+    """Whether the server knows that a batch may belong to a run however long ago that was; older versions do not."""
+
     state: State
     folder: StateFolder
 
@@ -48,7 +59,7 @@ class Uploaded:
 async def upload(
     prepared: Prepared,
     *,
-    client: AsyncClient,
+    client: AsyncServerClient,
     resume: bool | None = None,
     session: int | None = None,
     state_folder: Path | None = None,
@@ -62,11 +73,12 @@ async def upload(
 
     1. The state is on the disk before the first batch goes out.
     2. A try that goes on asks the server which sequences stand, and sends the others.
-    3. The state says that all is in the log, once it is.
+    3. A server that does not know how to resume is asked whether all stands in one run.
+    4. The state says that all is in the log, once it is.
 
     Cancelled (Ctrl-C under `asyncio.run`), it lets what is under way end for some seconds, and raises CancelledError;
-    the state is kept, so `resume=True` goes on. Raises what the client raises for a final refusal; the same holds then,
-    unless the server took nothing at all.
+    the state is kept, so `resume=True` goes on. Raises what the client raises for a final refusal; the same holds then.
+    Where nothing can be in the log, as nothing was sent or all of it was refused, no state is kept.
     """
     folder = StateFolder(state_folder or default_folder())
     state = _state(prepared, client.url, folder, resume, session)
@@ -74,10 +86,12 @@ async def upload(
     sending = _Sending(prepared, client, state, stood, on_progress)
     try:
         await sending.run()
-    except RefusedError:
+    except BaseException:
         if not resume and sending.is_all_refused:
             folder.delete(state.session_id)
         raise
+    if not sending.knows_resume:
+        await check_whole(client, prepared.table.name, state)
     state = msgspec.structs.replace(state, is_in_log=True)
     folder.save(state)
     return Uploaded(
@@ -87,6 +101,7 @@ async def upload(
         sent=sending.sent,
         stood=len(stood),
         ignored=sending.ignored,
+        knows_resume=sending.knows_resume,
         state=state,
         folder=folder,
     )
@@ -104,7 +119,7 @@ def _state(prepared: Prepared, server: str, folder: StateFolder, resume: bool | 
     return state
 
 
-async def _stood(client: AsyncClient, state: State) -> Set[int]:
+async def _stood(client: AsyncServerClient, state: State) -> Set[int]:
     """Return the sequences that are not to be sent: all, once all were in the log, whatever has left it since."""
     return frozenset(plan_of(state).sequences) if state.is_in_log else await standing(client, state)
 
@@ -114,13 +129,14 @@ class _Sending:
     """One try: what it sends, and how far it is."""
 
     prepared: Prepared
-    client: AsyncClient
+    client: AsyncServerClient
     state: State
     stood: Set[int]
     on_progress: OnProgress | None
     plan: Plan = field(init=False)
     sent: int = 0
     ignored: int = 0
+    knows_resume: bool = True
     _users: int = 0
     _tried: int = 0
     _refused: int = 0
@@ -131,7 +147,7 @@ class _Sending:
 
     async def run(self) -> None:
         """Send what does not stand yet; a cancellation lets what is under way end."""
-        self._tell()
+        self._report()
         if len(self.stood) == self.plan.total_batches:
             return
         lanes = Lanes(cuts(self.prepared, self.plan, self.stood), self._send, self.prepared.options.lanes)
@@ -152,12 +168,13 @@ class _Sending:
             raise
         self.sent += 1
         self.ignored += accepted.ignored
+        self.knows_resume = self.knows_resume and accepted.knows_resume
         self._users += len(cut.batch.rows)
-        self._tell()
+        self._report()
 
     @property
     def is_all_refused(self) -> bool:
-        """Whether nothing of this try can be in the log, as with a wrong token."""
+        """Whether nothing of this try can be in the log, as with a wrong token, or where it was stopped before."""
         return self._tried == self._refused
 
     def _to_send(self, cut: Cut) -> BatchToSend:
@@ -176,7 +193,7 @@ class _Sending:
             resume=True,
         )
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.on_progress is None:
             return
         before = sum(map(self.plan.users_of, self.stood))

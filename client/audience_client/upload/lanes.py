@@ -1,4 +1,4 @@
-"""Batches under way side by side: read one by one in a thread, sent by lanes, in bounded memory."""
+"""Batches under way side by side: read one by one in a thread, sent by lanes, closed when they are sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ END_LIMIT = 5.0
 """Seconds that batches under way may take to end where the upload is to stop."""
 
 ROOM = 16 << 20
-"""Bytes of users under way at once; a single batch may be larger than what is left."""
+"""Bytes of users under way at once, which a server has to hold; a single batch may be larger than what is left."""
 
 Send = Callable[[Cut], Awaitable[None]]
 
@@ -24,7 +24,7 @@ class Lanes:
         self._lanes = lanes
         self._turn = asyncio.Lock()
         self._room = asyncio.Condition()
-        self._under_way = 0
+        self._in_flight = 0
         self._stopping = asyncio.Event()
         self._error: Exception | None = None
 
@@ -63,16 +63,17 @@ class Lanes:
             if cut is None:
                 return None
             async with self._room:
-                await self._room.wait_for(lambda: not self._under_way or self._under_way + _size(cut) <= ROOM)
-                self._under_way += _size(cut)
+                await self._room.wait_for(lambda: not self._in_flight or self._in_flight + _size(cut) <= ROOM)
+                self._in_flight += _size(cut)
             if self._stopping.is_set():
                 await self._leave(cut)
                 return None
             return cut
 
     async def _leave(self, cut: Cut) -> None:
+        cut.batch.users.close()
         async with self._room:
-            self._under_way -= _size(cut)
+            self._in_flight -= _size(cut)
             self._room.notify_all()
 
     async def _end_in_time(self, lanes: "Sequence[asyncio.Task[None]]") -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from audience_client.http.async_client import AsyncClient
-from audience_client.http.questions import Which
+from audience_client.http.async_client import AsyncServerClient
+from audience_client.http.calls import Which
 from audience_client.http.statuses import RunStatus, SessionStatus, TargetStatus
 from audience_client.upload.engine import Uploaded
 
@@ -55,7 +55,7 @@ OnOutcome = Callable[[Outcome], None]
 
 
 async def wait_for_outcome(
-    uploaded: Uploaded, client: AsyncClient, *, timeout: float | None = None, on_outcome: OnOutcome | None = None
+    uploaded: Uploaded, client: AsyncServerClient, *, timeout: float | None = None, on_outcome: OnOutcome | None = None
 ) -> Outcome:
     """Return when each platform is through, or what is known after `timeout` seconds.
 
@@ -63,12 +63,12 @@ async def wait_for_outcome(
     """
     state = uploaded.state
 
-    def tell(status: SessionStatus) -> None:
+    def report(status: SessionStatus) -> None:
         if on_outcome is not None:
             on_outcome(_outcome(status))
 
     which = Which(name=state.name, type=state.type, mode=state.mode)
-    return _outcome(await client.wait(uploaded.session_id, timeout=timeout, on_status=tell, **which))
+    return _outcome(await client.wait(uploaded.session_id, timeout=timeout, on_status=report, **which))
 
 
 def _outcome(status: SessionStatus) -> Outcome:

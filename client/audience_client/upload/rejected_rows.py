@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from audience_client.errors import InputError
-from audience_client.http.async_client import AsyncClient
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.statuses import Rejection
 from audience_client.upload.engine import Uploaded
 from audience_client.upload.outcome import account_name
@@ -65,7 +65,7 @@ class _Rejections:
             yield place, alike.setdefault(numbers, [wrongs[number] for number in numbers])
 
 
-async def write_rejected(uploaded: Uploaded, client: AsyncClient, path: Path) -> RejectedRows:
+async def write_rejected(uploaded: Uploaded, client: AsyncServerClient, path: Path) -> RejectedRows:
     """Write the file's own rows that a platform rejected as CSV (0600), and say how many users these are.
 
     Before their columns stand row number, platform, field, reason and remedy. The file can be corrected and uploaded
@@ -83,7 +83,7 @@ async def write_rejected(uploaded: Uploaded, client: AsyncClient, path: Path) ->
     return RejectedRows(users=users, unlisted=found.unlisted)
 
 
-async def _rejections(uploaded: Uploaded, client: AsyncClient) -> _Rejections:
+async def _rejections(uploaded: Uploaded, client: AsyncServerClient) -> _Rejections:
     state = uploaded.state
     status = await client.session(state.session_id, name=state.name, type=state.type, mode=state.mode)
     sequences = {batch.batch_id: batch.sequence for batch in status.runs[0].batches}
@@ -135,12 +135,12 @@ def _write(prepared: Prepared, wrongs: Mapping[int, Sequence[_Wrong]], written: 
     writer = csv.writer(written)
     writer.writerow([*ADDED, *map(guarded, prepared.table.columns)])
     for number, row in prepared.reader.original_rows(list(wrongs)):
-        told = _told(number, wrongs[number]) if number in wrongs else [""] * len(ADDED)
-        writer.writerow([*told, *map(guarded, row)])
+        added = _added_cells(number, wrongs[number]) if number in wrongs else [""] * len(ADDED)
+        writer.writerow([*added, *map(guarded, row)])
     return len(wrongs)
 
 
-def _told(number: int, wrongs: Sequence[_Wrong]) -> list[str]:
+def _added_cells(number: int, wrongs: Sequence[_Wrong]) -> list[str]:
     """Return the added cells: what several platforms say alike stands once."""
     accounts: dict[tuple[str, str, str], list[str]] = {}
     for wrong in wrongs:

@@ -1,10 +1,12 @@
 """Which earlier try of an upload is meant, whether it can go on, and what of it stands in the log."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
-from audience_client.errors import InputError
-from audience_client.http.async_client import AsyncClient
+from audience_client.errors import AudienceError, InputError
+from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.errors import NotKnownError
 from audience_client.http.statuses import RunStatus
 from audience_client.upload.plan import Plan
@@ -12,8 +14,25 @@ from audience_client.upload.prepare import Prepared
 from audience_client.upload.state import State, StateFolder, default_folder, new_session_id
 from audience_client.users.reader_version import READER_VERSION
 
-TOLD_FOR = timedelta(days=30)
+KNOWN_FOR = timedelta(days=30)
 """For how long a server can say what became of an upload: its log keeps no more, unless it is set otherwise."""
+
+
+ASKED_EVERY = 0.5
+SEEN_WITHIN = 20.0
+"""Seconds in which a server may learn what stands in its own log."""
+
+
+class SplitUploadError(AudienceError):
+    """All batches are in the log, but an older server took one that came again for a new upload: no run is whole."""
+
+    def __init__(self, file: str, state: State, found: int) -> None:
+        super().__init__(
+            f"{file}: the server is older than this program and took a batch that came again later than its "
+            f"AUDIENCE_RETRY_WINDOW for a new upload: {found:,} of {state.total_batches:,} batches of "
+            f"session {state.session_id} stand in its newest run. Nobody is missing in the log, but the session is not "
+            "whole; update the server, and begin anew by --new"
+        )
 
 
 class UnfinishedUploadError(InputError):
@@ -46,7 +65,7 @@ def forget_earlier(prepared: Prepared, server: str, folder: StateFolder) -> None
     for state in _earlier(prepared, server, folder):
         folder.delete(state.session_id)
     for state in folder.all():
-        if state.is_in_log and datetime.now(UTC) - state.begun > TOLD_FOR:
+        if state.is_in_log and datetime.now(UTC) - state.begun > KNOWN_FOR:
             folder.delete(state.session_id)
 
 
@@ -106,7 +125,7 @@ def plan_of(state: State) -> Plan:
     return Plan(batch_size=state.batch_size, total_batches=state.total_batches, total_users=state.total_users)
 
 
-async def standing(client: AsyncClient, state: State) -> Set[int]:
+async def standing(client: AsyncServerClient, state: State) -> Set[int]:
     """Return the sequences that stand in the log as a whole. Raises InputError where those are of somebody else."""
     try:
         status = await client.session(state.session_id, name=state.name, type=state.type, mode=state.mode)
@@ -114,6 +133,16 @@ async def standing(client: AsyncClient, state: State) -> Set[int]:
         return frozenset()
     runs = [run for run in status.runs if (run.name, run.type, run.mode) == (state.name, state.type, state.mode)]
     return _standing(runs[0], state) if runs else frozenset()
+
+
+async def check_whole(client: AsyncServerClient, file: str, state: State) -> None:
+    """Raise SplitUploadError where the newest run of an upload that is through does not hold all of it."""
+    wanted = set(plan_of(state).sequences)
+    until = time.monotonic() + SEEN_WITHIN
+    while (found := await standing(client, state)) != wanted:
+        if time.monotonic() >= until:
+            raise SplitUploadError(file, state, len(found))
+        await asyncio.sleep(ASKED_EVERY)
 
 
 def _standing(run: RunStatus, state: State) -> Set[int]:

@@ -9,7 +9,8 @@ import msgspec
 
 from audience_client.errors import FileError, InputError
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import not_kept, spooled_source
+from audience_client.files.private_file import not_kept
+from audience_client.files.source import spooled_source
 from audience_client.files.table import Table
 from audience_client.files.text.json_objects import JsonLines, JsonTable
 from audience_client.files.values import LostDigitsError, float_text

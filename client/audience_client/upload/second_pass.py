@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from audience_client.errors import FileError
 from audience_client.upload.plan import MAX_BYTES, Plan
 from audience_client.upload.prepare import Prepared
-from audience_client.users.user_reader import Batch
+from audience_client.users.user_reader import SpooledBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Cut:
     """A batch and its place in the session."""
 
     sequence: int
-    batch: Batch
+    batch: SpooledBatch
 
 
 def cuts(prepared: Prepared, plan: Plan, stood: Set[int]) -> Iterator[Cut]:
@@ -24,8 +24,9 @@ def cuts(prepared: Prepared, plan: Plan, stood: Set[int]) -> Iterator[Cut]:
     """
     name = prepared.table.name
     sequence = 0
-    for sequence, batch in enumerate(prepared.reader.batches(plan.batch_size), 1):
+    for sequence, batch in enumerate(prepared.reader.spooled_batches(plan.batch_size), 1):
         if sequence in stood:
+            batch.users.close()
             continue
         prepared.table.check_unchanged()
         if sequence > plan.total_batches or len(batch.rows) != plan.users_of(sequence):

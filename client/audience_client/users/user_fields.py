@@ -27,17 +27,17 @@ class UserMaker:
     """Makes users of rows that hold the wanted columns."""
 
     def __init__(self, mapping: ColumnMapping, wanted: Sequence[int], country: str | None) -> None:
-        self._places: Mapping[Field, tuple[int, ...]] = {
+        self._positions: Mapping[Field, tuple[int, ...]] = {
             field: tuple(map(wanted.index, columns)) for field, columns in mapping.fields.items()
         }
         self._country = country
-        simple = [field for field in self._places if field not in (*_PURCHASE, "name")]
-        split = ("firstName", "lastName") if "name" in self._places else ()
+        simple = [field for field in self._positions if field not in (*_PURCHASE, "name")]
+        split = ("firstName", "lastName") if "name" in self._positions else ()
         self._names = tuple(dict.fromkeys((*simple, *split, *(("country",) if country else ()))))
-        self._has_purchases = any(field in self._places for field in AMOUNTS)
+        self._has_purchases = any(field in self._positions for field in AMOUNTS)
         self._type = _user_type(self._names, has_purchases=self._has_purchases)
-        straight = tuple((place,) for place in range(len(wanted)))
-        self._is_straight = tuple(self._places.get(field) for field in self._names) == straight and not country
+        straight = tuple((position,) for position in range(len(wanted)))
+        self._is_straight = tuple(self._positions.get(field) for field in self._names) == straight and not country
 
     def make(self, rows: Sequence[Cells]) -> list[User]:
         """Return the user of each row."""
@@ -52,8 +52,8 @@ class UserMaker:
         return list(map(self._type, *columns))
 
     def _column(self, name: Field, cells: Sequence[Cells]) -> Cells:
-        given = [cells[place] for place in self._places.get(name, ())]
-        if "name" in self._places and name in ("firstName", "lastName"):
+        given = [cells[position] for position in self._positions.get(name, ())]
+        if "name" in self._positions and name in ("firstName", "lastName"):
             return self._with_names(name, given, cells)
         column = first_filled(given) if given else [""] * len(cells[0])
         if name == "country" and self._country:
@@ -62,8 +62,8 @@ class UserMaker:
 
     def _with_names(self, name: Field, given: Sequence[Cells], cells: Sequence[Cells]) -> Cells:
         """Return first or last names: of a full name where a user has neither in columns of their own."""
-        full = first_filled([cells[place] for place in self._places["name"]])
-        others = [cells[place] for field in ("firstName", "lastName") for place in self._places.get(field, ())]
+        full = first_filled([cells[position] for position in self._positions["name"]])
+        others = [cells[position] for field in ("firstName", "lastName") for position in self._positions.get(field, ())]
         own = first_filled(given) if given else [""] * len(full)
         part = 0 if name == "firstName" else 1
         if not others:
@@ -74,7 +74,9 @@ class UserMaker:
         ]
 
     def _purchases(self, cells: Sequence[Cells]) -> Iterator[object]:
-        columns = [first_filled([cells[place] for place in self._places.get(field, ())]) for field in _PURCHASE]
+        columns = [
+            first_filled([cells[position] for position in self._positions.get(field, ())]) for field in _PURCHASE
+        ]
         size = len(cells[0])
         for profit, last_days, currency in zip(*(column or [""] * size for column in columns), strict=True):
             yield _purchase(profit.strip(), last_days.strip(), currency)

@@ -15,6 +15,7 @@ from audience_client.columns.mapping import ColumnMapping
 from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.table import Block, Row, Table
+from audience_client.users.encoded_users import EncodedUsers
 from audience_client.users.user_fields import AMOUNTS, PLAIN_NUMBER, User, UserMaker
 
 _encoder = msgspec.json.Encoder()
@@ -24,6 +25,13 @@ class Batch(NamedTuple):
     """Users as the JSON array that the server takes, and the numbers of their rows in the file."""
 
     users: bytes
+    rows: Sequence[int]
+
+
+class SpooledBatch(NamedTuple):
+    """The same where the users may lie in a private file, until they are closed."""
+
+    users: EncodedUsers
     rows: Sequence[int]
 
 
@@ -68,11 +76,17 @@ class UserReader:
         return Counted(self._within_limit(users), rows - users)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield users in the order of the file, so many at a time, the last batch aside.
+        """Yield users in the order of the file, so many at a time, the last batch aside."""
+        for users, rows in self.spooled_batches(size):
+            yield Batch(bytes(users), rows)
+            users.close()
 
-        Users are held as JSON while a batch fills, which takes a third of the room.
+    def spooled_batches(self, size: int) -> Iterator[SpooledBatch]:
+        """Yield the same batches, each of which takes little memory whatever its size; who gets one closes its users.
+
+        Raises FileError where there is no room for a private file.
         """
-        filling = _Filling()
+        filling = _Filling(self._table.name)
         left = self._limit
         for block, _ in self._blocks():
             users = self._maker.make(block.rows)
@@ -84,7 +98,7 @@ class UserReader:
                 at = end
                 if len(filling.rows) == size:
                     yield filling.batch()
-                    filling = _Filling()
+                    filling = _Filling(self._table.name)
             left = None if left is None else left - most
             if left == 0:
                 break
@@ -172,16 +186,17 @@ def _customers(blocks: Iterator[Block], continuation: Continuation) -> Iterator[
 class _Filling:
     """A batch that is not full yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
         self.rows = array("q")
-        self._users: list[bytes] = []
+        self._users = EncodedUsers(file)
 
     def add(self, users: Sequence[User], numbers: Sequence[int]) -> None:
-        self._users.append(_encoder.encode(users)[1:-1])
+        self._users.add(_encoder.encode(users)[1:-1])
         self.rows.extend(numbers)
 
-    def batch(self) -> Batch:
-        return Batch(b"[%b]" % b",".join(self._users), self.rows)
+    def batch(self) -> SpooledBatch:
+        self._users.finish()
+        return SpooledBatch(self._users, self.rows)
 
 
 class _ConsentFilter:
@@ -214,7 +229,7 @@ class _ConsentFilter:
         for channel, is_agreed in agreed.items():
             for place in self._columns[channel] if not is_agreed else ():
                 kept[place] = ""
-        return kept if any(kept[place].strip() for places in self._columns.values() for place in places) else None
+        return kept if any(kept[place].strip() for columns in self._columns.values() for place in columns) else None
 
     def _agrees(self, consents: Sequence[Consent], row: Row) -> bool:
         return all(consent.agrees(row[self._place[consent.column]]) for consent in consents)

@@ -10,7 +10,7 @@ from audience_client.errors import FileError
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import (
     GUESS,
@@ -71,6 +71,7 @@ class _Shape:
         self.header_row = 0
         self.row_count = 0
         self.samples: list[Row] = []
+        self._sample_numbers: list[int] = []
         self.short = _Short()
         self.is_regular = True
         self.has_long_cells = False
@@ -88,7 +89,8 @@ class _Shape:
         """Raise FileError where there is no header, or nothing below it."""
         if not self.header:
             raise FileError(self.name, "is empty; export it again, or name another file")
-        check_header(self.name, [self.header, *self.samples[: LOOKED_AT - 1]], self.header_row)
+        numbers = [self.header_row, *self._sample_numbers]
+        check_header(self.name, [self.header, *self.samples[: LOOKED_AT - 1]], numbers)
         if not self.row_count:
             problem = "is a header and no customer stands below it; export the file again, or name another one"
             raise FileError(self.name, problem, row=self.header_row)
@@ -124,14 +126,17 @@ class _Shape:
                 self._add_ragged(row, number)
             if len(self.samples) < SAMPLE_ROWS:
                 self.samples.append(_fitted(row, len(self.header)))
+                self._sample_numbers.append(number)
 
     def _find_header(self, rows: list[Cells], first: int) -> int:
         """Take the first row that holds something as the header; return how many records that used up."""
         for place, row in enumerate(rows):
             if first + place > self._rows_before and any(row):
                 self.header, self.header_row = row, first + place
-                following = [row for row in rows[place + 1 :][:LOOKED_AT] if any(row)]
-                check_header(self.name, [row, *following], self.header_row)
+                found = [(number, row) for number, row in enumerate(rows[place:], self.header_row) if any(row)][
+                    :LOOKED_AT
+                ]
+                check_header(self.name, [row for _, row in found], [number for number, _ in found])
                 return place + 1
         return len(rows)
 
@@ -150,7 +155,7 @@ class _Shape:
             self.short.first = self.short.first or number
 
 
-class DelimitedTable:
+class DelimitedTable(SourceBacked):
     """A file of cells with a separator between them."""
 
     def __init__(self, source: Source, encoding: Encoding, separator: str, shape: _Shape) -> None:
@@ -178,24 +183,12 @@ class DelimitedTable:
                 yield self._block(chunk, skipped, wanted)
         self._source.check_unchanged()
 
-    def check_unchanged(self) -> None:
-        """Raise FileError where somebody wrote to the file."""
-        self._source.check_unchanged()
-
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the file, and of what was kept of it."""
-        self._source.close()
-
     def _block(self, chunk: Chunk, skipped: int, wanted: "_Wanted") -> Block:
         first = chunk.first + skipped
         if self._is_regular:
             split = methodcaller("split", chunk.separator, wanted.last + 1)
             rows = list(map(wanted.take, map(split, chunk.lines)))
-            for place, row in zip(chunk.places, map(wanted.take, chunk.rows), strict=True):
+            for place, row in zip(chunk.positions, map(wanted.take, chunk.rows), strict=True):
                 rows.insert(place, row)
             return Block(range(first, chunk.first + len(chunk)), rows[skipped:] if skipped else rows)
         numbered = [(number, row) for number, row in enumerate(chunk.cells()[skipped:], first) if any(row)]

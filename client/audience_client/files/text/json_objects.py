@@ -1,6 +1,7 @@
 """JSON Lines and JSON arrays: one object for each customer."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -8,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from audience_client.errors import FileError
+from audience_client.columns.header_names import is_known
+from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.options import ReadOptions
-from audience_client.files.source import Source
+from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
 from audience_client.files.values import TooDeepError, flatten, text_of
@@ -25,12 +27,14 @@ ENTRIES = 4096
 Members = dict[str, Any]
 Numbered = tuple[Sequence[int], list[Members]]
 
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+
 _object = msgspec.json.Decoder(Members, float_hook=str)
 _objects = msgspec.json.Decoder(list[Members], float_hook=str)
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class JsonLines:
+class JsonLines(SourceBacked):
     """A text with one object on each line."""
 
     kind: Final = "JSON Lines"
@@ -52,18 +56,6 @@ class JsonLines:
         except NotUtf8Error as error:
             raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
 
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._source.close()
-
-    def check_unchanged(self) -> None:
-        """Raise FileError where somebody wrote to the file."""
-        self._source.check_unchanged()
-
     def _of_block(self, text: str, line: int, count: int) -> Numbered:
         try:
             objects = _object.decode_lines(text)
@@ -82,7 +74,7 @@ class JsonLines:
             raise FileError(self.name, problem, row=line, unit=self.unit) from error
 
 
-class JsonArray:
+class JsonArray(SourceBacked):
     """One array of objects, which is kept in memory."""
 
     kind: Final = "JSON array"
@@ -103,10 +95,6 @@ class JsonArray:
                 objects = [self._decode(entry, number) for number, entry in enumerate(some, start + 1)]
             yield range(start + 1, start + 1 + len(some)), objects
 
-    def fingerprint(self) -> str:
-        """Return what is the same only for the same bytes. Raises FileError where the file has changed."""
-        return self._source.fingerprint()
-
     def close(self) -> None:
         """Let go of the file and of its content."""
         self._entries.clear()
@@ -124,11 +112,13 @@ class JsonArray:
                 if size > MAX_ARRAY:
                     problem = f"is a JSON array of more than {MAX_ARRAY >> 20} MiB, and is read as a whole"
                     raise FileError(self.name, f"{problem}; write JSON Lines, such as by: jq -c '.[]'")
-            return _entries.decode("".join(parts))
+            content = "".join(parts)
+            return _entries.decode(content)
         except NotUtf8Error as error:
             raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise FileError(self.name, "begins as a JSON array and is none; write it again by a program") from error
+            problem = "begins as a JSON array and is none; write it again by a program"
+            raise FileError(self.name, problem, row=_line_of(error, content), unit="line") from error
 
     def _decode(self, entry: msgspec.Raw, number: int) -> Members:
         try:
@@ -189,6 +179,9 @@ class JsonTable:
         self.columns = tuple(names)
         if not self.row_count or not names:
             raise FileError(self.name, f"is a {self.kind} file without a customer; write it again, or name another one")
+        if self.row_count == 1 and (name := _list_within(first_rows[0])) is not None:
+            problem = f"is one object around the list {quoted(name)}; write that list itself, or one object a line"
+            raise FileError(self.name, problem, row=1, unit=self.unit)
         return longest, first_rows
 
     def _add_names(self, names: dict[str, None], members: Members, number: int) -> None:
@@ -209,6 +202,22 @@ class JsonTable:
 
 def _encoding_of(source: Source, options: ReadOptions) -> Encoding:
     return stated_encoding(options.encoding) if options.encoding else first_encoding(source.head())
+
+
+def _line_of(error: Exception, content: str) -> int | None:
+    """Return in which line a text is no JSON, None where it just ends."""
+    found = _AT_BYTE.search(str(error))
+    return found and content.encode()[: int(found[1])].count(b"\n") + 1
+
+
+def _list_within(members: Members) -> str | None:
+    """Return the name of the list, if any, that an object is only put around, as answers of APIs are."""
+    if any(is_known(name) for name, value in members.items() if not isinstance(value, list | dict)):
+        return None
+    for name, value in members.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and any(map(is_known, value[0])):
+            return name
+    return None
 
 
 def _longest(objects: Sequence[Members]) -> int:

@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
 
     lines: list[str]
     rows: list[Cells]
-    places: Sequence[int]
+    positions: Sequence[int]
     """Where among the records each of the rows stands."""
 
     separator: str
@@ -42,7 +42,7 @@ class Chunk(NamedTuple):
         if not self.lines:
             return self.rows
         records = [line.split(self.separator) if line else [] for line in self.lines]
-        for place, row in zip(self.places, self.rows, strict=True):
+        for place, row in zip(self.positions, self.rows, strict=True):
             records.insert(place, row)
         return records
 
@@ -113,7 +113,7 @@ def _with_quotes(text: str, end: str, separator: str, number: int) -> Chunk | No
     """Give only records with quotes to the parser; None where it finds something wrong or unfinished."""
     lines: list[str] = []
     quoted: list[str] = []
-    places: list[int] = []
+    positions: list[int] = []
     at = 0
     while (quote := text.find('"', at)) >= 0:
         before = text.rfind(end, at, quote)
@@ -125,7 +125,7 @@ def _with_quotes(text: str, end: str, separator: str, number: int) -> Chunk | No
             return None
         if begin > at:
             lines += text[at : begin - len(end)].split(end)
-        places.append(len(lines) + len(quoted))
+        positions.append(len(lines) + len(quoted))
         quoted.append(text[begin:stop])
         at = stop + len(end)
     lines += _lines(text[at:], end)
@@ -134,7 +134,7 @@ def _with_quotes(text: str, end: str, separator: str, number: int) -> Chunk | No
     except csv.Error:
         return None
     is_whole = _are_whole(lines, end) and len(rows) == len(quoted)
-    return Chunk(number, lines, rows, places, separator) if is_whole else None
+    return Chunk(number, lines, rows, positions, separator) if is_whole else None
 
 
 def _parse(name: str, text: str, separator: str, number: int, *, is_last: bool) -> tuple[Chunk, str]:

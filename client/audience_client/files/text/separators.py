@@ -84,7 +84,8 @@ def _check_header(name: str, text: str, separator: str, width: int) -> None:
     if rows and len(rows[0]) == 1 and width > 1 and (other := other_separator(text, separator, width)):
         raise FileError(name, mixed(shown(other), shown(separator)), row=1)
     if rows and width == 1 and (other := _header_alone(text)):
-        raise FileError(name, mixed(shown(other), "none"), row=1)
+        problem = f"cells are separated by a {shown(other)}, and no other row has one; write all with one separator"
+        raise FileError(name, problem, row=1)
 
 
 def _header_alone(text: str) -> str | None:
