@@ -102,12 +102,12 @@ async def test_users_that_wait_for_their_rows_are_nothing_that_the_collector_goe
     batch = record(1, 1000)
     batch.users[:] = batch.users * (MANY // len(batch.users))
     before = len(gc.get_objects())
-    under_way = asyncio.create_task(delivery.deliver(batch, _say_nothing))
+    delivering = asyncio.create_task(delivery.deliver(batch, _say_nothing))
     await asyncio.sleep(0)
     assert not platform.calls
     assert len(gc.get_objects()) - before < MANY // 4
     platform.is_open.set()
-    assert (await under_way).accepted == MANY
+    assert (await delivering).accepted == MANY
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -121,13 +121,13 @@ async def test_users_and_rows_that_a_pass_has_met_are_not_gone_through_again(roo
         batch.users[:] = batch.users * (MANY // len(batch.users))
     references()
     before = references()
-    under_way = [asyncio.create_task(delivery.deliver(batch, _say_nothing)) for batch in batches]
+    deliveries = [asyncio.create_task(delivery.deliver(batch, _say_nothing)) for batch in batches]
     for _ in range(20):
-        await calm(under_way, platform)
+        await calm(deliveries, platform)
     references()
     assert references() - before < MANY // 2 + (0 if room == ROOM else MANY)
     platform.is_open.set()
-    assert [outcome.accepted for outcome in await asyncio.gather(*under_way)] == [MANY] * 4
+    assert [outcome.accepted for outcome in await asyncio.gather(*deliveries)] == [MANY] * 4
 
 
 @pytest.mark.usefixtures("frozen")
