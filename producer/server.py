@@ -31,7 +31,7 @@ from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator
 from producer.upload.handler import Uploads
 from producer.upload.removal_readiness import RemovalReadiness
-from producer.upload.results import Outcomes
+from producer.upload.sync_results import Outcomes
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
 from schemas.target import Target

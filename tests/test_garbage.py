@@ -10,8 +10,8 @@ from typing import Literal, NoReturn
 import pytest
 from test_rows_in_flight import Platform, calm, delivery_to, record
 
-from cli.consume.garbage import BUSY, CALM, FIRST, NEVER, REST, YOUNG, Freezing, Passes
-from cli.consume.garbage import MANY as MANY_PASSES
+from cli.consume.garbage_collection import BUSY, CALM, FIRST, NEVER, REST, YOUNG, Freezing, Passes
+from cli.consume.garbage_collection import MANY as MANY_PASSES
 from consumer.delivery.outcome import Outcome
 from consumer.retries.retry_policy import RetryPolicy
 from providers.kit.errors import PlatformError, platform_error

@@ -18,7 +18,7 @@ from ledger.resources import SessionStatus, TargetStatus
 from ledger.session_runs import Run
 from ledger.status import batch_status, run_status, target_status
 from ledger.view import EndRow, RecordRow, SessionKey, View
-from producer.upload.results import Result
+from producer.upload.sync_results import Result
 from schemas.records import BatchCompletion, Counts
 from schemas.target import Target
 

@@ -7,7 +7,7 @@ import structlog
 
 from cli.arguments import provider
 from cli.command import Command
-from cli.consume.garbage import collected_when_calm
+from cli.consume.garbage_collection import collected_when_calm
 from cli.settings.config import Config, account, load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics

@@ -15,7 +15,7 @@ from producer.access import own_origin
 from producer.answers import RETRY_AFTER, Refused, failure, success
 from producer.request.unknown_names import total
 from producer.settings import ServerSettings
-from producer.upload.results import Outcomes, Result
+from producer.upload.sync_results import Outcomes, Result
 from producer.upload.writing import Written
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError

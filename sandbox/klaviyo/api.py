@@ -15,7 +15,7 @@ from sandbox.kit.rate_limits import Limit
 from sandbox.kit.store import Audience, Member, alphanumeric
 from sandbox.klaviyo.bulk import sound_import
 from sandbox.klaviyo.errors import KIND, klaviyo_error
-from sandbox.klaviyo.imports import Import, Imports, member_of
+from sandbox.klaviyo.import_jobs import Import, Imports, member_of
 from sandbox.klaviyo.profiles import (
     IDENTIFIERS,
     MAX_PROFILES,
