@@ -113,6 +113,12 @@ def test_tiktok_s_row_has_an_e_mail_address_and_a_phone_number_with_a_plus_unles
     assert row("tiktok", AudienceUser(edge_tag_id="edge-1")) == Rejection(None, "no_identifier")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_who_has_a_phone_number_only_has_a_row(name: str) -> None:
+    """Some leave out whoever has no e-mail address: @segment/action-destinations 3.497.0 for single users of TikTok."""
+    assert not isinstance(row(name, AudienceUser(phone="+14155552671")), Rejection)
+
+
 def test_klaviyo_s_row_is_a_profile_without_empty_fields() -> None:
     user = AudienceUser(email="A@Example.com", phone="1", country="US", purchase=Purchase(currency="USD", profit=0.0))
     assert row("klaviyo", user) == {
