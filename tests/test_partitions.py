@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from group_members import shares
 from world import World, consuming_one, make_users, sandbox_account, sandbox_running, world
@@ -22,6 +22,8 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.partition_counts import followed_partitions
 from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics, layout
+from streams.read.group_reader import GroupReader
+from streams.read.messages import watermarks
 from streams.read.tail import Tail
 from streams.read.topic_offsets import end_offsets
 
@@ -197,6 +199,39 @@ async def postponed(found: World, count: int) -> None:
     async with asyncio.timeout(60):
         while sum(await end_offsets(found.kafka, found.names.retry(f"{found.names.prefix}.tiktok"))) < count:
             await asyncio.sleep(0.1)
+
+
+async def test_an_added_partition_is_known_to_a_client_when_it_is_asked_for_again(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 1)])
+    consumer = Consumer(kafka.client(**{"group.id": topic_prefix}))
+    consumer.assign([TopicPartition(topic_prefix, 0, 0)])
+    assert await asyncio.to_thread(watermarks, consumer, topic_prefix, 0) == (0, 0)
+    await add_partitions(kafka, topic_prefix, 2)
+    with pytest.raises(KafkaException, match="Unknown partition"):
+        await asyncio.to_thread(watermarks, consumer, topic_prefix, 1)
+    assert await asyncio.to_thread(watermarks, consumer, topic_prefix, 1) == (0, 0)
+    await asyncio.to_thread(consumer.close)
+
+
+async def test_a_member_takes_a_partition_over_that_its_client_has_not_heard_of(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 1)])
+    attentive = KafkaSettings(
+        bootstrap_servers=kafka.bootstrap_servers, properties={"topic.metadata.refresh.interval.ms": "500"}
+    )
+
+    def member(settings: KafkaSettings) -> GroupReader:
+        return GroupReader(settings, group_id=f"{topic_prefix}.g", topic=topic_prefix, first_offset=lambda _: 0)
+
+    async with member(attentive) as leader:  # it gives the partitions out, and hears of new ones at once
+        await until(lambda: leader.partitions)
+        async with member(kafka) as other:  # looks every five minutes, as clients do
+            await until(lambda: other.is_member)
+            await add_partitions(kafka, topic_prefix, 4)
+            await until(lambda: len(leader.partitions) == len(other.partitions) == 2)
 
 
 @pytest.mark.parametrize("start", [None, {0: 0}], ids=["from its end", "from offsets"])

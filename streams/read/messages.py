@@ -155,6 +155,8 @@ def watermarks(consumer: Consumer, topic: str, partition: int, *, is_listed: boo
 
     While a transaction is open in it, what comes after its beginning is not handed over.
     Brokers that just elect a leader are asked again, and those that do not know a partition which was just listed.
+    librdkafka (2.16) asks nobody of a partition that it has not heard of, such as one that was added: it has to hear of
+    it before it can say so when it is asked the next time.
     """
     passing = _ELECTING | {KafkaError._UNKNOWN_PARTITION} if is_listed else _ELECTING
     deadline = time.monotonic() + BROKER_LIMIT
@@ -162,6 +164,8 @@ def watermarks(consumer: Consumer, topic: str, partition: int, *, is_listed: boo
         try:
             found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                consumer.list_topics(topic, BROKER_LIMIT)  # what the client remembers of the topic is minutes old
             if error.args[0].code() not in passing or time.monotonic() >= deadline:
                 raise
             time.sleep(0.05)
