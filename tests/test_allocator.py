@@ -1,4 +1,4 @@
-"""Freed buffers go back to the system rather than into pools that keep them."""
+"""Threads share few pools of memory rather than each keeping what was freed in its own."""
 
 import os
 import platform
@@ -7,29 +7,23 @@ import sys
 
 import pytest
 
-from streams.processes.allocator import LARGE, POOLS
+from streams.processes.allocator import POOLS, VARIABLE
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed this way")
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has pools of this kind")
 
-SCRIPT = f"""
+SCRIPT = """
 import ctypes
 import sys
 import tempfile
 import threading
 
 from cli import main  # whose threads, if there are any, begin with its import
-from streams.processes.allocator import return_freed_memory
-
-class Info(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd a b uordblks c d".split()]
+from streams.processes.allocator import share_pools
 
 libc = ctypes.CDLL(None)
-libc.mallinfo2.restype = Info
 libc.fopen.restype = ctypes.c_void_p
-if sys.argv[1] == "set":
-    return_freed_memory()
-bytes({LARGE} * 4)  # freed at once, upon which the allocator keeps such buffers in its pools
-held = [bytes({LARGE} * 4) for _ in range(8)]
+if sys.argv[1] == "shared":
+    share_pools()
 begun = threading.Barrier(9)
 
 def hold() -> None:
@@ -45,30 +39,26 @@ with tempfile.NamedTemporaryFile() as file:
     stream = ctypes.c_void_p(libc.fopen(file.name.encode(), b"w"))
     libc.malloc_info(0, stream)
     libc.fclose(stream)
-    pools = open(file.name).read().count("<heap nr")
-print(libc.mallinfo2().hblkhd // sum(map(len, held)), pools)
+    print(open(file.name).read().count("<heap nr"))
 begun.wait()
 """
 
 
-def pools_and_pages(mode: str, **environ: str) -> tuple[bool, int]:
-    """Return whether large buffers have pages of their own, and how many pools there are."""
+def pools(mode: str, **environ: str) -> int:
+    """Return how many pools a process with eight threads has."""
     command = [sys.executable, "-c", SCRIPT, mode]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(command, env={**kept, **environ}, capture_output=True, text=True, timeout=60, check=True)
-    pages, pools = done.stdout.split()
-    return pages != "0", int(pools)
+    return int(done.stdout)
 
 
-def test_large_buffers_have_pages_of_their_own_and_threads_share_few_pools() -> None:
-    assert pools_and_pages("set") == (True, POOLS)
+def test_threads_share_few_pools_of_memory() -> None:
+    assert pools("shared") == POOLS
 
 
-def test_by_itself_the_allocator_keeps_large_buffers_and_has_more_pools() -> None:
-    has_pages, pools = pools_and_pages("as it is")
-    assert not has_pages
-    assert pools > POOLS
+def test_by_itself_the_allocator_has_more_pools() -> None:
+    assert pools("as it is") > POOLS
 
 
-def test_what_variables_say_of_the_allocator_stands() -> None:
-    assert pools_and_pages("set", MALLOC_ARENA_MAX="5") == (True, 5)
+def test_what_the_variable_says_of_pools_stands() -> None:
+    assert pools("shared", **{VARIABLE: "5"}) == 5
