@@ -24,7 +24,6 @@ from schemas.avro.framing import RegistryUnavailableError
 from schemas.did_you_mean import did_you_mean
 from streams.client.errors import StreamError
 from streams.processes import lifeline
-from streams.processes.allocator import share_pools
 
 EXPECTED = (
     CommandError,
@@ -47,7 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ProviderLoadError as error:
         sys.exit(f"audience: {error}")
     configure_logs(_part(options), is_service=options.is_service)
-    share_pools()
     lifeline.watch(end_with_parent)
     try:
         environment = checked_environment(options, os.environ)
