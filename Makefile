@@ -14,7 +14,7 @@ up: $(VENV)/installed
 	$(BIN)/audience up
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile $(if $(MARKED),-m "$(MARKED)")
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
