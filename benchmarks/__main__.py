@@ -18,6 +18,7 @@ from benchmarks.ingest_memory import measure_ingest_memory
 from benchmarks.ledger import measure_ledger
 from benchmarks.memory import measure_memory
 from benchmarks.product import local_kafka
+from benchmarks.questions import measure_questions
 from benchmarks.removals import measure_removals
 from benchmarks.replay import measure_replay
 from benchmarks.rows import measure_rows
@@ -47,6 +48,7 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "replay": measure_replay,
     "removals": measure_removals,
     "ledger": measure_ledger,
+    "questions": measure_questions,
 }
 
 

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.client.settings import KafkaSettings
-from streams.read.group_reader import DEFAULTS
+from streams.read.consumer_thread import DEFAULTS
 from streams.read.ungrouped import ungrouped
 from streams.write.writer import producer_properties
 

@@ -7,7 +7,7 @@ from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, Origin
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
-from streams.read.record_fetcher import RecordFetcher
+from streams.read.record_fetcher import fetch_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Content:
 async def content_of(origin: Origin, kafka: KafkaSettings, framing: Framing) -> Content:
     """Fetch the record at an origin. Raises RegistryUnavailableError."""
     try:
-        record = await RecordFetcher(kafka).fetch(origin)
+        record = await fetch_record(kafka, origin)
     except KafkaUnreachableError as error:
         return Content(str(error))
     if record is None:

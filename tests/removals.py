@@ -26,7 +26,7 @@ from schemas.avro.framing import SINGLE_OBJECT
 from schemas.records import AudienceBatch, AudienceUser, BatchCompletion, Mode, Origin
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings
-from streams.read.record_fetcher import RecordFetcher
+from streams.read.record_fetcher import fetch_record
 from streams.read.tail import read_to_end
 from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
@@ -86,7 +86,7 @@ async def late(
     time: Time = REAL_TIME,
 ) -> Outcome:
     """Deliver a record of the log once more, as a process does that comes to it late."""
-    record = await RecordFetcher(found.kafka).fetch(origin)
+    record = await fetch_record(found.kafka, origin)
     assert record is not None
     settings = ConsumerSettings.model_validate(KEYS)
     deployment = Deployment(kafka=found.kafka, names=found.names, framing=SINGLE_OBJECT, time=time)

@@ -74,7 +74,7 @@ async def test_an_audience_without_removals_has_no_entry_and_its_late_records_re
             ("custom:blotout_Others", other.origin.offset)
         ]
         read: list[str] = []
-        monkeypatch.setattr("consumer.removals.log_memory.scan", lambda kafka, topic, *_, **__: read.append(topic))
+        monkeypatch.setattr("consumer.removals.log_memory.scan_by", lambda reader, *_, **__: read.append(reader.topic))
         outcome = await late(found, served(found, "facebook"), added.origin)
         assert (outcome.status, outcome.accepted, outcome.superseded) == ("delivered", 2, 0)
         assert read == []

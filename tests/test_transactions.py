@@ -28,7 +28,7 @@ from streams.cluster.topics import TopicNames, TopicSpec, ensure_topics
 from streams.read.chosen_records import GONE, ChosenRecordReader
 from streams.read.consumer_thread import Record
 from streams.read.group_reader import GroupReader
-from streams.read.record_fetcher import RecordFetcher
+from streams.read.record_fetcher import fetch_record
 from streams.read.tail import END, Tail, read_to_end, scan
 from streams.read.topic_offsets import end_offsets
 from streams.write.writer import Writer
@@ -149,7 +149,7 @@ async def test_what_is_looked_for_where_no_record_is_handed_over_is_gone(
     await aborted(kafka, topic_prefix, b"no")
     places = [Origin(topic=topic_prefix, partition=0, offset=offset) for offset in range(4)]
     async with asyncio.timeout(PATIENCE):
-        found = [await RecordFetcher(kafka).fetch(place) for place in places]
+        found = [await fetch_record(kafka, place) for place in places]
         assert [record and record.value for record in found] == [b"1", None, None, None]
         reader = ChosenRecordReader(kafka, group_id=f"{topic_prefix}.replay.r-1", topic=topic_prefix, wanted=places)
         async with reader:

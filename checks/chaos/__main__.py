@@ -17,7 +17,7 @@ from cli.settings.environment import Environment
 DEFAULT_SECONDS = 240.0
 MOST_SECONDS = 600.0
 REST = 220.0
-"""Seconds that starting, coming to rest and judging may take beside the faults."""
+"""Seconds that starting, coming to rest and judging may take beside the faults; with strays as long again as those."""
 
 MOST_DETAILS = 40
 
@@ -55,7 +55,7 @@ async def _bounded(
     chance = random.Random(options.seed)  # noqa: S311 -- to be repeated by its seed
     plan = make_plan(chance, seconds)
     strays = options.seed if options.strays else None
-    async with asyncio.timeout(seconds + REST):
+    async with asyncio.timeout(seconds + REST + (seconds if options.strays else 0)):
         await run(environment, plan, chance, seconds, console.print, report, strays)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,8 @@ from streams.containment.quarantine import Trial
 from streams.containment.scan_trial import ScanTrial
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
-from streams.read.topic_offsets import end_offsets
+from streams.read.topic_offsets import ends_by
+from streams.read.ungrouped import UngroupedConsumer
 from streams.tables.account_states import States, followed_states
 from streams.tables.audience_directory import Owner, followed
 from streams.write.writer import Writer
@@ -150,7 +152,7 @@ async def opened_runtime(
             time=time,
             now=now,
             expiry=settings.claim_expiry,
-            ends=lambda: end_offsets(kafka, names.directory),
+            ends=partial(ends_by, stack.enter_context(UngroupedConsumer(kafka, names.directory))),
         )
         stack.push_async_callback(audiences.close)
         trial = await stack.enter_async_context(trial_of_batches(deployment.framing))
@@ -200,8 +202,7 @@ async def _memory(
         return
     own = HashKey(secrets.token_bytes())
     memory = LogMemory(
-        kafka=deployment.kafka,
-        topic=deployment.names.batches,
+        reader=UngroupedConsumer(deployment.kafka, deployment.names.batches),
         framing=deployment.framing,
         log_id=deployment.log_id,
         identifiers=Identifiers(provider, settings.keys.first if settings.keys else own),
@@ -235,13 +236,12 @@ def _removals(
         target=account.target,
         provider=memory.identifiers.provider,
         states=states,
-        kafka=deployment.kafka,
         accounts=deployment.names.accounts,
         writer=writer,
         framing=deployment.framing,
         keys=settings.keys,
         memory=memory,
-        fetcher=RecordFetcher(deployment.kafka, sure=SURE),
+        fetcher=RecordFetcher(memory.reader, sure=SURE),
         time=deployment.time,
         now=now,
         breaker=breaker,

@@ -46,6 +46,7 @@ from streams.read.group_member import Leaving, OnLoss
 from streams.read.group_reader import GroupReader
 from streams.read.messages import SURE
 from streams.read.record_fetcher import RecordFetcher
+from streams.read.ungrouped import UngroupedConsumer
 from streams.tables.account_registrations import register
 from streams.tables.log_creation import Homes
 from streams.tables.removals import know_removals
@@ -142,7 +143,6 @@ async def _open(
             target=account.target,
             states=runtime.states,
             writer=writer,
-            kafka=deployment.kafka,
             topic=names.accounts,
             framing=deployment.framing,
             log=names.batches,
@@ -154,11 +154,12 @@ async def _open(
             open_removals=open_removals, clock=deployment.time.clock, longest_call=account.settings.timeout
         )
         hooks.order = order
+        log_reader = stack.enter_context(UngroupedConsumer(deployment.kafka, names.batches))
         retries = RetryReader(
             handler=handler,
             pointers=pointers,
             writer=RetryPointerWriter(handler=handler, topic=names.retry(account.target.group_id(names.prefix))),
-            fetcher=RecordFetcher(deployment.kafka, sure=SURE),
+            fetcher=RecordFetcher(log_reader, sure=SURE),
             log_topic=names.batches,
             limiter=limiter,
             activity=hooks.pointers,

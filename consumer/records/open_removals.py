@@ -10,7 +10,6 @@ from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.framing import Framing
 from schemas.records import OpenRemoval, Origin, is_of_log
 from schemas.target import Target
-from streams.client.settings import KafkaSettings
 from streams.tables.account_states import States
 from streams.tables.removals import delete_entry, write_entry
 from streams.write.writer import Writer
@@ -23,7 +22,6 @@ class OpenRemovals:
     target: Target
     states: States
     writer: Writer
-    kafka: KafkaSettings
     topic: str
     framing: Framing
     log: str
@@ -56,7 +54,7 @@ class OpenRemovals:
 
     async def caught_up(self) -> None:
         """Return when all is known that stands in Kafka now."""
-        await self._keep_trying(lambda: self.states.caught_up(self.kafka, self.topic), "What is open is not known yet")
+        await self._keep_trying(self.states.caught_up, "What is open is not known yet")
 
     async def open(self, origin: Origin, audience: str) -> None:
         """Let all processes know that a removal is postponed; return once this one has read that, too."""

@@ -18,7 +18,6 @@ from schemas.avro.framing import Framing
 from schemas.hash_keys import VARIABLE, HashKeys
 from schemas.records import AudienceBatch, Origin, PlatformJob, RemovedAudience, is_of_log
 from schemas.target import Target
-from streams.client.settings import KafkaSettings
 from streams.read.record_fetcher import RecordFetcher
 from streams.tables.account_states import States
 from streams.tables.removals import RemovalTables, delete_entry, write_entry
@@ -56,7 +55,6 @@ class AccountRemovals:
     target: Target
     provider: AnyProvider
     states: States
-    kafka: KafkaSettings
     accounts: str
     """Topic of accounts."""
     writer: Writer
@@ -170,7 +168,7 @@ class AccountRemovals:
         return [entry for entry in found if is_of_log(entry.log_id, self.log_id)]
 
     async def _caught_up(self) -> None:
-        await self._written(lambda: self.states.caught_up(self.kafka, self.accounts))
+        await self._written(self.states.caught_up)
 
     async def _forgotten(self, job: PlatformJob) -> None:
         await self._written(lambda: delete_entry(self.writer, self.accounts, job))

@@ -12,11 +12,11 @@ from consumer.retries.kafka_retries import keep_trying
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.records import AudienceBatch, AudienceUser
 from schemas.validity import invalidity
-from streams.client.settings import KafkaSettings
 from streams.containment.scan_trial import ScanTrial
 from streams.read.batch_decoding import batch_in
 from streams.read.consumer_thread import Record
-from streams.read.tail import scan
+from streams.read.tail import scan_by
+from streams.read.ungrouped import UngroupedConsumer
 
 Wanted = Callable[[AudienceBatch], bool]
 
@@ -29,8 +29,8 @@ class LogMemory:
     audiences that are asked for.
     """
 
-    kafka: KafkaSettings
-    topic: str
+    reader: UngroupedConsumer
+    """Reads the log, for nobody else."""
     framing: Framing
     log_id: str | None
     identifiers: Identifiers
@@ -45,6 +45,11 @@ class LogMemory:
     _running: "asyncio.Task[None] | None" = None
     _next: "asyncio.Task[None] | None" = None
 
+    @property
+    def topic(self) -> str:
+        """The topic of the log."""
+        return self.reader.topic
+
     async def caught_up(self, audience: str) -> AudienceMemory:
         """Return the memory of an audience, read up to the log's end as it is now."""
         memory = self._audiences.setdefault(audience, AudienceMemory(self.log_id))
@@ -54,11 +59,12 @@ class LogMemory:
         return memory
 
     async def close(self) -> None:
-        """End what is still being read."""
+        """End what is still being read, and the reader."""
         tasks = [task for task in (self._running, self._next) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.reader.close()
 
     def audiences_of(self, batches: Iterable[AudienceBatch]) -> set[str]:
         """Return the audiences of batches."""
@@ -73,9 +79,8 @@ class LogMemory:
 
     async def _scan(self) -> None:
         audiences = dict(self._audiences)
-        spans = await scan(
-            self.kafka, self.topic, lambda record: self._note(record, audiences), start=_start(audiences.values())
-        )
+        start = _start(audiences.values())
+        spans = await scan_by(self.reader, lambda record: self._note(record, audiences), start=start)
         for memory in audiences.values():
             for partition, (first, end) in spans.items():
                 memory.read_to[partition] = max(end, memory.read_to.get(partition, 0))
@@ -141,7 +146,7 @@ class LogMemory:
     ) -> None:
         if start:
             others = {partition: 0 for memory in self._audiences.values() for partition in memory.read_to}
-            await scan(self.kafka, self.topic, take, start=start, end={**others, **end})
+            await scan_by(self.reader, take, start=start, end={**others, **end})
 
     def _naming(self, record: Record, identifiers: Collection[bytes]) -> dict[Hashes, AudienceUser]:
         batch = self.batch_of(record)

@@ -13,7 +13,7 @@ from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.cluster.topic_ids import LIMIT, described
-from streams.read.record_fetcher import RecordFetcher
+from streams.read.record_fetcher import fetch_record
 
 log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ class OpenTransactions:
 
     async def _report(self, known: OpenTransaction) -> OpenTransaction:
         """Log a transaction with the time of its first record, which stands where it holds up the log; return that."""
-        record = await RecordFetcher(self.kafka, is_open_too=True).fetch(known.origin)
+        record = await fetch_record(self.kafka, known.origin, **{"isolation.level": "read_uncommitted"})
         since = known.since if record is None or record.timestamp is None else record.timestamp
         found = self._found(known.partition, known.offset, since)
         log.warning(

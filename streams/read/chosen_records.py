@@ -14,8 +14,7 @@ from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError, ReaderFailedError
 from streams.client.settings import KafkaSettings
 from streams.read.commits import Commits, committed, place_in
-from streams.read.consumer_thread import ConsumerThread, Record, to_record
-from streams.read.group_reader import DEFAULTS, MEGABYTE
+from streams.read.consumer_thread import DEFAULTS, MEGABYTE, ConsumerThread, Record, to_record
 from streams.read.in_flight import Budget, InFlight
 from streams.read.messages import BROKER_LIMIT, LOOK_AGAIN, keep_asking, read_again, resume, take_in, watermarks
 from streams.read.offset_tracker import OffsetTracker, decode_offsets, is_left_open

@@ -29,6 +29,18 @@ MOST_HANDED_OVER = 1_000
 
 JOIN_LIMIT = 15.0
 
+MEGABYTE = 1024 * 1024
+
+DEFAULTS: dict[str, Any] = {
+    "queued.max.messages.kbytes": 8192,  # a small prefetch, as pausing throws it away
+    "fetch.max.bytes": 8 * MEGABYTE,  # of one answer; a topic's larger record still comes, alone
+    "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
+    "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
+    "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
+    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
+}
+"""How much the client holds besides what is in flight; users may choose others by KAFKA_<PROPERTY>."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Assignment:

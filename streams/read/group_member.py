@@ -52,6 +52,8 @@ class GroupSource:
     first_offset: Callable[[int], int | None]
     on_loss: OnLoss
     with_headers: bool
+    ask_anew: Callable[[int], tuple[int, int]]
+    """Returns the first offset and the end of a partition as a client knows that has just asked for the topic."""
     leaving: Leaving = Leaving()
 
 
@@ -184,7 +186,7 @@ class Member:
 
     def _begin(self, consumer: Consumer, found: TopicPartition) -> None:
         partition = found.partition
-        low, high = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        low, high = keep_asking(self.is_closing, lambda: self._bounds_of(consumer, partition))
         place = place_in(found, self._source.topic_id)
         if place is not None:
             self.commits.begin(partition, found.offset, found.metadata or "")
@@ -214,6 +216,19 @@ class Member:
         )
         self._in_flight.begin(partition, self._on_log(partition, window, low, high))
 
+    def _bounds_of(self, consumer: Consumer, partition: int) -> tuple[int, int]:
+        """Return the first offset and the end of a partition, of which the client may not have heard yet.
+
+        librdkafka (2.16) says so, and asks nobody, where the last look at the topic was before a partition was added.
+        Within a callback the client itself must not be made to look.
+        """
+        try:
+            return watermarks(consumer, self._topic, partition)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            return self._source.ask_anew(partition)
+
     def _hold(self, assignment: Assignment) -> None:
         partition = assignment.partition
         self._assignments[partition], self._taken_at[partition] = assignment, time.monotonic()
@@ -235,7 +250,7 @@ class Member:
 
     def find_back(self, consumer: Consumer, partition: int) -> None:
         """Go on where the log has records, when retention or a new log has taken away what was to be read."""
-        low, high = keep_asking(self.is_closing, lambda: watermarks(consumer, self._topic, partition))
+        low, high = keep_asking(self.is_closing, lambda: self._bounds_of(consumer, partition))
         with self._in_flight.window(partition) as held:
             moved = None if held is None else self._on_log(partition, held, low, high)
         if moved is not None and moved is not held:

@@ -2,27 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from streams.client.errors import ReaderFailedError
 from streams.client.rights import ReadingRights
 from streams.client.settings import KafkaSettings
-from streams.read.consumer_thread import Assignment, ConsumerThread, Record
+from streams.read.consumer_thread import DEFAULTS, MEGABYTE, Assignment, ConsumerThread, Record
 from streams.read.group_member import GroupSource, Leaving, Member, OnLoss
 from streams.read.in_flight import Budget, InFlight
-
-MEGABYTE = 1024 * 1024
-
-DEFAULTS: dict[str, Any] = {
-    "queued.max.messages.kbytes": 8192,  # a small prefetch, as pausing throws it away
-    "fetch.max.bytes": 8 * MEGABYTE,  # of one answer; a topic's larger record still comes, alone
-    "receive.message.max.bytes": 16 * MEGABYTE,  # of one answer at all, and of what a zstd batch may inflate to
-    "fetch.queue.backoff.ms": 10,  # a full queue is looked at again soon: a second by default
-    "fetch.wait.max.ms": 100,  # an empty topic is not asked more often
-    "topic.metadata.refresh.interval.ms": 30_000,  # partitions that were added are read soon: 5 minutes by default
-}
-"""How much the client holds besides what is in flight; users may choose others by KAFKA_<PROPERTY>."""
+from streams.read.topic_offsets import watermarks_anew
 
 LONGEST_JOIN = 60_000
 """Milliseconds for which a request to join a group may go unanswered: five minutes by default, for which nobody read
@@ -88,6 +78,7 @@ class GroupReader:
             on_loss=on_loss,
             with_headers=with_headers,
             leaving=leaving,
+            ask_anew=partial(watermarks_anew, kafka, topic),
         )
         self._member = Member(source, self._in_flight, self._rights, _session(kafka))
         self._on_assigned, self._on_given_up = on_assigned, on_given_up

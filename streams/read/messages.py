@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
 from streams.client.refusals import is_of_rights
@@ -150,27 +150,41 @@ def resume(consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
         consumer.offsets_for_times(ends, WAKING)
 
 
-def watermarks(consumer: Consumer, topic: str, partition: int, *, is_listed: bool = False) -> tuple[int, int]:
-    """Return the first offset of a partition and its end, which is that of what is handed over. Raises KafkaException.
+def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return what `spans_of` does of one partition."""
+    return spans_of(consumer, topic, [partition])[partition]
 
-    While a transaction is open in it, what comes after its beginning is not handed over.
+
+def spans_of(
+    consumer: Consumer, topic: str, partitions: Sequence[int], *, is_listed: bool = False
+) -> dict[int, tuple[int, int]]:
+    """Return the first offset of each partition and its end, that of what is handed over. Raises KafkaException.
+
+    While a transaction is open in a partition, what comes after its beginning is not handed over.
     Brokers that just elect a leader are asked again, and those that do not know a partition which was just listed.
-    librdkafka (2.16) asks nobody of a partition that it has not heard of, such as one that was added: it has to hear of
-    it before it can say so when it is asked the next time.
     """
     passing = _ELECTING | {KafkaError._UNKNOWN_PARTITION} if is_listed else _ELECTING
     deadline = time.monotonic() + BROKER_LIMIT
     while True:
         try:
-            found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(topic, partition), BROKER_LIMIT)
+            firsts, ends = (_offsets(consumer, topic, partitions, place) for place in (OFFSET_BEGINNING, OFFSET_END))
         except KafkaException as error:
-            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                consumer.list_topics(topic, BROKER_LIMIT)  # what the client remembers of the topic is minutes old
             if error.args[0].code() not in passing or time.monotonic() >= deadline:
                 raise
             time.sleep(0.05)
         else:
-            return found
+            return {number: (firsts[number], ends[number]) for number in partitions}
+
+
+def _offsets(consumer: Consumer, topic: str, partitions: Sequence[int], place: int) -> dict[int, int]:
+    """Return the beginnings or the ends of partitions: Kafka takes a place for a time, and tells all in one answer."""
+    asked = [TopicPartition(topic, number, place) for number in partitions]
+    found: dict[int, int] = {}
+    for answer in consumer.offsets_for_times(asked, BROKER_LIMIT) if asked else ():
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        found[answer.partition] = answer.offset
+    return found
 
 
 def keep_asking(is_closing: threading.Event, ask: Callable[[], Answer]) -> Answer:

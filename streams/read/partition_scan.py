@@ -9,8 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
-from streams.read.consumer_thread import Record, to_record
-from streams.read.group_reader import DEFAULTS
+from streams.read.consumer_thread import DEFAULTS, Record, to_record
 from streams.read.messages import take_in, watermarks
 from streams.read.ungrouped import ungrouped
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -9,9 +10,8 @@ from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record, to_record
-from streams.read.group_reader import DEFAULTS
 from streams.read.messages import LOOK_AGAIN, take_in, watermarks
-from streams.read.ungrouped import ungrouped
+from streams.read.ungrouped import UngroupedConsumer
 
 LIMIT = 30.0
 
@@ -24,29 +24,32 @@ class _MissingError(Exception):
 
 
 class RecordFetcher:
-    """Fetches records one at a time, each with a consumer of its own: pointers come due rarely.
+    """Fetches records of a consumer's topic one at a time.
 
-    With `is_open_too` also those of transactions that are open or were taken back. A place that there is not is looked
-    for again for `sure` seconds: a broker that comes back says that of places that there are.
+    A place that there is not is looked for again for `sure` seconds: a broker that comes back says that of places that
+    there are.
     """
 
-    def __init__(self, kafka: KafkaSettings, *, is_open_too: bool = False, sure: float = 0.0) -> None:
-        self._kafka = kafka
+    def __init__(self, reader: UngroupedConsumer, *, sure: float = 0.0) -> None:
+        self._reader = reader
         self._sure = sure
-        self._isolation = {"isolation.level": "read_uncommitted"} if is_open_too else {}
-        self._turn = asyncio.Lock()
 
     async def fetch(self, origin: Origin) -> Record | None:
         """Return a record, None where it is not on the topic any more. Raises KafkaUnreachableError."""
         until = time.monotonic() + self._sure
         while True:
             try:
-                async with self._turn:
-                    return await asyncio.to_thread(_fetch, self._kafka, origin, self._isolation)
+                return await self._reader.ask(partial(_fetch, origin=origin))
             except _MissingError:
                 if time.monotonic() >= until:
                     return None
                 await asyncio.sleep(min(LOOK_AGAIN, self._sure))
+
+
+async def fetch_record(kafka: KafkaSettings, origin: Origin, **config: object) -> Record | None:
+    """Return one record as `RecordFetcher` does, by a consumer of its own."""
+    with UngroupedConsumer(kafka, origin.topic, **config) as reader:
+        return await RecordFetcher(reader).fetch(origin)
 
 
 class _One:
@@ -75,9 +78,8 @@ class _One:
         self.is_gone = offset > self._origin.offset
 
 
-def _fetch(kafka: KafkaSettings, origin: Origin, isolation: dict[str, str]) -> Record | None:
+def _fetch(consumer: Consumer, origin: Origin) -> Record | None:
     """Return a record, None where it has left the topic. Raises _MissingError, KafkaUnreachableError."""
-    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(origin.topic), **isolation))
     try:
         low, high = watermarks(consumer, origin.topic, origin.partition)
         if origin.offset >= high:
@@ -87,8 +89,6 @@ def _fetch(kafka: KafkaSettings, origin: Origin, isolation: dict[str, str]) -> R
         if error.args[0].code() in _NO_SUCH_PLACE:
             raise _MissingError from error
         raise KafkaUnreachableError(f"Kafka does not hand over {origin} ({error.args[0].name()}).") from error
-    finally:
-        consumer.close()
 
 
 def _read(consumer: Consumer, origin: Origin) -> Record | None:
@@ -100,5 +100,6 @@ def _read(consumer: Consumer, origin: Origin) -> Record | None:
         if one.is_missing:
             raise _MissingError
         if found or one.is_gone:
+            consumer.unassign()
             return found[0] if found else None
     raise KafkaUnreachableError(f"Kafka does not hand over {origin} in time.")

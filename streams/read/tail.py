@@ -5,21 +5,21 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.records import Origin
 from streams.client.errors import KafkaUnreachableError, ReaderFailedError
 from streams.client.rights import ReadingRights
 from streams.client.settings import KafkaSettings
-from streams.read.consumer_thread import ConsumerThread, Record, to_record
-from streams.read.group_reader import DEFAULTS, MEGABYTE
+from streams.read.consumer_thread import DEFAULTS, MEGABYTE, ConsumerThread, Record, to_record
 from streams.read.in_flight import Budget
-from streams.read.messages import read_again, take_in, watermarks
+from streams.read.messages import read_again, spans_of, take_in, watermarks
 from streams.read.topic_offsets import partitions_of, unreachable
-from streams.read.ungrouped import ungrouped
+from streams.read.ungrouped import UngroupedConsumer, ungrouped
 
 log = structlog.get_logger()
 
@@ -148,8 +148,11 @@ class _Reading:
 
     def open(self, consumer: Consumer) -> None:
         """Take all partitions."""
-        for number in partitions_of(consumer, self._topic):
-            low, high = watermarks(consumer, self._topic, number, is_listed=True)
+        self.begin(consumer, spans_of(consumer, self._topic, partitions_of(consumer, self._topic), is_listed=True))
+
+    def begin(self, consumer: Consumer, spans: Mapping[int, tuple[int, int]]) -> None:
+        """Take partitions whose first offsets and ends are known."""
+        for number, (low, high) in spans.items():
             self._next[number] = high if self._start is None else max(low, self._start.get(number, low))
             self.spans[number] = self._next[number], high
         consumer.assign([TopicPartition(self._topic, *start) for start in self._next.items()])
@@ -245,52 +248,61 @@ async def scan(
     the first offset that it still has, and the end that was read to. Raises KafkaUnreachableError where nothing comes
     for `timeout` seconds.
     """
-    is_left = threading.Event()
-    try:
-        return await asyncio.to_thread(_scan, kafka, topic, take, timeout, is_left, start or {}, end or {})
-    finally:
-        is_left.set()
+    with UngroupedConsumer(kafka, topic) as client:
+        return await scan_by(client, take, timeout, start=start, end=end)
 
 
-def _scan(
-    kafka: KafkaSettings,
-    topic: str,
+async def scan_by(
+    client: UngroupedConsumer,
     take: Callable[[Record], object],
-    timeout: float,
-    is_left: threading.Event,
-    start: Mapping[int, int],
-    end: Mapping[int, int],
+    timeout: float = 30.0,
+    *,
+    start: Mapping[int, int] | None = None,
+    end: Mapping[int, int] | None = None,
 ) -> dict[int, tuple[int, int]]:
-    consumer = Consumer(DEFAULTS | kafka.client(**ungrouped(topic), error_cb=kafka.on_error))
-    reading = _Reading(topic, Budget(0, 0), start=start)
+    """Do what `scan` does with a client's topic."""
+    one = _Scan(client.topic, take, timeout, start or {}, end or {})
     try:
-        listed = partitions_of(consumer, topic)
-        spans = {number: watermarks(consumer, topic, number, is_listed=True) for number in listed}
-        ends = {number: min(high, end.get(number, high)) for number, (_, high) in spans.items()}
-        reading.open(consumer)
-        for records in _read_until(consumer, reading, ends, timeout):
-            if is_left.is_set():
+        return await client.ask(one.run)
+    except KafkaException as error:
+        raise unreachable(error, client.topic) from error
+    finally:
+        one.is_left.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Reads each partition up to its end, on the client's thread, unless whoever asked has left."""
+
+    topic: str
+    take: Callable[[Record], object]
+    timeout: float
+    start: Mapping[int, int]
+    end: Mapping[int, int]
+    is_left: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+        reading = _Reading(self.topic, Budget(0, 0), start=self.start)
+        spans = spans_of(consumer, self.topic, partitions_of(consumer, self.topic), is_listed=True)
+        ends = {number: min(high, self.end.get(number, high)) for number, (_, high) in spans.items()}
+        unread = {number for number, (low, _) in spans.items() if max(low, self.start.get(number, low)) < ends[number]}
+        reading.begin(consumer, {number: spans[number] for number in unread})
+        for records in self._read_until(consumer, reading, {number: ends[number] for number in unread}):
+            if self.is_left.is_set():
                 break
             for record in records:
-                if record.origin.offset < ends.get(record.origin.partition, 0):  # one may have been added since
-                    take(record)
+                if record.origin.offset < ends[record.origin.partition]:
+                    self.take(record)
+        consumer.unassign()
         return {number: (low, ends[number]) for number, (low, _) in spans.items()}
-    except KafkaException as error:
-        raise unreachable(error, topic) from error
-    finally:
-        consumer.close()
 
-
-def _read_until(consumer: Consumer, reading: _Reading, ends: dict[int, int], timeout: float) -> Iterator[list[Record]]:
-    """Read each partition up to an end; the client tells where the last offsets are no records."""
-    unread, deadline = set(ends), time.monotonic() + timeout
-    while unread := {number for number in unread if (reading.next_offset(number) or 0) < ends[number]}:
-        message = consumer.poll(0.2)
-        if message is not None and message.error() is not None and message.error().code() == KafkaError._PARTITION_EOF:
-            unread.discard(message.partition())
-        records = reading.take(consumer, [message] if message is not None else [])
-        yield records
-        if records:
-            deadline = time.monotonic() + timeout
-        elif time.monotonic() > deadline:
-            raise KafkaUnreachableError(_NOT_IN_TIME)
+    def _read_until(self, consumer: Consumer, reading: _Reading, ends: Mapping[int, int]) -> Iterator[list[Record]]:
+        deadline = time.monotonic() + self.timeout
+        while any((reading.next_offset(number) or 0) < end for number, end in ends.items()):
+            message = consumer.poll(0.2)
+            records = reading.take(consumer, [message] if message is not None else [])
+            yield records
+            if records:
+                deadline = time.monotonic() + self.timeout
+            elif time.monotonic() > deadline:
+                raise KafkaUnreachableError(_NOT_IN_TIME)

@@ -1,13 +1,11 @@
 """The first and last offsets of a topic's partitions, as Kafka says."""
 
-import asyncio
-
 from confluent_kafka import Consumer, KafkaException
 
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
-from streams.read.messages import BROKER_LIMIT, watermarks
-from streams.read.ungrouped import ungrouped
+from streams.read.messages import BROKER_LIMIT, spans_of, watermarks
+from streams.read.ungrouped import UngroupedConsumer, ungrouped
 
 
 async def first_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
@@ -20,21 +18,40 @@ async def end_offsets(kafka: KafkaSettings, topic: str) -> list[int]:
 
     While a transaction is open in a partition that is where it began.
     """
-    return [high for _, high in await offset_spans(kafka, topic)]
+    with UngroupedConsumer(kafka, topic) as client:
+        return await ends_by(client)
 
 
 async def offset_spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
     """Return the first offset and the end, as `end_offsets` does, of each partition. Raises KafkaUnreachableError."""
-    return await asyncio.to_thread(_spans, kafka, topic)
+    with UngroupedConsumer(kafka, topic) as client:
+        return await spans_by(client)
 
 
-def _spans(kafka: KafkaSettings, topic: str) -> list[tuple[int, int]]:
-    required = {**ungrouped(topic), "enable.partition.eof": False, "error_cb": kafka.on_error}
-    consumer = Consumer(kafka.client(**required))
+async def ends_by(client: UngroupedConsumer) -> list[int]:
+    """Return what `end_offsets` does, of a client's topic."""
+    return [high for _, high in await spans_by(client)]
+
+
+async def spans_by(client: UngroupedConsumer) -> list[tuple[int, int]]:
+    """Return what `offset_spans` does, of a client's topic."""
+
+    def spans(consumer: Consumer) -> list[tuple[int, int]]:
+        found = spans_of(consumer, client.topic, partitions_of(consumer, client.topic), is_listed=True)
+        return list(found.values())
+
     try:
-        return [watermarks(consumer, topic, number, is_listed=True) for number in partitions_of(consumer, topic)]
+        return await client.ask(spans)
     except KafkaException as error:
-        raise unreachable(error, topic) from error
+        raise unreachable(error, client.topic) from error
+
+
+def watermarks_anew(kafka: KafkaSettings, topic: str, partition: int) -> tuple[int, int]:
+    """Return the first offset and the end of a partition by a client of their own. Raises KafkaException."""
+    consumer = Consumer(kafka.client(**ungrouped(topic)))
+    try:
+        partitions_of(consumer, topic)
+        return watermarks(consumer, topic, partition)
     finally:
         consumer.close()
 

@@ -14,7 +14,8 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.read.consumer_thread import Record
 from streams.read.tail import Tail
-from streams.read.topic_offsets import end_offsets
+from streams.read.topic_offsets import ends_by
+from streams.read.ungrouped import UngroupedConsumer
 from streams.tables.removals import RemovalTables
 from streams.write.writer import Writer
 
@@ -30,6 +31,8 @@ LOSS_HEADERS = {"content-type": b"application/vnd.audience.account-loss+avro"}
 class States:
     """The latest state of each account, as far as the topic was read. Use `followed_states`."""
 
+    client: UngroupedConsumer
+    """Asks where the topic ends, for nobody else."""
     framing: Framing
     removals: RemovalTables = field(init=False)
     """What else stands on the topic: where removals are open, and jobs, and who knows removals."""
@@ -45,25 +48,25 @@ class States:
     def __post_init__(self) -> None:
         self.removals = RemovalTables(self.framing)
 
-    async def caught_up(self, kafka: KafkaSettings, topic: str) -> None:
+    async def caught_up(self) -> None:
         """Return when all is known that stands on the topic now. Raises KafkaUnreachableError.
 
         One question to Kafka serves all who ask before it goes out.
         """
         if self._next is None:
-            self._next = asyncio.create_task(self._end_after(self._asked, kafka, topic))
+            self._next = asyncio.create_task(self._end_after(self._asked))
             self._next.add_done_callback(_look_at)
         end = await asyncio.shield(self._next)
         while self._passed < end:
             self._progress.clear()
             await self._progress.wait()
 
-    async def _end_after(self, before: "asyncio.Task[int] | None", kafka: KafkaSettings, topic: str) -> int:
+    async def _end_after(self, before: "asyncio.Task[int] | None") -> int:
         """Ask where the topic ends once the question before is answered, which may have seen an earlier end."""
         if before is not None:
             await asyncio.wait({before})
         self._asked, self._next = self._next, None
-        [end] = await end_offsets(kafka, topic)
+        [end] = await ends_by(self.client)
         return end
 
     def of(self, target: Target) -> AccountState | None:
@@ -129,15 +132,16 @@ async def followed_states(kafka: KafkaSettings, topic: str, framing: Framing) ->
 
     `states.following` never ends well. Raises KafkaUnreachableError, ReaderFailedError.
     """
-    states = States(framing)
-    async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
-        await states.take(await tail.standing())
-        states.following = asyncio.create_task(states.follow(tail))
-        try:
-            yield states
-        finally:
-            states.following.cancel()
-            await asyncio.gather(states.following, return_exceptions=True)
+    with UngroupedConsumer(kafka, topic) as client:
+        states = States(client, framing)
+        async with Tail(kafka, topic, from_beginning=True, with_ends=True) as tail:
+            await states.take(await tail.standing())
+            states.following = asyncio.create_task(states.follow(tail))
+            try:
+                yield states
+            finally:
+                states.following.cancel()
+                await asyncio.gather(states.following, return_exceptions=True)
 
 
 async def write_state(writer: Writer, topic: str, state: AccountState, framing: Framing) -> None:
