@@ -45,6 +45,7 @@ bench: $(VENV)/installed-dev
 docs: $(VENV)/installed-docs
 	$(BIN)/audience errors > docs/errors.md
 	$(BIN)/audience platforms > docs/platforms.md
+	$(BIN)/audience metrics > docs/metrics.md
 	$(BIN)/python -m checks.clients > docs/clients.md
 	$(BIN)/python -m checks.settings_page > docs/settings.md
 	$(BIN)/sphinx-build -W --keep-going -q -E -b html -d docs/_build/doctrees docs docs/_build/html
