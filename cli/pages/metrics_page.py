@@ -12,7 +12,8 @@ HEAD = """# Metrics
 
 What `GET /metrics` tells Prometheus, and nothing else. `audience metrics` prints this page. The endpoint has it at its
 own address, with a token where `AUDIENCE_API_TOKENS` is set; consumers and the ledger have it where
-`AUDIENCE_HEALTH_LISTEN` says. [Running it](running.md#metrics) says how to scrape them.
+`AUDIENCE_HEALTH_LISTEN` says. [Running it](running.md#metrics) says how to scrape them, [the runbook](runbook.md) what
+to do about an alert.
 
 No metric holds the name of an audience, a session, a user's value or a secret: labels are words of fixed lists, and the
 accounts that are configured.
