@@ -5,7 +5,7 @@ import re
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +22,7 @@ from consumer.account.metrics import AccountCounters
 from consumer.account.service import consume, health_of
 from consumer.account.settings import ConsumerSettings
 from ledger.receipts import keep_receipts
+from providers.kit.rate_limiter import Pace
 from schemas.avro.framing import SINGLE_OBJECT
 from schemas.error_words import VOCABULARY
 from schemas.metrics.definitions import LABELS, METRICS, OK, OTHER, Metric
@@ -31,6 +32,9 @@ from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.readiness import Unready
 from streams.processes.ports import free_port
+from streams.read.consumer_thread import Record
+from streams.read.in_flight import Budget, InFlight
+from streams.read.offset_tracker import OffsetTracker
 from streams.tables.account_states import write_loss
 from streams.write.writer import Writer
 
@@ -334,13 +338,44 @@ def test_what_no_list_has_is_counted_as_other() -> None:
     assert value_of(found, "audience_rejected_users_total", reason=OTHER) == 1
 
 
+def test_an_account_is_behind_by_what_it_has_not_read_and_what_is_in_flight_and_by_the_oldest_of_that() -> None:
+    in_flight, first = InFlight(Budget(1_000, 10)), datetime(2026, 1, 1, tzinfo=UTC)
+    for partition in (0, 1):
+        in_flight.begin(partition, OffsetTracker(5))
+    records = [
+        Record(origin=Origin(topic="log", partition=0, offset=5 + number), timestamp=first + timedelta(hours=number))
+        for number in range(2)
+    ]
+    assert [in_flight.add(record) for record in records] == [True, True]
+    assert in_flight.unfinished({0: 10, 1: 6, 2: 100}) == 2 + 3 + 1  # partition 2 is another's
+    assert in_flight.unfinished({}) == 2
+    assert in_flight.oldest() == first
+    in_flight.finish(records[0])
+    assert in_flight.oldest() == first + timedelta(hours=1)
+    in_flight.finish(records[1])
+    assert (in_flight.unfinished({0: 10, 1: 6}), in_flight.oldest()) == (4, None)
+
+
+def test_overlapping_holds_of_a_platform_count_once() -> None:
+    now = [0.0]
+    pace = Pace({}, clock=lambda: now[0])
+    pace.hold(10)
+    now[0] = 4.0
+    pace.hold(10)
+    pace.hold(3)
+    assert pace.held_in_all == 14.0
+    now[0] = 20.0
+    pace.hold(5)
+    assert pace.held_in_all == 19.0
+
+
 def test_the_page_of_metrics_is_made_of_the_list_which_has_each_label() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == metrics_page(), "run `make docs`"
     assert {label for metric in METRICS for label in metric.labels} == LABELS.keys()
     assert all(f"| `{metric.name}` |" in metrics_page() for metric in METRICS)
 
 
-@needs("promtool")
+@needs("promtool", "prometheus")
 async def test_promtool_finds_nothing_wrong_with_what_processes_tell(kafka: KafkaSettings, topic_prefix: str) -> None:
     async with observed(kafka, topic_prefix) as found:
         await found.ready()

@@ -100,7 +100,7 @@ def test_each_alert_but_one_is_also_brought_about_on_a_product_that_runs() -> No
     assert re.findall(r"for: (?!2s)|> \d\d+|\[(?!20s)", quickened((PROMETHEUS / "alerts.yml").read_text())) == []
 
 
-@needs("promtool")
+@needs("promtool", "prometheus")
 def test_promtool_takes_the_configuration_and_makes_each_alert_fire_and_clear() -> None:
     config = promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
     assert config.returncode == 0, config.stdout + config.stderr
@@ -108,7 +108,7 @@ def test_promtool_takes_the_configuration_and_makes_each_alert_fire_and_clear() 
     assert rules.returncode == 0, rules.stdout + rules.stderr
 
 
-@needs("promtool")
+@needs("promtool", "prometheus")
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.stem)
 def test_promtool_parses_each_query_of_a_dashboard(dashboard: Path, tmp_path: Path) -> None:
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries(dashboard))]

@@ -70,15 +70,24 @@ class Stage:
 
 
 def pids_of(*words: str) -> list[int]:
-    """Return our child processes whose command line has these words."""
-    found = []
+    """Return our processes whose command line has these words, by a program's name or an argument."""
+    parents: dict[int, int] = {}
+    lines: dict[int, list[str]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            line = (folder / "cmdline").read_bytes().split(b"\0")
-            if parent == os.getpid() and all(word.encode() in line or word in str(line[0]) for word in words):
-                found.append(int(folder.name))
-    return found
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            lines[int(folder.name)] = (folder / "cmdline").read_text(errors="replace").split("\0")
+    return [
+        pid
+        for pid, line in lines.items()
+        if _is_ours(pid, parents) and all(word in (Path(line[0]).name, *line) for word in words)
+    ]
+
+
+def _is_ours(pid: int, parents: Mapping[int, int]) -> bool:
+    """Tell whether a process is our child, or that of a guard of ours."""
+    parent = parents[pid]
+    return os.getpid() in (parent, parents.get(parent))
 
 
 @contextmanager
@@ -123,7 +132,7 @@ async def failing(stage: Stage) -> AsyncIterator[None]:
 @asynccontextmanager
 async def stalling(stage: Stage) -> AsyncIterator[None]:
     """Let a platform not answer."""
-    async with stage.sandbox_fault(provider="klaviyo", fault="stall"):
+    async with stage.sandbox_fault(provider="klaviyo", fault="stall", operation="upload"):
         await stage.upload()
         yield
 
