@@ -13,6 +13,7 @@ from schemas.avro.codec import encode_batch_receipt
 from schemas.avro.framing import Framing, UndecodableError
 from schemas.metrics.definitions import (
     KAFKA_ACKNOWLEDGEMENT,
+    LEDGER_ASSIGNED_PARTITIONS,
     LEDGER_LAG_RECORDS,
     LEDGER_LAG_SECONDS,
     RECEIPTS,
@@ -233,6 +234,7 @@ class _Process:
 def _backlog(reader: GroupReader, watch: TopicWatch) -> Iterator[Sample]:
     """Yield what is yet to be done, as metrics tell it."""
     oldest = reader.oldest_in_flight
+    yield Sample(LEDGER_ASSIGNED_PARTITIONS, len(reader.partitions))
     yield Sample(LEDGER_LAG_RECORDS, reader.unfinished(watch.ends))
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
     yield Sample(LEDGER_LAG_SECONDS, max(0.0, age))

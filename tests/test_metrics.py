@@ -223,6 +223,7 @@ async def test_a_blocked_account_shows_with_all_that_waits_for_it_until_it_is_op
         assert value_of(blocked, "audience_account_state") == 1
         assert value_of(waiting, "audience_in_flight_records") == 1
         assert value_of(waiting, "audience_in_flight_bytes") > 50
+        assert value_of(waiting, "audience_assigned_partitions", account="facebook") == 12
         assert value_of(waiting, "audience_lag_seconds") > 0
         assert value_of(waiting, "audience_oldest_undelivered_seconds") > 0
         assert value_of(waiting, "audience_attempts_total", result="token_invalid") >= 1

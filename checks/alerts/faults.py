@@ -224,9 +224,9 @@ FAULTS: Mapping[tuple[str, ...], Fault] = MappingProxyType(
         ("AudienceAccountBehind", "AudienceRetriesExpire"): stalling,
         ("AudienceAccountUnserved", "AudienceProcessDown"): unserved,
         ("AudienceRecordsLost",): lost,
-        ("AudienceKafkaAway", "AudienceUploadsFail"): without_kafka,
         ("AudienceStatusBehind",): locked_view,
         ("AudienceLedgerBehind", "AudienceNotReady"): refused_receipts,
+        ("AudienceKafkaAway", "AudienceUploadsFail"): without_kafka,
     }
 )
 """By what which alerts fire; a record that ends processes, for AudienceRecordQuarantined, is nothing to be had."""

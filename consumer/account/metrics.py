@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from consumer.records.retry_schedule import Schedule
 from providers.kit.rate_limiter import Pace
 from schemas.metrics.definitions import (
+    ASSIGNED_PARTITIONS,
     ATTEMPTS,
     DELIVERED_USERS,
     FAILED_RECORDS,
@@ -96,6 +97,7 @@ class AccountBacklog:
         values = {
             LAG_RECORDS: reader.unfinished(self.ends()),
             LAG_SECONDS: in_log,
+            ASSIGNED_PARTITIONS: len(reader.partitions),
             IN_FLIGHT_RECORDS: reader.records_in_flight,
             IN_FLIGHT_BYTES: reader.bytes_in_flight,
             RETRY_POINTERS: self.pointers.records_in_flight,

@@ -258,6 +258,14 @@ LAG_SECONDS = Metric(
     labels=ACCOUNT,
     help="Age of the oldest of them that was taken over; 0 where there is none.",
 )
+ASSIGNED_PARTITIONS = Metric(
+    name="audience_assigned_partitions",
+    type="gauge",
+    unit="partitions",
+    processes=CONSUMER,
+    labels=ACCOUNT,
+    help="Partitions of the log that the process reads; of all processes of the account together all that there are.",
+)
 IN_FLIGHT_RECORDS = Metric(
     name="audience_in_flight_records",
     type="gauge",
@@ -301,6 +309,13 @@ RECEIPTS = Metric(
     labels=("verdict",),
     help="Records of the log for which a receipt was written.",
 )
+LEDGER_ASSIGNED_PARTITIONS = Metric(
+    name="audience_ledger_assigned_partitions",
+    type="gauge",
+    unit="partitions",
+    processes=LEDGER,
+    help="Partitions of the log that the process reads; of all processes of the ledger together all that there are.",
+)
 LEDGER_LAG_RECORDS = Metric(
     name="audience_ledger_lag_records",
     type="gauge",
@@ -340,11 +355,13 @@ METRICS: tuple[Metric, ...] = (
     THROTTLE,
     LAG_RECORDS,
     LAG_SECONDS,
+    ASSIGNED_PARTITIONS,
     IN_FLIGHT_RECORDS,
     IN_FLIGHT_BYTES,
     RETRY_POINTERS,
     OLDEST_UNDELIVERED,
     RECEIPTS,
+    LEDGER_ASSIGNED_PARTITIONS,
     LEDGER_LAG_RECORDS,
     LEDGER_LAG_SECONDS,
 )
