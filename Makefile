@@ -1,11 +1,11 @@
-# Targets: demo, up, test, check, wheels, chaos, hostile, records, equality, bench, docs, second-opinion. Each installs what it
-# needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
+# Targets: demo, up, test, check, wheels, chaos, hostile, records, equality, alerts, bench, docs, second-opinion. Each installs
+# what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo up test check wheels chaos hostile records equality bench docs second-opinion install
+.PHONY: demo up test check wheels chaos hostile records equality alerts bench docs second-opinion install
 
 demo: $(VENV)/installed
 	$(BIN)/audience demo
@@ -39,12 +39,16 @@ records: $(VENV)/installed
 equality: $(VENV)/installed
 	@$(BIN)/python -m checks.equality $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES))
 
+alerts: $(VENV)/installed
+	@$(BIN)/python -m checks.alerts
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/installed-docs
 	$(BIN)/audience errors > docs/errors.md
 	$(BIN)/audience platforms > docs/platforms.md
+	$(BIN)/audience metrics > docs/metrics.md
 	$(BIN)/python -m checks.clients > docs/clients.md
 	$(BIN)/python -m checks.settings_page > docs/settings.md
 	$(BIN)/sphinx-build -W --keep-going -q -E -b html -d docs/_build/doctrees docs docs/_build/html

@@ -24,6 +24,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "errors": "cli.pages.errors_page",
         "schema": "cli.pages.schemas",
         "platforms": "cli.pages.platforms_page",
+        "metrics": "cli.pages.metrics_page",
         "config": "cli.config.command",
     }
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,23 @@ import msgspec
 
 from schemas.avro.codec import encode_batch_receipt
 from schemas.avro.framing import Framing, UndecodableError
+from schemas.metrics.definitions import (
+    KAFKA_ACKNOWLEDGEMENT,
+    LEDGER_ASSIGNED_PARTITIONS,
+    LEDGER_LAG_RECORDS,
+    LEDGER_LAG_SECONDS,
+    RECEIPTS,
+    VERDICTS,
+)
+from schemas.metrics.registry import Counted, Metrics, Sample
 from schemas.records import AudienceBatch, BatchReceipt, LogCreation, Origin
 from schemas.validity import bounded, invalidity, is_uuid, misplaced
 from streams.client.settings import KafkaSettings
 from streams.client.waiting import keep_trying
+from streams.cluster.process_samples import member_samples
 from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
-from streams.cluster.topic_watch import anew, watched_topics
+from streams.cluster.topic_watch import TopicWatch, anew, watched_topics
 from streams.cluster.topics import TopicNames
 from streams.containment.batch_trial import trial_of_batches
 from streams.containment.bug_containment import contained, sent_or_smallest
@@ -30,6 +40,9 @@ from streams.tables.removals import LEDGER, know_removals
 from streams.write.writer import Writer
 
 HEADERS = {"content-type": b"application/vnd.audience.receipt+avro"}
+
+QUARANTINED = "quarantined: it ends the process that reads it"
+"""Reason of a receipt whose record nobody reads."""
 
 _SOURCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
@@ -51,6 +64,7 @@ class Receipts:
     trial: Trial
     """Tries records that may end our process."""
     log_id: str | None = None
+    written: Counted
     creation: "asyncio.Future[LogCreation] | None" = None
     """How the log was created, by which home partitions go; not known while it is not done."""
 
@@ -80,11 +94,12 @@ class Receipts:
                 lambda: sent_or_smallest(record.origin, self._write, receipt, smallest), what, origin=origin
             )
             self.reader.finish(record)
+            self.written.add("quarantined" if receipt.reason == QUARANTINED else receipt.verdict)
 
     async def _judged(self, record: Record) -> BatchReceipt:
         """Return the receipt of a record. Raises RegistryUnavailableError."""
         if record.is_suspect and await self.trial.ends_process(record):
-            return _undecodable(record, "quarantined: it ends the process that reads it")
+            return _undecodable(record, QUARANTINED)
         known = self.creation.result() if self.creation is not None and self.creation.done() else None
         found = await asyncio.to_thread(judge, record, self.framing, known)
         if found.mode == "add" or known is not None or self.creation is None:
@@ -193,26 +208,47 @@ async def keep_receipts(
     names: TopicNames,
     framing: Framing,
     is_open: Callable[[Unready], AbstractAsyncContextManager[None]],
+    metrics: Metrics | None = None,
 ) -> None:
     """Write receipts until cancelled; then finish what is in hand, commit and leave. The topics exist.
 
     The group begins at the log's first record, again where that was made anew. `is_open` is entered meanwhile, with
     what tells why the ledger is not ready. Raises StreamError where Kafka can't be worked with.
     """
-    readiness = Readiness()
-    async with is_open(readiness.why_not):
-        await anew(lambda: _keep(kafka, names, framing, readiness))
+    process = _Process(metrics or Metrics())
+    with process.metrics.reading(lambda: member_samples(process.readiness)):
+        async with is_open(process.readiness.why_not):
+            await anew(lambda: _keep(kafka, names, framing, process))
 
 
-async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readiness: Readiness) -> None:
+class _Process:
+    """What outlasts a log that is made anew."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.readiness, self.metrics = Readiness(), metrics
+        self.acknowledged, self.written = metrics.observed(KAFKA_ACKNOWLEDGEMENT), metrics.counted(RECEIPTS)
+        for verdict in VERDICTS:
+            self.written.begin(verdict)
+
+
+def _backlog(reader: GroupReader, watch: TopicWatch) -> Iterator[Sample]:
+    """Yield what is yet to be done, as metrics tell it."""
+    oldest = reader.oldest_in_flight
+    yield Sample(LEDGER_ASSIGNED_PARTITIONS, len(reader.partitions))
+    yield Sample(LEDGER_LAG_RECORDS, reader.unfinished(watch.ends))
+    age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
+    yield Sample(LEDGER_LAG_SECONDS, max(0.0, age))
+
+
+async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, process: _Process) -> None:
     ids = await topic_ids(kafka, [names.batches])
     async with (
         watched_topics(kafka, names.batches, ids) as watch,
-        Writer(kafka) as writer,
+        Writer(kafka, on_acknowledged=process.acknowledged.observe) as writer,
         trial_of_batches(framing) as trial,
         _reader(kafka, names, watch.log_id) as reader,
     ):
-        readiness.reader, readiness.writer = reader, writer
+        process.readiness.reader, process.readiness.writer = reader, writer
         creation: asyncio.Future[LogCreation] = asyncio.get_running_loop().create_future()
         receipts = Receipts(
             reader=reader,
@@ -221,12 +257,14 @@ async def _keep(kafka: KafkaSettings, names: TopicNames, framing: Framing, readi
             framing=framing,
             trial=trial,
             log_id=watch.log_id,
+            written=process.written,
             creation=creation,
         )
         running, failing = asyncio.create_task(receipts.run()), asyncio.create_task(writer.failure())
         registering = asyncio.create_task(_register(kafka, names, framing, writer, creation))
         try:
-            done, _ = await asyncio.wait({running, failing, watch.watching}, return_when=asyncio.FIRST_COMPLETED)
+            with process.metrics.reading(lambda: _backlog(reader, watch)):
+                done, _ = await asyncio.wait({running, failing, watch.watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,6 +86,8 @@ class Following:
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _left: dict[str, dict[int, int]] = field(default_factory=dict)
     """Of each topic and partition how many offsets are still to be read of those that stood there at the start."""
+    _waiting_since: dict[str, datetime] = field(default_factory=dict)
+    """When the oldest record was written that waits to be folded, by topic; under no name when the view was lost."""
 
     @property
     def open_transactions(self) -> Sequence[OpenTransaction]:
@@ -126,6 +129,10 @@ class Following:
         again = f"it is being built again, {self.progress:.0%} is done"
         return f"the view is away ({self._failure}); {again if self._is_open else 'it is opened again soon'}"
 
+    def age(self, now: datetime) -> float:
+        """Return by how many seconds the view is behind: the age of what waits to be folded, or how long it is away."""
+        return max(0.0, max(((now - since).total_seconds() for since in self._waiting_since.values()), default=0.0))
+
     async def ask(self, read: Callable[[], T]) -> T:
         """Return what is read from the view, on another thread. Raises ViewAwayError."""
         if self.absence is not None:
@@ -140,6 +147,7 @@ class Following:
         """Do without the view until it is opened again, and let nobody wait for it."""
         if not self._has_failed.is_set():
             self._failure, self._is_open = _why(error), False
+            self._waiting_since.setdefault("", datetime.now(UTC))
             log.error("The view can't be used: uploads are taken without it.", why=self._failure, action="retry")
         self._has_failed.set()
         self.changes.notify_all()
@@ -234,12 +242,14 @@ class Following:
     def _note_if_back(self) -> None:
         if self._failure is not None and not any(left for topic in self._left.values() for left in topic.values()):
             self._failure = None
+            self._waiting_since.pop("", None)
             log.info("The view is up to date again.")
 
     def begin(self, topic: str, tail: Tail) -> None:
         """Note how much of a topic is to be read until the view is up to date."""
         self._ends[topic] = {number: end for number, (_, end) in tail.spans.items()}
         left = {number: max(0, end - first) for number, (first, end) in tail.spans.items()}
+        self._waiting_since.pop(topic, None)
         self._left[topic], self._wanted[topic] = left, sum(left.values())
 
     async def follow(self, topic: str, tail: Tail, fold: Callable[[Sequence[Record]], set[str | None]]) -> None:
@@ -248,6 +258,7 @@ class Following:
         async for records in tail.batches():
             for start in range(0, len(records), AT_ONCE):
                 some, begun = records[start : start + AT_ONCE], clock()
+                self._waiting_since[topic] = some[0].timestamp or datetime.now(UTC)
                 changed = await keep_trying(lambda: asyncio.to_thread(fold, some), what)  # noqa: B023 -- awaited here
                 for partition, following in _read(some).items():
                     self._left[topic][partition] = max(0, self._ends[topic].get(partition, 0) - following)
@@ -255,6 +266,7 @@ class Following:
                 self.changes.notify(changed)
                 if len(some) == AT_ONCE:
                     await asyncio.sleep(min(LONGEST_REST, clock() - begun))
+            self._waiting_since.pop(topic, None)
 
     def fold_receipts(self, records: Sequence[Record]) -> set[str | None]:
         """Fold receipts; return the batches that they are of. Raises RegistryUnavailableError."""

@@ -19,6 +19,7 @@ from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
 from producer.health import Health
+from producer.metrics import ServerSamples, counting, exposing
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
 from producer.transport.body_budget import Budget
@@ -34,6 +35,8 @@ from producer.upload.removal_readiness import RemovalReadiness
 from producer.upload.sync_results import Outcomes
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
+from schemas.metrics.definitions import KAFKA_ACKNOWLEDGEMENT, SYNC_WAIT, UPLOADED_USERS
+from schemas.metrics.registry import Metrics
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import groups_with_members
@@ -61,9 +64,9 @@ class Server:
     following: "tuple[asyncio.Task[None], ...]"
 
 
-def create_app(settings: ServerSettings, *routes: Iterable[web.RouteDef]) -> web.Application:
+def create_app(settings: ServerSettings, metrics: Metrics, *routes: Iterable[web.RouteDef]) -> web.Application:
     """Return the application."""
-    app = web.Application(middlewares=[_guarded(settings)])
+    app = web.Application(middlewares=[counting(metrics), _guarded(settings)])
     app.add_routes(list(chain(*routes)))
     return app
 
@@ -106,7 +109,9 @@ async def serving(
     whether there are keys to remember who was removed. Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(Writer(kafka))
+        metrics = Metrics()
+        acknowledged = metrics.observed(KAFKA_ACKNOWLEDGEMENT).observe
+        writer = await stack.enter_async_context(Writer(kafka, on_acknowledged=acknowledged))
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
         homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
         await homes.creation()
@@ -122,9 +127,10 @@ async def serving(
             open_transactions=lambda: following.open_transactions,
         )
         removals = RemovalReadiness(targets=targets, readers=states.removals.readers, can_hash=can_hash)
+        budget = Budget(settings.body_budget, settings.max_body, settings.body_timeout)
         uploads = Uploads(
             settings=settings,
-            budget=Budget(settings.body_budget, settings.max_body, settings.body_timeout),
+            budget=budget,
             decoding=DecodingLimiter(int(DECODED_BODIES * settings.max_body)),
             checker=Checker(
                 targets=targets,
@@ -139,7 +145,13 @@ async def serving(
                 log_end=lambda partition: true_end(kafka, names.batches, partition),
                 removals=removals,
             ),
-            batch_writer=BatchWriter(writer=writer, topic=names.batches, following=following, homes=homes),
+            batch_writer=BatchWriter(
+                writer=writer,
+                topic=names.batches,
+                following=following,
+                homes=homes,
+                users=metrics.counted(UPLOADED_USERS),
+            ),
             answerer=Answerer(
                 settings=settings,
                 targets=targets,
@@ -148,12 +160,16 @@ async def serving(
                 queries=queries,
                 outcomes=Outcomes(following=following, state_of=states.of),
                 groups_with_members=lambda groups: groups_with_members(kafka, groups),
+                sync_wait=metrics.observed(SYNC_WAIT),
             ),
         )
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
-        app = create_app(settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
+        samples = ServerSamples(health=health, budget=budget, following=following, targets=targets, states=states)
+        stack.enter_context(metrics.reading(samples))
+        routes = (health.routes(), statuses.routes(), accounts.routes(), exposing(metrics))
+        app = create_app(settings, metrics, uploads.routes(), *routes)
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)

@@ -21,6 +21,6 @@ def is_left_out(tool: str, environ: Mapping[str, str] = os.environ) -> bool:
     return not is_here and tool not in environ.get(REQUIRED, "").split()
 
 
-def needs(tool: str) -> pytest.MarkDecorator:
-    """Return the mark of a test that needs a tool."""
-    return pytest.mark.skipif(is_left_out(tool), reason=f"{tool} is not on this machine")
+def needs(tool: str, package: str | None = None) -> pytest.MarkDecorator:
+    """Return the mark of a test that needs a tool, which a package has that may be called otherwise."""
+    return pytest.mark.skipif(is_left_out(tool), reason=f"{tool} is not on this machine: install {package or tool}")

@@ -15,6 +15,7 @@ from consumer.account.service import consume, health_of
 from ledger.receipts import keep_receipts
 from providers.installed import installed
 from providers.kit.proxies import shown
+from schemas.metrics.registry import Metrics
 from schemas.target import Target
 from streams.cluster.readiness import Unready
 
@@ -54,11 +55,12 @@ async def _consume(target: Target, environment: Environment, config: Config) -> 
 async def _keep_ledger(config: Config) -> None:
     await prepare_topics(config, ())
     log.info("Keeping the ledger.")
+    metrics = Metrics()
 
     def is_open(unready: Unready) -> AbstractAsyncContextManager[None]:
-        return health_of(config.consumer, unready)
+        return health_of(config.consumer, unready, metrics)
 
-    await keep_receipts(config.kafka, config.names, config.framing, is_open)
+    await keep_receipts(config.kafka, config.names, config.framing, is_open, metrics)
 
 
 COMMAND = Command(

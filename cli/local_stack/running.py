@@ -22,6 +22,8 @@ from streams.processes.ports import is_free, pick_port, unusable
 
 log = structlog.get_logger()
 
+INGESTION = "ingestion"
+
 ANY_PORT = Address(host="127.0.0.1", port=0)
 
 
@@ -33,6 +35,8 @@ class Running:
     server: Address
     sandbox: Address | None
     targets: tuple[Target, ...]
+    metrics: Mapping[str, Address]
+    """Where each process of ours tells its metrics, by what it is and whose."""
     has_tokens: bool
     supervisor: Supervisor
 
@@ -110,7 +114,8 @@ class _Started:
         sandbox = await self._sandbox(settings, wanted) if sandboxed else None
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, sandbox or wanted)
         settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
-        server = await self._others(settings, server)
+        metrics = await self._others(settings, server)
+        server = metrics[INGESTION]
         settings["AUDIENCE_LISTEN"] = str(server)
         has_tokens = bool(self.config.server.tokens)
         found = Running(
@@ -118,6 +123,7 @@ class _Started:
             server=server,
             sandbox=sandbox,
             targets=self.targets,
+            metrics=metrics,
             has_tokens=has_tokens,
             supervisor=self.supervisor,
         )
@@ -135,15 +141,16 @@ class _Started:
         await self.supervisor.start(part)
         return listening(part)
 
-    async def _others(self, settings: Mapping[str, str], wanted: Address) -> Address:
-        """Start consumers, ledger and ingestion; return where the last one listens."""
+    async def _others(self, settings: Mapping[str, str], wanted: Address) -> dict[str, Address]:
+        """Start consumers, ledger and ingestion; return where each of them listens."""
         parts = [
             _consumer(f"consumer {target}", ["--provider", str(target)], settings, self.logs) for target in self.targets
         ]
         ledger = _consumer("ledger", ["--ledger"], settings, self.logs)
-        ingestion = make_part("ingestion", ["serve"], settings, wanted, "/readyz", self.logs)
-        await self.supervisor.start(*parts, ledger, ingestion)
-        return listening(ingestion)
+        ingestion = make_part(INGESTION, ["serve"], settings, wanted, "/readyz", self.logs)
+        started = [ingestion, *parts, ledger]
+        await self.supervisor.start(*started)
+        return {part.name: listening(part) for part in started}
 
 
 async def _kafka(supervisor: Supervisor, environment: Environment, config: Config) -> KafkaSettings:

@@ -33,7 +33,7 @@ from providers.kit.rows.users_to_rows import warm_up
 from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.hash_keys import HashKey
-from schemas.records import LIVE
+from schemas.records import LIVE, BatchCompletion
 from schemas.target import Target
 from schemas.validity import misplaced
 from streams.client.settings import KafkaSettings
@@ -90,6 +90,10 @@ class Serving:
     policy: RetryPolicy
     called: str = LIVE
     with_attributes: bool = True
+    on_call: Callable[[str], None] = lambda _: None
+    """Is told how each call ended, by a word."""
+    on_reported: Callable[[BatchCompletion], None] = lambda _: None
+    """Is told of each completion that Kafka has."""
 
     @property
     def is_live(self) -> bool:
@@ -137,6 +141,7 @@ async def opened_runtime(
             announce=announcer.block if serving.is_live else announce_nothing,
             time=time,
             account=str(account.target),
+            on_call=serving.on_call,
         )
         announce = announcer.throttle if serving.is_live else throttle_unless_blocked(announcer, states)
         throttles = Throttles(pace=pace, announce=announce, now=now)
@@ -181,6 +186,7 @@ async def opened_runtime(
             time=time,
             clock=now,
             trial=trial,
+            on_reported=serving.on_reported,
             called=serving.called,
             log_id=deployment.log_id,
             created_with=deployment.created_with,

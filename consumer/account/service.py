@@ -14,6 +14,7 @@ from contextlib import (
 from dataclasses import dataclass
 
 from consumer.account.health import serve_health
+from consumer.account.metrics import AccountBacklog, AccountCounters
 from consumer.account.pace_share import share_of
 from consumer.account.retention_losses import RetentionLosses
 from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, pace_of, running
@@ -31,12 +32,14 @@ from consumer.records.retry_reader import RetryReader
 from consumer.records.runner import Runner
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
-from providers.kit.rate_limiter import Pace
 from schemas.avro.framing import Framing
+from schemas.metrics.definitions import KAFKA_ACKNOWLEDGEMENT
+from schemas.metrics.registry import Metrics
 from schemas.records import AccountRegistration
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.partition_counts import followed_partitions
+from streams.cluster.process_samples import member_samples
 from streams.cluster.readiness import Readiness, Unready
 from streams.cluster.topic_ids import topic_ids
 from streams.cluster.topic_watch import anew, watched_topics
@@ -63,7 +66,7 @@ before, where they are not small."""
 Around = Callable[[GroupReader], AbstractContextManager[None]]
 
 
-async def consume(
+async def consume(  # noqa: PLR0913 -- what is served, where, and for a test how
     account: Account,
     settings: ConsumerSettings,
     kafka: KafkaSettings,
@@ -72,6 +75,7 @@ async def consume(
     *,
     time: Time = REAL_TIME,
     around: Around = lambda _: nullcontext(),
+    metrics: Metrics | None = None,
 ) -> None:
     """Serve an account until cancelled; its topics exist.
 
@@ -80,21 +84,25 @@ async def consume(
     Kafka can't be worked with.
     """
     deployment = Deployment(kafka=kafka, names=names, framing=framing, time=time)
-    readiness = Readiness()
-    pace = pace_of(account, time)  # the platform counts on when a topic is made anew
-    async with health_of(settings, readiness.why_not):
-        await anew(lambda: _consume(account, settings, deployment, readiness, pace, around))
+    process = _Process(account, time, metrics or Metrics())
+    with process.metrics.reading(lambda: member_samples(process.readiness)):
+        async with health_of(settings, process.readiness.why_not, process.metrics):
+            await anew(lambda: _consume(account, settings, deployment, process, around))
+
+
+class _Process:
+    """What outlasts a topic that is made anew: the platform counts calls on, and so do we."""
+
+    def __init__(self, account: Account, time: Time, metrics: Metrics) -> None:
+        self.readiness, self.metrics, self.pace = Readiness(), metrics, pace_of(account, time)
+        self.acknowledged = metrics.observed(KAFKA_ACKNOWLEDGEMENT)
+        self.counters = AccountCounters(metrics, account.target)
 
 
 async def _consume(
-    account: Account,
-    settings: ConsumerSettings,
-    deployment: Deployment,
-    readiness: Readiness,
-    pace: Pace,
-    around: Around,
+    account: Account, settings: ConsumerSettings, deployment: Deployment, process: _Process, around: Around
 ) -> None:
-    async with _open(account, settings, deployment, readiness, pace) as parts:
+    async with _open(account, settings, deployment, process) as parts:
         runner, breaker = parts.runner, parts.runner.handler.delivery.breaker
         with around(runner.reader):
             await tended(runner.run(), parts.background, runner.reader.stop_reading, breaker, settings.finishing)
@@ -111,10 +119,11 @@ class _Parts:
 
 @asynccontextmanager
 async def _open(
-    account: Account, settings: ConsumerSettings, deployment: Deployment, readiness: Readiness, pace: Pace
+    account: Account, settings: ConsumerSettings, deployment: Deployment, process: _Process
 ) -> AsyncIterator[_Parts]:
+    pace, readiness = process.pace, process.readiness
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(Writer(deployment.kafka))
+        writer = await stack.enter_async_context(Writer(deployment.kafka, on_acknowledged=process.acknowledged.observe))
         everyone, ids, homes = await _introduced(account, settings, deployment, writer)
         registered = everyone[account.target]
         watch = await stack.enter_async_context(watched_topics(deployment.kafka, deployment.names.batches, ids))
@@ -131,6 +140,8 @@ async def _open(
         serving = Serving(
             pace=pace,
             policy=RetryPolicy(attempts=settings.retry_attempts, max_age=settings.retry_age),
+            on_call=process.counters.called,
+            on_reported=process.counters.reported,
         )
         runtime = await stack.enter_async_context(opened_runtime(account, settings, deployment, writer, serving))
         reporting = await stack.enter_async_context(running(losses.write_noted()))
@@ -166,6 +177,15 @@ async def _open(
             open_removals=open_removals,
             trial=await stack.enter_async_context(trial_of_pointers(deployment.framing)),
         )
+        backlog = AccountBacklog(
+            target=account.target,
+            reader=reader,
+            pointers=pointers,
+            schedule=retries.schedule,
+            pace=pace,
+            ends=lambda: watch.ends,
+        )
+        stack.enter_context(process.metrics.reading(backlog.samples))
         runner = Runner(
             handler=handler,
             reader=reader,
@@ -272,9 +292,9 @@ def _readers(
     return log_reader, pointers
 
 
-def health_of(settings: ConsumerSettings, unready: Unready) -> AbstractAsyncContextManager[None]:
-    """Return what serves a group's health while it is entered, if the settings ask for it."""
+def health_of(settings: ConsumerSettings, unready: Unready, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    """Return what serves a group's health and metrics while it is entered, if the settings ask for it."""
     if settings.health_listen is None:
         return nullcontext()
     host, _, port = settings.health_listen.rpartition(":")
-    return serve_health(host.strip("[]"), int(port), unready)
+    return serve_health(host.strip("[]"), int(port), unready, metrics)

@@ -67,7 +67,7 @@ class ConsumerSettings(BaseModel):
     health_listen: Annotated[str | None, AfterValidator(_check_address)] = Field(
         default=None,
         alias="AUDIENCE_HEALTH_LISTEN",
-        description="host:port for /healthz and /readyz of a consumer; unset: none.",
+        description="host:port for /healthz, /readyz and /metrics of a consumer or the ledger; unset: none.",
     )
     hash_keys: Annotated[SecretStr | None, AfterValidator(_check_keys)] = Field(
         default=None,

@@ -58,6 +58,8 @@ class Handler:
     clock: Callable[[], datetime]
     trial: Trial
     """Tries records that may end our process."""
+    on_reported: Callable[[BatchCompletion], None] = lambda _: None
+    """Is told of each completion that Kafka has."""
     called: str = LIVE
     """What completions call this delivery: `live`, or the id of a replay."""
     log_id: str | None = None
@@ -158,6 +160,7 @@ class Handler:
             await sent_or_smallest(ended.origin, self._send, ended, smallest)
 
         await self.acknowledged(write, "A completion is not acknowledged", **facts_of(ended))
+        self.on_reported(ended)
 
     async def _send(self, completion: BatchCompletion) -> None:
         named = msgspec.structs.replace(completion, log_id=self.log_id)

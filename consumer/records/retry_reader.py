@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,10 +55,11 @@ class RetryReader:
     open_removals: OpenRemovals
     trial: Trial
     """Tries pointers that may end our process."""
+    schedule: Schedule = field(default_factory=Schedule)
 
     async def run(self, handle: Handle) -> None:
         """Let each record be handled when its pointer is due; those that are not when reading stops stay there."""
-        schedule, added = Schedule(), asyncio.Event()
+        schedule, added = self.schedule, asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self._follow(schedule, added, tasks, handle))
             async for records in self.pointers.batches():
@@ -145,7 +146,11 @@ class RetryReader:
                 self._look_later(schedule, entry)
             elif self.pointers.holds(entry.record):
                 await self.limiter.take(FETCHED)
-                tasks.create_task(self._put_off(entry) if entry.is_put_off else handle(self._taken(entry)))
+                tasks.create_task(self._put_off(entry) if entry.is_put_off else self._attempt(entry, handle))
+
+    async def _attempt(self, entry: Entry, handle: Handle) -> None:
+        with self.schedule.in_attempt(entry):
+            await handle(self._taken(entry))
 
     def _waits(self, entry: Entry) -> bool:
         """Tell whether a record that is due still waits for the removal that its pointer names."""

@@ -1,7 +1,10 @@
 """Pointers to later attempts in the order in which they fall due."""
 
 import heapq
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from consumer.ordering.standing import NEVER
 from schemas.records import RetryPointer
@@ -30,6 +33,8 @@ class Schedule:
 
     _heap: list[Entry] = field(default_factory=list)
     _added: int = 0
+    _in_attempt: dict[int, Entry] = field(default_factory=dict)
+    """Those that were taken and are being tried, by their numbers."""
 
     def add(
         self,
@@ -53,3 +58,17 @@ class Schedule:
     def take(self) -> Entry:
         """Return the pointer that is next, and let go of it. Raises IndexError where there is none."""
         return heapq.heappop(self._heap)
+
+    @contextmanager
+    def in_attempt(self, entry: Entry) -> Iterator[None]:
+        """Note that what a pointer stands for is being tried while the block is entered."""
+        self._in_attempt[entry.number] = entry
+        try:
+            yield
+        finally:
+            del self._in_attempt[entry.number]
+
+    def oldest(self) -> datetime | None:
+        """Return the first attempt of what was first tried longest ago and has not ended, None where there is none."""
+        entries = (*self._heap, *self._in_attempt.values())
+        return min((entry.pointer.first_attempt_at for entry in entries), default=None)

@@ -9,6 +9,7 @@ import structlog
 from consumer.retries.circuit_breaker import CircuitBreaker, Permit
 from consumer.retries.throttles import Throttles
 from providers.kit.errors import PlatformError, StopError, ThrottleError
+from schemas.metrics.definitions import OK
 from schemas.tracebacks import without_frames
 
 log = structlog.get_logger()
@@ -119,12 +120,15 @@ class Gate:
         except (GivenUpError, ShutOutError):
             raise
         except PlatformError as error:
+            self.breaker.on_call(error.code)
             return await self._failed(without_frames(error), permit, waited, list(callers()))
         except Exception as error:
+            self.breaker.on_call("bug")
             if len(list(callers())) > 1:  # whose fault it is, smaller calls tell: it says nothing of the account
                 self.breaker.withdrew(permit)
                 return End(error=error, waited=waited)
             return End(error=error, waited=waited, is_parked=self.breaker.broke(permit))
+        self.breaker.on_call(OK)
         self.breaker.passed(permit)
         return End(result=result, waited=waited)
 

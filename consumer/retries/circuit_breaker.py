@@ -70,6 +70,8 @@ class CircuitBreaker:
     time: Time = REAL_TIME
     account: str = ""
     """Whose calls they are, such as facebook/eu."""
+    on_call: Callable[[str], None] = lambda _: None
+    """Is told of each call how it ended, by a word of the vocabulary or `ok`."""
     parked_by: PlatformError | None = None
     passes: int = 0
     """Calls that passed so far."""

@@ -56,6 +56,8 @@ class Budget:
     largest: int
     body_timeout: float
     longest_wait: float = LONGEST_WAIT
+    received: int = field(default=0, init=False)
+    """Bytes of bodies that came in all, of those that are through."""
     now: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
     _free: int = field(init=False)
     _growing: dict[Room, None] = field(default_factory=dict, init=False)  # the eldest first
@@ -79,7 +81,13 @@ class Budget:
         try:
             yield room
         finally:
+            self.received += room.arrived
             self.settle(room, 0)
+
+    @property
+    def used(self) -> int:
+        """Bytes that are held now."""
+        return self.size - self._free
 
     async def grow(self, room: Room, size: int) -> None:
         """Let a body hold `size` bytes, in steps. Raises Refused (503) where it waited for too long."""

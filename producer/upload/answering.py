@@ -17,6 +17,7 @@ from producer.request.unknown_names import total
 from producer.settings import ServerSettings
 from producer.upload.sync_results import Outcomes, Result
 from producer.upload.writing import Written
+from schemas.metrics.registry import Observed
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.cluster.open_transactions import OpenTransaction, holding_up
@@ -40,6 +41,7 @@ class Answerer:
     queries: Queries
     outcomes: Outcomes
     groups_with_members: MembersOf
+    sync_wait: Observed
 
     async def answer(self, written: Written, request: web.Request, deadline: float) -> web.Response:
         """Answer an upload, a sync one by `deadline`, a time of the loop's clock. Raises Refused."""
@@ -71,9 +73,12 @@ class Answerer:
 
     async def _awaited(self, written: Written, deadline: float) -> list[Result]:
         targets = [target for target in self.targets if target.is_meant_by(written.request.channels)]
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         with self.following.changes.watched([written.stands.batch_id]) as changed:
-            left = deadline - asyncio.get_running_loop().time()
-            return await self.outcomes.wait(written.stands.origins, targets, changed, left)
+            results = await self.outcomes.wait(written.stands.origins, targets, changed, deadline - begun)
+        self.sync_wait.observe(clock() - begun)
+        return results
 
     async def _finished(
         self,

@@ -17,6 +17,7 @@ from producer.request.unknown_names import Ignored, total
 from producer.upload.deduplication import Placed
 from producer.upload.encoding import Encoded
 from producer.upload.writes_in_flight import WrittenBatch
+from schemas.metrics.registry import Counted
 from schemas.records import RESUMED, AudienceBatch, Origin
 from streams.client.errors import (
     KafkaStalledError,
@@ -69,6 +70,7 @@ class BatchWriter:
     topic: str
     following: Following
     homes: Homes
+    users: Counted
 
     async def write(self, placed: Placed, request: web.Request) -> Written:
         """Write all records of an upload that does not stand in the log yet. Raises Refused."""
@@ -85,6 +87,7 @@ class BatchWriter:
         mine = [receipt_of(part.batch, part.users, origin, at, source, is_home=True) for part, origin in written]
         await self.following.accept(mine)
         counts = {"users": encoded.users, "parts": len(encoded.parts), **_facts(encoded.ignored)}
+        self.users.add(encoded.batch.mode, amount=encoded.users)
         log.info("Upload accepted.", **_named(encoded.batch), **counts)
         return WrittenBatch(encoded.batch.batch_id, tuple(origins))
 

@@ -90,6 +90,8 @@ class Pace:
         self._clock = clock
         self._sleep = sleep
         self._held_until: dict[str | None, float] = {}
+        self.held_in_all = 0.0
+        """Seconds for which calls were ever held, of all operations that were held each by itself."""
 
     def share_by(self, share: Callable[[], float]) -> None:
         """Take the share from another function: a smaller one at once, a larger one after GROWTH. Calls count on."""
@@ -97,7 +99,9 @@ class Pace:
 
     def hold(self, seconds: float, operation: str | None = None) -> None:
         """Let nobody call, or none of an operation, before `seconds` have passed; a longer hold stays."""
-        self._held_until[operation] = max(self._held_until.get(operation, 0.0), self._clock() + seconds)
+        now, before = self._clock(), self._held_until.get(operation, 0.0)
+        until = self._held_until[operation] = max(before, now + seconds)
+        self.held_in_all += max(0.0, until - max(before, now))
 
     @property
     def held(self) -> float:

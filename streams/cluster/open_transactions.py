@@ -51,6 +51,8 @@ class OpenTransactions:
 
     kafka: KafkaSettings
     topic: str
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """Where each partition ended for whoever reads it, when it was looked at last."""
     _met: dict[int, OpenTransaction] = field(default_factory=dict)
     """Of each partition the transaction that the last look found open."""
     _reported: dict[int, OpenTransaction] = field(default_factory=dict)
@@ -66,8 +68,12 @@ class OpenTransactions:
 
     async def look(self, admin: AdminClient, partitions: int) -> None:
         """Ask Kafka once; who reads what is not committed yet waits for nothing. Raises KafkaUnreachableError."""
-        if self.kafka.properties.get("isolation.level") != "read_uncommitted":
-            await self._note(await _held(admin, self.topic, partitions))
+        written = await _ends(admin, self.topic, partitions, IsolationLevel.READ_UNCOMMITTED)
+        if self.kafka.properties.get("isolation.level") == "read_uncommitted":
+            self.ends = written
+            return
+        self.ends = await _ends(admin, self.topic, partitions, IsolationLevel.READ_COMMITTED)
+        await self._note(_held(written, self.ends))
 
     async def _note(self, held: Mapping[int, int]) -> None:
         before, self._met = self._met, {}
@@ -103,13 +109,15 @@ async def held_partitions(kafka: KafkaSettings, topic: str) -> Mapping[int, int]
     """
     admin = AdminClient(kafka.admin())
     found = await described(admin, [topic])
-    return await _held(admin, topic, found[topic][1]) if topic in found else {}
+    if topic not in found:
+        return {}
+    written = await _ends(admin, topic, found[topic][1], IsolationLevel.READ_UNCOMMITTED)
+    return _held(written, await _ends(admin, topic, found[topic][1], IsolationLevel.READ_COMMITTED))
 
 
-async def _held(admin: AdminClient, topic: str, partitions: int) -> Mapping[int, int]:
-    ends = await _ends(admin, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
-    stable = await _ends(admin, topic, partitions, IsolationLevel.READ_COMMITTED)
-    return {number: stable[number] for number, end in ends.items() if stable[number] < end}
+def _held(written: Mapping[int, int], committed: Mapping[int, int]) -> Mapping[int, int]:
+    """Return where what is handed over ends before what is written, which was asked for first."""
+    return {number: committed[number] for number, end in written.items() if committed[number] < end}
 
 
 async def _ends(admin: AdminClient, topic: str, partitions: int, level: IsolationLevel) -> Mapping[int, int]:

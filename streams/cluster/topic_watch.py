@@ -45,6 +45,11 @@ class TopicWatch:
         """The first open transaction of each partition of the log that has one for longer than a moment."""
         return self._transactions.reported
 
+    @property
+    def ends(self) -> Mapping[int, int]:
+        """Where each partition of the log ended at the last look, none before the first one."""
+        return self._transactions.ends
+
     def forget(self) -> None:
         """Know of no open transactions any more, as nobody looks."""
         self._transactions.forget()

@@ -1,7 +1,8 @@
 """Read the log as a member of a consumer group, and commit what is finished."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -155,6 +156,20 @@ class GroupReader:
     def records_in_flight(self) -> int:
         """How many records were handed over and are not finished."""
         return self._in_flight.budget.records
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """How many bytes these have."""
+        return self._in_flight.budget.bytes
+
+    @property
+    def oldest_in_flight(self) -> datetime | None:
+        """When the oldest of these was written, None where there is none."""
+        return self._in_flight.oldest()
+
+    def unfinished(self, ends: Mapping[int, int]) -> int:
+        """Return how many records before these ends of its partitions are not finished, be they read or not."""
+        return self._in_flight.unfinished(ends)
 
     def rest(self, left: int, seconds: float) -> None:
         """Take up nothing more until so few records are left, for so many seconds at most."""

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 from streams.read.consumer_thread import Record
 from streams.read.offset_tracker import OffsetTracker
@@ -39,10 +40,15 @@ class Budget:
         """How many are in flight."""
         return self._added_records - self._removed_records
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes these have."""
+        return self._added_bytes - self._removed_bytes
+
     def is_over(self) -> bool:
         """Tell whether to pause; the answer stays for a while, so that reading does not flutter."""
         share = 0.5 if self._is_over else 1.0
-        in_flight = (self._added_bytes - self._removed_bytes, self.records)
+        in_flight = (self.bytes, self.records)
         self._is_over = any(have >= limit * share for have, limit in zip(in_flight, self._limits, strict=True))
         return self._is_over or self._is_resting()
 
@@ -142,6 +148,18 @@ class InFlight:
         """Return the partitions that are held."""
         with self._lock:
             return frozenset(self._windows)
+
+    def unfinished(self, ends: Mapping[int, int]) -> int:
+        """Return how many records before these ends of the partitions that are held are unread or unfinished."""
+        with self._lock:
+            held = self._windows.items()
+            return sum(max(0, ends.get(number, 0) - window.next_offset) + window.unfinished for number, window in held)
+
+    def oldest(self) -> datetime | None:
+        """Return when the oldest record in flight was written, of the first one of each partition; None for none."""
+        with self._lock:
+            firsts = [next(iter(records.values())) for records in self._records.values() if records]
+        return min((record.timestamp for record in firsts if record.timestamp is not None), default=None)
 
     def to_pause(self) -> set[int]:
         """Return the partitions that are not to be read for now."""

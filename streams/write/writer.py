@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -79,12 +79,15 @@ class Writer:
         *,
         max_queued_bytes: int = 96 * 1024 * 1024,
         message_timeout: float = MESSAGE_TIMEOUT,
+        on_acknowledged: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """Begin with nothing sent; `on_acknowledged` is told for each record after how many seconds Kafka had it."""
         callbacks = {"error_cb": kafka.on_error_after(self._on_error)}
         self._config = producer_properties(kafka, message_timeout) | callbacks
         self._rights = Rights(kafka)
         self._refusals = Refusals()
         self._room = QueueSpace(max_queued_bytes)
+        self._on_acknowledged = on_acknowledged
         self._stall_detector = StallDetector()
         self._reports: deque[_Report] = deque()
         self._is_woken = False
@@ -173,6 +176,11 @@ class Writer:
         return None
 
     @property
+    def queued_bytes(self) -> int:
+        """Bytes of records that Kafka has not acknowledged yet, and room that is reserved for more."""
+        return self._room.used
+
+    @property
     def refusals(self) -> Mapping[str, Refusal]:
         """What Kafka refuses to take, by topic."""
         return self._refusals.standing
@@ -230,8 +238,11 @@ class Writer:
         if reservation is not None:
             reservation.release(size)
         self._room.used += size
-        self._stall_detector.sent(time.monotonic())
-        return await acknowledged
+        begun = time.monotonic()
+        self._stall_detector.sent(begun)
+        origin = await acknowledged
+        self._on_acknowledged(time.monotonic() - begun)
+        return origin
 
     def _report(
         self, acknowledged: "asyncio.Future[Origin]", topic: str, size: int, error: KafkaError | None, message: Message
