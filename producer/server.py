@@ -17,6 +17,7 @@ from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
+from producer.api_description.handler import api_description
 from producer.bugs import log_bug
 from producer.health import Health
 from producer.settings import Address, ServerSettings
@@ -153,7 +154,10 @@ async def serving(
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
-        app = create_app(settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
+        described = api_description(settings, names)
+        app = create_app(
+            settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes(), described.routes()
+        )
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
