@@ -102,7 +102,11 @@ def test_a_path_that_a_page_names_is_described(page: str) -> None:
 def test_generated_types_say_what_may_be_sent() -> None:
     form = DOCUMENT["paths"]["/audience"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["name"]["maxLength"] == 255
-    assert form["properties"]["users"]["maxItems"] == SETTINGS.max_users
+    users = {**form["properties"]["users"]["contentSchema"], "components": DOCUMENT["components"]}
+    assert users["maxItems"] == SETTINGS.max_users
+    jsonschema.Draft202012Validator(users).validate([{"email": "ada@example.com", "phone": 14155550100, "other": {}}])
+    for wrong in ([], {}, [{"email": 1}], [{"phone": True}], [{"email": "x" * 1025}]):
+        assert not jsonschema.Draft202012Validator(users).is_valid(wrong), wrong
     batch = DOCUMENT["components"]["schemas"]["BatchForm"]
     jsonschema.validate(make_batch(pullDate="2026-11-24"), batch)
     for wrong in (make_batch(sequence=-1), make_batch(totalUsers="2"), make_batch(sessionId=None), {}):

@@ -16,11 +16,17 @@ from schemathesis.schemas import BaseSchema
 EXAMPLES = 40
 """Requests that one sweep makes up, at most: an operation without parameters has only one."""
 
-WEIGHT = 6
+WEIGHT = 4
 """Sweeps of uploads for each of the others: they have by far the most to get wrong."""
+
+MOST_USERS = 3
+SCALAR = {"type": ["string", "number", "boolean", "null"]}
+"""What members may hold that nobody knows: to make up any JSON for them takes most of the time, for no other answer."""
 
 LONGEST_WAIT = 0.2
 """Seconds, in place of up to 300 that requests might ask for."""
+
+STREAM = "text/event-stream"
 
 SEQUENCES, SESSIONS = 9, 30
 
@@ -46,13 +52,19 @@ def load(document: Json, channels: Sequence[str]) -> BaseSchema:
 def narrowed(document: Json, channels: Sequence[str]) -> dict[str, Any]:
     """Return a description that allows less: accounts that there are, and sessions that come again.
 
-    What it does not say is which sequences fit which totals: so the smallest total is above the largest sequence.
+    What it does not say is which sequences fit which totals: so the smallest total is above the largest sequence. The
+    users are made up as what their text holds.
     """
     narrow = copy.deepcopy(dict(document))
     upload = narrow["paths"]["/audience"]["post"]
     for parameter in upload["parameters"]:
         if parameter["name"] == "channels":
             parameter["schema"]["items"] = {"enum": list(channels)}
+    form = upload["requestBody"]["content"]["multipart/form-data"]["schema"]
+    form["properties"]["users"] = {**form["properties"]["users"]["contentSchema"], "maxItems": MOST_USERS}
+    form["additionalProperties"] = SCALAR
+    for name in ("BatchForm", "UserForm", "Purchase"):
+        narrow["components"]["schemas"][name]["additionalProperties"] = SCALAR
     members = narrow["components"]["schemas"]["BatchForm"]["properties"]
     members["sequence"]["maximum"] = SEQUENCES
     members["totalBatches"]["minimum"] = SEQUENCES
@@ -62,7 +74,8 @@ def narrowed(document: Json, channels: Sequence[str]) -> dict[str, Any]:
 
 def sweeps(schema: BaseSchema, seed: int) -> Iterator[Sweep]:
     """Yield sweeps without an end: of each operation those that are allowed, and those that are not."""
-    operations = sorted(map(_operation, schema.get_all_operations()), key=lambda one: one.label)
+    found = sorted(map(_operation, schema.get_all_operations()), key=lambda one: one.label)
+    operations = [one for one in found if not _is_endless(one)]
     weighted = [one for one in operations for _ in range(WEIGHT if one.method == "post" else 1)]
     turns = itertools.cycle((one, mode) for one in weighted for mode in modes(one))
     for number, (operation, mode) in enumerate(turns):
@@ -74,6 +87,11 @@ def _operation(found: Result[Operation, InvalidSchema]) -> Operation:
     if isinstance(found, Err):
         raise found.err()
     return found.ok()
+
+
+def _is_endless(operation: Operation) -> bool:
+    """Tell whether an answer is a stream of events, which goes on for as long as it is read."""
+    return any(STREAM in answer.get("content", {}) for answer in operation.definition.raw["responses"].values())
 
 
 def modes(operation: Operation) -> tuple[GenerationMode, ...]:

@@ -151,7 +151,11 @@ def _header(name: str, schemas: _Schemas, *, always: bool) -> Json:
 
 
 def _form(schemas: _Schemas, settings: ServerSettings) -> Json:
-    """Return the form of an upload. JSON within it is a part of its own type, as generated clients write it."""
+    """Return the form of an upload.
+
+    An object in a form is one part of JSON, and generated clients write it so; but of a list they write a part for
+    each of its members, by the same name. So the users are a text that is JSON.
+    """
     parts = {
         "name": {
             "type": "string",
@@ -162,11 +166,15 @@ def _form(schemas: _Schemas, settings: ServerSettings) -> Json:
         "type": {**schemas.of(AudienceType), "default": "custom", "description": "The audience's type."},
         "batch": {"$ref": REFERENCE.format(name=BatchForm.__name__), "description": "Where the batch stands."},
         "users": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": settings.max_users,
-            "items": schemas.of(UserForm),
-            "description": "The users.",
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": settings.max_users,
+                "items": schemas.of(UserForm),
+            },
+            "description": f"The users, {settings.max_users} at most, as one JSON text.",
         },
     }
     described = f"{settings.max_body} bytes at most, within {settings.body_timeout:g} seconds."
