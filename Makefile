@@ -1,11 +1,11 @@
-# Targets: demo, up, test, check, wheels, chaos, hostile, records, equality, alerts, bench, docs, second-opinion. Each installs
-# what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
+# Targets: demo, up, test, check, wheels, chaos, hostile, described, records, equality, alerts, bench, docs, second-opinion. Each
+# installs what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo up test check wheels chaos hostile records equality alerts bench docs second-opinion install
+.PHONY: demo up test check wheels chaos hostile described records equality alerts bench docs second-opinion install
 
 demo: $(VENV)/installed
 	$(BIN)/audience demo
@@ -32,6 +32,9 @@ chaos: $(VENV)/installed
 
 hostile: $(VENV)/installed
 	@$(BIN)/python -m checks.hostile $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS))
+
+described: $(VENV)/installed-dev
+	@$(BIN)/python -m checks.described $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES))
 
 records: $(VENV)/installed
 	@$(BIN)/python -m checks.records $(if $(SEED),--seed $(SEED)) $(if $(RECORDS),--records $(RECORDS))

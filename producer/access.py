@@ -10,18 +10,31 @@ from producer.answers import Refused, refused
 from producer.settings import Address, ServerSettings, is_loopback
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+DESCRIPTION_PATHS = frozenset({"/openapi.json", "/asyncapi.json", "/docs", "/docs/style.css"})
+"""What the server describes of itself: no secret, yet nobody elsewhere need know what can be asked here."""
 
 
 def check_access(request: web.Request, settings: ServerSettings) -> None:
     """Let a request pass, or raise Refused.
 
-    With tokens, one of them must be sent, save for the health paths. Without, only this machine is let in, and
-    no web page: a page that somebody opens on this machine must not be able to post audiences.
+    With tokens, one of them must be sent, save for the health paths, and for descriptions that are read on this
+    machine. Without, only this machine is let in, and no web page: a page that somebody opens on this machine must not
+    be able to post audiences.
     """
     if not settings.tokens:
         _check_local(request)
-    elif request.path not in OPEN_PATHS:
+    elif request.path not in OPEN_PATHS and not _is_description_on_loopback(request, settings):
         _check_token(request, settings)
+
+
+def _is_description_on_loopback(request: web.Request, settings: ServerSettings) -> bool:
+    """Tell whether a description is asked for by the name of this machine itself, where only it can listen.
+
+    Who listens for others gets callers of this machine by a proxy, too: so what counts is where the server listens,
+    not who calls. A proxy before a server that listens on loopback is known by its `Host`, where it hands that on.
+    """
+    is_local = settings.listen.is_loopback and is_loopback(_hostname(request.headers.get("Host", "")))
+    return is_local and request.path in DESCRIPTION_PATHS
 
 
 def _check_token(request: web.Request, settings: ServerSettings) -> None:

@@ -16,6 +16,11 @@ RETRY_AFTER = {"Retry-After": "5"}
 BUG = "server: an unexpected error, which its log describes; send the request again"
 
 
+MALFORMED = "Malformed request body, must be form data"
+NO_USERS = "No users in the segment. Segment cannot be created."
+"""The two refusals that are plain text; the first has details in brackets."""
+
+
 class Refused(Exception):  # noqa: N818 -- an answer, raised where it is decided
     """The request is not accepted; carries the answer."""
 
@@ -88,7 +93,7 @@ def misfit(by: Misfit) -> Refused:
 
 def malformed(details: str) -> Refused:
     """Return 400 for a body that is no form data."""
-    text = f"Malformed request body, must be form data ({details})"
+    text = f"{MALFORMED} ({details})"
     return Refused(web.Response(text=text, status=400), text)
 
 
@@ -99,8 +104,7 @@ def corrupted(details: str) -> Refused:
 
 def no_users() -> Refused:
     """Return 400 for an empty list of users."""
-    text = "No users in the segment. Segment cannot be created."
-    return Refused(web.Response(text=text, status=400), text)
+    return Refused(web.Response(text=NO_USERS, status=400), NO_USERS)
 
 
 def from_http(error: web.HTTPException) -> web.Response:

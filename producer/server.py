@@ -17,6 +17,7 @@ from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
+from producer.api_description.handler import api_description
 from producer.bugs import log_bug
 from producer.health import Health
 from producer.metrics import ServerSamples, counting, exposing
@@ -168,7 +169,8 @@ async def serving(
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
         samples = ServerSamples(health=health, budget=budget, following=following, targets=targets, states=states)
         stack.enter_context(metrics.reading(samples))
-        routes = (health.routes(), statuses.routes(), accounts.routes(), exposing(metrics))
+        described = api_description(settings, names)
+        routes = (health.routes(), statuses.routes(), accounts.routes(), described.routes(), exposing(metrics))
         app = create_app(settings, metrics, uploads.routes(), *routes)
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 from aiohttp import web
@@ -25,6 +25,8 @@ PAGE = 20
 LARGEST_PAGE = 100
 REJECTED_PAGE, LARGEST_REJECTED_PAGE = 1_000, 10_000
 """Rejected users on a page, unless `limit` says otherwise, and at most."""
+
+FileFormat = Literal["json", "csv"]
 
 PAGING = ("format", "limit", "cursor")
 CHOICES = ("name", "type", "mode")
@@ -97,7 +99,7 @@ class Statuses:
         read: Callable[[str | None, int], RejectedPage | SessionRejectedPage | None],
         faults: list[str],
     ) -> web.Response:
-        form = _choice(request, "format", ("json", "csv"), faults)
+        form = _choice(request, "format", get_args(FileFormat), faults)
         most = _number(request, "limit", REJECTED_PAGE, LARGEST_REJECTED_PAGE, faults, least=1)
         if faults:
             raise refused(400, *faults)

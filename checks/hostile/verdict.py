@@ -50,8 +50,13 @@ def faults_of_log(log: bytes) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(log.split(b"\n"), 1):
         if _SECRET.search(_without_audience(line)):
             yield "the log has what was sent", f"line {number}"
-        if found := _TROUBLE.search(line):
-            yield f"the log says {found[0].decode()!r}", f"line {number}"
+        yield from ((fault, f"line {number}") for fault in bugs_of_line(line))
+
+
+def bugs_of_line(line: bytes) -> Iterator[str]:
+    """Yield what a line of a log says of a bug."""
+    if found := _TROUBLE.search(line):
+        yield f"the log says {found[0].decode()!r}"
 
 
 def _without_audience(line: bytes) -> bytes:

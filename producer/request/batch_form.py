@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from producer.request.hints import of_content
 from producer.request.name_likeness import BATCH_LIKENESSES, meant_member
@@ -64,20 +64,32 @@ def _pull_date(value: Any) -> date | None:
     return date.fromisoformat(value)
 
 
-SessionId = Annotated[str, BeforeValidator(_session_id), Field(max_length=MAX_SESSION_ID)]
-Whole = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MAX_WHOLE)]
+# What is sent is told by `WithJsonSchema`: the validators before make text of a number, and whole what JSON has as 5.0.
+SessionId = Annotated[
+    str, BeforeValidator(_session_id), Field(max_length=MAX_SESSION_ID), WithJsonSchema({"type": "number"})
+]
+Whole = Annotated[
+    int,
+    BeforeValidator(_whole),
+    Field(ge=0, le=MAX_WHOLE),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_WHOLE}),
+]
 
 
 class BatchForm(BaseModel):
-    """`batch` as it was sent."""
+    """`batch` as it was sent: where an upload stands in its session."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    session_id: SessionId = Field(alias="sessionId")
-    sequence: Whole
-    total_batches: Whole = Field(alias="totalBatches")
-    total_users: Whole = Field(alias="totalUsers")
-    pull_date: Annotated[date | None, BeforeValidator(_pull_date)] = Field(alias="pullDate", default=None)
+    session_id: SessionId = Field(
+        alias="sessionId", description="Which list the batch is part of; a number of any size, kept digit by digit."
+    )
+    sequence: Whole = Field(description="Its place in the session, from 0 or 1; not above `totalBatches`.")
+    total_batches: Whole = Field(alias="totalBatches", description="Batches in the session.")
+    total_users: Whole = Field(alias="totalUsers", description="Users in the session.")
+    pull_date: Annotated[date | None, BeforeValidator(_pull_date)] = Field(
+        alias="pullDate", default=None, description="Day on which the list was drawn."
+    )
 
 
 def parse_batch(data: bytes) -> tuple[BatchForm, tuple[Ignored, ...]]:

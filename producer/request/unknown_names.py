@@ -19,7 +19,7 @@ LONGEST = 64
 
 
 class Ignored(Struct, frozen=True, kw_only=True):
-    """A name that was passed over wherever it stood. It is None where it may not be repeated, or were one too many."""
+    """A name that was passed over wherever it stood: null where it may not be repeated, or were one too many."""
 
     place: Place = field(name="in")
     name: str | None

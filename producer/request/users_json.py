@@ -2,10 +2,10 @@
 
 import re
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from producer.request.hints import of_content
 from producer.request.name_likeness import PURCHASE_LIKENESSES, USER_LIKENESSES, meant_member
@@ -18,7 +18,7 @@ from schemas.records import AudienceUser, Purchase, Text
 _PLACE = re.compile(r"`\$((?:\[\d+\]|\.\w+)*)`$")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
-TextOrNumber = Any
+TextOrNumber = Annotated[Any, Meta(extra_json_schema={"type": ["string", "number", "null"], "maxLength": MAX_TEXT})]
 """A text of at most MAX_TEXT characters, a number, or None; typed loosely, as a float would lose digits."""
 
 
@@ -34,7 +34,9 @@ class _StrictUser(AudienceUser, frozen=True, forbid_unknown_fields=True, rename=
     purchase: _StrictPurchase | None = None
 
 
-class _LooseUser(Struct, frozen=True, rename="camel", gc=False):
+class UserForm(Struct, frozen=True, rename="camel", gc=False):
+    """A customer as it was sent: what may be text or a number is either. Other members are passed over, and told."""
+
     edge_tag_id: TextOrNumber = None
     email: Text | None = None
     phone: TextOrNumber = None
@@ -46,7 +48,7 @@ class _LooseUser(Struct, frozen=True, rename="camel", gc=False):
 
 
 _strict = msgspec.json.Decoder(list[_StrictUser])
-_loose = msgspec.json.Decoder(list[_LooseUser], float_hook=number)
+_loose = msgspec.json.Decoder(list[UserForm], float_hook=number)
 _each = msgspec.json.Decoder(list[Raw])
 _members = msgspec.json.Decoder(dict[str, Any], float_hook=number)
 
@@ -109,7 +111,7 @@ class UsersParser:
         return self._unknown.found() if self.count <= MAX_USERS else ()
 
 
-def _user(user: _LooseUser, index: int) -> AudienceUser:
+def _user(user: UserForm, index: int) -> AudienceUser:
     return AudienceUser(
         edge_tag_id=_text(user.edge_tag_id, index, "edgeTagId"),
         email=user.email,
