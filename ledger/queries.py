@@ -105,11 +105,11 @@ class Queries:
         for end in self.view.ends_of(record.origin for records in batches.values() for record in records):
             by_origin.setdefault(end.origin, []).append(end)
         return {
-            batch_id: self._told(records, [end for one in records for end in by_origin.get(one.origin, ())])
+            batch_id: self._batch_status(records, [end for one in records for end in by_origin.get(one.origin, ())])
             for batch_id, records in batches.items()
         }
 
-    def _told(self, records: Sequence[RecordRow], ends: Iterable[EndRow]) -> BatchStatus:
+    def _batch_status(self, records: Sequence[RecordRow], ends: Iterable[EndRow]) -> BatchStatus:
         by_target: dict[str, list[EndRow]] = {}
         for end in ends:
             by_target.setdefault(end.target, []).append(end)
