@@ -346,7 +346,7 @@ class View:
 
         `unread` are the places of those among them that nobody here can read; see `read_again`.
         """
-        self._fold(_put_record, receipts, read, topic, unread)
+        self._fold(_put_record, column.add_at, receipts, read, topic, unread)
 
     def fold_completions(
         self,
@@ -356,21 +356,25 @@ class View:
         unread: Iterable[Origin] = (),
     ) -> None:
         """Fold completions in, each with where it stands; in any order the outcome is the same."""
-        self._fold(_put_end, completions, read, topic, unread)
+        self._fold(_put_end, column.mark_of_ends_at, completions, read, topic, unread)
 
     def _fold(
         self,
         put: Callable[[sqlite3.Connection, ReportT, Place], Position | None],
+        note: Callable[[sqlite3.Connection, Sequence[Position]], None],
         reports: Iterable[tuple[ReportT, Place]],
         read: Mapping[int, int],
         topic: str,
         unread: Iterable[Origin],
     ) -> None:
-        """Put in what was read of a topic up to some offsets, and those, in one transaction."""
+        """Put in what was read of a topic up to some offsets, and those, in one transaction.
+
+        `note` is told of which records something is new.
+        """
         with self._transaction() as connection:
             self._put_ids(connection)
             changed = dict.fromkeys(put(connection, report, place) for report, place in reports)
-            column.mark_at(connection, (position for position in changed if position is not None))
+            note(connection, [position for position in changed if position is not None])
             positions = [(topic, place.partition, place.offset) for place in unread]
             connection.executemany("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", positions)
             _put_positions(connection, topic, read)
@@ -416,7 +420,9 @@ class View:
         """Drop what left the topics: all before these offsets by partition. Return how many records that were."""
         with self._transaction() as connection:
             for gone in completions.items():
-                column.mark(connection, f"ends CROSS JOIN records r USING (partition, offset) WHERE {_END_GONE}", gone)
+                column.mark_of_ends(
+                    connection, f"ends CROSS JOIN records r USING (partition, offset) WHERE {_END_GONE}", gone
+                )
                 connection.execute(f"DELETE FROM ends WHERE {_END_GONE}", gone)  # noqa: S608 -- our own names
             dropped = 0
             for gone in receipts.items():
@@ -633,22 +639,7 @@ def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Or
         column.mark_at(connection, [position])
     verb = "INSERT OR REPLACE" if place else "INSERT OR IGNORE"
     connection.execute(f"{verb} INTO records ({_RECORD_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
-    if not is_new:
-        return None
-    at = _millis(receipt.timestamp)
-    if receipt.session_id is not None and receipt.verdict == "valid":
-        connection.execute(
-            "INSERT INTO sessions (name, type, mode, session_id, first, last) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT"
-            " DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
-            (receipt.name, receipt.type, receipt.mode, receipt.session_id, at, at),
-        )
-    elif receipt.batch_id is not None:
-        connection.execute(
-            "INSERT INTO batches (batch_id, name, type, last) VALUES (?, ?, ?, ?) ON CONFLICT"
-            " DO UPDATE SET last = min(last, excluded.last)",
-            (receipt.batch_id.lower(), receipt.name or "", receipt.type or "custom", at),
-        )
-    return position
+    return position if is_new else None
 
 
 def _record_values(receipt: BatchReceipt, place: Origin | None) -> tuple[object, ...]:

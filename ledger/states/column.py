@@ -49,16 +49,30 @@ MOST_BRANCHES = 100
 """Sets of unfinished accounts that are each looked for in order of time; among more it is sorted."""
 
 _STALE = "SET state = NULL, unfinished = NULL, changes = changes + 1"
-_MARKS = (
+_MARKS_OF_ENDS = (
     "UPDATE sessions {stale} WHERE (session_id, name, type, mode) IN"
     " (SELECT r.session_id, r.name, r.type, r.mode FROM {records} AND r.session_id IS NOT NULL)",
     "UPDATE batches {stale} WHERE batch_id IN (SELECT r.batch_id FROM {records})",
+)
+_MARKS = (
+    *_MARKS_OF_ENDS,
     # A session's runs also go by what came between its batches of another mode of their audience.
     "UPDATE sessions {stale} WHERE (session_id, name, type, mode) IN"
     " (SELECT o.session_id, o.name, o.type, o.mode FROM"
     " (SELECT r.audience AS audience, r.mode AS mode, min(r.at) AS since FROM {records} AND r.verdict = 'valid'"
     " GROUP BY 1, 2) m CROSS JOIN records o ON o.audience = m.audience AND o.at >= m.since AND o.verdict = 'valid'"
     " AND o.mode = CASE m.mode WHEN 'add' THEN 'remove' ELSE 'add' END AND o.session_id IS NOT NULL)",
+)
+_AT_WANTED = "wanted CROSS JOIN records r ON r.partition = p AND r.offset = o WHERE 1"
+_ADDITIONS = (
+    "INSERT INTO sessions (session_id, name, type, mode, first, last)"
+    " SELECT r.session_id, r.name, r.type, r.mode, min(r.at), max(r.at) FROM {records}"
+    " AND r.session_id IS NOT NULL AND r.verdict = 'valid' GROUP BY 1, 2, 3, 4"
+    " ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
+    "INSERT INTO batches (batch_id, name, type, last)"
+    " SELECT r.batch_id, coalesce(r.name, ''), coalesce(r.type, 'custom'), min(r.at) FROM {records}"
+    " AND r.batch_id IS NOT NULL AND (r.session_id IS NULL OR r.verdict != 'valid') GROUP BY 1"
+    " ON CONFLICT DO UPDATE SET last = min(last, excluded.last)",
 )
 _SETS = (
     "WITH RECURSIVE sets(one) AS (SELECT min(unfinished) FROM {table} WHERE state = 'in_progress' UNION ALL"
@@ -84,7 +98,7 @@ class StateFilter:
 
 
 def mark(connection: sqlite3.Connection, records: str, values: Sequence[object], before: str = "") -> None:
-    """Mark stale what may have another state now that something of these records changed, or is about to.
+    """Mark stale what may have another state now that these records changed, or are about to.
 
     `records` selects them as `r`, from FROM on and with a condition; `before` stands before the statement.
     """
@@ -92,13 +106,38 @@ def mark(connection: sqlite3.Connection, records: str, values: Sequence[object],
         connection.execute(before + statement.format(stale=_STALE, records=records), values)
 
 
-def mark_at(connection: sqlite3.Connection, positions: Iterable[tuple[int, int]]) -> None:
-    """Mark what may have another state now that something of the records at some positions changed."""
+def mark_of_ends(connection: sqlite3.Connection, records: str, values: Sequence[object], before: str = "") -> None:
+    """Mark as `mark` what may have another state where no more changed than what accounts did with these records."""
+    for statement in _MARKS_OF_ENDS:
+        connection.execute(before + statement.format(stale=_STALE, records=records), values)
+
+
+def mark_at(connection: sqlite3.Connection, positions: Sequence[tuple[int, int]]) -> None:
+    """Mark stale what may have another state now that the records at some positions change."""
+    for before, values in _wanted(positions):
+        mark(connection, _AT_WANTED, values, before)
+
+
+def mark_of_ends_at(connection: sqlite3.Connection, positions: Sequence[tuple[int, int]]) -> None:
+    """Mark stale what may have another state now that accounts said something of the records at some positions."""
+    for before, values in _wanted(positions):
+        mark_of_ends(connection, _AT_WANTED, values, before)
+
+
+def add_at(connection: sqlite3.Connection, positions: Sequence[tuple[int, int]]) -> None:
+    """Add the rows that the records at some positions, which are new, are of; mark stale what they may change."""
+    for before, values in _wanted(positions):
+        for statement in _ADDITIONS:
+            connection.execute(before + statement.format(records=_AT_WANTED), values)
+        mark(connection, _AT_WANTED, values, before)
+
+
+def _wanted(positions: Iterable[tuple[int, int]]) -> Iterator[tuple[str, list[int]]]:
+    """Yield what stands before statements that select by _AT_WANTED, with its values, of some positions at a time."""
     rest = iter(positions)
     while some := list(islice(rest, AT_ONCE)):
-        wanted = f"WITH wanted(p, o) AS (VALUES {', '.join(['(?, ?)'] * len(some))}) "
-        records = "wanted CROSS JOIN records r ON r.partition = p AND r.offset = o WHERE 1"
-        mark(connection, records, [number for position in some for number in position], wanted)
+        before = f"WITH wanted(p, o) AS (VALUES {', '.join(['(?, ?)'] * len(some))}) "
+        yield before, [number for position in some for number in position]
 
 
 def mark_all(connection: sqlite3.Connection) -> None:
