@@ -25,6 +25,7 @@ from benchmarks.rows import measure_rows
 from benchmarks.sandbox import measure_sandbox
 from benchmarks.sessions import measure_sessions
 from benchmarks.small import command as small
+from benchmarks.states import measure_states
 from benchmarks.sync import measure_sync
 from benchmarks.transform import measure_transform
 from benchmarks.whole import command as whole
@@ -39,6 +40,7 @@ BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
     "sandbox": measure_sandbox,
     "files": measure_files,
     "sessions": measure_sessions,
+    "states": measure_states,
 }
 ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "sync": measure_sync,

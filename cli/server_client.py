@@ -45,9 +45,9 @@ class Server:
         """Return the body of an answer that is good. Raises StatusError."""
         return self._good(await self._ask(path, query or {}, wait))
 
-    async def get_if_served(self, path: str) -> bytes | None:
+    async def get_if_served(self, path: str, query: Mapping[str, str] | None = None) -> bytes | None:
         """Return the body of a good answer, None where a server has no such path. Raises StatusError."""
-        answer = await self._ask(path, {}, 0)
+        answer = await self._ask(path, query or {}, 0)
         return None if answer.status == 404 else self._good(answer)
 
     def _good(self, answer: Answer) -> bytes:

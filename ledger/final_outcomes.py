@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from msgspec import structs
 
+from ledger.states.rule import EndCounts
 from ledger.view import EndRow
 
 SUCCESSES = frozenset({"delivered", "partial", "skipped"})
@@ -38,6 +39,18 @@ def last_words(ends: Iterable[EndRow]) -> list[LastWord]:
     """Return the last word of each account on each record."""
     place = attrgetter("origin", "target")
     return [last_word(list(some)) for _, some in groupby(sorted(ends, key=place), key=place)]
+
+
+def counted(ends: Sequence[EndRow]) -> EndCounts:
+    """Return what the last words of one account amount to."""
+    return EndCounts(
+        words=len(ends),
+        failed=sum(end.status == "failed" for end in ends),
+        retrying=sum(end.status == "retrying" for end in ends),
+        skipped=sum(end.status == "skipped" for end in ends),
+        in_vain=sum(end.is_in_vain for end in ends),
+        with_rejected=sum(end.rejected > 0 for end in ends),
+    )
 
 
 def last_word(ends: Sequence[EndRow]) -> LastWord:

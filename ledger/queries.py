@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -10,7 +11,9 @@ from ledger.arrivals import Verdict, judge_arrival
 from ledger.cursors import read_cursor, write_cursor
 from ledger.rejections import rejections
 from ledger.resources import (
+    BatchPage,
     BatchStatus,
+    BatchSummary,
     RejectedPage,
     RunStatus,
     SessionPage,
@@ -21,9 +24,11 @@ from ledger.resources import (
 )
 from ledger.session_batch_query import MOST_BATCHES
 from ledger.session_runs import Run, SeenBatch, runs_of
+from ledger.states.column import StateFilter, Table
 from ledger.status import (
     StateOf,
     batch_status,
+    batch_summary,
     held_up,
     latest_in_progress,
     run_status,
@@ -32,13 +37,13 @@ from ledger.status import (
     with_identifier,
 )
 from ledger.view import EndRow, RecordRow, SessionKey, View
-from schemas.records import AudienceType, Mode
+from schemas.records import AudienceType, Mode, Origin
 from schemas.target import Target
 from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
 MOST_SCANNED = 1_000
-"""Sessions that one page is looked for among, where a filter by state lets few through."""
+"""Sessions or batches that one page is looked for among, where states are not folded yet."""
 
 FEW_BATCHES, TIMES = 100, 4
 """Newest batches that tell what a new one is: some, and a few times as many as its series has; all would take long."""
@@ -46,7 +51,7 @@ FEW_BATCHES, TIMES = 100, 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which sessions are asked for; None is any."""
+    """Which sessions or batches are asked for; None is any."""
 
     name: str | None = None
     type: AudienceType | None = None
@@ -92,8 +97,21 @@ class Queries:
 
     def _status(self, records: Sequence[RecordRow]) -> BatchStatus:
         """Return how a batch stands, without how long it may take: that is looked for once for many."""
+        return self._statuses({"": records})[""]
+
+    def _statuses(self, batches: Mapping[str, Sequence[RecordRow]]) -> dict[str, BatchStatus]:
+        """Return how batches stand by their ids, in one go."""
+        by_origin: dict[Origin, list[EndRow]] = {}
+        for end in self.view.ends_of(record.origin for records in batches.values() for record in records):
+            by_origin.setdefault(end.origin, []).append(end)
+        return {
+            batch_id: self._batch_status(records, [end for one in records for end in by_origin.get(one.origin, ())])
+            for batch_id, records in batches.items()
+        }
+
+    def _batch_status(self, records: Sequence[RecordRow], ends: Iterable[EndRow]) -> BatchStatus:
         by_target: dict[str, list[EndRow]] = {}
-        for end in self.view.ends_of(record.origin for record in records):
+        for end in ends:
             by_target.setdefault(end.target, []).append(end)
         return batch_status(
             records, self.targets, lambda target, mine: self._target(target, mine, by_target.get(str(target), []))
@@ -138,45 +156,72 @@ class Queries:
 
     def _runs(self, key: SessionKey) -> Iterator[RunStatus]:
         for run in runs_of(self.view.session_batches(key), self.window):
-            records = {batch.batch_id: self._records(batch, key) for batch in run.batches}
-            batches = {batch_id: self._status(some) for batch_id, some in records.items()}
+            records = self._records(run.batches, key)
+            batches = self._statuses(records)
             status, times = run_status(run, key, batches), {batch_id: some[-1].at for batch_id, some in records.items()}
             yield structs.replace(status, targets=self._timed(status.targets, batches.values(), times))
 
-    def _records(self, batch: SeenBatch, key: SessionKey) -> list[RecordRow]:
-        """Return the records of a session's batch."""
-        records = self.view.records_of(batch.batch_id)
-        return [record for record in records if record.verdict == "valid" and record.is_of(key)]
+    def _records(self, batches: Iterable[SeenBatch], key: SessionKey) -> dict[str, list[RecordRow]]:
+        """Return the records of a session's batches, by their ids."""
+        found = self.view.records_of_batches(batch.batch_id for batch in batches)
+        return {
+            batch_id: [record for record in records if record.verdict == "valid" and record.is_of(key)]
+            for batch_id, records in found.items()
+        }
 
     def sessions(self, filters: Filters, cursor: str | None, most: int) -> SessionPage:
         """Return so many sessions, the newest first. Raises CursorError."""
         with self.view.snapshot():
-            return self._sessions(filters, _parsed(cursor) if cursor else None, most)
+            return self._at_this_moment()._sessions(filters, _session_cursor(cursor) if cursor else None, most)  # noqa: SLF001 -- of our own kind
 
-    def _sessions(self, filters: Filters, before: "Before | None", most: int) -> SessionPage:
-        found: list[SessionSummary] = []
-        scanned = 0
-        while len(found) < most and scanned < MOST_SCANNED:
-            page = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most)
-            for last, key in page:
-                scanned, before = scanned + 1, (last, key.session_id, key.name, key.type, key.mode)
-                summary = self._summary(key)
-                if summary is not None and filters.state in (None, summary.state):
-                    found.append(summary)
-                if len(found) == most:
-                    break
-            if len(page) < most:
-                before = None if len(found) < most else before
-                break
-        return SessionPage(sessions=found, next=write_cursor(before) if before else None)
+    def _sessions(self, filters: Filters, before: "SessionPlace | None", most: int) -> SessionPage:
+        wanted = self._folded(filters.state, "sessions")
+
+        def read(before: SessionPlace | None) -> Iterator[tuple[SessionPlace, SessionSummary | None]]:
+            rows = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most, wanted)
+            for last, key in rows:
+                yield (last, key.session_id, key.name, key.type, key.mode), self._summary(key)
+
+        found, end = _page(read, before, most, filters.state)
+        return SessionPage(sessions=found, next=write_cursor(end) if end else None)
+
+    def batches(self, filters: Filters, cursor: str | None, most: int) -> BatchPage:
+        """Return so many batches that no session tells, the newest first. Raises CursorError."""
+        with self.view.snapshot():
+            return self._at_this_moment()._batches(filters, _batch_cursor(cursor) if cursor else None, most)  # noqa: SLF001 -- of our own kind
+
+    def _batches(self, filters: Filters, before: "BatchPlace | None", most: int) -> BatchPage:
+        wanted = self._folded(filters.state, "batches")
+
+        def read(before: BatchPlace | None) -> Iterator[tuple[BatchPlace, BatchSummary | None]]:
+            rows = self.view.newest_batches(before, filters.name, filters.type, filters.since, most, wanted)
+            statuses = self._statuses(self.view.records_of_batches(batch_id for _, batch_id in rows))
+            for last, batch_id in rows:
+                yield (last, batch_id), batch_summary(statuses[batch_id]) if batch_id in statuses else None
+
+        found, end = _page(read, before, most, filters.state)
+        return BatchPage(batches=found, next=write_cursor(end) if end else None)
+
+    def _at_this_moment(self) -> "Queries":
+        """Return what answers by the accounts' states as they are now, whatever they become meanwhile."""
+        states = {target: self.state_of(target) for target in self.targets}
+        return replace(self, state_of=states.get)
+
+    def _folded(self, state: str | None, table: Table) -> StateFilter | None:
+        """Return which folded states are those in which rows are in a state now; None for any."""
+        if state not in ("blocked", "in_progress"):
+            return None if state is None else StateFilter(state=state)
+        found = ((target, self.state_of(target)) for target in self.targets)
+        blocked = {str(target) for target, account in found if account is not None and account.state == "blocked"}
+        sets = self.view.unfinished_sets(table)
+        chosen = [one for one in sets if (set(one.split()) <= blocked) == (state == "blocked")]
+        return StateFilter(state="in_progress", unfinished=chosen)
 
     def _summary(self, key: SessionKey) -> SessionSummary | None:
         runs = runs_of(self.view.session_batches(key), self.window)
         if not runs:
             return None
-        status = run_status(
-            runs[-1], key, {batch.batch_id: self._status(self._records(batch, key)) for batch in runs[-1].batches}
-        )
+        status = run_status(runs[-1], key, self._statuses(self._records(runs[-1].batches, key)))
         return SessionSummary(
             session_id=key.session_id,
             name=key.name,
@@ -220,7 +265,8 @@ class Queries:
         runs = runs_of(self.view.session_batches(key), self.window)
         newest = runs[-1] if runs else Run()
         wanted = [batch for batch in newest.batches if newest.marks.get(batch.batch_id) != "repeated"]
-        return [record for batch in wanted for record in self._records(batch, key)]
+        records = self._records(wanted, key)
+        return [record for batch in wanted for record in records[batch.batch_id]]
 
     def judge(self, key: SessionKey, new: SeenBatch, being_written: Sequence[SeenBatch]) -> Verdict:
         """Return what a new batch is beside what came before it in its session; None: one to be accepted.
@@ -249,9 +295,44 @@ class Queries:
         )
 
 
-Before = tuple[int, str, str, str, str]
+SessionPlace = tuple[int, str, str, str, str]
+BatchPlace = tuple[int, str]
+Place = TypeVar("Place", SessionPlace, BatchPlace)
+Summary = TypeVar("Summary", SessionSummary, BatchSummary)
 
 
-def _parsed(cursor: str) -> Before:
+def _page(
+    read: Callable[[Place | None], Iterable[tuple[Place, Summary | None]]],
+    before: Place | None,
+    most: int,
+    state: str | None,
+) -> tuple[list[Summary], Place | None]:
+    """Return so many of what `read` finds behind a place, and where the following page begins, None at the end.
+
+    `read` finds `most` at once unless there are no more, and what is in another state where states are stale: of all
+    these MOST_SCANNED are looked at, and what is left is for the following page.
+    """
+    found: list[Summary] = []
+    scanned = 0
+    while scanned < MOST_SCANNED:
+        seen = 0
+        for place, summary in read(before):
+            seen, before = seen + 1, place
+            if summary is not None and state in (None, summary.state):
+                found.append(summary)
+            if len(found) == most:
+                return found, before
+        scanned += seen
+        if seen < most:
+            return found, None
+    return found, before
+
+
+def _session_cursor(cursor: str) -> SessionPlace:
     last, session_id, name, kind, mode = read_cursor(cursor, int, str, str, str, str)
     return int(last), str(session_id), str(name), str(kind), str(mode)
+
+
+def _batch_cursor(cursor: str) -> BatchPlace:
+    last, batch_id = read_cursor(cursor, int, str)
+    return int(last), str(batch_id)

@@ -1,8 +1,8 @@
 """Who of a batch or of a session's newest pass is rejected, by the last word on each record: indexes, never a value."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 
 from ledger.cursors import read_cursor, write_cursor
@@ -15,6 +15,9 @@ from schemas.target import parse_target
 
 Place = list[str | int]
 """Partition and offset of the record, target, delivery, index in the request, field: pages are in this order."""
+
+READ_AT_ONCE = 20
+"""Records whose rejected users are read in one go: that many too many at most where a page ends."""
 
 _KINDS = (int, int, str, str, int, str)
 
@@ -47,11 +50,11 @@ class _Page:
         for one in counts:
             self.total, self.listed = self.total + one.rejected, self.listed + one.listed
 
-    def read(self, view: View, record: RecordRow) -> None:
-        """Note which users of a record are rejected."""
-        words = last_words(view.ends_of([record.origin]))
-        self.total += sum(word.end.rejected for word in words)
-        for place, rejection in sorted(_listed(view, record, words), key=lambda one: one[0]):
+    def read(self, view: View, records: Mapping[Origin, RecordRow]) -> None:
+        """Note which users of records are rejected."""
+        words = {(word.end.origin, word.end.target): word for word in last_words(view.ends_of(records))}
+        self.total += sum(word.end.rejected for word in words.values())
+        for place, rejection in sorted(_listed(view, records, words), key=lambda one: one[0]):
             self.listed += 1
             if self.after is None or place > self.after:
                 self.has_more = self.has_more or len(self.found) == self.most
@@ -66,23 +69,28 @@ def rejections(view: View, records: Iterable[RecordRow], cursor: str | None, mos
     """
     page = _Page(after=read_cursor(cursor, *_KINDS) if cursor else None, most=most)
     by_origin = {record.origin: record for record in records}
-    for origin, group in groupby(view.rejections_of(sorted(by_origin)), key=attrgetter("origin")):
-        counts = list(group)
-        if page.is_elsewhere(origin) and all(one.is_only for one in counts):
-            page.count(counts)
-        else:
-            page.read(view, by_origin[origin])
+    groups = groupby(view.rejections_of(sorted(by_origin)), key=attrgetter("origin"))
+    counted = ((origin, list(group)) for origin, group in groups)
+    while some := list(islice(counted, READ_AT_ONCE)):
+        read: dict[Origin, RecordRow] = {}
+        for origin, counts in some:
+            if page.is_elsewhere(origin) and all(one.is_only for one in counts):
+                page.count(counts)
+            else:
+                read[origin] = by_origin[origin]
+        page.read(view, read)
     end = write_cursor(page.found[-1][0]) if page.has_more else None
     rejected = [one for _, one in page.found]
     return Rejections(rejected=rejected, unlisted=max(0, page.total - page.listed), next=end)
 
 
-def _listed(view: View, record: RecordRow, words: Sequence[LastWord]) -> Iterator[tuple[Place, UserRejection]]:
-    by_target = {word.end.target: word for word in words}
-    for target, delivery, index, name, reason in view.rejected_of([record.origin]):
-        if by_target[target].stands(delivery, f"{name}: {reason}" if name else reason):
-            place: Place = [record.origin.partition, record.origin.offset, target, delivery, index, name or ""]
-            yield place, _rejection(record, target, delivery, index, name, reason)
+def _listed(
+    view: View, records: Mapping[Origin, RecordRow], words: Mapping[tuple[Origin, str], LastWord]
+) -> Iterator[tuple[Place, UserRejection]]:
+    for origin, target, delivery, index, name, reason in view.rejected_of(records):
+        if words[origin, target].stands(delivery, f"{name}: {reason}" if name else reason):
+            place: Place = [origin.partition, origin.offset, target, delivery, index, name or ""]
+            yield place, _rejection(records[origin], target, delivery, index, name, reason)
 
 
 def _rejection(

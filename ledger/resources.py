@@ -16,7 +16,7 @@ TERMINAL: frozenset[State] = frozenset({"delivered", "partial", "failed", "nobod
 
 
 class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An honest ladder: who stands in the log, was sent, was accepted, was matched; null where nobody says.
+    """An honest ladder: who stands in the log, was sent, accepted, matched, is usable; null where nobody says.
 
     `open` is who was sent and is neither accepted nor rejected yet, `superseded` about whom a later record decides.
     Of a removal `accepted` is whose removal the platform took, whether or not they were in, `removed` who was, null
@@ -29,6 +29,8 @@ class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
     accepted: int
     rejected: int
     matched: int | None
+    usable: int | None = None
+    """How many of them a campaign could reach; no platform that is known says so of an upload."""
     open: int = 0
     removed: int | UnsetType | None = UNSET
     superseded: int | UnsetType = UNSET
@@ -163,6 +165,31 @@ class SessionPage(Struct, frozen=True, kw_only=True, rename="camel"):
     next: str | None
 
 
+class BatchSummary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A batch in a list, in short."""
+
+    batch_id: str
+    name: str
+    type: AudienceType
+    mode: Mode
+    state: State
+    accepted_at: datetime
+    source: str | None
+    verdict: str
+    reason: str | None
+    users: int
+    parts: int
+    parts_in_log: int
+    targets: dict[str, TargetState]
+
+
+class BatchPage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Batches that no session tells, the newest first; `next` is the cursor of the following page."""
+
+    batches: list[BatchSummary]
+    next: str | None
+
+
 class LossReport(Struct, frozen=True, kw_only=True, rename="camel"):
     """Records that left the log before the account had read them."""
 
@@ -201,12 +228,14 @@ class TransactionStatus(Struct, frozen=True, kw_only=True, rename="camel"):
 class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
     """Every account that is configured here, what all of them may wait for, and what is not told of any.
 
-    `unread` counts receipts and completions that this node can't read, as of a newer version.
+    `unread` counts receipts and completions that this node can't read, as of a newer version. `seconds_old` is how long
+    ago Kafka was asked for `behind` and `has_consumer` of all accounts; all else is of now.
     """
 
     accounts: list[AccountStatus]
     open_transactions: list[TransactionStatus] = []
     unread: int = 0
+    seconds_old: float | None = None
 
 
 class UserRejection(Struct, frozen=True, kw_only=True, rename="camel"):

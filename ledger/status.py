@@ -7,11 +7,12 @@ from shlex import quote
 
 from msgspec import UNSET, UnsetType, structs
 
-from ledger.final_outcomes import LONG_AGO, last_words
+from ledger.final_outcomes import LONG_AGO, counted, last_words
 from ledger.resources import (
     AccountStatus,
     BatchOfRun,
     BatchStatus,
+    BatchSummary,
     ErrorDetail,
     LossReport,
     ReplayStatus,
@@ -22,6 +23,7 @@ from ledger.resources import (
     UserCounts,
 )
 from ledger.session_runs import Run
+from ledger.states.rule import WORST, state_of_run, state_of_states, target_state
 from ledger.view import EndRow, RecordRow, SessionKey
 from schemas.error_words import VOCABULARY
 from schemas.records import AccountLoss, AccountState
@@ -79,7 +81,7 @@ def target_status(
     final = [word.end for word in last_words(mine)]
     account = state_of(target)
     block = account if account is not None and account.state == "blocked" else None
-    state = _state_of(final, len(records), block is not None)
+    state = target_state(counted(final), len(records), is_blocked=block is not None)
     return TargetStatus(
         provider=target.provider,
         account=target.account or None,
@@ -120,20 +122,6 @@ def held_up(status: TargetStatus, by: OpenTransaction) -> TargetStatus:
     meaning = f"{word.meaning} It began at {by.origin}, {by.since.isoformat(timespec='seconds')}."
     error = ErrorDetail(code=TRANSACTION_OPEN, meaning=meaning, remedy=word.remedy, platform_code=None, request_id=None)
     return structs.replace(status, error=error)
-
-
-def _state_of(ends: Sequence[EndRow], records: int, is_blocked: bool) -> TargetState:
-    """Return one word for all records of an account; a failure is told as soon as there is one."""
-    statuses = Counter(end.status for end in ends)
-    if statuses["failed"]:
-        return "failed"
-    if len(ends) - statuses["retrying"] < records:
-        return "blocked" if is_blocked else "retrying" if statuses["retrying"] else "waiting"
-    if statuses["skipped"] == records:
-        return "skipped"
-    if all(end.is_in_vain for end in ends):
-        return "failed"
-    return "partial" if any(end.rejected for end in ends) else "delivered"
 
 
 def _error_of(
@@ -256,7 +244,7 @@ def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[Repla
     return [
         ReplayStatus(
             replay_id=replay_id,
-            state=_state_of(some, len(some), False),
+            state=target_state(counted(some), len(some), is_blocked=False),
             users=_counts([origins[end.origin] for end in some if end.origin in origins], some),
         )
         for replay_id, some in by_id.items()
@@ -264,19 +252,8 @@ def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[Repla
 
 
 def state_of_targets(targets: Sequence[TargetStatus]) -> State:
-    """Return one word for all accounts: what is over, by the worst of them, else what is under way.
-
-    Where no account is meant, or all skipped it, nobody got it.
-    """
-    states = {target.state for target in targets} - {"skipped"}
-    if not states:
-        return "nobody"
-    open_states = states & {"waiting", "retrying", "blocked"}
-    if open_states:
-        return "blocked" if open_states == {"blocked"} else "in_progress"
-    if "failed" in states:
-        return "failed"
-    return "partial" if "partial" in states else "delivered"
+    """Return one word for all accounts, see `state_of_states`."""
+    return state_of_states([target.state for target in targets])
 
 
 def batch_status(
@@ -311,6 +288,25 @@ def batch_status(
     )
 
 
+def batch_summary(status: BatchStatus) -> BatchSummary:
+    """Return a batch in short."""
+    return BatchSummary(
+        batch_id=status.batch_id,
+        name=status.name,
+        type=status.type,
+        mode=status.mode,
+        state=status.state,
+        accepted_at=status.accepted_at,
+        source=status.source,
+        verdict=status.verdict,
+        reason=status.reason,
+        users=status.users,
+        parts=status.parts,
+        parts_in_log=status.parts_in_log,
+        targets={str(target_of(target)): target.state for target in status.targets},
+    )
+
+
 def _are_home(records: Iterable[RecordRow]) -> bool | None:
     """Tell whether all of these stand in their home partition, None where that is not known of all."""
     known = {record.is_home for record in records}
@@ -329,12 +325,12 @@ def run_status(run: Run, key: SessionKey, batches: Mapping[str, BatchStatus]) ->
     if sum(batch.state == "failed" for batch in statuses) > 1:
         targets = [_sent_again_whole(target, statuses[0].session_id or "", key.name) for target in targets]
     is_whole = run.is_whole or run.total_batches is None
-    over_all = _state_of_run(state_of_targets(targets), statuses)
+    states = [target.state for target in targets]
     return RunStatus(
         name=key.name,
         type=key.type,
         mode=key.mode,
-        state=over_all if is_whole else "incomplete",
+        state=state_of_run(states, [batch.state for batch in statuses], is_whole=is_whole),
         started_at=run.batches[0].at,
         last_at=run.batches[-1].at,
         total_batches=run.total_batches,
@@ -367,14 +363,6 @@ def _sent_again_whole(status: TargetStatus, session_id: str, name: str) -> Targe
     return structs.replace(status, error=structs.replace(status.error, remedy=f"{first}{REPLAY}{which}"))
 
 
-def _state_of_run(state: State, batches: Iterable[BatchStatus]) -> State:
-    """Return a run's state by that of its accounts; where a batch reached nobody it is not delivered as a whole."""
-    return "partial" if state == "delivered" and any(batch.state == "nobody" for batch in batches) else state
-
-
-_WORST = ("failed", "blocked", "retrying", "waiting", "partial", "delivered", "skipped")
-
-
 def _totals(statuses: Iterable[TargetStatus]) -> list[TargetStatus]:
     """Return one status for each account over several batches: counts added up, the worst state and its error."""
     by_target: dict[tuple[str, str | None], list[TargetStatus]] = {}
@@ -384,7 +372,7 @@ def _totals(statuses: Iterable[TargetStatus]) -> list[TargetStatus]:
 
 
 def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
-    worst = min(some, key=lambda status: _WORST.index(status.state))
+    worst = min(some, key=lambda status: WORST.index(status.state))
     matched = [status.users.matched for status in some if status.users.matched is not None]
     finished = [status.finished_at for status in some if status.finished_at is not None]
     to_go = [status.seconds_to_go for status in some if status.seconds_to_go is not None]

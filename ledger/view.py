@@ -17,10 +17,16 @@ from msgspec import Struct, structs
 
 from ledger.session_batch_query import MOST_BATCHES, read_batches, time_of
 from ledger.session_runs import SeenBatch
+from ledger.states import column
+from ledger.states.column import FoldedState, RowKey, StateFilter, Table
+from ledger.states.run_counts import RunCounts, read_run_counts
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
 ReportT = TypeVar("ReportT")
 Place = TypeVar("Place")
+Asked = TypeVar("Asked")
+Position = tuple[int, int]
+"""Partition and offset of a record of the log."""
 
 log = structlog.get_logger()
 
@@ -30,12 +36,14 @@ DAMAGED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLIT
 CUT_OFF = 522
 """SQLITE_IOERR_SHORT_READ, which Python names from 3.12 on: of all errors of input it alone is the file's own."""
 
-VERSION = "4"
+VERSION = "5"
 """Of the tables below; another one in the file makes the view be built anew."""
 
 _ID_OF = "id of "
 _READABLE = "readable"
 """What the schemas are known by that were read when the file was written last."""
+_FOLDED_BY = "folded by"
+"""What the states in the file go by beside its rows, such as the accounts that were configured then."""
 
 AT_ONCE = 400
 """Places that are asked for at once: twice as many variables in a statement, of which older SQLite takes 999."""
@@ -57,11 +65,6 @@ CREATE INDEX records_by_session ON records (session_id, name, type, mode, at) WH
 CREATE INDEX records_by_audience ON records (audience, mode, at) WHERE verdict = 'valid';
 CREATE INDEX records_by_time ON records (at);
 CREATE INDEX records_by_receipt ON records (receipt_partition, receipt_offset);
-CREATE TABLE sessions (
-    name TEXT, type TEXT, mode TEXT, session_id TEXT, first INTEGER, last INTEGER,
-    PRIMARY KEY (session_id, name, type, mode)
-) WITHOUT ROWID;
-CREATE INDEX sessions_by_time ON sessions (last);
 CREATE TABLE ends (
     partition INTEGER, offset INTEGER, target TEXT, delivery TEXT, rank INTEGER, finished INTEGER, status TEXT,
     received INTEGER, accepted INTEGER, rejected INTEGER, matched INTEGER, open INTEGER, error_code TEXT,
@@ -89,8 +92,14 @@ _END_COLUMNS = (
     " completion_partition, completion_offset"
 )
 
+_RECEIPT_PLACE = _RECORD_COLUMNS.count(",") - 1
+"""Where the columns begin that say where the receipt stands."""
+
 _SAID_COLUMNS = _END_COLUMNS.replace("rejected_users", "NULL")
 """An end without the users that it lists: they are many."""
+
+_RECORD_GONE = "receipt_partition = ? AND receipt_offset < ?"
+_END_GONE = "completion_partition = ? AND completion_offset < ?"
 
 _RANKS: Mapping[str, int] = {"retrying": 0, "failed": 1, "skipped": 2, "partial": 2, "delivered": 2}
 """A success is final, and a failure gives way to it; of two of a kind see `_put_end`."""
@@ -200,6 +209,7 @@ class View:
         self._topic_ids: Mapping[str, str] = {}
         self._topic = topic
         self._readable = ""
+        self._folded_by = ""
         self._has_ids = False
         self._writing = threading.Lock()
         self._local = threading.local()
@@ -251,7 +261,7 @@ class View:
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         connection = self._connection()
-        connection.executescript(_TABLES)
+        connection.executescript(_TABLES + column.TABLES)
         meta = [("version", VERSION), ("identity", self._identity)]
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
 
@@ -317,7 +327,7 @@ class View:
     def forget_all(self) -> None:
         """Begin anew, as the topics did."""
         with self._transaction() as connection:
-            for table in ("positions", "records", "sessions", "ends", "unread"):
+            for table in ("positions", "records", "sessions", "batches", "ends", "unread"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
 
     def positions(self, topic: str) -> dict[int, int]:
@@ -336,7 +346,7 @@ class View:
 
         `unread` are the places of those among them that nobody here can read; see `read_again`.
         """
-        self._fold(_put_record, receipts, read, topic, unread)
+        self._fold(_put_record, column.add_at, receipts, read, topic, unread)
 
     def fold_completions(
         self,
@@ -346,21 +356,25 @@ class View:
         unread: Iterable[Origin] = (),
     ) -> None:
         """Fold completions in, each with where it stands; in any order the outcome is the same."""
-        self._fold(_put_end, completions, read, topic, unread)
+        self._fold(_put_end, column.mark_of_ends_at, completions, read, topic, unread)
 
     def _fold(
         self,
-        put: Callable[[sqlite3.Connection, ReportT, Place], None],
+        put: Callable[[sqlite3.Connection, ReportT, Place], Position | None],
+        note: Callable[[sqlite3.Connection, Sequence[Position]], None],
         reports: Iterable[tuple[ReportT, Place]],
         read: Mapping[int, int],
         topic: str,
         unread: Iterable[Origin],
     ) -> None:
-        """Put in what was read of a topic up to some offsets, and those, in one transaction."""
+        """Put in what was read of a topic up to some offsets, and those, in one transaction.
+
+        `note` is told of which records something is new.
+        """
         with self._transaction() as connection:
             self._put_ids(connection)
-            for report, place in reports:
-                put(connection, report, place)
+            changed = dict.fromkeys(put(connection, report, place) for report, place in reports)
+            note(connection, [position for position in changed if position is not None])
             positions = [(topic, place.partition, place.offset) for place in unread]
             connection.executemany("INSERT OR IGNORE INTO unread VALUES (?, ?, ?)", positions)
             _put_positions(connection, topic, read)
@@ -386,10 +400,14 @@ class View:
             connection.execute("DELETE FROM unread")
 
     def _put_ids(self, connection: sqlite3.Connection) -> None:
-        """Note of which topics the rows are, and what could be read; a file of an earlier version does not say so."""
+        """Note of which topics the rows are, what could be read, and by which rules states are folded.
+
+        A file of an earlier version does not say of which topics its rows are.
+        """
         if not self._has_ids:
             connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", self._topic_ids.items())
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_READABLE, self._readable))
+            noted = [(_READABLE, self._readable), (_FOLDED_BY, self._folded_by)]
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", noted)
             self._has_ids = True
 
     def drop_unread(self, topic: str, firsts: Mapping[int, int]) -> None:
@@ -401,24 +419,38 @@ class View:
     def drop_before(self, receipts: Mapping[int, int], completions: Mapping[int, int]) -> int:
         """Drop what left the topics: all before these offsets by partition. Return how many records that were."""
         with self._transaction() as connection:
+            for gone in completions.items():
+                column.mark_of_ends(
+                    connection, f"ends CROSS JOIN records r USING (partition, offset) WHERE {_END_GONE}", gone
+                )
+                connection.execute(f"DELETE FROM ends WHERE {_END_GONE}", gone)  # noqa: S608 -- our own names
             dropped = 0
-            for partition, low in receipts.items():
-                condition = "receipt_partition = ? AND receipt_offset < ?"
-                dropped += connection.execute(f"DELETE FROM records WHERE {condition}", (partition, low)).rowcount  # noqa: S608 -- our own names
-            for partition, low in completions.items():
-                condition = "completion_partition = ? AND completion_offset < ?"
-                connection.execute(f"DELETE FROM ends WHERE {condition}", (partition, low))  # noqa: S608 -- our own names
+            for gone in receipts.items():
+                column.mark(connection, f"records r WHERE {_RECORD_GONE}", gone)
+                dropped += connection.execute(f"DELETE FROM records WHERE {_RECORD_GONE}", gone).rowcount  # noqa: S608 -- our own names
             if dropped:
                 connection.execute(
                     "DELETE FROM sessions WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.session_id ="
                     " sessions.session_id AND r.name = sessions.name AND r.type = sessions.type"
                     " AND r.mode = sessions.mode)"
                 )
+                connection.execute(
+                    "DELETE FROM batches WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.batch_id = batches.batch_id)"
+                )
         return dropped
 
     def records_of(self, batch_id: str) -> list[RecordRow]:
         """Return the records of a batch in the order of the log."""
         return self._records("r.batch_id = ? ORDER BY r.at, r.partition, r.offset", (batch_id,))
+
+    def records_of_batches(self, batch_ids: Iterable[str]) -> dict[str, list[RecordRow]]:
+        """Return the records of batches by their ids, each batch's in the order of the log."""
+        found: dict[str, list[RecordRow]] = {}
+        for some in _at_once(batch_ids):
+            order = "ORDER BY r.at, r.partition, r.offset"
+            for record in self._records(f"r.batch_id IN ({', '.join('?' * len(some))}) {order}", some):
+                found.setdefault(record.batch_id, []).append(record)
+        return found
 
     def invalid_records(self, most: int) -> list[RecordRow]:
         """Return the newest records that are not valid, so many at most."""
@@ -507,13 +539,14 @@ class View:
         )
         return self._connection().execute(query, [number for position in positions for number in position])
 
-    def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[str, str, int, str | None, str]]:
-        """Yield target, delivery, index in the request, field and reason of each rejected user that is listed."""
-        query = "SELECT target, delivery, rejected_users FROM ends WHERE partition = ? AND offset = ?"
-        for origin in origins:
-            for target, delivery, listed in self._connection().execute(query, (origin.partition, origin.offset)):
-                for index, field_name, reason in json.loads(listed):
-                    yield target, delivery, index, field_name, reason
+    def rejected_of(self, origins: Iterable[Origin]) -> Iterator[tuple[Origin, str, str, int, str | None, str]]:
+        """Yield record, target, delivery, index in the request, field and reason of each rejected user in a list."""
+        for some in _at_once(origins):
+            by_position = {(origin.partition, origin.offset): origin for origin in some}
+            query = "SELECT p, offset, target, delivery, rejected_users"
+            for row in self._ends_at(query, by_position, "AND rejected_users != '[]'"):
+                for index, field_name, reason in json.loads(row[4]):
+                    yield by_position[row[0], row[1]], row[2], row[3], index, field_name, reason
 
     def speed(self, target: str, since: datetime) -> int:
         """Return how many users an account was through with since a time."""
@@ -541,23 +574,76 @@ class View:
         kind: str | None,
         since: datetime | None,
         most: int,
+        wanted: StateFilter | None = None,
     ) -> list[tuple[int, SessionKey]]:
-        """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only."""
-        conditions, values = ["1"], list[object]()
-        for condition, value in (("name = ?", name), ("type = ?", kind), ("last >= ?", since and _millis(since))):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        if before is not None:
-            conditions.append("(last, session_id, name, type, mode) < (?, ?, ?, ?, ?)")
-            values += before
-        order = "ORDER BY last DESC, session_id DESC, name DESC, type DESC, mode DESC LIMIT ?"
-        query = f"SELECT last, session_id, name, type, mode FROM sessions WHERE {' AND '.join(conditions)} {order}"  # noqa: S608 -- our own names
-        return [(row[0], SessionKey(*row[1:])) for row in self._connection().execute(query, (*values, most))]
+        """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only.
+
+        Where a state is wanted, those that are in it, and those whose state is stale, see `stale`.
+        """
+        rows = column.newest(self._connection(), "sessions", _filters(name, kind, since), before, most, wanted)
+        return [(row[0], SessionKey(*row[1:])) for row in rows]
+
+    def newest_batches(
+        self,
+        before: tuple[int, str] | None,
+        name: str | None,
+        kind: str | None,
+        since: datetime | None,
+        most: int,
+        wanted: StateFilter | None = None,
+    ) -> list[tuple[int, str]]:
+        """Return batches that no session tells, by their first record's time in milliseconds, as those are."""
+        rows = column.newest(self._connection(), "batches", _filters(name, kind, since), before, most, wanted)
+        return [(row[0], row[1]) for row in rows]
+
+    def fold_states_by(self, rules: str) -> None:
+        """Take all states for stale where they were folded by other rules than these, which are gone by from now on."""
+        self._folded_by, self._has_ids = rules, False
+        query = "SELECT value FROM meta WHERE name = ?"
+        known = self._connection().execute(query, (_FOLDED_BY,)).fetchone()
+        if known != (rules,) and column.has_folded(self._connection()):
+            with self._transaction() as connection:
+                column.mark_all(connection)
+                self._put_ids(connection)
+
+    def stale(self, table: Table, most: int) -> list[tuple[int, RowKey]]:
+        """Return rows whose state is to be folded anew, each by its number of changes and its key."""
+        return column.stale(self._connection(), table, most)
+
+    def put_states(self, table: Table, folded: Sequence[tuple[int, RowKey, FoldedState]]) -> None:
+        """Put states that were folded of `stale` rows, unless something changed since."""
+        with self._transaction() as connection:
+            self._put_ids(connection)
+            column.put(connection, table, folded)
+
+    def unfinished_sets(self, table: Table) -> list[str]:
+        """Return each set of accounts that some row in progress waits for, as its state says."""
+        return column.unfinished_sets(self._connection(), table)
+
+    def run_counts(self, key: SessionKey, batch_ids: Iterable[str]) -> RunCounts:
+        """Return how many records some batches of a session have, and what accounts did with them."""
+        return read_run_counts(self._connection(), (key.session_id, key.name, key.type, key.mode), batch_ids)
 
 
-def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Origin | None) -> None:
-    values = (
+def _filters(name: str | None, kind: str | None, since: datetime | None) -> Mapping[str, object]:
+    return {"name = ?": name, "type = ?": kind, "last >= ?": since and _millis(since)}
+
+
+def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Origin | None) -> Position | None:
+    """Put a receipt in its place; return that, None where nothing of it is new but where the receipt stands."""
+    position, values = (receipt.origin.partition, receipt.origin.offset), _record_values(receipt, place)
+    query = f"SELECT {_RECORD_COLUMNS} FROM records WHERE partition = ? AND offset = ?"  # noqa: S608 -- our own names
+    known = connection.execute(query, position).fetchone()
+    is_new = known is None or (place is not None and known[:_RECEIPT_PLACE] != values[:_RECEIPT_PLACE])
+    if known is not None and is_new:
+        column.mark_at(connection, [position])
+    verb = "INSERT OR REPLACE" if place else "INSERT OR IGNORE"
+    connection.execute(f"{verb} INTO records ({_RECORD_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+    return position if is_new else None
+
+
+def _record_values(receipt: BatchReceipt, place: Origin | None) -> tuple[object, ...]:
+    return (
         receipt.origin.partition,
         receipt.origin.offset,
         receipt.batch_id and receipt.batch_id.lower(),
@@ -583,20 +669,13 @@ def _put_record(connection: sqlite3.Connection, receipt: BatchReceipt, place: Or
         place.partition if place else None,
         place.offset if place else None,
     )
-    verb = "INSERT OR REPLACE" if place else "INSERT OR IGNORE"
-    marks = ", ".join("?" * len(values))
-    connection.execute(f"{verb} INTO records ({_RECORD_COLUMNS}) VALUES ({marks})", values)
-    if receipt.session_id is not None and receipt.verdict == "valid":
-        at = _millis(receipt.timestamp)
-        connection.execute(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " first = min(first, excluded.first), last = max(last, excluded.last)",
-            (receipt.name, receipt.type, receipt.mode, receipt.session_id, at, at),
-        )
 
 
-def _put_end(connection: sqlite3.Connection, completion: BatchCompletion, place: Origin) -> None:
-    """Put a completion in its place. Of two successes the first counts, of anything else the last."""
+def _put_end(connection: sqlite3.Connection, completion: BatchCompletion, place: Origin) -> Position | None:
+    """Put a completion in its place; return its record's, None where the completion changes nothing.
+
+    Of two successes the first counts, of anything else the last.
+    """
     values = (
         completion.origin.partition,
         completion.origin.offset,
@@ -635,11 +714,12 @@ def _put_end(connection: sqlite3.Connection, completion: BatchCompletion, place:
     # Offsets order what came at one moment; all completions of a batch stand in one partition.
     newer = "(excluded.finished, excluded.completion_offset) > (finished, completion_offset)"
     wins = f"excluded.rank > rank OR (excluded.rank = rank AND ((rank = 2) != ({newer})))"
-    connection.execute(
+    put = connection.execute(
         f"INSERT INTO ends ({_END_COLUMNS}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 -- our own names
         f" ON CONFLICT DO UPDATE SET {updates} WHERE {wins}",
         values,
     )
+    return (completion.origin.partition, completion.origin.offset) if put.rowcount else None
 
 
 def _audience(name: str, has_no_prefix: bool) -> str:
@@ -689,8 +769,8 @@ def _counts(text: str) -> Mapping[str, int]:
     return counts
 
 
-def _at_once(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
-    rest = iter(origins)
+def _at_once(all_of_them: Iterable[Asked]) -> Iterator[list[Asked]]:
+    rest = iter(all_of_them)
     while some := list(islice(rest, AT_ONCE)):
         yield some
 

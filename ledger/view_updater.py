@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ledger.states.folding import StateFolder, StateRules
 from ledger.view import View
 from ledger.view_watchers import ViewWatchers
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt
@@ -71,6 +72,7 @@ class Following:
     kafka: KafkaSettings
     names: TopicNames
     framing: Framing
+    states: StateFolder
     watch: TopicWatch | None = None
     """What is known of the topics that are followed, None before and while none are."""
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -195,6 +197,7 @@ class Following:
         async with watched_topics(self.kafka, self.names.batches, ids) as self.watch:
             await asyncio.to_thread(self.view.open, ids)
             await asyncio.to_thread(self.view.read_again, self.framing.reads("BatchReceipt", "BatchCompletion"))
+            await asyncio.to_thread(self.states.begin)
             self.unread = await asyncio.to_thread(self.view.unread)
             if self._failure is not None:
                 await asyncio.to_thread(self.view.check_writable)
@@ -208,6 +211,7 @@ class Following:
         self._note_if_back()
         folds = {self.names.receipts: self.fold_receipts, self.names.completions: self.fold_completions}
         running = [self.follow(topic, tail, folds[topic]) for topic, tail in tails.items()]
+        running.append(self.states.keep(lambda: self.is_ready))
         await _first_end([*running, self.prune(), self._failed(), watch.ended()])
 
     async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -345,20 +349,22 @@ def _read(records: Iterable[Record]) -> dict[int, int]:
 
 @asynccontextmanager
 async def followed_view(
-    path: Path, kafka: KafkaSettings, names: TopicNames, framing: Framing
+    path: Path, kafka: KafkaSettings, names: TopicNames, framing: Framing, rules: StateRules | None = None
 ) -> AsyncIterator[Following]:
     """Open the view at a path and keep it up to date while the block is entered, which begins at once.
 
     1. Throw away a file that is broken, of another version or of other topics, also ones that had their names.
     2. Begin anew where the topics end before what was read of them. 3. Read on from the offsets that the file holds.
     Where a topic is made anew meanwhile all of this is done again. `is_ready` tells when it has come to the end,
-    `absence` why there is no view: a disk that fails ends nothing, the view is opened again until it works.
+    `absence` why there is no view: a disk that fails ends nothing, the view is opened again until it works. `rules` are
+    what its states are folded by, for whoever asks for sessions or batches in a state.
     Raises KafkaUnreachableError, ReaderFailedError, and OSError where its folder can't be one.
     """
     identity = f"{await cluster_id(kafka)}/{names.prefix}"
     _make_folder(path.parent)
     view = View(path, identity, names.batches)
-    found = Following(view=view, changes=ViewWatchers(), kafka=kafka, names=names, framing=framing)
+    states = StateFolder(view=view, rules=rules or StateRules())
+    found = Following(view=view, changes=ViewWatchers(), kafka=kafka, names=names, framing=framing, states=states)
     found.tasks.append(asyncio.create_task(found.keep()))
     try:
         await found.begun()

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from ledger.queries import Queries
+from ledger.states.folding import StateRules
 from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
@@ -116,15 +117,16 @@ async def serving(
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
         homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
         await homes.creation()
+        rules = StateRules(targets=targets, window=timedelta(seconds=settings.retry_window))
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
-        following = await stack.enter_async_context(followed_view(view, kafka, names, framing))
+        following = await stack.enter_async_context(followed_view(view, kafka, names, framing, rules))
         states.listen(lambda _: following.changes.notify_all())
         queries = Queries(
             view=following.view,
             targets=targets,
             state_of=states.of,
             now=lambda: datetime.now(UTC),
-            window=timedelta(seconds=settings.retry_window),
+            window=rules.window,
             open_transactions=lambda: following.open_transactions,
         )
         removals = RemovalReadiness(targets=targets, readers=states.removals.readers, can_hash=can_hash)
@@ -173,9 +175,10 @@ async def serving(
         routes = (health.routes(), statuses.routes(), accounts.routes(), described.routes(), exposing(metrics))
         app = create_app(settings, metrics, uploads.routes(), *routes)
         address = await stack.enter_async_context(_listening(app, settings))
-        failing = asyncio.create_task(writer.failure())
+        failing, looking = asyncio.create_task(writer.failure()), asyncio.create_task(accounts.keep())
         stack.callback(failing.cancel)
-        yield Server(address, (*following.tasks, states.following, failing))
+        stack.callback(looking.cancel)
+        yield Server(address, (*following.tasks, states.following, failing, looking))
 
 
 @asynccontextmanager

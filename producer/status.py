@@ -12,7 +12,16 @@ from aiohttp import web
 from ledger.cursors import CursorError
 from ledger.queries import Choice, Filters, Queries
 from ledger.rejected_csv import rejected_csv
-from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejectedPage, SessionStatus, State
+from ledger.resources import (
+    TERMINAL,
+    BatchPage,
+    BatchStatus,
+    RejectedPage,
+    SessionPage,
+    SessionRejectedPage,
+    SessionStatus,
+    State,
+)
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
 from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant
@@ -53,6 +62,7 @@ class Statuses:
             web.get("/audience/sessions", self.sessions, allow_head=False),
             web.get("/audience/sessions/{session_id}", self.session, allow_head=False),
             web.get("/audience/sessions/{session_id}/rejected", self.session_rejected, allow_head=False),
+            web.get("/audience/batches", self.batches, allow_head=False),
             web.get("/audience/batches/{batch_id}", self.batch, allow_head=False),
             web.get("/audience/batches/{batch_id}/rejected", self.rejected, allow_head=False),
         ]
@@ -112,6 +122,15 @@ class Statuses:
 
     async def sessions(self, request: web.Request) -> web.Response:
         """List sessions, the newest first."""
+        return await self._listed(request, self.queries.sessions)
+
+    async def batches(self, request: web.Request) -> web.Response:
+        """List batches that no session tells, the newest first."""
+        return await self._listed(request, self.queries.batches)
+
+    async def _listed(
+        self, request: web.Request, read: Callable[[Filters, str | None, int], SessionPage | BatchPage]
+    ) -> web.Response:
         filters, faults = _filters(request)
         faults += _almost(request, "name", "type", "state", "since", "limit", "cursor")
         most = _number(request, "limit", PAGE, LARGEST_PAGE, faults, least=1)
@@ -119,7 +138,7 @@ class Statuses:
             raise refused(400, *faults)
         cursor = request.query.get("cursor")
         self._check_ready()
-        return _json(await self._read(lambda: self.queries.sessions(filters, cursor, int(most))))
+        return _json(await self._read(lambda: read(filters, cursor, int(most))))
 
     async def _read(self, read: Callable[[], T]) -> T:
         """Return what is read from the view. Raises Refused where there is none."""

@@ -381,6 +381,7 @@ class LiveConformance(ProviderConformance):
             rows = [msgspec.Raw(msgspec.json.encode(row)) for row in made[:2]]
             for _ in range(2):
                 sent = await provider.send(audience_id, rows)
+                assert sent.matched is None or provider.says_matched, "declare `says_matched`: the page tells of it"
                 assert not sent.rejected
                 assert not sent.unplaced
             assert len(await stage.members(name)) == 2

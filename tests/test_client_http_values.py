@@ -31,7 +31,7 @@ from audience_client.http.waiting import LONGEST, UNKNOWN_FOR, Waiting
 from ledger import resources
 
 PAGE = (Path(__file__).parent.parent / "docs" / "status.md").read_text(encoding="utf-8")
-BATCH_STATUS, REJECTED, SESSION, SESSIONS, ACCOUNTS = re.findall(r"```json\n(.*?)\n```", PAGE, re.DOTALL)
+BATCH_STATUS, REJECTED, SESSION, SESSIONS, _, ACCOUNTS = re.findall(r"```json\n(.*?)\n```", PAGE, re.DOTALL)
 FOR_EVER = Retry(give_up_after=None)
 
 BATCH = BatchToSend(

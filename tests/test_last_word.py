@@ -133,7 +133,7 @@ async def test_a_session_that_failed_is_delivered_once_a_replay_got_it_through(
         target = told["runs"][0]["targets"][0]
         assert (told["runs"][0]["state"], target["state"], target["error"]) == ("delivered", "delivered", None)
         assert target["users"] | {"open": 0} == {
-            "inLog": 4, "sent": 4, "accepted": 4, "rejected": 0, "matched": None, "open": 0
+            "inLog": 4, "sent": 4, "accepted": 4, "rejected": 0, "matched": None, "usable": None, "open": 0
         }  # fmt: skip
         assert (await get(found, "/audience/sessions?state=failed"))[1]["sessions"] == []
         same = make_batch(sessionId=5, sequence=1, totalBatches=2, totalUsers=4)

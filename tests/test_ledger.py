@@ -139,7 +139,7 @@ async def test_a_batch_s_status_is_never_older_than_its_sync_answer_and_lists_ev
         _, told = await get(found, headers["Location"])
         assert (told["state"], told["name"], told["sessionId"], told["users"]) == ("partial", "VIP", "5", 4)
         facebook = told["targets"][0]
-        ladder = {"inLog": 4, "sent": 3, "accepted": 3, "rejected": 1, "matched": None, "open": 0}
+        ladder = {"inLog": 4, "sent": 3, "accepted": 3, "rejected": 1, "matched": None, "usable": None, "open": 0}
         assert (facebook["state"], facebook["users"]) == ("partial", ladder)
         _, rejected = await get(found, f"{headers['Location']}/rejected")
         assert {(one["index"], one["field"], one["reason"]) for one in rejected["rejected"]} == {
@@ -178,6 +178,7 @@ async def test_accounts_tell_their_state_lag_and_consumer_and_what_they_have_los
         assert (await found.upload(make_users(1, 7), "?sync=true&channels=tiktok", batch=batch))[0] == 400
         _, told = await get(found, "/audience/accounts")
         facebook, tiktok = told["accounts"]
+        assert 0 <= told["secondsOld"] < 30
         assert (facebook["state"], facebook["behind"], facebook["hasConsumer"]) == ("running", 4, False)
         assert (tiktok["state"], tiktok["hasConsumer"], tiktok["error"]["code"]) == ("blocked", True, "token_invalid")
         assert tiktok["since"]

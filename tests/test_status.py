@@ -22,6 +22,7 @@ from world import World, make_batch, make_users, sandbox_running, world
 
 from cli.printing.tables import print_rows
 from cli.status.printing import (
+    BATCH_COLUMNS,
     REMOVAL_COLUMNS,
     SESSION_COLUMNS,
     TARGET_COLUMNS,
@@ -355,6 +356,40 @@ async def test_the_command_says_that_a_batch_reaches_nobody_and_why(
         ]
         code, output, _ = await audience(tmp_path, "status", "--state", "nobody", **listen_at(found.url))
         assert (code, "nobody" in output) == (0, True)
+
+
+async def test_batches_without_a_session_and_invalid_ones_are_listed_and_filtered(
+    kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
+) -> None:
+    first, second = minimal_record(1), minimal_record(2, 3)
+    invalid: dict[str, object] = {**minimal_record(), "sessionId": "7", "sequence": 1}
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=()) as found:
+        assert await get(found, "/audience/batches") == (200, {"batches": [], "next": None})
+        for record in (first, second, invalid):
+            await publish_and_wait(found, record)
+        assert (await found.upload(make_users(2), batch=make_batch(sessionId=8)))[0] == 200
+        _, page = await get(found, "/audience/batches?limit=2")
+        assert [one["batchId"] for one in page["batches"]] == [invalid["batchId"], second["batchId"]]
+        newest, before = page["batches"]
+        assert (newest["state"], newest["verdict"], newest["targets"]) == ("failed", "invalid", {})
+        assert (before["state"], before["users"], before["targets"]) == ("in_progress", 2, {"facebook": "waiting"})
+        _, page = await get(found, f"/audience/batches?limit=2&cursor={page['next']}")
+        assert ([one["batchId"] for one in page["batches"]], page["next"]) == ([first["batchId"]], None)
+        _, page = await get(found, "/audience/batches?state=failed")
+        assert [one["batchId"] for one in page["batches"]] == [invalid["batchId"]]
+        assert (await get(found, "/audience/batches?name=Others"))[1]["batches"] == []
+        assert (await get(found, "/audience/batches?state=lost"))[0] == 400
+        assert (await get(found, "/audience/batches?cursor=x"))[0] == 400
+
+        code, output, errors = await audience(tmp_path, "status", "--limit", "2", **listen_at(found.url))
+        rows = [columns_of(line) for line in output.splitlines()]
+        assert (code, rows[0], rows[3]) == (0, list(SESSION_COLUMNS), list(BATCH_COLUMNS))
+        assert rows[4][:5] == [invalid["batchId"], "VIP", "custom", "failed, invalid", "0"]
+        assert errors.startswith("There are more batches without a session")
+        _, output, _ = await audience(tmp_path, "status", "--json", "--limit", "2", **listen_at(found.url))
+        told = json.loads(output)
+        assert [len(told["sessions"]), len(told["batches"]), told["next"]] == [1, 2, None]
+        assert told["nextBatches"]
 
 
 async def publish_and_wait(found: World, record: dict[str, object]) -> None:

@@ -121,8 +121,8 @@ def test_rejected_users_are_told_by_index_field_and_reason(view: View) -> None:
     )
     view.fold_completions([(told, place(1))], {}, "t")
     assert list(view.rejected_of([origin(1)])) == [
-        ("facebook", "live", 4, "email", "not_an_email"),
-        ("facebook", "live", 9, None, "bug"),
+        (origin(1), "facebook", "live", 4, "email", "not_an_email"),
+        (origin(1), "facebook", "live", 9, None, "bug"),
     ]
     (end,) = view.ends_of([origin(1)])
     assert (end.received, end.accepted, end.rejected, end.matched) == (9, 7, 2, 5)

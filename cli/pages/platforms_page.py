@@ -28,6 +28,9 @@ in lower case, where it says `refused`, it does not go, where it says `as text`,
 
 Who is taken out of an audience is named by what alone says who somebody is, made by the same rules. Names, countries
 and postal codes alone identify nobody, and nothing is told of what was bought.
+
+The [status](status.md) counts what a platform says, and nothing is reckoned: `matched` and `usable` are null where it
+never says how many it knows, or how many a campaign could reach.
 """
 GIVEN_HASH = {"kept": "kept", "refused": "refused", "text": "as text"}
 
@@ -40,6 +43,7 @@ def platforms_page(kinds: Mapping[str, type[AnyProvider]]) -> str:
 def _platform(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     yield from (f"## {name}", "", " ".join((kind.__doc__ or "").split()), "")
     yield from _addition(name, kind)
+    yield from (_ladder(kind), "")
     yield from (*_removal(name, kind), "")
 
 
@@ -56,6 +60,13 @@ def _addition(name: str, kind: type[AnyProvider]) -> Iterator[str]:
     yield f"It never gets {_listed(never)}." if never else "It gets every field."
     yield _limits(name, kind)
     yield ""
+
+
+def _ladder(kind: type[AnyProvider]) -> str:
+    """Return what the platform says of those whom it took."""
+    if kind.says_matched:
+        return "It says how many of an upload it knows (`matched`), never how many are `usable`."
+    return "It never says how many of an upload it knows: `matched` is null, and so is `usable`."
 
 
 def _sources(template: RowTemplate) -> Sequence[str]:

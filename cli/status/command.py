@@ -3,7 +3,7 @@
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 from urllib.parse import quote
 
@@ -22,10 +22,11 @@ from cli.status.printing import (
     Rows,
     account_list_blocks,
     batch_blocks,
+    batch_list_blocks,
     session_blocks,
     session_list_blocks,
 )
-from ledger.resources import AccountPage, BatchStatus, SessionPage, SessionStatus, State
+from ledger.resources import AccountPage, BatchPage, BatchStatus, SessionPage, SessionStatus, State
 from schemas.records import AudienceType
 
 
@@ -39,11 +40,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("session", nargs="?", type=session, metavar="SESSION", help="a session's id, for all its runs")
     one.add_argument("--batch", metavar="ID", help="a batch's id, for that batch")
-    parser.add_argument("--name", help="only sessions of the audience with this name")
-    parser.add_argument("--type", choices=get_args(AudienceType), help="only sessions of this type")
-    parser.add_argument("--state", choices=get_args(State), help="only sessions in this state")
-    parser.add_argument("--since", metavar="TIME", help="only sessions since then: 2h or 30d ago, or a time in ISO")
-    parser.add_argument("--limit", type=count, metavar="N", help="how many sessions to list, up to 100; default: 20")
+    parser.add_argument("--name", help="only sessions and batches of the audience with this name")
+    parser.add_argument("--type", choices=get_args(AudienceType), help="only sessions and batches of this type")
+    parser.add_argument("--state", choices=get_args(State), help="only sessions and batches in this state")
+    parser.add_argument(
+        "--since", metavar="TIME", help="only sessions and batches since then: 2h or 30d ago, or a time in ISO"
+    )
+    parser.add_argument(
+        "--limit", type=count, metavar="N", help="how many sessions, and batches, to list, up to 100; default: 20"
+    )
     parser.add_argument(
         "--wait",
         type=_seconds,
@@ -86,23 +91,44 @@ async def _one(server: Server, options: Namespace) -> None:
 
 
 async def _newest(server: Server, filters: Mapping[str, str], *, as_json: bool) -> None:
-    body = await server.get("/audience/sessions", filters)
+    sessions = await server.get("/audience/sessions", filters)
+    batches = await server.get_if_served("/audience/batches", filters)
     accounts = await server.get_if_served("/audience/accounts")
-    page = server.decode(body, SessionPage)
+    page = server.decode(sessions, SessionPage)
+    others = server.decode(batches, BatchPage) if batches else BatchPage(batches=[], next=None)
     known = server.decode(accounts, AccountPage) if accounts else AccountPage(accounts=[])
     if as_json:
-        merged = msgspec.json.decode(body) | msgspec.json.decode(accounts or b"{}")
-        _print(msgspec.json.encode(merged), (), as_json=True)
+        _print(_merged(sessions, batches, accounts), (), as_json=True)
         return
-    _print_blocks(session_list_blocks(page))
-    if page.sessions and known.accounts:
-        print_lines([""])
-    _print_blocks(account_list_blocks(known))
+    lists = (session_list_blocks(page), batch_list_blocks(others), account_list_blocks(known))
+    _print_apart([found for blocks in lists if (found := list(blocks))])
     sys.stdout.flush()
-    if not page.sessions:
-        print_lines(["No session is meant by these filters." if filters else "There are no sessions."], sys.stderr)
-    elif page.next:
-        print_lines(["There are more sessions: --limit shows up to 100 of them, filters choose."], sys.stderr)
+    _print_ends(page, others, is_filtered=bool(filters))
+
+
+def _merged(sessions: bytes, batches: bytes | None, accounts: bytes | None) -> bytes:
+    """Return all answers as one; where the batches go on is `nextBatches`, as `next` is where the sessions do."""
+    merged = msgspec.json.decode(sessions)
+    if batches is not None:
+        page = msgspec.json.decode(batches)
+        merged |= {"batches": page["batches"], "nextBatches": page["next"]}
+    return msgspec.json.encode(merged | msgspec.json.decode(accounts or b"{}"))
+
+
+def _print_apart(lists: Sequence[Sequence[Block]]) -> None:
+    for number, blocks in enumerate(lists):
+        if number:
+            print_lines([""])
+        _print_blocks(blocks)
+
+
+def _print_ends(sessions: SessionPage, batches: BatchPage, *, is_filtered: bool) -> None:
+    """Say what there are none of, or more of than are shown."""
+    if not sessions.sessions and not batches.batches:
+        print_lines(["No session is meant by these filters." if is_filtered else "There are no sessions."], sys.stderr)
+    for what, following in (("sessions", sessions.next), ("batches without a session", batches.next)):
+        if following:
+            print_lines([f"There are more {what}: --limit shows up to 100 of them, filters choose."], sys.stderr)
 
 
 def _print(body: bytes, blocks: Iterable[Block], *, as_json: bool) -> None:
@@ -125,8 +151,9 @@ COMMAND = Command(
     name="status",
     text=(
         "Show how sessions, batches and accounts stand. Asks the server at AUDIENCE_LISTEN, or that of a running "
-        "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, and "
-        "the accounts; of a session it shows every run, what is missing or odd, and how far each account is."
+        "`audience up`, with the first token in AUDIENCE_API_TOKENS. Without a session it lists the newest ones, "
+        "the newest batches without one, and the accounts; of a session it shows every run, what is missing or odd, "
+        "and how far each account is."
     ),
     run=print_status,
     add_arguments=_add_arguments,

@@ -8,7 +8,9 @@ from cli.printing.tables import Facts, listed, moment_text
 from ledger.resources import (
     AccountPage,
     AccountStatus,
+    BatchPage,
     BatchStatus,
+    BatchSummary,
     ErrorDetail,
     RunStatus,
     SessionPage,
@@ -22,6 +24,7 @@ from schemas.records import Mode
 from schemas.target import Target
 
 SESSION_COLUMNS = ("session", "name", "type", "state", "users", "missing", "accounts")
+BATCH_COLUMNS = ("batch", "name", "type", "state", "users", "accepted", "accounts")
 ACCOUNT_COLUMNS = ("account", "state", "since", "until", "behind", "consumer", "error", "lost")
 TARGET_COLUMNS = ("account", "state", "in the log", "sent", "accepted", "matched", "rejected", "to go", "attempts")
 REMOVAL_COLUMNS = ("account", "state", "in the log", "sent", "taken", "removed", "rejected", "to go", "attempts")
@@ -55,11 +58,29 @@ def session_list_blocks(page: SessionPage) -> Iterator[Block]:
         yield Rows(SESSION_COLUMNS, [_session_cells(one) for one in page.sessions])
 
 
+def batch_list_blocks(page: BatchPage) -> Iterator[Block]:
+    """Yield batches that no session tells, a row each, where there are any."""
+    if page.batches:
+        yield Rows(BATCH_COLUMNS, [_batch_cells(one) for one in page.batches])
+
+
+def _batch_cells(one: BatchSummary) -> list[str]:
+    state = one.state if one.verdict == "valid" else f"{one.state}, {one.verdict}"
+    facts = (one.batch_id, one.name, _kind(one), state, one.users, moment_text(one.accepted_at))
+    return [*_cells(facts), _accounts(one)]
+
+
 def _session_cells(one: SessionSummary) -> list[str]:
-    accounts = ", ".join(f"{target} {state}" for target, state in one.targets.items())
-    users = _of(one.users, one.total_users)
-    kind, missing = f"{one.type}{', removal' if one.mode == 'remove' else ''}", spans(one.missing) or "-"
-    return [one.session_id, one.name, kind, one.state, users, missing, accounts or "-"]
+    users, missing = _of(one.users, one.total_users), spans(one.missing) or "-"
+    return [one.session_id, one.name, _kind(one), one.state, users, missing, _accounts(one)]
+
+
+def _kind(one: SessionSummary | BatchSummary) -> str:
+    return f"{one.type}{', removal' if one.mode == 'remove' else ''}"
+
+
+def _accounts(one: SessionSummary | BatchSummary) -> str:
+    return ", ".join(f"{target} {state}" for target, state in one.targets.items()) or "-"
 
 
 def _of(count: int, total: int | None) -> str:
@@ -80,6 +101,8 @@ def account_list_blocks(page: AccountPage) -> Iterator[Block]:
     """Yield accounts, a row each, then what is wrong with one and what to do, and what one has lost."""
     if page.accounts:
         yield Rows(ACCOUNT_COLUMNS, [_account_cells(one) for one in page.accounts])
+    if page.accounts and page.seconds_old is not None:
+        yield f"What is behind, and whether a consumer runs, is of {span_text(page.seconds_old)} ago."
     for one in page.accounts:
         name = _name(one.provider, one.account)
         yield from _error_lines(name, one.error)

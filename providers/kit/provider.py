@@ -82,6 +82,8 @@ class Provider(ABC, Generic[SettingsT, RowT]):
     """How rows are made; a class without it writes `row` and `identifiers` itself."""
     shares_calls: ClassVar[bool] = True
     """Whether rows of several records may go in one `send`; False where a call must belong to one record."""
+    says_matched: ClassVar[bool] = False
+    """Whether the platform says of a call how many of its users it knows, which `send` returns as `matched`."""
     removal: ClassVar[Removal | None] = None
     """How people leave an audience; without it the platform `cannot_remove`."""
 

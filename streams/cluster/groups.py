@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
@@ -74,7 +74,30 @@ async def backlog(kafka: KafkaSettings, group_id: str, topic: str, topic_id: str
     Of what lies between an offset and the end, a transaction's control records count until they are passed.
     Raises KafkaUnreachableError where Kafka does not say.
     """
+    return await _backlog(kafka, group_id, topic, topic_id, await offset_spans(kafka, topic))
+
+
+async def backlogs(
+    kafka: KafkaSettings, group_ids: Collection[str], topic: str, topic_id: str | None = None
+) -> dict[str, int | None]:
+    """Return as `backlog` how much is left of a topic for each group, None where Kafka does not say that of a group.
+
+    Raises KafkaUnreachableError where it says nothing of the topic, which is asked for once.
+    """
     spans = await offset_spans(kafka, topic)
+
+    async def of(group_id: str) -> int | None:
+        try:
+            return await _backlog(kafka, group_id, topic, topic_id, spans)
+        except KafkaUnreachableError:
+            return None
+
+    return dict(zip(group_ids, await asyncio.gather(*map(of, group_ids)), strict=True))
+
+
+async def _backlog(
+    kafka: KafkaSettings, group_id: str, topic: str, topic_id: str | None, spans: Sequence[tuple[int, int]]
+) -> int:
     offsets = await committed_offsets(kafka, group_id, topic, len(spans), topic_id)
     return sum(max(0, end - max(first, offset)) for (first, end), offset in zip(spans, offsets, strict=True))
 

@@ -12,13 +12,14 @@ TERMINAL = frozenset({"delivered", "partial", "failed", "nobody"})
 
 
 class UserCounts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many users stand in the log, were sent, accepted, matched; None where nobody says."""
+    """How many users stand in the log, were sent, accepted, matched, are usable; None where nobody says."""
 
     in_log: int
     sent: int
     accepted: int
     rejected: int
     matched: int | None
+    usable: int | None = None
     open: int = 0
     removed: int | None = None
     superseded: int = 0
@@ -223,8 +224,12 @@ class OpenTransaction(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountPage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Every account of the server, and what all of them may wait for."""
+    """Every account of the server, and what all of them may wait for.
+
+    `seconds_old` is how long ago the server asked Kafka for `behind` and `has_consumer`, None of an earlier version.
+    """
 
     accounts: list[AccountStatus]
     open_transactions: list[OpenTransaction] = []
     unread: int = 0
+    seconds_old: float | None = None
