@@ -37,19 +37,22 @@ class Accounts:
     async def accounts(self, request: web.Request) -> web.Response:
         """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
         del request
-        groups = [target.group_id(self.names.prefix) for target in self.targets]
-        active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
-        accounts = [
-            self._status(target, lag, None if active is None else group in active)
-            for target, group, lag in zip(self.targets, groups, behind, strict=True)
-        ]
         page = AccountPage(
-            accounts=accounts,
+            accounts=await self.statuses(),
             open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
         )
         body = msgspec.json.encode(page)
         return web.Response(body=body, content_type="application/json")
+
+    async def statuses(self) -> list[AccountStatus]:
+        """Return how each account stands."""
+        groups = [target.group_id(self.names.prefix) for target in self.targets]
+        active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
+        return [
+            self._status(target, lag, None if active is None else group in active)
+            for target, group, lag in zip(self.targets, groups, behind, strict=True)
+        ]
 
     def _status(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
         state, losses = self.states.of(target), self.states.losses_of(target)

@@ -18,6 +18,7 @@ from producer.access import check_access
 from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
+from producer.events.service import events_running
 from producer.health import Health
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
@@ -102,8 +103,8 @@ async def serving(
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
     1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
-    follow the view. 4. Listen. On leaving, in reverse: no new requests, finish those under way, flush. `can_hash` says
-    whether there are keys to remember who was removed. Raises StreamError, OSError.
+    follow the view. 4. Listen. On leaving, in reverse: end streams, no new requests, finish those under way, flush.
+    `can_hash` says whether there are keys to remember who was removed. Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
@@ -153,11 +154,15 @@ async def serving(
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
-        app = create_app(settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
-        address = await stack.enter_async_context(_listening(app, settings))
+        events = await stack.enter_async_context(
+            events_running(settings, targets, following, queries, states, accounts.statuses)
+        )
+        routes = (uploads.routes(), health.routes(), statuses.routes(), accounts.routes(), events.events.routes())
+        address = await stack.enter_async_context(_listening(create_app(settings, *routes), settings))
+        stack.callback(events.end)
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
-        yield Server(address, (*following.tasks, states.following, failing))
+        yield Server(address, (*following.tasks, *events.tasks, states.following, failing))
 
 
 @asynccontextmanager
