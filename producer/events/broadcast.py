@@ -110,9 +110,9 @@ class Broadcast:
     def _groups(self) -> Mapping[Group, Sequence[Listener]]:
         """Return the listeners that have not been told all, by what they need."""
         groups: dict[Group, list[Listener]] = {}
-        self.count()
+        last = self.changes.last
         for listener in self.listeners:
-            if listener.position < self.changes.last:
+            if listener.position < last:
                 groups.setdefault((listener.key, listener.position), []).append(listener)
         return groups
 
@@ -147,20 +147,18 @@ class Broadcast:
 
     def _offer(self, listeners: Iterable[Listener], events: Sequence[bytes], position: int) -> None:
         """Hand events to listeners; who gets none for long gets the newest id, so as not to be taken for too old."""
-        id_of = self.changes.id_of
+        if position < self.changes.last:
+            self._wake.set()
+        newest, longest = self.changes.id_of(position), self.changes.most // 2
         chunks: dict[int, bytes] = {}
         for listener in listeners:
-            listener.position = position
-            if events or position - listener.marked > self.changes.most // 2:
-                before = listener.marked
-                if before not in chunks:
-                    chunks[before] = (
-                        with_ids(events, id_of(before), id_of(position)) if events else mark(id_of(position))
-                    )
-                listener.marked = position
-                listener.offer(chunks[before])
-            if position < self.changes.last:
-                self._wake.set()
+            listener.position, before = position, listener.marked
+            if not events and position - before <= longest:
+                continue
+            if before not in chunks:
+                chunks[before] = with_ids(events, self.changes.id_of(before), newest) if events else mark(newest)
+            listener.marked = position
+            listener.offer(chunks[before])
 
     def _reset(self, listeners: Iterable[Listener]) -> None:
         last = self.changes.last

@@ -45,6 +45,9 @@ class Listener:
 
     def offer(self, chunk: bytes) -> None:
         """Let something be sent; end at once where too much waits already. What is large is sent to who reads."""
+        if self.is_gone:
+            self.end()
+            return
         backlog = self.backlog
         if backlog and backlog + len(chunk) > MOST_BACKLOG:
             log.info("A listener does not read: closed.", backlog=backlog)

@@ -59,8 +59,11 @@ class Changes:
 
     def chosen(self, chosen: EventFilter) -> tuple[Sequence[Subject], int]:
         """Return what is told of the changes, each thing once and as much as goes at once, and up to which number."""
+        narrowed = self._narrowed(chosen)
+        if not narrowed:
+            return (), self.numbered[-1][0]
         found: dict[Subject, None] = {}
-        for number, change in self._narrowed(chosen):
+        for number, change in narrowed:
             found.update(dict.fromkeys(subjects_of(change, self.records, chosen)))
             if len(found) >= MOST_AT_ONCE:
                 return list(found), number
