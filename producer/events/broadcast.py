@@ -10,7 +10,7 @@ from producer.events.listener import Listener
 from producer.events.rendering import EventReader, mark, reset_event, with_ids
 from producer.events.selection import Changes
 
-MOMENT = 0.25
+MOMENT = 0.5
 """Seconds in which changes of one thing are one event."""
 
 REST, LONGEST_REST = 3, 5.0
