@@ -22,6 +22,7 @@ from ledger.states.column import FoldedState, RowKey, StateFilter, Table
 from ledger.states.run_counts import RunCounts, read_run_counts
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
+T = TypeVar("T")
 ReportT = TypeVar("ReportT")
 Place = TypeVar("Place")
 Asked = TypeVar("Asked")

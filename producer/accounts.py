@@ -1,7 +1,8 @@
 """How the accounts stand: what they say of themselves, and what Kafka knows of their groups."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -53,7 +54,17 @@ class Accounts:
         """Return the path and its handler."""
         return [web.get("/audience/accounts", self.accounts, allow_head=False)]
 
-    async def keep(self) -> None:
+    @asynccontextmanager
+    async def looking(self) -> "AsyncIterator[asyncio.Task[None]]":
+        """Look at the groups while the block is entered; the task never ends well."""
+        task = asyncio.create_task(self._keep())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep(self) -> None:
         """Look at the groups again and again, without end, while somebody asks."""
         now = asyncio.get_running_loop().time
         while True:
@@ -73,18 +84,27 @@ class Accounts:
     async def accounts(self, request: web.Request) -> web.Response:
         """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
         del request
-        now = asyncio.get_running_loop().time
-        self._asked_at = now()
-        self._is_asked.set()
-        await self._is_fresh.wait()
-        known = self._known or Groups(at=now(), behind={}, active=None)
+        known = await self._groups()
         page = AccountPage(
             accounts=[self._status(target, known) for target in self.targets],
             open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
-            seconds_old=round(now() - known.at, 1),
+            seconds_old=round(asyncio.get_running_loop().time() - known.at, 1),
         )
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
+    async def statuses(self) -> list[AccountStatus]:
+        """Return how each account stands."""
+        known = await self._groups()
+        return [self._status(target, known) for target in self.targets]
+
+    async def _groups(self) -> Groups:
+        """Return what Kafka said last, once it has said anything."""
+        now = asyncio.get_running_loop().time()
+        self._asked_at = now
+        self._is_asked.set()
+        await self._is_fresh.wait()
+        return self._known or Groups(at=now, behind={}, active=None)
 
     def _status(self, target: Target, known: Groups) -> AccountStatus:
         state, losses = self.states.of(target), self.states.losses_of(target)

@@ -20,6 +20,7 @@ from producer.accounts import Accounts
 from producer.answers import BUG, Refused, failure, from_http
 from producer.api_description.handler import api_description
 from producer.bugs import log_bug
+from producer.events.service import events_running
 from producer.health import Health
 from producer.metrics import ServerSamples, counting, exposing
 from producer.settings import Address, ServerSettings
@@ -107,13 +108,13 @@ async def serving(
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
     1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
-    follow the view. 4. Listen. On leaving, in reverse: no new requests, finish those under way, flush. `can_hash` says
-    whether there are keys to remember who was removed. Raises StreamError, OSError.
+    follow the view. 4. Listen. On leaving, in reverse: end streams, no new requests, finish those under way, flush.
+    `can_hash` says whether there are keys to remember who was removed. Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        acknowledged = metrics.observed(KAFKA_ACKNOWLEDGEMENT).observe
-        writer = await stack.enter_async_context(Writer(kafka, on_acknowledged=acknowledged))
+        observe = metrics.observed(KAFKA_ACKNOWLEDGEMENT).observe
+        writer = await stack.enter_async_context(Writer(kafka, on_acknowledged=observe))
         await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
         homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
         await homes.creation()
@@ -169,16 +170,19 @@ async def serving(
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
+        looking = await stack.enter_async_context(accounts.looking())
         samples = ServerSamples(health=health, budget=budget, following=following, targets=targets, states=states)
         stack.enter_context(metrics.reading(samples))
-        described = api_description(settings, names)
-        routes = (health.routes(), statuses.routes(), accounts.routes(), described.routes(), exposing(metrics))
-        app = create_app(settings, metrics, uploads.routes(), *routes)
-        address = await stack.enter_async_context(_listening(app, settings))
-        failing, looking = asyncio.create_task(writer.failure()), asyncio.create_task(accounts.keep())
+        events = await stack.enter_async_context(
+            events_running(settings, targets, following, queries, states, accounts.statuses)
+        )
+        answering = (health, statuses, accounts, events.events, api_description(settings, names))
+        routes = (uploads.routes(), *(one.routes() for one in answering), exposing(metrics))
+        address = await stack.enter_async_context(_listening(create_app(settings, metrics, *routes), settings))
+        stack.callback(events.end)
+        failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
-        stack.callback(looking.cancel)
-        yield Server(address, (*following.tasks, states.following, failing, looking))
+        yield Server(address, (*following.tasks, *events.tasks, states.following, failing, looking))
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ from producer.api_description.topic_channels import GROUP, channels
 from producer.request.request_form import QUERY
 from producer.server import create_app
 from producer.settings import ServerSettings
+from schemas.metrics.registry import Metrics
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, layout
 
@@ -105,6 +106,7 @@ def test_generated_types_say_what_may_be_sent() -> None:
     users = {**form["properties"]["users"]["contentSchema"], "components": DOCUMENT["components"]}
     assert users["maxItems"] == SETTINGS.max_users
     jsonschema.Draft202012Validator(users).validate([{"email": "ada@example.com", "phone": 14155550100, "other": {}}])
+    wrong: object
     for wrong in ([], {}, [{"email": 1}], [{"phone": True}], [{"email": "x" * 1025}]):
         assert not jsonschema.Draft202012Validator(users).is_valid(wrong), wrong
     batch = DOCUMENT["components"]["schemas"]["BatchForm"]
@@ -198,7 +200,7 @@ async def test_with_tokens_a_description_is_open_only_where_this_machine_alone_i
     listen: str, host: str, status: int
 ) -> None:
     settings = ServerSettings.model_validate({"AUDIENCE_LISTEN": listen, "AUDIENCE_API_TOKENS": "made-up"})
-    runner = web.AppRunner(create_app(settings, api_description(settings, NAMES).routes()))
+    runner = web.AppRunner(create_app(settings, Metrics(), api_description(settings, NAMES).routes()))
     await runner.setup()
     site = web.TCPSite(runner, settings.listen.host, 0)
     await site.start()

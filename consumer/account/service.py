@@ -132,10 +132,8 @@ async def _open(
         losses = RetentionLosses(account.target, writer, deployment, now)
         hooks = _Hooks(account.settings.timeout)
         reader, pointers = _readers(account, settings, deployment, ids, registered, losses.note, hooks)
-        known = len(registered.first_offsets)
-        partitions = await stack.enter_async_context(
-            followed_partitions(deployment.kafka, deployment.names.batches, known)
-        )
+        counting = followed_partitions(deployment.kafka, deployment.names.batches, len(registered.first_offsets))
+        partitions = await stack.enter_async_context(counting)
         pace.share_by(lambda: share_of(reader.partitions, partitions.count))
         serving = Serving(
             pace=pace,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 JSON = "application/json"
 TEXT = "text/plain"
 CSV = "text/csv"
+EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

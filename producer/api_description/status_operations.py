@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from ledger.resources import (
     AccountPage,
+    BatchPage,
     BatchStatus,
     RejectedPage,
     SessionPage,
@@ -13,8 +14,9 @@ from ledger.resources import (
     SessionStatus,
     State,
 )
-from producer.api_description.operations import CSV, JSON, Answer, Operation, Parameter
+from producer.api_description.operations import CSV, EVENTS, JSON, Answer, Operation, Parameter
 from producer.api_description.usual_answers import USUAL, refusal
+from producer.events.event_filter import KINDS
 from producer.status import LARGEST_PAGE, LARGEST_REJECTED_PAGE, LONGEST_WAIT, FileFormat
 from schemas.records import AudienceType, Mode
 
@@ -34,6 +36,7 @@ def _query(name: str, type_: object, description: str) -> Parameter:
 _BATCH_ID = Parameter(name="batchId", place="path", type=Id, description="Id of a batch, from `X-Batch-Id`.")
 _SESSION_ID = Parameter(name="sessionId", place="path", type=Id, description="Id of a session, as `batch` had it.")
 _WAIT = _query("wait", Wait, "Seconds in which to answer as soon as all is over.")
+_SINCE = _query("since", Since, "Only what was touched since then: an age or a time.")
 _CURSOR = _query("cursor", str, "`next` of the page before; without it this is the first one.")
 _FORMAT = _query("format", FileFormat, "Whether to answer with JSON or a file for spreadsheets.")
 _CHOICES = (
@@ -68,7 +71,7 @@ STATUS = (
             _query("name", str, "Only audiences of this name."),
             _query("type", AudienceType, "Only audiences of this type."),
             _query("state", State, "Only sessions in this state."),
-            _query("since", Since, "Only sessions that were touched since then: an age or a time."),
+            _SINCE,
             _query("limit", Limit, "Sessions of a page."),
             _CURSOR,
         ),
@@ -93,6 +96,23 @@ STATUS = (
         description="Of all its batches.",
         parameters=(_SESSION_ID, *_CHOICES, *_REJECTED_PAGING),
         answers={**_ONE, 200: _page(SessionRejectedPage)},
+    ),
+    Operation(
+        method="get",
+        path="/audience/batches",
+        id="listBatches",
+        tag=TAG,
+        summary="List batches that no session tells, the newest first",
+        description="As they have no `sessionId`, or are not valid.",
+        parameters=(
+            _query("name", str, "Only batches of audiences of this name."),
+            _query("type", AudienceType, "Only batches of audiences of this type."),
+            _query("state", State, "Only batches in this state."),
+            _SINCE,
+            _query("limit", Limit, "Batches of a page."),
+            _CURSOR,
+        ),
+        answers={**_ANSWERS, 200: Answer(description="A page of batches.", content={JSON: BatchPage})},
     ),
     Operation(
         method="get",
@@ -122,5 +142,26 @@ STATUS = (
         summary="Tell how each account stands",
         description="Running, throttled or blocked and why, how far behind, and whether a consumer runs.",
         answers={**USUAL, 200: Answer(description="All accounts of this server.", content={JSON: AccountPage})},
+    ),
+    Operation(
+        method="get",
+        path="/events",
+        id="followEvents",
+        tag=TAG,
+        summary="Tell what changes, as server-sent events",
+        description=(
+            "The stream goes on until the client leaves. With `Last-Event-ID` it goes on behind that event; where that "
+            "can't be, it begins with `reset`."
+        ),
+        parameters=(
+            _query("kind", str, f"Kinds of events, with commas between: {', '.join(KINDS)}."),
+            _query("session", Id, "Only what is of a session."),
+            _query("batch", Id, "Only what is of a batch."),
+            _query("name", Id, "Only what is of audiences of this name."),
+            _query("type", AudienceType, "Only what is of audiences of this type."),
+            _query("mode", Mode, "Only what is of batches that add users, or that take them out."),
+            _query("account", Id, "Only what is of an account, such as `facebook` or `tiktok/eu`."),
+        ),
+        answers={**_ANSWERS, 200: Answer(description="The stream.", content={EVENTS: str})},
     ),
 )

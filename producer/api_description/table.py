@@ -46,6 +46,17 @@ _HEALTH = (
 )
 
 
+_METRICS = Operation(
+    method="get",
+    path="/metrics",
+    id="getMetrics",
+    tag="Health",
+    summary="Tell Prometheus what happens and how things stand",
+    description="In its text format.",
+    answers={**USUAL, 200: Answer(description="All metrics of this process.", content={TEXT: str})},
+)
+
+
 def _described(path: str, name: str, summary: str) -> Operation:
     return Operation(
         method="get",
@@ -62,6 +73,7 @@ OPERATIONS: tuple[Operation, ...] = (
     UPLOAD,
     *STATUS,
     *_HEALTH,
+    _METRICS,
     _described("/openapi.json", "OpenApi", "Describe the HTTP API as OpenAPI"),
     _described("/asyncapi.json", "AsyncApi", "Describe the topics and their records as AsyncAPI"),
 )
