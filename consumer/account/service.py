@@ -143,8 +143,8 @@ async def _open(
         )
         runtime = await stack.enter_async_context(opened_runtime(account, settings, deployment, writer, serving))
         reporting = await stack.enter_async_context(running(losses.write_noted()))
-        await stack.enter_async_context(reader)
-        await stack.enter_async_context(pointers)
+        for one in (reader, pointers):
+            await stack.enter_async_context(one)
         readiness.reader, readiness.writer = reader, writer
         limiter = InFlightLimiter(math.inf, settings.decoded)
         handler, names = runtime.handler, deployment.names
