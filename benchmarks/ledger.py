@@ -119,7 +119,9 @@ class _Trial:
 
     async def write(self, names: TopicNames, number: int) -> None:
         """Let a wave of events be written."""
-        await asyncio.get_running_loop().run_in_executor(self.pool, _write, self.running.kafka, names, number)
+        await asyncio.get_running_loop().run_in_executor(
+            self.pool, _write, self.running.kafka.bootstrap_servers, names, number
+        )
 
     async def serve(self) -> "asyncio.Task[str]":
         """Start a server without a view and return once it listens; the task ends when the view is built."""
@@ -188,8 +190,9 @@ async def _ask_again(call: Callable[[int], Awaitable[None]], seconds: list[float
         await asyncio.sleep(PAUSE)
 
 
-def _write(kafka: KafkaSettings, names: TopicNames, number: int) -> None:
-    asyncio.run(_write_all(kafka, _events(names, number)))
+def _write(bootstrap_servers: str, names: TopicNames, number: int) -> None:
+    """Write in a process of its own, which gets no settings: these hold what can't be handed on."""
+    asyncio.run(_write_all(KafkaSettings(bootstrap_servers=bootstrap_servers), _events(names, number)))
 
 
 async def _write_all(kafka: KafkaSettings, events: Sequence[Event]) -> None:
