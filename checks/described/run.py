@@ -84,7 +84,7 @@ class Flood:
 
     def send_all(self, schema: BaseSchema, seed: int) -> None:
         """Send all of it."""
-        every = _shared(sweeps(schema, seed), self._lock)
+        every = sweeps(schema, seed)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for done in [pool.submit(self._work, every) for _ in range(AT_ONCE)]:
                 done.result()
@@ -95,9 +95,9 @@ class Flood:
 
     def _work(self, every: Iterator[Sweep]) -> None:
         with requests.Session() as session:
-            for sweep in every:
-                if self._is_over:
-                    return
+            while not self._is_over:
+                with self._lock:  # what several threads take from can't be asked by two at once
+                    sweep = next(every)
                 self._send_sweep(sweep, session)
 
     def _send_sweep(self, sweep: Sweep, session: requests.Session) -> None:
@@ -140,11 +140,3 @@ class Flood:
                 self.report.memory.append(resident(self.pid))
                 if self.report.sent % (every * 8) == 0:
                     self.say(f"{self.report.sent} requests; {self.report.memory[-1] / MIB:.0f} MiB")
-
-
-def _shared(every: Iterator[Sweep], lock: threading.Lock) -> Iterator[Sweep]:
-    """Yield of an iterator that several threads take from."""
-    while True:
-        with lock:
-            sweep = next(every)
-        yield sweep
