@@ -1,10 +1,12 @@
 """A run: a server is started, asked for its description, sent what is made up of that, and watched."""
 
 import asyncio
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import requests
@@ -70,7 +72,10 @@ def _document(url: str) -> dict[str, object]:
 
 @dataclass(slots=True, kw_only=True)
 class Flood:
-    """Sends sweeps from several threads until enough is sent, or the time is over."""
+    """Makes requests up, one after the other, and sends several at once until enough is sent, or the time is over.
+
+    They are made up in one thread: Hypothesis parses lambdas' sources, and CPython 3.11's parser fails in several.
+    """
 
     url: str
     pid: int
@@ -79,32 +84,32 @@ class Flood:
     say: Callable[[str], None]
     report: Report = field(default_factory=Report)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _idle: "queue.Queue[requests.Session]" = field(default_factory=queue.Queue)
+    """Connections that nobody uses; who makes a request up waits for one."""
     _batch_id: str | None = None
     """The last batch that was taken, for half of those requests to ask for that ask for one."""
 
     def send_all(self, schema: BaseSchema, seed: int) -> None:
         """Send all of it."""
-        every = _shared(sweeps(schema, seed), self._lock)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for done in [pool.submit(self._work, every) for _ in range(AT_ONCE)]:
-                done.result()
+        with ExitStack() as stack:
+            for _ in range(AT_ONCE):
+                self._idle.put(stack.enter_context(requests.Session()))
+            pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
+            for sweep in sweeps(schema, seed):
+                if self._is_over:
+                    return
+                self._send_sweep(sweep, pool)
 
     @property
     def _is_over(self) -> bool:
         return self.report.sent >= self.cases or time.monotonic() > self.until
 
-    def _work(self, every: Iterator[Sweep]) -> None:
-        with requests.Session() as session:
-            for sweep in every:
-                if self._is_over:
-                    return
-                self._send_sweep(sweep, session)
-
-    def _send_sweep(self, sweep: Sweep, session: requests.Session) -> None:
+    def _send_sweep(self, sweep: Sweep, pool: ThreadPoolExecutor) -> None:
         token = (
             {} if sweep.seed % WITHOUT_TOKEN == 0 else {"Authorization": f"Bearer {SETTINGS['AUDIENCE_API_TOKENS']}"}
         )
         numbers = iter(range(EXAMPLES * 100))
+        sent: list[Future[None]] = []
 
         @seeded(sweep.seed)
         @MADE_UP
@@ -113,17 +118,21 @@ class Flood:
             if not self._is_over:
                 number = next(numbers)
                 bounded(case, self._batch_id if number % 2 else None)
-                self._send(case, session, token, f"request {number} of sweep {sweep.seed}")
+                session = self._idle.get()
+                sent.append(pool.submit(self._send, case, session, token, f"request {number} of sweep {sweep.seed}"))
 
         send()
+        for one in sent:
+            one.result()
 
     def _send(self, case: MadeUp, session: requests.Session, headers: dict[str, str], where: str) -> None:
         try:
             response = case.call(base_url=self.url, session=session, headers=headers, timeout=ANSWER_TIMEOUT)
         except requests.RequestException as error:
-            faults = [f"{case.operation.label}: no answer ({type(error).__name__})"]
-            self._note("none", faults, where)
+            self._note("none", [f"{case.operation.label}: no answer ({type(error).__name__})"], where)
             return
+        finally:
+            self._idle.put(session)
         self._note(f"{case.operation.label} {response.status_code}", list(faults_of(case, response)), where)
         if response.status_code == 200 and "x-batch-id" in response.headers:
             self._batch_id = response.headers["x-batch-id"][0]
@@ -140,11 +149,3 @@ class Flood:
                 self.report.memory.append(resident(self.pid))
                 if self.report.sent % (every * 8) == 0:
                     self.say(f"{self.report.sent} requests; {self.report.memory[-1] / MIB:.0f} MiB")
-
-
-def _shared(every: Iterator[Sweep], lock: threading.Lock) -> Iterator[Sweep]:
-    """Yield of an iterator that several threads take from."""
-    while True:
-        with lock:
-            sweep = next(every)
-        yield sweep
