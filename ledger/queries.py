@@ -52,6 +52,8 @@ class Filters:
     type: AudienceType | None = None
     state: str | None = None
     since: datetime | None = None
+    search: str | None = None
+    """A session's id, or a part of an audience's name in letters of any size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +159,7 @@ class Queries:
         found: list[SessionSummary] = []
         scanned = 0
         while len(found) < most and scanned < MOST_SCANNED:
-            page = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most)
+            page = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most, filters.search)
             for last, key in page:
                 scanned, before = scanned + 1, (last, key.session_id, key.name, key.type, key.mode)
                 summary = self._summary(key)

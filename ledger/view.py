@@ -529,6 +529,10 @@ class View:
         )
         return int(self._connection().execute(query, (_millis(until), MOST_AHEAD, target)).fetchone()[0])
 
+    def reading(self) -> sqlite3.Connection:
+        """Return this thread's connection, for what is read of several tables at once."""
+        return self._connection()
+
     def keys_of(self, session_id: str) -> list[SessionKey]:
         """Return the sessions that bear an id, newest first."""
         query = "SELECT session_id, name, type, mode FROM sessions WHERE session_id = ? ORDER BY last DESC"
@@ -541,6 +545,7 @@ class View:
         kind: str | None,
         since: datetime | None,
         most: int,
+        search: str | None = None,
     ) -> list[tuple[int, SessionKey]]:
         """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only."""
         conditions, values = ["1"], list[object]()
@@ -548,6 +553,9 @@ class View:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
+        if search is not None:
+            conditions.append("(session_id = ? OR instr(lower(name), lower(?)))")
+            values += (search, search)
         if before is not None:
             conditions.append("(last, session_id, name, type, mode) < (?, ?, ?, ?, ?)")
             values += before

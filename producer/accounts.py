@@ -35,21 +35,23 @@ class Accounts:
         return [web.get("/audience/accounts", self.accounts, allow_head=False)]
 
     async def accounts(self, request: web.Request) -> web.Response:
-        """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
+        """Answer with how all accounts stand."""
         del request
+        return web.Response(body=msgspec.json.encode(await self.page()), content_type="application/json")
+
+    async def page(self) -> AccountPage:
+        """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
         groups = [target.group_id(self.names.prefix) for target in self.targets]
         active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
         accounts = [
             self._status(target, lag, None if active is None else group in active)
             for target, group, lag in zip(self.targets, groups, behind, strict=True)
         ]
-        page = AccountPage(
+        return AccountPage(
             accounts=accounts,
             open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
         )
-        body = msgspec.json.encode(page)
-        return web.Response(body=body, content_type="application/json")
 
     def _status(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
         state, losses = self.states.of(target), self.states.losses_of(target)

@@ -16,6 +16,7 @@ from ledger.queries import Queries
 from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
+from producer.additions import Add, Addition, Opened, nothing_added
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
 from producer.health import Health
@@ -61,19 +62,23 @@ class Server:
     following: "tuple[asyncio.Task[None], ...]"
 
 
-def create_app(settings: ServerSettings, *routes: Iterable[web.RouteDef]) -> web.Application:
+def create_app(
+    settings: ServerSettings, *routes: Iterable[web.RouteDef], addition: Addition | None = None
+) -> web.Application:
     """Return the application."""
-    app = web.Application(middlewares=[_guarded(settings)])
-    app.add_routes(list(chain(*routes)))
+    added = addition or Addition()
+    app = web.Application(middlewares=[_guarded(settings, added)])
+    app.add_routes(list(chain(*routes, added.routes)))
     return app
 
 
-def _guarded(settings: ServerSettings) -> Middleware:
+def _guarded(settings: ServerSettings, added: Addition) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check access, and give every refusal the usual form."""
         try:
-            check_access(request, settings)
+            if not added.admits(request):
+                check_access(request, settings)
             check_expectation(request)
             return await handler(request)
         except Refused as refused:
@@ -89,7 +94,7 @@ def _guarded(settings: ServerSettings) -> Middleware:
 
 
 @asynccontextmanager
-async def serving(
+async def serving(  # noqa: PLR0913 -- everything that a server is made of is named here
     settings: ServerSettings,
     kafka: KafkaSettings,
     targets: Sequence[Target],
@@ -98,12 +103,14 @@ async def serving(
     view: Path,
     *,
     can_hash: bool = True,
+    add: Add = nothing_added,
 ) -> AsyncIterator[Server]:
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
     1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
     follow the view. 4. Listen. On leaving, in reverse: no new requests, finish those under way, flush. `can_hash` says
-    whether there are keys to remember who was removed. Raises StreamError, OSError.
+    whether there are keys to remember who was removed, `add` what a room above adds to the paths. Raises StreamError,
+    OSError.
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
@@ -153,7 +160,16 @@ async def serving(
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
-        app = create_app(settings, uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
+        opened = Opened(
+            settings=settings,
+            following=following,
+            queries=queries,
+            accounts=accounts,
+            states=states,
+            uploads=uploads,
+        )
+        own = (uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
+        app = create_app(settings, *own, addition=add(opened))
         address = await stack.enter_async_context(_listening(app, settings))
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
