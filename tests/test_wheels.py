@@ -41,8 +41,13 @@ def archives_of(sources: Path, wheel: Path, other: Path) -> Archives:
 
 def test_packages_whose_data_is_read_are_found(sources: Path) -> None:
     names = [name for name, _ in sources_of_packages(sources)]
-    assert set(packages_read(sources, names)) == {"schemas", "streams.local"}
-    assert {"schemas/AudienceBatch.avsc", "streams/local/jars.lock", "audience/py.typed"} <= set(names)
+    assert set(packages_read(sources, names)) == {"console", "schemas", "streams.local"}
+    assert {
+        "console/templates/base.html",
+        "schemas/AudienceBatch.avsc",
+        "streams/local/jars.lock",
+        "audience/py.typed",
+    } <= set(names)
 
 
 def test_a_whole_wheel_is_as_it_should_be(sources: Path, tmp_path: Path) -> None:
