@@ -18,6 +18,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "publish": "cli.publish.command",
         "check": "cli.check.command",
         "status": "cli.status.command",
+        "watch": "cli.watch.command",
         "rejected": "cli.rejected.command",
         "dead-letters": "cli.dead_letters.command",
         "replay": "cli.replay.command",

@@ -1,6 +1,6 @@
 """The running server, as commands ask it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,7 +18,17 @@ ANSWER_LIMIT = 30.0
 
 CONNECT_LIMIT = 5.0
 
+SILENCE = 90.0
+"""Seconds without a sign of life after which a stream is taken for broken; servers send one every 30 at the latest."""
+
+COME_AGAIN = frozenset({429, 502, 503, 504})
+"""Answers of a server, or of a proxy before it, to whom it may be asked again later."""
+
 T = TypeVar("T")
+
+
+class StreamBrokenError(CommandError):
+    """A stream ended although it has no end, or can't begin now; it may be asked for again."""
 
 
 class StatusError(CommandError):
@@ -50,23 +60,48 @@ class Server:
         answer = await self._ask(path, {}, 0)
         return None if answer.status == 404 else self._good(answer)
 
+    async def lines(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> AsyncGenerator[str, None]:
+        """Yield the lines of a stream without their ends. Raises StreamBrokenError, and StatusError for a refusal."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_LIMIT, sock_read=SILENCE)
+        place = URL(f"{self.url}{path}", encoded=True).with_query(query)
+        try:
+            async with self.session.get(place, headers={**self._token(), **headers}, timeout=limits) as response:
+                if response.status != 200:
+                    raise self._refusal(Answer(response.status, await response.read()))
+                async for line in response.content:
+                    yield line.decode(errors="replace").rstrip("\n")
+        except aiohttp.ClientConnectorError:
+            raise StreamBrokenError(self._nobody) from None
+        except (aiohttp.ClientError, TimeoutError):
+            raise StreamBrokenError(f"the connection to {self.url} broke off") from None
+
+    def _refusal(self, answer: Answer) -> CommandError:
+        why = self._why(answer)
+        return StreamBrokenError(why) if answer.status in COME_AGAIN else StatusError(why)
+
+    def _token(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
+
+    @property
+    def _nobody(self) -> str:
+        return (
+            f"no server answers at {self.url}: start one with `audience up` or `audience serve`, or set "
+            "AUDIENCE_LISTEN to where one listens"
+        )
+
     def _good(self, answer: Answer) -> bytes:
         if answer.status != 200:
             raise StatusError(self._why(answer))
         return answer.body
 
     async def _ask(self, path: str, query: Mapping[str, str], wait: float) -> Answer:
-        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
         limits = aiohttp.ClientTimeout(total=ANSWER_LIMIT + wait, sock_connect=CONNECT_LIMIT)
         place = URL(f"{self.url}{path}", encoded=True).with_query({**query, **({"wait": f"{wait:g}"} if wait else {})})
         try:
-            async with self.session.get(place, headers=headers, timeout=limits) as response:
+            async with self.session.get(place, headers=self._token(), timeout=limits) as response:
                 return Answer(response.status, await response.read())
         except aiohttp.ClientConnectorError:
-            raise StatusError(
-                f"no server answers at {self.url}: start one with `audience up` or `audience serve`, or set "
-                "AUDIENCE_LISTEN to where one listens"
-            ) from None
+            raise StatusError(self._nobody) from None
         except (aiohttp.ClientError, TimeoutError):
             raise StatusError(f"what listens at {self.url} gave no whole answer in time; ask again") from None
 
@@ -78,7 +113,7 @@ class Server:
             said = msgspec.json.decode(answer.body, type=_Refusal).errors
         except msgspec.DecodeError:
             return self.no_server
-        return "; ".join(said).removeprefix("status: ").removeprefix("path: ")
+        return "; ".join(said).removeprefix("status: ").removeprefix("events: ").removeprefix("path: ")
 
     @property
     def no_server(self) -> str:

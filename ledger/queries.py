@@ -92,6 +92,20 @@ class Queries:
         status = self._status(records)
         return structs.replace(status, targets=self._timed(status.targets, [status], {status.batch_id: records[-1].at}))
 
+    def first_records(self, batch_ids: Iterable[str]) -> dict[str, RecordRow]:
+        """Return the first record of each of these batches that is known: whose they are, and for which accounts."""
+        return self.view.first_records(batch_ids)
+
+    def batch_without_time(self, batch_id: str) -> BatchStatus | None:
+        """Return how a batch stands, but not how long it may take, which is looked for among many records."""
+        records = self.view.records_of(batch_id)
+        return self._status(records) if records else None
+
+    def summary(self, key: SessionKey) -> SessionSummary | None:
+        """Return a session's newest run in short, None where no batch of it is known."""
+        with self.view.snapshot():
+            return self._summary(key)
+
     def _status(self, records: Sequence[RecordRow]) -> BatchStatus:
         """Return how a batch stands, without how long it may take: that is looked for once for many."""
         by_target: dict[str, list[EndRow]] = {}

@@ -19,6 +19,7 @@ from ledger.session_batch_query import MOST_BATCHES, read_batches, time_of
 from ledger.session_runs import SeenBatch
 from schemas.records import AudienceType, BatchCompletion, BatchReceipt, Mode, Origin
 
+T = TypeVar("T")
 ReportT = TypeVar("ReportT")
 Place = TypeVar("Place")
 
@@ -420,6 +421,15 @@ class View:
         """Return the records of a batch in the order of the log."""
         return self._records("r.batch_id = ? ORDER BY r.at, r.partition, r.offset", (batch_id,))
 
+    def first_records(self, batch_ids: Iterable[str]) -> dict[str, RecordRow]:
+        """Return the first record of each of these batches that is known."""
+        found: dict[str, RecordRow] = {}
+        for some in _at_once(batch_ids):
+            marks = ", ".join("?" * len(some))
+            for record in self._records(f"r.batch_id IN ({marks}) ORDER BY r.at, r.partition, r.offset", some):
+                found.setdefault(record.batch_id, record)
+        return found
+
     def invalid_records(self, most: int) -> list[RecordRow]:
         """Return the newest records that are not valid, so many at most."""
         return self._records("r.verdict != 'valid' ORDER BY r.at DESC LIMIT ?", (most,))
@@ -697,8 +707,8 @@ def _counts(text: str) -> Mapping[str, int]:
     return counts
 
 
-def _at_once(origins: Iterable[Origin]) -> Iterator[list[Origin]]:
-    rest = iter(origins)
+def _at_once(wanted: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(wanted)
     while some := list(islice(rest, AT_ONCE)):
         yield some
 

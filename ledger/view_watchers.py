@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ class ViewWatchers:
 
     _waiting: defaultdict[str, set[asyncio.Event]] = field(default_factory=lambda: defaultdict(set))
     _any: set[asyncio.Event] = field(default_factory=set)
+    _listeners: list[Callable[[Collection[str]], None]] = field(default_factory=list)
 
     @contextmanager
     def watched(self, batch_ids: Collection[str] | None) -> Iterator[asyncio.Event]:
@@ -30,15 +31,24 @@ class ViewWatchers:
                 if not self._waiting.get(batch_id, True):
                     del self._waiting[batch_id]
 
+    def listen(self, listener: Callable[[Collection[str]], None]) -> None:
+        """Call a function with the batches of every change from now on; with none where it is of no batch."""
+        self._listeners.append(listener)
+
     def notify(self, batch_ids: Iterable[str | None]) -> None:
         """Wake who waits for these batches."""
-        for batch_id in batch_ids:
-            for event in self._waiting.get(batch_id or "", ()):
+        changed = [batch_id for batch_id in batch_ids if batch_id]
+        for batch_id in changed:
+            for event in self._waiting.get(batch_id, ()):
                 event.set()
         for event in self._any:
             event.set()
+        for listener in self._listeners:
+            listener(changed)
 
     def notify_all(self) -> None:
-        """Wake everybody, as an account's state has changed."""
+        """Wake everybody, as an account's state has changed, or the view is away."""
         for event in [*self._any, *(event for events in self._waiting.values() for event in events)]:
             event.set()
+        for listener in self._listeners:
+            listener(())

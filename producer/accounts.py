@@ -40,18 +40,21 @@ class Accounts:
         return web.Response(body=msgspec.json.encode(await self.page()), content_type="application/json")
 
     async def page(self) -> AccountPage:
-        """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
-        groups = [target.group_id(self.names.prefix) for target in self.targets]
-        active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
-        accounts = [
-            self._status(target, lag, None if active is None else group in active)
-            for target, group, lag in zip(self.targets, groups, behind, strict=True)
-        ]
+        """Return how each account stands, what all of them may wait for, and what is not told of any."""
         return AccountPage(
-            accounts=accounts,
+            accounts=await self.statuses(),
             open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
         )
+
+    async def statuses(self) -> list[AccountStatus]:
+        """Return how each account stands."""
+        groups = [target.group_id(self.names.prefix) for target in self.targets]
+        active, behind = await asyncio.gather(self._active(groups), asyncio.gather(*map(self._behind, groups)))
+        return [
+            self._status(target, lag, None if active is None else group in active)
+            for target, group, lag in zip(self.targets, groups, behind, strict=True)
+        ]
 
     def _status(self, target: Target, behind: int | None, has_consumer: bool | None) -> AccountStatus:
         state, losses = self.states.of(target), self.states.losses_of(target)

@@ -19,6 +19,7 @@ from producer.accounts import Accounts
 from producer.additions import Add, Addition, Opened, nothing_added
 from producer.answers import BUG, Refused, failure, from_http
 from producer.bugs import log_bug
+from producer.events.service import events_running
 from producer.health import Health
 from producer.settings import Address, ServerSettings
 from producer.status import Statuses
@@ -108,9 +109,9 @@ async def serving(  # noqa: PLR0913 -- everything that a server is made of is na
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
     1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
-    follow the view. 4. Listen. On leaving, in reverse: no new requests, finish those under way, flush. `can_hash` says
-    whether there are keys to remember who was removed, `add` what a room above adds to the paths. Raises StreamError,
-    OSError.
+    follow the view. 4. Listen. On leaving, in reverse: end streams, no new requests, finish those under way, flush.
+    `can_hash` says whether there are keys to remember who was removed, `add` what a room above adds to the paths.
+    Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(Writer(kafka))
@@ -160,6 +161,9 @@ async def serving(  # noqa: PLR0913 -- everything that a server is made of is na
         health = Health(writer=writer, topic=names.batches, following=following)
         statuses = Statuses(following=following, queries=queries)
         accounts = Accounts(targets=targets, states=states, kafka=kafka, names=names, following=following)
+        events = await stack.enter_async_context(
+            events_running(settings, targets, following, queries, states, accounts.statuses)
+        )
         opened = Opened(
             settings=settings,
             following=following,
@@ -168,12 +172,13 @@ async def serving(  # noqa: PLR0913 -- everything that a server is made of is na
             states=states,
             uploads=uploads,
         )
-        own = (uploads.routes(), health.routes(), statuses.routes(), accounts.routes())
+        own = (uploads.routes(), health.routes(), statuses.routes(), accounts.routes(), events.events.routes())
         app = create_app(settings, *own, addition=add(opened))
         address = await stack.enter_async_context(_listening(app, settings))
+        stack.callback(events.end)
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
-        yield Server(address, (*following.tasks, states.following, failing))
+        yield Server(address, (*following.tasks, *events.tasks, states.following, failing))
 
 
 @asynccontextmanager

@@ -123,6 +123,16 @@ class ServerSettings(BaseModel):
         alias="AUDIENCE_BODY_BUDGET",
         description="Bytes held at once of request bodies, and of their records until Kafka has them.",
     )
+    event_listeners: Annotated[int, Field(ge=0)] = Field(
+        default=1_000,
+        alias="AUDIENCE_EVENT_LISTENERS",
+        description="Listeners of /events at once; never more than half the files that the process may open.",
+    )
+    event_heartbeat: Annotated[float, Field(gt=0, le=30)] = Field(
+        default=15,
+        alias="AUDIENCE_EVENT_HEARTBEAT",
+        description="Seconds between signs of life on /events; less than your proxy waits for the next byte.",
+    )
 
     @model_validator(mode="after")
     def _check_exposure(self) -> "ServerSettings":

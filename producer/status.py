@@ -16,7 +16,7 @@ from ledger.resources import TERMINAL, BatchStatus, RejectedPage, SessionRejecte
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
 from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant
-from producer.request.numbers import number, number_text
+from producer.request.numbers import session_id_text
 from schemas.human_times import parse_when
 from schemas.records import AudienceType, Mode
 
@@ -67,7 +67,7 @@ class Statuses:
 
     async def session(self, request: web.Request) -> web.Response:
         """Tell how all runs of a session stand; `wait` returns earlier once all of the newest is over."""
-        session_id = _session_id(request.match_info["session_id"])
+        session_id = session_id_text(request.match_info["session_id"])
         chosen, faults = _chosen(request)
 
         def is_over(status: SessionStatus) -> bool:
@@ -84,7 +84,7 @@ class Statuses:
 
     async def session_rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of the newest run of a session."""
-        session_id = _session_id(request.match_info["session_id"])
+        session_id = session_id_text(request.match_info["session_id"])
         chosen, faults = _chosen(request)
         faults += _almost(request, *PAGING, *CHOICES)
         return await self._rejected(
@@ -193,14 +193,6 @@ def _almost(request: web.Request, *known: str) -> list[str]:
 
 def _json(body: object) -> web.Response:
     return web.Response(body=msgspec.json.encode(body), content_type="application/json")
-
-
-def _session_id(text: str) -> str:
-    """Return a session's id as it is kept: `5.0` is `5`."""
-    try:
-        return number_text(number(text)) if "." in text or "e" in text.lower() else text
-    except (ValueError, ArithmeticError):
-        return text
 
 
 def _number(

@@ -23,7 +23,7 @@ FOR_ACCOUNTS = frozenset({"serve", "up", "check", "config"})
 SERVING = frozenset({"serve", "up", "consume", "replay"})
 """Commands by which people come and go, so that two accounts must not be one of a platform's."""
 
-ASKING = frozenset({"status", "rejected", "dead-letters", "replay", "publish", "upload"})
+ASKING = frozenset({"status", "watch", "rejected", "dead-letters", "replay", "publish", "upload"})
 """Commands that are about something that runs, wherever on this machine it was started."""
 
 

@@ -42,3 +42,11 @@ def number_text(number: Number) -> str:
         return text.rstrip("0").rstrip(".") if "." in text else text
     digits, _, exponent = repr(float(number)).partition("e")
     return f"{digits}e{int(exponent):+}"
+
+
+def session_id_text(text: str) -> str:
+    """Return a session's id of a path or a query as it is kept: `5.0` is `5`."""
+    try:
+        return number_text(number(text)) if "." in text or "e" in text.lower() else text
+    except (ValueError, ArithmeticError):
+        return text

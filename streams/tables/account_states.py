@@ -41,6 +41,7 @@ class States:
     _latest: dict[Target, AccountState] = field(default_factory=dict)
     _losses: dict[Target, list[AccountLoss]] = field(default_factory=dict)
     _listeners: list[Callable[[AccountState], None]] = field(default_factory=list)
+    _loss_listeners: list[Callable[[AccountLoss], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.removals = RemovalTables(self.framing)
@@ -78,6 +79,10 @@ class States:
         """Call a function with every state that comes from now on."""
         self._listeners.append(listener)
 
+    def listen_to_losses(self, listener: Callable[[AccountLoss], None]) -> None:
+        """Call a function with every loss that comes from now on."""
+        self._loss_listeners.append(listener)
+
     async def follow(self, tail: Tail) -> None:
         """Read without end."""
         async for records in tail.batches():
@@ -103,8 +108,11 @@ class States:
             log.warning("An account's loss can't be decoded and is ignored.", origin=str(record.origin))
             return
         known = self._losses.setdefault(Target(loss.provider, loss.account or ""), [])
-        if loss not in known:
-            known.append(loss)
+        if loss in known:
+            return
+        known.append(loss)
+        for listener in self._loss_listeners:
+            listener(loss)
 
     async def _take(self, record: Record) -> None:
         try:

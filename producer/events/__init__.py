@@ -1,0 +1,1 @@
+"""`GET /events`: what changes, told to who listens."""
