@@ -25,7 +25,7 @@ def _route(name: str, content: bytes) -> web.RouteDef:
         known = request.if_none_match or ()
         is_known = any(one.value == tag.value for one in known)
         response = web.Response(status=304) if is_known else web.Response(body=content, content_type=kind)
-        response.headers.update(HEADERS | {"Cache-Control": "no-cache"})
+        response.headers.update({**HEADERS, "Cache-Control": "no-cache"})
         response.etag = tag
         return response
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -162,7 +162,7 @@ async def _knows(found: World, batch_id: str, ended: Sequence[BatchCompletion]) 
     async with found.session.get(f"{found.url}/audience/batches/{batch_id}", headers=headers) as response:
         if response.status != 200:
             return False
-        targets = (await response.json())["targets"]
+        targets: list[dict[str, int]] = (await response.json())["targets"]
         return sum(target["attempts"] > 0 for target in targets) == len({one.provider for one in ended})
 
 
@@ -209,7 +209,7 @@ def _vary(into: Reports, batch: BatchReceipt, sequence: int) -> None:
     into.end(batch, "klaviyo", counts=Counts(received=500, accepted=500, matched=431))
 
 
-def _failure(is_one: bool) -> dict[str, object]:
+def _failure(is_one: bool) -> dict[str, Any]:
     return {"error_code": "request_refused", "platform_code": "40002", "attempts": 3} if is_one else {}
 
 
@@ -257,8 +257,3 @@ def many(into: Reports, count: int = 10_000) -> None:
     for number in range(count):
         batch = into.batch(f"Audience {number % 400}", 100, count - number, session_id=f"s{number}", total_users=100)
         into.end(batch, "facebook", after=1)
-
-
-def texts(of: Iterable[str | None]) -> list[str]:
-    """Return texts with their blanks made one."""
-    return [" ".join((text or "").split()) for text in of]

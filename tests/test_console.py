@@ -145,6 +145,14 @@ async def test_the_cookie_opens_the_console_and_never_the_api(closed_world: Worl
         assert response.status == 401
 
 
+async def test_of_all_other_paths_the_cookie_opens_the_stream_of_events_alone(closed_world: World) -> None:
+    _, cookie, _ = await sign_in(closed_world, "only-look")
+    sent = {"Cookie": cookie.partition(";")[0]}
+    async with closed_world.session.get(f"{closed_world.url}/events", headers=sent) as response:
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+    assert (await page(closed_world, "/events"))[0] == 401
+
+
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(closed_world: World) -> None:
     _, cookie, _ = await sign_in(closed_world, "made-up")
     assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={int(LASTS.total_seconds())}"} <= set(cookie.split("; "))
