@@ -4,6 +4,7 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY audience audience
 COPY cli cli
 COPY client client
+COPY console console
 COPY consumer consumer
 COPY ledger ledger
 COPY producer producer

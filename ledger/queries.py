@@ -57,6 +57,8 @@ class Filters:
     type: AudienceType | None = None
     state: str | None = None
     since: datetime | None = None
+    search: str | None = None
+    """A session's id, or a part of an audience's name in letters of any size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +194,9 @@ class Queries:
         wanted = self._folded(filters.state, "sessions")
 
         def read(before: SessionPlace | None) -> Iterator[tuple[SessionPlace, SessionSummary | None]]:
-            rows = self.view.newest_sessions(before, filters.name, filters.type, filters.since, most, wanted)
+            rows = self.view.newest_sessions(
+                before, filters.name, filters.type, filters.since, most, wanted, filters.search
+            )
             for last, key in rows:
                 yield (last, key.session_id, key.name, key.type, key.mode), self._summary(key)
 

@@ -563,6 +563,10 @@ class View:
         )
         return int(self._connection().execute(query, (_millis(until), MOST_AHEAD, target)).fetchone()[0])
 
+    def reading(self) -> sqlite3.Connection:
+        """Return this thread's connection, for what is read of several tables at once."""
+        return self._connection()
+
     def keys_of(self, session_id: str) -> list[SessionKey]:
         """Return the sessions that bear an id, newest first."""
         query = "SELECT session_id, name, type, mode FROM sessions WHERE session_id = ? ORDER BY last DESC"
@@ -576,12 +580,15 @@ class View:
         since: datetime | None,
         most: int,
         wanted: StateFilter | None = None,
+        search: str | None = None,
     ) -> list[tuple[int, SessionKey]]:
         """Return sessions with their last record's time in milliseconds, newest first, those behind `before` only.
 
         Where a state is wanted, those that are in it, and those whose state is stale, see `stale`.
         """
-        rows = column.newest(self._connection(), "sessions", _filters(name, kind, since), before, most, wanted)
+        rows = column.newest(
+            self._connection(), "sessions", _filters(name, kind, since) | {_SEARCH: search}, before, most, wanted
+        )
         return [(row[0], SessionKey(*row[1:])) for row in rows]
 
     def newest_batches(
@@ -626,7 +633,11 @@ class View:
         return read_run_counts(self._connection(), (key.session_id, key.name, key.type, key.mode), batch_ids)
 
 
-def _filters(name: str | None, kind: str | None, since: datetime | None) -> Mapping[str, object]:
+_SEARCH = "(session_id = ? OR instr(lower(name), lower(?)))"
+"""That the id of a session or a part of its name is what is searched for."""
+
+
+def _filters(name: str | None, kind: str | None, since: datetime | None) -> dict[str, object]:
     return {"name = ?": name, "type = ?": kind, "last >= ?": since and _millis(since)}
 
 

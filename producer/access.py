@@ -2,12 +2,17 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from producer.answers import Refused, refused
 from producer.settings import Address, ServerSettings, is_loopback
+
+LOOKING = frozenset({"GET", "HEAD"})
+"""Methods that change nothing."""
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 DESCRIPTION_PATHS = frozenset({"/openapi.json", "/asyncapi.json", "/docs", "/docs/style.css"})
@@ -41,20 +46,23 @@ def _check_token(request: web.Request, settings: ServerSettings) -> None:
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not sent.strip():
         raise _unauthorized("Authorization: send Bearer and a token")
-    if not _is_known(sent.strip(), settings):
+    if is_one_of(sent.strip(), settings.tokens):
+        return
+    if not is_one_of(sent.strip(), settings.read_tokens):
         raise _unauthorized("Authorization: this token is none of those in AUDIENCE_API_TOKENS of the server")
+    if request.method not in LOOKING:
+        raise refused(403, "Authorization: this token may only look; send one of AUDIENCE_API_TOKENS to upload")
 
 
 def _unauthorized(message: str) -> Refused:
     return refused(401, message, headers={"WWW-Authenticate": 'Bearer realm="audience"'})
 
 
-def _is_known(sent: str, settings: ServerSettings) -> bool:
+def is_one_of(sent: str, tokens: Iterable[SecretStr]) -> bool:
     """Compare with every token, in a time that tells nothing of them."""
     digest = hashlib.sha256(sent.encode(errors="surrogateescape")).digest()
     matches = [
-        hmac.compare_digest(digest, hashlib.sha256(token.get_secret_value().encode()).digest())
-        for token in settings.tokens
+        hmac.compare_digest(digest, hashlib.sha256(token.get_secret_value().encode()).digest()) for token in tokens
     ]
     return any(matches)
 

@@ -82,16 +82,19 @@ class Accounts:
         return Groups(at=at, behind={name: behind.get(group) for name, group in groups.items()}, active=active)
 
     async def accounts(self, request: web.Request) -> web.Response:
-        """Tell of each account how it stands, how far its group is behind, and whether anybody serves it."""
+        """Answer with how all accounts stand."""
         del request
+        return web.Response(body=msgspec.json.encode(await self.page()), content_type="application/json")
+
+    async def page(self) -> AccountPage:
+        """Return how each account stands, what all of them may wait for, and what is not told of any."""
         known = await self._groups()
-        page = AccountPage(
+        return AccountPage(
             accounts=[self._status(target, known) for target in self.targets],
             open_transactions=[_transaction(one) for one in self.following.open_transactions],
             unread=self.following.unread,
             seconds_old=round(asyncio.get_running_loop().time() - known.at, 1),
         )
-        return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
     async def statuses(self) -> list[AccountStatus]:
         """Return how each account stands."""

@@ -17,6 +17,7 @@ from ledger.states.folding import StateRules
 from ledger.view_updater import followed_view
 from producer.access import check_access
 from producer.accounts import Accounts
+from producer.additions import Add, Addition, Opened, nothing_added
 from producer.answers import BUG, Refused, failure, from_http
 from producer.api_description.handler import api_description
 from producer.bugs import log_bug
@@ -67,19 +68,23 @@ class Server:
     following: "tuple[asyncio.Task[None], ...]"
 
 
-def create_app(settings: ServerSettings, metrics: Metrics, *routes: Iterable[web.RouteDef]) -> web.Application:
+def create_app(
+    settings: ServerSettings, metrics: Metrics, *routes: Iterable[web.RouteDef], addition: Addition | None = None
+) -> web.Application:
     """Return the application."""
-    app = web.Application(middlewares=[counting(metrics), _guarded(settings)])
-    app.add_routes(list(chain(*routes)))
+    added = addition or Addition()
+    app = web.Application(middlewares=[counting(metrics), _guarded(settings, added)])
+    app.add_routes(list(chain(*routes, added.routes)))
     return app
 
 
-def _guarded(settings: ServerSettings) -> Middleware:
+def _guarded(settings: ServerSettings, added: Addition) -> Middleware:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check access, and give every refusal the usual form."""
         try:
-            check_access(request, settings)
+            if not added.admits(request):
+                check_access(request, settings)
             check_expectation(request)
             return await handler(request)
         except Refused as refused:
@@ -95,7 +100,7 @@ def _guarded(settings: ServerSettings) -> Middleware:
 
 
 @asynccontextmanager
-async def serving(
+async def serving(  # noqa: PLR0913 -- everything that a server is made of is named here
     settings: ServerSettings,
     kafka: KafkaSettings,
     targets: Sequence[Target],
@@ -104,20 +109,20 @@ async def serving(
     view: Path,
     *,
     can_hash: bool = True,
+    add: Add = nothing_added,
 ) -> AsyncIterator[Server]:
     """Listen while the block is entered; the topics exist, and `view` is a file that only this process uses.
 
     1. Open the writer. 2. Register the accounts, and note with how many partitions the log was created. 3. Begin to
     follow the view. 4. Listen. On leaving, in reverse: end streams, no new requests, finish those under way, flush.
-    `can_hash` says whether there are keys to remember who was removed. Raises StreamError, OSError.
+    `can_hash` says whether there are keys to remember who was removed, `add` what a room above adds to the paths.
+    Raises StreamError, OSError.
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        observe = metrics.observed(KAFKA_ACKNOWLEDGEMENT).observe
-        writer = await stack.enter_async_context(Writer(kafka, on_acknowledged=observe))
-        await register(kafka, writer, names, targets, lambda: datetime.now(UTC), framing)
-        homes = Homes(kafka, writer, names, framing, lambda: datetime.now(UTC))
-        await homes.creation()
+        writer = Writer(kafka, on_acknowledged=metrics.observed(KAFKA_ACKNOWLEDGEMENT).observe)
+        await stack.enter_async_context(writer)
+        homes = await _registered(kafka, writer, names, targets, framing)
         rules = StateRules(targets=targets, window=timedelta(seconds=settings.retry_window))
         states = await stack.enter_async_context(followed_states(kafka, names.accounts, framing))
         following = await stack.enter_async_context(followed_view(view, kafka, names, framing, rules))
@@ -177,12 +182,37 @@ async def serving(
             events_running(settings, targets, following, queries, states, accounts.statuses)
         )
         answering = (health, statuses, accounts, events.events, api_description(settings, names))
-        routes = (uploads.routes(), *(one.routes() for one in answering), exposing(metrics))
-        address = await stack.enter_async_context(_listening(create_app(settings, metrics, *routes), settings))
+        own = (uploads.routes(), *(one.routes() for one in answering), exposing(metrics))
+        addition = add(
+            Opened(
+                settings=settings,
+                following=following,
+                queries=queries,
+                accounts=accounts,
+                states=states,
+                uploads=uploads,
+            )
+        )
+        app = create_app(settings, metrics, *own, addition=addition)
+        address = await stack.enter_async_context(_listening(app, settings))
         stack.callback(events.end)
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
         yield Server(address, (*following.tasks, *events.tasks, states.following, failing, looking))
+
+
+async def _registered(
+    kafka: KafkaSettings, writer: Writer, names: TopicNames, targets: Sequence[Target], framing: Framing
+) -> Homes:
+    """Have it known which accounts there are, and return where audiences are at home. Raises StreamError."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    await register(kafka, writer, names, targets, now, framing)
+    homes = Homes(kafka, writer, names, framing, now)
+    await homes.creation()
+    return homes
 
 
 @asynccontextmanager

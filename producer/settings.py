@@ -83,6 +83,12 @@ class ServerSettings(BaseModel):
         alias="AUDIENCE_API_TOKENS",
         description="Bearer tokens, separated by commas; without any only this machine is let in.",
     )
+    read_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_parse_tokens)] = Field(
+        default=(),
+        alias="AUDIENCE_READ_TOKENS",
+        description="Bearer tokens that may look at everything and upload nothing, separated by commas; they need "
+        "AUDIENCE_API_TOKENS beside them.",
+    )
     sync_timeout: Annotated[float, Field(gt=0)] = Field(
         default=50,
         alias="AUDIENCE_SYNC_TIMEOUT",
@@ -134,6 +140,8 @@ class ServerSettings(BaseModel):
             raise ValueError(
                 "AUDIENCE_LISTEN: set AUDIENCE_API_TOKENS to listen on anything but this machine's loopback"
             )
+        if self.read_tokens and not self.tokens:
+            raise ValueError("AUDIENCE_READ_TOKENS: set AUDIENCE_API_TOKENS, too: without it everybody here may upload")
         if self.body_budget < self.max_body:
             raise ValueError("AUDIENCE_BODY_BUDGET: expected at least AUDIENCE_MAX_BODY")
         return self

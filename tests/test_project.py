@@ -10,7 +10,7 @@ import pytest
 from streams.local.jars import KAFKA_VERSION, locked_jars
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("audience", "cli", "consumer", "ledger", "producer", "providers", "sandbox", "schemas", "streams")
+ROOMS = ("audience", "cli", "console", "consumer", "ledger", "producer", "providers", "sandbox", "schemas", "streams")
 
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":

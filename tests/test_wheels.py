@@ -41,9 +41,10 @@ def archives_of(sources: Path, wheel: Path, other: Path) -> Archives:
 
 def test_packages_whose_data_is_read_are_found(sources: Path) -> None:
     names = [name for name, _ in sources_of_packages(sources)]
-    assert set(packages_read(sources, names)) == {"producer.api_description", "schemas", "streams.local"}
+    assert set(packages_read(sources, names)) == {"console", "producer.api_description", "schemas", "streams.local"}
     assert {"schemas/AudienceBatch.avsc", "streams/local/jars.lock", "audience/py.typed"} <= set(names)
     assert {"producer/api_description/page.html.jinja", "producer/api_description/page.css"} <= set(names)
+    assert "console/templates/base.html" in names
 
 
 def test_a_whole_wheel_is_as_it_should_be(sources: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from consumer.account.runtime import Account
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from consumer.retries.clock import REAL_TIME, Time
+from producer.additions import Add, nothing_added
 from producer.server import serving
 from producer.settings import ServerSettings
 from providers.installed import installed
@@ -148,6 +149,7 @@ async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
     options: SandboxOptions = UNLIMITED,
     framing: Framing = SINGLE_OBJECT,
     account: Mapping[str, str] | None = None,
+    add: Add = nothing_added,
 ) -> AsyncIterator[World]:
     """Run ingestion for `providers`, consumers for those in `consuming` (all), and the sandbox."""
     names = TopicNames(prefix)
@@ -157,7 +159,8 @@ async def world(  # noqa: PLR0913 -- a builder: a test names what it cares for
         sandbox_url = await stack.enter_async_context(sandbox_running(options))
         server_settings = ServerSettings.model_validate({"AUDIENCE_LISTEN": "127.0.0.1:0", **(settings or {})})
         view = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "view.sqlite"
-        server = await stack.enter_async_context(serving(server_settings, kafka, targets, names, framing, view))
+        running = serving(server_settings, kafka, targets, names, framing, view, add=add)
+        server = await stack.enter_async_context(running)
         for target in targets if consuming is None else map(parse_target, consuming):
             served = sandbox_account(target, sandbox_url, **(account or {}))
             await stack.enter_async_context(consuming_one(served, kafka, names, framing))

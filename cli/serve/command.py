@@ -13,6 +13,7 @@ from cli.command import Command
 from cli.settings.config import load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics
+from console.console import console
 from producer.server import serving
 from producer.settings import Address
 from streams.processes.announcement import announce
@@ -28,7 +29,14 @@ async def serve(options: Namespace, environment: Environment) -> None:
     can_hash = config.consumer.keys is not None
     with _view_file(environment, config.server.listen) as view:
         async with serving(
-            config.server, config.kafka, config.targets, config.names, config.framing, view, can_hash=can_hash
+            config.server,
+            config.kafka,
+            config.targets,
+            config.names,
+            config.framing,
+            view,
+            can_hash=can_hash,
+            add=console,
         ) as server:
             log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
             announce(str(server.address))

@@ -1,0 +1,1 @@
+"""The console: pages on which people see what is under way, what arrived where, and what needs them."""

@@ -1,0 +1,144 @@
+"""What needs a person, by how much it matters: pure, from what the pages read."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from console.formats import number, path_part
+from ledger.resources import AccountPage, AccountStatus, SessionSummary
+from schemas.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """Something that a person should look at: what, why, what to do, where to read on, and a command to run."""
+
+    state: str
+    title: str
+    text: str
+    link: str
+    command: str = ""
+
+
+def name_of(account: AccountStatus) -> str:
+    """Return an account's name."""
+    return str(Target(account.provider, account.account or ""))
+
+
+def session_link(session: SessionSummary) -> str:
+    """Return the path of a session's page."""
+    query = f"name={path_part(session.name)}&type={session.type}&mode={session.mode}"
+    return f"/sessions/{path_part(session.session_id)}?{query}"
+
+
+def concerns(
+    page: AccountPage, sessions: Sequence[SessionSummary], failed: Mapping[str, int], invalid: int, quarantined: int
+) -> list[Concern]:
+    """Return what needs a person: accounts first, then what was lost or given up, then sessions."""
+    return [
+        *(concern for account in page.accounts for concern in _of_account(account)),
+        *_given_up(failed),
+        *_unusable(invalid, quarantined),
+        *_of_page(page),
+        *_of_sessions(sessions),
+    ]
+
+
+def _of_account(account: AccountStatus) -> Iterator[Concern]:
+    name = name_of(account)
+    if account.state == "blocked":
+        error = account.error
+        text = f"{error.meaning} {error.remedy}" if error else "It waits for somebody."
+        yield Concern(
+            state="blocked",
+            title=f"{name} is blocked" + (f": {error.code}" if error else ""),
+            text=f"{text} Nothing is lost: it goes on by itself then.",
+            link="/accounts",
+            command=f"audience check --provider {name}",
+        )
+    if account.has_consumer is False:
+        yield Concern(
+            state="failed",
+            title=f"Nobody delivers to {name}",
+            text="No consumer of this account is running: what is uploaded waits in the log.",
+            link="/accounts",
+            command=f"audience consume --provider {name}",
+        )
+    if lost := sum(loss.records for loss in account.lost):
+        yield Concern(
+            state="failed",
+            title=f"{name} lost {number(lost)} record{'' if lost == 1 else 's'}",
+            text="They left the log before the account had read them. Upload them again.",
+            link="/accounts",
+        )
+
+
+def _given_up(failed: Mapping[str, int]) -> Iterator[Concern]:
+    for target, count in failed.items():
+        if count:
+            yield Concern(
+                state="failed",
+                title=f"{number(count)} dead letter{'' if count == 1 else 's'} of {target}",
+                text="These records were given up. See why, then send them again.",
+                link="/dead-letters",
+                command=f"audience dead-letters list --provider {target}",
+            )
+
+
+def _unusable(invalid: int, quarantined: int) -> Iterator[Concern]:
+    if quarantined:
+        yield Concern(
+            state="failed",
+            title=f"{number(quarantined)} record{'' if quarantined == 1 else 's'} quarantined",
+            text="They end the process that reads them, so nobody does.",
+            link="/dead-letters#invalid",
+        )
+    if invalid:
+        yield Concern(
+            state="failed",
+            title=f"{number(invalid)} record{'' if invalid == 1 else 's'} of the log nobody can use",
+            text="They break a rule or can't be decoded. Whoever published them should know.",
+            link="/dead-letters#invalid",
+            command="audience dead-letters list --invalid",
+        )
+
+
+def _of_page(page: AccountPage) -> Iterator[Concern]:
+    for one in page.open_transactions:
+        yield Concern(
+            state="waiting",
+            title=f"A publisher's transaction is open in partition {one.partition}",
+            text=f"What stands there from offset {one.offset} on waits for its end.",
+            link="/accounts",
+        )
+    if page.unread:
+        yield Concern(
+            state="failed",
+            title=f"{number(page.unread)} reports can't be read by this node",
+            text="They are of a newer version: what they say is missing here until this node is updated.",
+            link="/accounts",
+        )
+
+
+def _of_sessions(sessions: Iterable[SessionSummary]) -> Iterator[Concern]:
+    for session in sessions:
+        if session.state == "incomplete":
+            yield Concern(
+                state="incomplete",
+                title=f"Session {session.session_id} misses batches",
+                text=f"{number(len(session.missing))} of {number(session.total_batches)} have not come. Send them.",
+                link=session_link(session),
+            )
+        elif session.state == "failed":
+            yield Concern(
+                state="failed",
+                title=f"Session {session.session_id} failed",
+                text="An account gave up a part of it. The session's page says what to do.",
+                link=session_link(session),
+            )
+        elif session.state == "nobody":
+            yield Concern(
+                state="nobody",
+                title=f"Session {session.session_id} is for nobody",
+                text="No account that is configured here takes it.",
+                link=session_link(session),
+            )
