@@ -1,9 +1,11 @@
 """Signing in with a token, and out."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import SecretStr
@@ -108,8 +110,12 @@ class SignIn:
         """Return the token that was sent, if it is one."""
         if request.content_type != FORM or (request.content_length or MOST_BYTES + 1) > MOST_BYTES:
             return None
-        sent = (await request.post()).get("token")
-        text = sent.strip() if isinstance(sent, str) else ""
+        try:
+            async with asyncio.timeout(self.settings.body_timeout):
+                body = await request.read()
+        except TimeoutError:
+            return None
+        text = dict(parse_qsl(body.decode(errors="replace"))).get("token", "").strip()
         known: Sequence[SecretStr] = (*self.settings.tokens, *self.settings.read_tokens)
         return SecretStr(text) if is_one_of(text, known) else None
 

@@ -202,6 +202,15 @@ async def test_failed_sign_ins_are_bounded_for_the_node_and_the_right_token_wait
         assert 0 < int(headers["Retry-After"]) <= WITHIN.total_seconds()
 
 
+async def test_a_form_that_is_none_is_refused_as_one_with_a_wrong_token(kafka: KafkaSettings) -> None:
+    async with console_world(kafka, settings=TOKENS) as found:
+        for kind in ("application/x-www-form-urlencoded; charset=none", "text/plain", "multipart/form-data"):
+            headers = {**OWN_PAGE, "Content-Type": kind}
+            for body in (b"\xff=%zz&&token", b"token=" + b"x" * 10_000):
+                async with found.session.post(f"{found.url}/sign-in", data=body, headers=headers) as response:
+                    assert response.status == 401
+
+
 def test_failed_sign_ins_are_forgotten_after_a_while() -> None:
     failed = FailedSignIns()
     for second in range(MOST_FAILED):
