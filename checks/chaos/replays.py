@@ -24,7 +24,10 @@ BETWEEN = 4.0
 MOST_TRIES = 60
 
 LONGEST = 200.0
-"""Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with."""
+"""Seconds after which a replay's process counts as one that hangs: it says in its log where, and is gone on with.
+
+Beside strays it may wait for the ledger as long again as there are faults: its receipts tell what there is to replay.
+"""
 
 SETTINGS: Mapping[str, str] = {"AUDIENCE_RETRY_ATTEMPTS": "8"}
 """Attempts as usual: a consumer has others made later, but what a replay has tried so often ends as failed."""
@@ -42,6 +45,7 @@ class Replays:
     settings: Mapping[str, str]
     lifeline: Lifeline
     log: Path
+    longest: float = LONGEST
     ends: Counter[str] = field(default_factory=Counter)
     """How often a process of a replay ended with which code."""
     faults: list[str] = field(default_factory=list)
@@ -84,7 +88,7 @@ class Replays:
                 pass_fds=[self.lifeline.fd],
             )
             try:
-                async with asyncio.timeout(LONGEST):
+                async with asyncio.timeout(self.longest):
                     code = await process.wait()
             except TimeoutError:
                 self.faults.append(f"a replay hung: {' '.join(arguments)}")

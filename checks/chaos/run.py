@@ -269,6 +269,8 @@ async def run(
     With a seed of strays records that nobody should write come, too.
     """
     async with world(environment, chance, report, strays) as found:
+        if strays is not None:
+            found.replays.longest += seconds
         say(f"Everything runs; now {len(plan)} faults in {seconds:.0f} s.")
         await found.play(plan, seconds)
         report.replays = found.replays.ends
