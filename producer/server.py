@@ -39,8 +39,8 @@ from producer.upload.removal_readiness import RemovalReadiness
 from producer.upload.sync_results import Outcomes
 from producer.upload.writing import BatchWriter
 from schemas.avro.framing import Framing
-from schemas.metrics.definitions import KAFKA_ACKNOWLEDGEMENT, SYNC_WAIT, UPLOADED_USERS
-from schemas.metrics.registry import Metrics
+from schemas.metrics.definitions import KAFKA_ACKNOWLEDGEMENT, MODES, SYNC_WAIT, UPLOADED_USERS
+from schemas.metrics.registry import Counted, Metrics
 from schemas.target import Target
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import groups_with_members
@@ -159,7 +159,7 @@ async def serving(  # noqa: PLR0913 -- everything that a server is made of is na
                 topic=names.batches,
                 following=following,
                 homes=homes,
-                users=metrics.counted(UPLOADED_USERS),
+                users=_uploaded_users(metrics),
             ),
             answerer=Answerer(
                 settings=settings,
@@ -199,6 +199,13 @@ async def serving(  # noqa: PLR0913 -- everything that a server is made of is na
         failing = asyncio.create_task(writer.failure())
         stack.callback(failing.cancel)
         yield Server(address, (*following.tasks, *events.tasks, states.following, failing, looking))
+
+
+def _uploaded_users(metrics: Metrics) -> Counted:
+    users = metrics.counted(UPLOADED_USERS)
+    for mode in MODES:
+        users.begin(mode)
+    return users
 
 
 async def _registered(

@@ -24,7 +24,7 @@ from ledger.resources import (
 )
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
-from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant
+from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant, shown
 from producer.request.numbers import session_id_text
 from schemas.human_times import parse_when
 from schemas.records import AudienceType, Mode
@@ -38,6 +38,7 @@ REJECTED_PAGE, LARGEST_REJECTED_PAGE = 1_000, 10_000
 FileFormat = Literal["json", "csv"]
 
 PAGING = ("format", "limit", "cursor")
+LIST_FILTERS = ("name", "type", "state", "since", "limit", "cursor")
 CHOICES = ("name", "type", "mode")
 """By which one of several audiences under a session's id is chosen."""
 
@@ -132,7 +133,7 @@ class Statuses:
         self, request: web.Request, read: Callable[[Filters, str | None, int], SessionPage | BatchPage]
     ) -> web.Response:
         filters, faults = _filters(request)
-        faults += _almost(request, "name", "type", "state", "since", "limit", "cursor")
+        faults += _almost(request, *LIST_FILTERS) + _unknown_names(request, LIST_FILTERS)
         most = _number(request, "limit", PAGE, LARGEST_PAGE, faults, least=1)
         if faults:
             raise refused(400, *faults)
@@ -200,6 +201,15 @@ def _csv(page: RejectedPage | SessionRejectedPage) -> web.Response:
     if page.next is not None:
         headers["X-Next-Cursor"] = page.next
     return web.Response(text=rejected_csv(page.rejected), content_type="text/csv", charset="utf-8", headers=headers)
+
+
+def _unknown_names(request: web.Request, known: Sequence[str]) -> list[str]:
+    """Return a fault for each query name that is none and near none of these: a list would be of more than is meant."""
+    unknown = [name for name in request.query if name not in known and meant(name, known, with_slips=True) is None]
+    return [
+        f"{shown(name) or 'query'}: there is no such filter; there are {', '.join(known)}"
+        for name in dict.fromkeys(unknown)
+    ]
 
 
 def _almost(request: web.Request, *known: str) -> list[str]:

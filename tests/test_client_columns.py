@@ -220,9 +220,44 @@ def test_consent_is_not_looked_at_unasked_and_that_is_told() -> None:
     assert notice.startswith('consent was not looked at: "Accepts Email Marketing", "HasOptedOutOfEmail"')
     asked = mapped(["email", "Accepts Email Marketing", "HasOptedOutOfEmail"], only_consented=True)
     assert asked.notices == ()
-    assert [(consent.column, consent.is_refusal) for consent in asked.consents] == [(1, False), (2, True)]
+    assert [(consent.column, consent.way) for consent in asked.consents] == [(1, "agreed"), (2, "refused")]
     with pytest.raises(MappingError, match="no column of consent is known"):
         mapped(["email", "phone"], only_consented=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_in", "left_out"),
+    [
+        ("Accepts Email Marketing", ("yes", "TRUE", "subscribed"), ("", "no", "maybe", "2024-03-01")),
+        ("Acepta marketing", ("sí", "si"), ("", "no")),
+        ("Unsubscribed", ("no", "false"), ("", " ", "yes", "1", "maybe")),
+        ("Unsubscribed At", ("", " "), ("2024-03-01", "yes")),
+        ("UNSUB_TIME", ("",), ("2024-03-01 10:00:00",)),
+        ("Do not contact", ("0",), ("true", "x", "")),
+    ],
+)
+def test_a_yes_leaves_in_of_refusals_a_no_and_of_their_times_nothing(
+    name: str, left_in: Sequence[str], left_out: Sequence[str]
+) -> None:
+    (consent,) = mapped(["email", name], only_consented=True).consents
+    assert [consent.agrees(value) for value in left_in] == [True] * len(left_in)
+    assert [consent.agrees(value) for value in left_out] == [False] * len(left_out)
+
+
+def test_further_items_of_an_order_are_of_its_customer_with_or_without_the_address() -> None:
+    orders = continuation_of(["Name", "Email", "Financial Status", "Lineitem name"])
+    assert orders is not None
+    first = ["#1001", "a@example.com", "paid", "Shirt"]
+    assert orders.continues(first, ["#1001", "a@example.com", "", "Trousers"])
+    assert orders.continues(first, ["#1001", "", "", "Trousers"])
+    assert not orders.continues(first, ["#1002", "a@example.com", "", "Trousers"])
+    assert not orders.continues(first, ["#1001", "b@example.com", "", "Trousers"])
+    assert not orders.continues(first, ["#1001", "a@example.com", "paid", "Trousers"])
+
+
+def test_the_name_of_an_order_is_not_offered_as_somebody_s() -> None:
+    assert mapped(["Name", "Email", "Lineitem name"]).notices == ()
+    assert "full names" in mapped(["Name", "Email"]).notices[0]
 
 
 def test_lines_that_go_on_are_told_by_the_header_of_their_shop() -> None:

@@ -200,6 +200,13 @@ def test_another_option_is_named(prepared: Prepared, tmp_path: Path, changes: di
         resumable(other(prepared, **changes), SERVER, folder, state.session_id)
 
 
+def test_columns_by_which_nobody_agreed_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text("Email,Subscribed,Do not contact\na@example.com,yes,\nb@example.com,,no\n")
+    with pytest.raises(FileError, match='nobody agreed by "Subscribed", "Do not contact": all 2 rows were left out'):
+        prepare(path, UploadOptions(name="VIP"), mapping=MappingOptions(only_consented=True))
+
+
 def test_a_changed_file_mapping_or_batch_size_is_named(prepared: Prepared, tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "states")
     folder.save(new_state(prepared, SERVER))

@@ -461,6 +461,8 @@ async def test_sessions_are_listed_newest_first_by_filter_and_page_by_page(
         ("/audience/sessions?State=failed", 400, "State"),
         ("/audience/sessions?stat=failed", 400, "stat"),
         ("/audience/sessions?limit=1&limit=2", 400, "limit"),
+        ("/audience/sessions?foo=1", 400, "foo"),
+        ("/audience/batches?session=1", 400, "session"),
         ("/audience/sessions/1?Wait=1", 400, "Wait"),
         ("/audience/sessions?since=yesterday", 400, "since"),
         ("/audience/sessions?cursor=abc", 400, "cursor"),

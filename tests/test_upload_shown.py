@@ -231,7 +231,7 @@ def test_time_is_told_in_the_unit_that_tells_it_best(seconds: float, expected: s
 def test_an_outcome_is_a_row_for_each_platform_and_what_is_wrong_below() -> None:
     facebook = PlatformOutcome(
         account="facebook", state="partial", in_log=1_000, accepted=990, rejected=10, matched=None, open=0,
-        reasons={"phone: not_a_phone": 3, "email: not_an_email": 7},
+        reasons={"phone: not_a_phone": 3, "email: not_an_email": 7}, dropped={"phone: digits_lost": 990},
     )  # fmt: skip
     eu = PlatformOutcome(
         account="facebook/eu", state="blocked", in_log=1_000, accepted=0, rejected=0, matched=0, open=4,
@@ -242,6 +242,7 @@ def test_an_outcome_is_a_row_for_each_platform_and_what_is_wrong_below() -> None
         "facebook     partial  1,000       990       10        -",
         "facebook/eu  blocked  1,000       0         0         0",
         "facebook: rejected email: not_an_email (7), phone: not_a_phone (3)",
+        "facebook: sent without values that can't be read: phone: digits_lost (990)",
         "facebook/eu: 4 open: those that the platform refuses are still being looked for",
         "facebook/eu: token_invalid: The token is not taken. Set another one.",
     ]

@@ -114,6 +114,7 @@ class _Started:
         sandbox = await self._sandbox(settings, wanted) if sandboxed else None
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, sandbox or wanted)
         settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+        server = chosen_address(self.environment, "AUDIENCE_LISTEN", server)  # it may have been taken meanwhile
         metrics = await self._others(settings, server)
         server = metrics[INGESTION]
         settings["AUDIENCE_LISTEN"] = str(server)

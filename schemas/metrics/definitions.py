@@ -34,7 +34,8 @@ LABELS: Mapping[str, str] = MappingProxyType(
     {
         "provider": "The platform, such as `facebook`.",
         "account": "The account as `AUDIENCE_PROVIDERS` names it, such as `facebook` or `facebook/eu`.",
-        "route": f"The path of the API, such as `/audience/batches/{{batch_id}}`; `{OTHER}` for one that is none.",
+        "route": f"The path of the API, such as `/audience/batches/{{batch_id}}`; `{OTHER}` for one that is none, or "
+        "has no such method.",
         "status": "Of a request the HTTP status; of a record how it ended: "
         + ", ".join(f"`{s}`" for s in STATUSES)
         + ".",
@@ -214,7 +215,7 @@ FAILED_RECORDS = Metric(
     unit="records",
     processes=CONSUMER,
     labels=(*ACCOUNT, "error"),
-    help="Records that were given up.",
+    help="Records that were given up, by why; there once one was. `audience_records_total` begins at 0.",
 )
 QUARANTINED_RECORDS = Metric(
     name="audience_quarantined_records_total",

@@ -19,13 +19,27 @@ _AGREED: Mapping[Channel, str] = {
         smsmarketing smssubscribed phoneconsent phoneoptin""",
     "any": """
         acceptsmarketing marketingconsent marketingoptin consent optin optedin subscribed subscriptionstatus gdprconsent
-        agreedtomarketing werbeeinwilligung einwilligung consentement consentimiento""",
+        agreedtomarketing werbeeinwilligung einwilligung akzeptiertmarketing consentement acceptelemarketing
+        consentimiento aceptamarketing accettamarketing""",
 }
 _REFUSED: Mapping[Channel, str] = {
-    "email": "hasoptedoutofemail emailoptout emailoptedout emailunsubscribed",
-    "phone": "donotcall smsoptout hasoptedoutofsms",
+    "email": """
+        hasoptedoutofemail emailoptout emailoptedout emailunsubscribed unsubscribedfromemail
+        unsubscribedfromallemail""",
+    "phone": "donotcall smsoptout smsoptedout hasoptedoutofsms smsunsubscribed",
     "any": "optout optedout unsubscribed donotcontact hasoptedout",
 }
+_REFUSED_AT: Mapping[Channel, str] = {
+    "email": "emailunsubscribedat emailunsubscribedate emailoptoutdate emailoptouttime",
+    "phone": "smsunsubscribedat smsunsubscribedate smsoptoutdate smsoptouttime",
+    "any": """
+        unsubscribedat unsubscribedate unsubscribeddate unsubscribedon unsubscribetime unsubtime dateunsubscribed
+        optoutat optoutdate optouttime optedoutat optedoutdate optedouton""",
+}
+Way = Literal["agreed", "refused", "refused at"]
+_WAYS: Mapping[Way, Mapping[Channel, str]] = {"agreed": _AGREED, "refused": _REFUSED, "refused at": _REFUSED_AT}
+"""What a column tells: that somebody agreed, that somebody refused, or when."""
+
 YES = name_set(
     "yes y true t 1 on x subscribed subscribe optin optedin opted granted consented accepted agreed confirmed "
     "ja wahr oui vrai si verdadero sim verdadeiro tak prawda igen kylla"
@@ -35,22 +49,27 @@ NO = name_set("no n false f 0 off nein falsch non faux nao falso nee nie nej nei
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A column of consent: whom it is about, and whether its yes means that somebody refused."""
+    """A column of consent: whom it is about, and what it tells."""
 
     column: int
     channel: Channel
-    is_refusal: bool
+    way: Way
 
     def agrees(self, value: str) -> bool:
-        """Tell whether a value says that somebody agreed; a word that is not known, or none, does not."""
-        return fold(value) in (NO if self.is_refusal else YES)
+        """Tell whether a value says that somebody agreed; a word that is not known, or none, does not.
+
+        When somebody refused stands only of those who did: nothing there is no refusal, and whatever else is one.
+        """
+        if self.way == "refused at":
+            return not value.strip()
+        return fold(value) in (YES if self.way == "agreed" else NO)
 
 
 def consent_of(column: int, name: str) -> Consent | None:
     """Return what a column says of consent, None where it is about something else."""
     folded = without_number(fold(name))[0]
-    for is_refusal, table in ((False, _AGREED), (True, _REFUSED)):
+    for way, table in _WAYS.items():
         for channel, names in table.items():
             if folded in names.split():
-                return Consent(column, channel, is_refusal)
+                return Consent(column, channel, way)
     return None

@@ -32,6 +32,7 @@ IDENTIFIERS: tuple[Field, ...] = ("email", "phone", "edgeTagId")
 HEADER_NAMES: Mapping[Field, str] = {
     "edgeTagId": "edgetagid",
     "email": """
+        emailaddresses
         email emailaddress mail mailaddress emailvalue customeremail customeremailaddress contactemail primaryemail
         primaryemailaddress useremail accountemail subscriberemail personalemail homeemail billingemail
         billingemailaddress
@@ -41,6 +42,7 @@ HEADER_NAMES: Mapping[Field, str] = {
         enderecodeemail adresemail epost epostadress epostadresse
         emailsha256 sha256email hashedemail emailhash additionalemailaddresses""",
     "phone": """
+        phones phonenumbers
         phone phonenumber mobile mobilephone mobilephonenumber mobilenumber cell cellphone cellphonenumber cellnumber
         telephone telephonenumber tel phonevalue customerphone customerphonenumber contactphone contactphonenumber
         primaryphone primaryphonenumber secondaryphone alternatephone userphone

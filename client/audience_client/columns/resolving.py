@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import get_args
 
 from audience_client.columns.consent import Consent, consent_of
+from audience_client.columns.continuation import continuation_of
 from audience_client.columns.folding import fold, name_set, words
 from audience_client.columns.header_names import IDENTIFIERS, PARTNERED, SPENT, Field, is_known, ranked_field_of
 from audience_client.columns.mapping import ColumnMapping, MappingOptions
@@ -191,7 +192,7 @@ class _Resolver:
         return [row[place] for row in self.samples]
 
     def _of_full_names(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[str]:
-        if "lastName" in fields:
+        if "lastName" in fields or continuation_of(self.columns) is not None:  # the name of an order is its number
             return []
         found = [
             place for place in free if (ranked := self._ranked(place, self.columns[place])) and ranked[0] == "name"

@@ -1,6 +1,6 @@
 """What became of an upload, for people as a table and for programs as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from audience_client.command.mapping_shown import counted
@@ -73,6 +73,7 @@ def _object(one: PlatformOutcome) -> dict[str, Any]:
         "matched": one.matched,
         "open": one.open,
         "reasons": dict(one.reasons),
+        "dropped": dict(one.dropped),
         "error": one.error,
     }
 
@@ -83,11 +84,18 @@ def _cells(one: PlatformOutcome) -> Sequence[str]:
 
 
 def _words(one: PlatformOutcome) -> Iterator[str]:
-    reasons = sorted(one.reasons.items(), key=lambda reason: -reason[1])
-    if reasons:
-        listed = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:MOST_REASONS])
-        yield f"rejected {listed}{f' and {len(reasons) - MOST_REASONS} more' if len(reasons) > MOST_REASONS else ''}"
+    if one.reasons:
+        yield f"rejected {_listed(one.reasons)}"
+    if one.dropped:
+        yield f"sent without values that can't be read: {_listed(one.dropped)}"
     if one.open:
         yield f"{one.open:,} open: those that the platform refuses are still being looked for"
     if one.error:
         yield one.error
+
+
+def _listed(reasons: Mapping[str, int]) -> str:
+    """Return the most frequent reasons, each with the users that it is of."""
+    found = sorted(reasons.items(), key=lambda reason: -reason[1])
+    listed = ", ".join(f"{reason} ({count:,})" for reason, count in found[:MOST_REASONS])
+    return f"{listed} and {len(found) - MOST_REASONS} more" if len(found) > MOST_REASONS else listed

@@ -1,7 +1,7 @@
 """What became of an upload at each platform."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.calls import Which
@@ -29,6 +29,9 @@ class PlatformOutcome:
     open: int
     reasons: Mapping[str, int]
     """`field: reason`, and how many users."""
+
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """`field: reason`, and of how many users that were taken such a value was left out."""
 
     error: str | None = None
     """What is wrong with the account, and what to do."""
@@ -96,6 +99,7 @@ def _platform(target: TargetStatus) -> PlatformOutcome:
         matched=users.matched,
         open=users.open,
         reasons=target.reasons,
+        dropped=target.dropped,
         error=f"{target.error.meaning} {target.error.remedy}" if target.error else None,
     )
 

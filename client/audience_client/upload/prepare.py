@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from audience_client.columns.mapping import ColumnMapping, MappingOptions
 from audience_client.columns.resolving import map_columns
+from audience_client.errors import FileError, quoted
 from audience_client.files.options import ReadOptions
 from audience_client.files.reading import read_table
 from audience_client.files.table import Table
@@ -81,6 +83,8 @@ def _prepared(table: Table, options: UploadOptions, read: ReadOptions, maps: Map
     mapping = map_columns(table.name, table.columns, table.samples, maps)
     reader = UserReader(table, mapping, country=options.country, limit=options.limit)
     counted = reader.count()
+    if counted.not_consented and not counted.users:
+        raise FileError(table.name, _nobody_agreed(mapping, counted.not_consented, table.unit, table.columns))
     plan = make_plan(table.name, counted.users, options.batch_size, bytes_of_user(mapping))
     return Prepared(
         table=table,
@@ -92,6 +96,14 @@ def _prepared(table: Table, options: UploadOptions, read: ReadOptions, maps: Map
         plan=plan,
         content=table.fingerprint(),
         path=path,
+    )
+
+
+def _nobody_agreed(mapping: ColumnMapping, left_out: int, unit: str, columns: Sequence[str]) -> str:
+    names = ", ".join(quoted(columns[consent.column]) for consent in mapping.consents)
+    return (
+        f"nobody agreed by {names}: all {left_out:,} {unit}s were left out; look at what these columns hold, "
+        "or leave --only-consented out"
     )
 
 
