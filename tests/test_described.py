@@ -27,7 +27,8 @@ def test_every_operation_is_swept_with_what_it_allows_and_with_what_it_does_not(
     every = sweeps(schema, SEED)
     first = [next(every) for _ in range(60)]
     described = {f"{method.upper()} {path}" for path, item in DOCUMENT["paths"].items() for method in item}
-    assert {sweep.operation.label for sweep in first} == described
+    endless = {"GET /events"}
+    assert {sweep.operation.label for sweep in first} == described - endless
     assert {sweep.mode for sweep in first} == {GenerationMode.POSITIVE, GenerationMode.NEGATIVE}
     assert len({sweep.seed for sweep in first}) == len(first)
 
