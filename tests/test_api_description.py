@@ -71,8 +71,8 @@ async def test_what_is_described_is_what_the_server_routes(
 ) -> None:
     served: list[web.Application] = []
 
-    def keeping(settings: ServerSettings, *routes: Any) -> web.Application:
-        served.append(create_app(settings, *routes))
+    def keeping(settings: ServerSettings, *routes: Any, **more: Any) -> web.Application:
+        served.append(create_app(settings, *routes, **more))
         return served[-1]
 
     monkeypatch.setattr(producer.server, "create_app", keeping)

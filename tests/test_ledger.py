@@ -176,7 +176,9 @@ async def test_accounts_tell_their_state_lag_and_consumer_and_what_they_have_los
         await found.inject(provider="tiktok", fault="auth", untilCleared=True)
         batch = make_batch(sessionId=9)
         assert (await found.upload(make_users(1, 7), "?sync=true&channels=tiktok", batch=batch))[0] == 400
-        _, told = await get(found, "/audience/accounts")
+        async with asyncio.timeout(30):  # what Kafka says of the groups is of some seconds ago
+            while not (told := (await get(found, "/audience/accounts"))[1])["accounts"][1]["hasConsumer"]:
+                await asyncio.sleep(0.1)
         facebook, tiktok = told["accounts"]
         assert 0 <= told["secondsOld"] < 30
         assert (facebook["state"], facebook["behind"], facebook["hasConsumer"]) == ("running", 4, False)

@@ -298,7 +298,8 @@ async def test_the_endpoint_s_metrics_need_a_token_where_there_are_some(
 async def test_up_prints_where_each_process_tells_its_metrics(
     kafka: KafkaSettings, topic_prefix: str, tmp_path: Path
 ) -> None:
-    async with up(tmp_path, kafka, AUDIENCE_TOPIC_PREFIX=topic_prefix, AUDIENCE_ENV_FILE="") as (_, lines):
+    own = {name: f"127.0.0.1:{free_port()}" for name in ("AUDIENCE_LISTEN", "AUDIENCE_SANDBOX_LISTEN")}
+    async with up(tmp_path, kafka, AUDIENCE_TOPIC_PREFIX=topic_prefix, AUDIENCE_ENV_FILE="", **own) as (_, lines):
         printed = [line for line in lines if line.startswith("metrics ")]
         urls = [line.split(" ")[1] for line in printed]
         async with aiohttp.ClientSession() as session:

@@ -111,10 +111,11 @@ class _Started:
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, wanted)
         check_accounts(settings, self.config, self.targets)
         kafka = await self._kafka()
+        wanted = chosen_address(self.environment, "AUDIENCE_SANDBOX_LISTEN", wanted)  # it may have been taken meanwhile
         sandbox = await self._sandbox(settings, wanted) if sandboxed else None
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, sandbox or wanted)
         settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
-        server = chosen_address(self.environment, "AUDIENCE_LISTEN", server)  # it may have been taken meanwhile
+        server = chosen_address(self.environment, "AUDIENCE_LISTEN", server)  # and so may this
         metrics = await self._others(settings, server)
         server = metrics[INGESTION]
         settings["AUDIENCE_LISTEN"] = str(server)

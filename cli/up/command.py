@@ -21,8 +21,9 @@ async def _say(found: Running) -> None:
     """Say where everything is, and stay."""
     lines = [f"kafka {found.kafka.bootstrap_servers}"]
     lines += [f"sandbox http://{found.sandbox}"] if found.sandbox else []
+    lines += [found.curl()]
     lines += [f"metrics http://{address}/metrics {name}" for name, address in found.metrics.items()]
-    lines += [found.curl(), f"ready {found.url}"]
+    lines += [f"ready {found.url}"]
     for line in lines:
         print(line, flush=True)  # noqa: T201 -- this is the command's output
     await found.supervisor.failure()
