@@ -28,8 +28,10 @@ def console(opened: Opened) -> Addition:
             return is_known and request.method == "GET"
         if not is_own(request.path):
             return False
-        if not is_known and first_segment(request.path) not in OPEN:
+        if is_known or first_segment(request.path) in OPEN:
+            return True
+        if request.method == "GET":
             raise to_sign_in(request)
-        return True
+        return False
 
     return Addition(routes=routes, admits=admits)

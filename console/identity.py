@@ -50,8 +50,8 @@ def first_segment(path: str) -> str:
 
 
 def is_own(path: str) -> bool:
-    """Tell whether a path is one of the console's."""
-    return path.startswith("/") and first_segment(path) in OWN
+    """Tell whether a path is one of the console's; `//audience` is not, though it begins with an empty segment."""
+    return path.startswith("/") and not path.startswith("//") and first_segment(path) in OWN
 
 
 def is_of_own_page(request: web.Request, settings: ServerSettings) -> bool:

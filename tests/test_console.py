@@ -9,6 +9,7 @@ import pytest
 from console_world import Reports, console_world, whole
 from pydantic import SecretStr
 from world import World, make_batch, make_form, make_users
+from yarl import URL
 
 from console.batch_grid import batch_grid
 from console.cookies import LASTS, NAME, is_signed_by, signed
@@ -131,6 +132,20 @@ async def test_with_tokens_each_page_leads_to_the_form_and_back(closed_world: Wo
     assert (status, headers["Location"]) == (303, path)
     value = cookie.partition(";")[0].partition("=")[2]
     assert (await page(closed_world, path, value))[0] in (200, 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [("POST", "/", 401), ("POST", "//audience", 401), ("GET", "//audience", 401), ("POST", "/sessions", 401)],
+)
+async def test_with_tokens_a_program_is_never_led_to_the_form(
+    closed_world: World, method: str, path: str, expected: int
+) -> None:
+    """It would follow, be given the form with 200, and take that for an upload that was accepted."""
+    url = URL(f"{closed_world.url}{path}", encoded=True)
+    async with closed_world.session.request(method, url, allow_redirects=False) as response:
+        assert response.status == expected
+        assert (await response.json())["success"] is False
 
 
 async def test_the_cookie_opens_the_console_and_never_the_api(closed_world: World) -> None:

@@ -26,6 +26,10 @@ def reply(status: int, body: str, kind: str = "application/json", header: str = 
     return Reply(status, {"content-type": kind}, head.encode(), body.encode())
 
 
+def sent_to(where: str) -> Reply:
+    return Reply(303, {"location": where}, f"HTTP/1.1 303 x\r\nLocation: {where}\r\n\r\n".encode(), b"")
+
+
 def test_a_request_is_its_seed_s_and_its_number_s() -> None:
     for number in range(50):
         assert make_request(1, number, CAPTURES) == make_request(1, number, CAPTURES)
@@ -55,6 +59,9 @@ def test_whatever_is_made_up_is_marked() -> None:
         (reply(400, NO_USERS, "text/plain"), None),
         (reply(500, '{"success": false, "errors": ["bug"]}'), "none of our answers"),
         (reply(302, ""), "none of our answers"),
+        (sent_to("/sign-in?next=/"), None),
+        (sent_to("/sign-in.example.com"), "none of our answers"),
+        (sent_to("//example.com/sign-in"), "none of our answers"),
         (reply(400, "Bad Request", "text/plain"), "not in our form"),
         (reply(413, "Malformed request body, must be form data (x)", "text/plain"), "not in our form"),
         (reply(400, '{"success": false, "errors": []}'), "not in our form"),

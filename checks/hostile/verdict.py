@@ -22,11 +22,16 @@ def faults_of(reply: Reply) -> Iterator[str]:
     if _SECRET.search(reply.head + reply.body):
         yield f"{reply.status}: the answer repeats what was sent"
     if not 400 <= reply.status < 500:
-        if reply.status not in ANSWERS:
+        if reply.status not in ANSWERS and not _is_to_sign_in(reply):
             yield f"{reply.status}: none of our answers"
     elif not _is_ours(reply):
         kind = reply.headers.get("content-type", "no type").partition(";")[0]
         yield f"{reply.status}: a refusal that is not in our form, but {kind}"
+
+
+def _is_to_sign_in(reply: Reply) -> bool:
+    """Tell whether an answer sends a browser to the console's form."""
+    return reply.status == 303 and re.match("/sign-in([?]|$)", reply.headers.get("location", "")) is not None
 
 
 def _is_ours(reply: Reply) -> bool:
