@@ -1,11 +1,11 @@
-# Targets: demo, up, test, check, wheels, chaos, hostile, described, records, equality, alerts, bench, docs, second-opinion. Each
+# Targets: demo, up, test, check, quick, wheels, chaos, hostile, described, records, equality, alerts, bench, docs, second-opinion. Each
 # installs what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo up test check wheels chaos hostile described records equality alerts bench docs second-opinion install
+.PHONY: demo up test check quick wheels chaos hostile described records equality alerts bench docs second-opinion install
 
 demo: $(VENV)/installed
 	$(BIN)/audience demo
@@ -22,6 +22,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config client/pyproject.toml
+	$(MAKE) --no-print-directory quick
+
+quick: $(VENV)/installed-dev
 	$(BIN)/pytest -m "not kafka" -q -n 2
 
 wheels: $(VENV)/installed-dev

@@ -32,7 +32,6 @@ from streams.client.errors import (
     RecordRefusedError,
     StreamError,
 )
-from streams.client.schema_registry import ConfluentRegistry
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
 from streams.read.topic_offsets import end_offsets
@@ -119,6 +118,8 @@ class AudiencePublisher:
         if self._registry is None:
             yield Framing()
             return
+        from streams.client.schema_registry import ConfluentRegistry  # noqa: PLC0415 -- many libraries, for who has one
+
         with closing(ConfluentRegistry(self._registry, self._names.of_records)) as registry:
             yield Framing(registry)
 

@@ -24,7 +24,7 @@ A small record has 150 objects while it is in flight, of which none is garbage: 
 fifth of the processor's time, and single ones held the event loop for 20 to 180 ms.
 """
 
-LOOK = 0.05
+LOOK = 0.2
 """Seconds from one look at how many there are to the next."""
 
 MANY = 200

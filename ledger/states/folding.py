@@ -29,8 +29,11 @@ AT_ONCE = 50
 BUDGET = 0.02
 """Seconds after which a go begins no other row."""
 
-REST, SHORTEST_REST = 4, 0.1
-"""Times as long as a go took until the next one, and seconds at least: folding what comes and requests go before it."""
+REST, SHORTEST_REST = 4, 0.5
+"""Times as long as a go took until the next one, and seconds at least: folding what comes and requests go before it.
+
+A session under way is stale again with each record of it: each look folds it once, and costs as much where nothing is.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
