@@ -121,6 +121,63 @@ async def test_what_was_acknowledged_survives_a_kill_and_nobody_is_left_of_a_kaf
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_a_guard_that_does_not_end_with_its_kafka_is_killed_too(tmp_path: Path) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        pid, guard = broker.pid, broker.guard
+        assert guard is not None
+        os.kill(guard, signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            await broker.kill(0.1)
+        await gone([pid, guard])
+
+
+SIGNALLED_ANYWHERE = """
+import os, signal, sys, time
+from streams.processes import parent_guard
+
+def guard(at):
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        if event == "line" and callable(signal.getsignal(signal.SIGTERM)):
+            seen += 1
+            if seen == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    sys.argv = ["guard", "sleep", "60"]
+    sys.settrace(trace)
+    parent_guard.main()
+    os._exit(0)
+
+running = {}
+for at in range(1, 81):
+    pid = os.fork()
+    if not pid:
+        guard(at)
+    running[pid] = at
+until = time.monotonic() + 20
+while running and time.monotonic() < until:
+    for pid in [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]:
+        del running[pid]
+    time.sleep(0.02)
+for pid in running:
+    os.kill(pid, signal.SIGKILL)
+print(sorted(running.values()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its children are killed with it")
+def test_a_guard_ends_at_a_signal_wherever_it_interrupts_it() -> None:
+    """One that had an event for that waited for the event's lock, which it held itself, and Kafka's end never came."""
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_ANYWHERE], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 async def test_to_ask_who_is_in_a_group_of_a_kafka_that_dies_ends_no_process(tmp_path: Path) -> None:
     """librdkafka 2.16 aborts the process that describes groups by its newer call then."""
 
