@@ -13,7 +13,7 @@ from world import make_users, world
 
 from streams.client.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
 from streams.client.settings import KafkaSettings
-from streams.cluster.groups import backlog, groups_with_members
+from streams.cluster.groups import backlog, committed_offsets, groups_with_members
 from streams.cluster.topics import TopicSpec, ensure_topics
 from streams.local import jars
 from streams.local.broker import LocalBroker
@@ -194,6 +194,24 @@ async def test_to_ask_who_is_in_a_group_of_a_kafka_that_dies_ends_no_process(tmp
             await broker.kill()
         with pytest.raises(KafkaUnreachableError):
             await groups_with_members(kafka, ["one"], 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_to_ask_what_groups_have_committed_of_a_kafka_that_stands_still_leaves_threads_to_others(
+    tmp_path: Path,
+) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka, pid = KafkaSettings(bootstrap_servers=broker.bootstrap_servers), broker.pid
+        os.kill(pid, signal.SIGSTOP)
+        asked = [asyncio.create_task(committed_offsets(kafka, f"group {number}", "topic", 1)) for number in range(40)]
+        try:
+            await asyncio.sleep(0)
+            other = asyncio.create_task(asyncio.to_thread(os.getpid))
+            done, _ = await asyncio.wait([*asked, other], return_when=asyncio.FIRST_COMPLETED)
+            assert done == {other}
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.gather(*asked, return_exceptions=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
