@@ -92,7 +92,7 @@ async def test_changes_of_a_session_within_a_moment_are_one_event_rendered_once_
         assert chunks[0].count(b"event: session\n") == 1
         assert b'"users":4' in chunks[0]
         assert chunks[0].startswith(b"id: log-2\n")
-        assert (other.backlog, broadcast.told) == (0, 2)
+        assert (other.backlog, broadcast.position) == (0, 2)
 
 
 async def test_a_listener_is_not_even_looked_at_when_what_changes_is_none_of_what_it_asks_for(tmp_path: Path) -> None:
@@ -104,14 +104,14 @@ async def test_a_listener_is_not_even_looked_at_when_what_changes_is_none_of_wha
             broadcast.add(one)
         broadcast.note(Change("account", "facebook"))
         async with asyncio.timeout(30):
-            while broadcast.told < 1:
+            while broadcast.position < 1:
                 await asyncio.sleep(0.01)
         assert {one.position for one in idle} == {1}  # all that have just come are
         broadcast.following.changes.notify({ONE})
         async with asyncio.timeout(30):
             chunks = [await anext(one.chunks()) for one in wanted]
         assert all(b"event: batch\n" in chunk for chunk in chunks)
-        assert (broadcast.told, {one.position for one in wanted}, {one.position for one in idle}) == (2, {2}, {1})
+        assert (broadcast.position, {one.position for one in wanted}, {one.position for one in idle}) == (2, {2}, {1})
         assert {one.backlog for one in idle} == {0}
 
 

@@ -35,7 +35,7 @@ class Broadcast:
     reader: EventReader
     changes: ChangeLog
     listeners: set[Listener] = field(default_factory=set, init=False)
-    told: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)
     """Up to which change all have been told that are not behind."""
     is_ending: bool = field(default=False, init=False)
     _has_missed: bool = field(default=False, init=False)
@@ -119,10 +119,10 @@ class Broadcast:
     async def _catch_up(self) -> None:
         """Send listeners what comes next for them, a reset where the view was away. Raises ViewAwayError."""
         self._look_at_view()
-        if not self._has_missed and (self._behind or self.told < self.changes.last):
-            await self._tell(self.changes.last)
+        if not self._has_missed and (self._behind or self.position < self.changes.last):
+            await self._send(self.changes.last)
 
-    async def _tell(self, last: int) -> None:
+    async def _send(self, last: int) -> None:
         """Tell of changes up to a number.
 
         1. See what changed for each, and whose it is. 2. Find who may ask for that: nobody else is looked at. 3. Choose
@@ -130,9 +130,7 @@ class Broadcast:
         """
         changes = await self._changes(self._positions() - {last})
         groups = self._groups(changes)
-        chosen = {
-            group: since.chosen(group[0]) for group in groups if (since := changes[group[1]]) is not None
-        }  # fmt: skip
+        chosen = {group: since.chosen(group[0]) for group in groups if (since := changes[group[1]]) is not None}
         subjects = dict.fromkeys(subject for some, _ in chosen.values() for subject in some)
         events = await self.following.ask(lambda: self.reader.events(subjects)) if subjects else {}
         for group, listeners in groups.items():
@@ -146,7 +144,7 @@ class Broadcast:
 
     def _positions(self) -> set[int]:
         """Return up to which numbers listeners have been told."""
-        current = (self.told,) if self._current else ()
+        current = (self.position,) if self._current else ()
         return {*current, *(listener.position for listener in self._behind)}
 
     async def _changes(self, positions: Iterable[int]) -> Mapping[int, Changes | None]:
@@ -164,17 +162,17 @@ class Broadcast:
         for listener in self._behind:
             if listener.position in changes:
                 groups[listener.chosen, listener.position].append(listener)
-        if self.told in changes:
-            since = changes[self.told]
+        if self.position in changes:
+            since = changes[self.position]
             for chosen, listeners in self._current.everybody() if since is None else self._current.of(since.keys):
-                groups[chosen, self.told] += listeners
+                groups[chosen, self.position] += listeners
         return groups
 
-    def _settle(self, told: int, listeners: Iterable[Listener]) -> None:
+    def _settle(self, position: int, listeners: Iterable[Listener]) -> None:
         """Note that all are told up to a number but those that are sent more, or came meanwhile."""
-        self.told = told
+        self.position = position
         for listener in self.listeners.intersection(chain(listeners, self._behind)):
-            if listener.position == told:
+            if listener.position == position:
                 self._behind.discard(listener)
                 self._current.add(listener)
             else:
@@ -189,15 +187,15 @@ class Broadcast:
         Few changes go without anybody being looked at, many with everybody once.
         """
         longest = self.changes.most // 2
-        if self.told - self._oldest_mark <= longest:
+        if self.position - self._oldest_mark <= longest:
             return
-        chunk = mark(self.changes.id_of(self.told))
+        chunk = mark(self.changes.id_of(self.position))
         for _, listeners in self._current.everybody():
             for listener in listeners:
-                if self.told - listener.marked > longest // 2:
-                    listener.marked = self.told
+                if self.position - listener.marked > longest // 2:
+                    listener.marked = self.position
                     listener.offer(chunk)
-        self._oldest_mark = min((listener.marked for listener in self.listeners), default=self.told)
+        self._oldest_mark = min((listener.marked for listener in self.listeners), default=self.position)
 
     def _offer(self, listeners: Iterable[Listener], events: Sequence[bytes], position: int) -> None:
         """Hand events to listeners, with the id from which each would have gone on before them."""
