@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,9 +32,11 @@ _NEWEST = (
     " AND verdict = 'valid' ORDER BY at DESC, partition DESC, offset DESC LIMIT ?"
 )
 _HAS_MODE = "SELECT EXISTS (SELECT 1 FROM records WHERE audience = ? AND verdict = 'valid' AND mode = ?)"
-_MODE_BEFORE = (
-    "SELECT at FROM records WHERE audience = ? AND verdict = 'valid' AND mode = ? AND at <= ?"
-    " AND (at, partition, offset) < (?, ?, ?) ORDER BY at DESC LIMIT 1"
+_MODES_BEFORE = (
+    "WITH wanted(i, t, p, o) AS (SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]') FROM json_each(?3))"
+    " SELECT i, (SELECT at FROM records WHERE audience = ?1 AND verdict = 'valid' AND mode = ?2 AND at <= t"
+    " AND (at, partition, offset) < (t, p, o) ORDER BY at DESC LIMIT 1) FROM wanted"
 )
 
 
@@ -52,17 +54,18 @@ def read_batches(connection: sqlite3.Connection, key: tuple[str, str, str, str],
             break
         looked_at = min(MOST_RECORDS, MORE * looked_at)
     wanted = set(newest[:most])
-    return _merged((row for row in reversed(rows) if row[_BATCH_ID] in wanted), _OtherMode(connection))
+    return _merged(connection, (row for row in reversed(rows) if row[_BATCH_ID] in wanted))
 
 
-def _merged(rows: Iterable[Row], other_mode: "_OtherMode") -> list[SeenBatch]:
+def _merged(connection: sqlite3.Connection, rows: Iterable[Row]) -> list[SeenBatch]:
     """Return what records in the order of the log amount to."""
     firsts: dict[str, Row] = {}
     users: dict[str, dict[int, int]] = {}
     for row in rows:
         firsts.setdefault(row[_BATCH_ID], row)
         users.setdefault(row[_BATCH_ID], {}).setdefault(row[_PART] or 1, row[_USERS])
-    return [_seen(first, users[batch_id], other_mode.before(first)) for batch_id, first in firsts.items()]
+    others = _other_modes(connection, firsts.values())
+    return [_seen(first, users[batch_id], others.get(batch_id)) for batch_id, first in firsts.items()]
 
 
 def _seen(first: Row, users: Mapping[int, int], other_mode_at: datetime | None) -> SeenBatch:
@@ -85,21 +88,22 @@ def _seen(first: Row, users: Mapping[int, int], other_mode_at: datetime | None) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _OtherMode:
-    """When something of another mode was appended; most audiences have nothing of it, which is asked once."""
+def _other_modes(connection: sqlite3.Connection, firsts: Iterable[Row]) -> dict[str, datetime]:
+    """Return, by batch, when the last record of another mode of its audience before its first one was appended.
 
-    connection: sqlite3.Connection
-    _there: dict[tuple[str, str], bool] = field(default_factory=dict)
-
-    def before(self, row: Row) -> datetime | None:
-        """Return when the last record of another mode of a record's audience before it was appended."""
+    Most audiences have nothing of it, which is asked once; of the others all batches are asked for in one go.
+    """
+    by_other: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in firsts:
         *_, audience, mode = row
-        other = (audience, "remove" if mode == "add" else "add")
-        if other not in self._there:
-            self._there[other] = bool(self.connection.execute(_HAS_MODE, other).fetchone()[0])
-        found = self._there[other] and self.connection.execute(_MODE_BEFORE, (*other, row[0], *row[:3])).fetchone()
-        return time_of(found[0]) if found else None
+        by_other[audience, "remove" if mode == "add" else "add"].append(row)
+    found: dict[str, datetime] = {}
+    for other, rows in by_other.items():
+        if connection.execute(_HAS_MODE, other).fetchone()[0]:
+            places = json.dumps([row[:3] for row in rows])
+            times = connection.execute(_MODES_BEFORE, (*other, places))
+            found |= {rows[index][_BATCH_ID]: time_of(at) for index, at in times if at is not None}
+    return found
 
 
 def time_of(millis: int) -> datetime:

@@ -12,6 +12,7 @@ from aiohttp import web
 from ledger.resources import AccountPage, AccountStatus, TransactionStatus
 from ledger.status import account_status
 from ledger.view_updater import Following
+from producer.request.query_names import refuse_names
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
@@ -82,8 +83,8 @@ class Accounts:
         return Groups(at=at, behind={name: behind.get(group) for name, group in groups.items()}, active=active)
 
     async def accounts(self, request: web.Request) -> web.Response:
-        """Answer with how all accounts stand."""
-        del request
+        """Answer with how all accounts stand. Raises Refused."""
+        refuse_names(request)
         return web.Response(body=msgspec.json.encode(await self.page()), content_type="application/json")
 
     async def page(self) -> AccountPage:

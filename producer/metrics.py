@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ledger.status import account_status
 from ledger.view_updater import Following
 from producer.health import Health
+from producer.request.query_names import refuse_names
 from producer.transport.body_budget import Budget
 from schemas.metrics.definitions import (
     ACCOUNT_BLOCKED,
@@ -34,7 +35,7 @@ def exposing(metrics: Metrics) -> list[web.RouteDef]:
     """Return the path of the metrics and its handler."""
 
     async def expose(request: web.Request) -> web.Response:
-        del request
+        refuse_names(request)
         return web.Response(body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     return [web.get("/metrics", expose, allow_head=False)]

@@ -24,8 +24,9 @@ from ledger.resources import (
 )
 from ledger.view_updater import Following, ViewAwayError
 from producer.answers import RETRY_AFTER, Refused, refused
-from producer.request.client_names import MODES, corrected, is_mode_by_chance, meant, shown
+from producer.request.client_names import MODES
 from producer.request.numbers import session_id_text
+from producer.request.query_names import wrong_names
 from schemas.human_times import parse_when
 from schemas.records import AudienceType, Mode
 
@@ -75,7 +76,7 @@ class Statuses:
         def is_over(status: BatchStatus) -> bool:
             return status.state in TERMINAL
 
-        faults = _almost(request, "wait")
+        faults = wrong_names(request, "wait")
         return await self._answer(request, lambda: self.queries.batch(batch_id), is_over, [batch_id], faults)
 
     async def session(self, request: web.Request) -> web.Response:
@@ -86,20 +87,20 @@ class Statuses:
         def is_over(status: SessionStatus) -> bool:
             return status.runs[0].state in TERMINAL
 
-        faults += _almost(request, "wait", *CHOICES)
+        faults += wrong_names(request, *CHOICES, "wait")
         return await self._answer(request, lambda: self.queries.session(session_id, chosen), is_over, None, faults)
 
     async def rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of a batch by index, field, reason and remedy."""
         batch_id = request.match_info["batch_id"].lower()
-        faults = _almost(request, *PAGING)
+        faults = wrong_names(request, *PAGING)
         return await self._rejected(request, lambda *page: self.queries.rejected(batch_id, *page), faults)
 
     async def session_rejected(self, request: web.Request) -> web.Response:
         """List the rejected users of the newest run of a session."""
         session_id = session_id_text(request.match_info["session_id"])
         chosen, faults = _chosen(request)
-        faults += _almost(request, *PAGING, *CHOICES)
+        faults += wrong_names(request, *CHOICES, *PAGING)
         return await self._rejected(
             request, lambda cursor, most: self.queries.session_rejected(session_id, cursor, most, chosen), faults
         )
@@ -133,7 +134,7 @@ class Statuses:
         self, request: web.Request, read: Callable[[Filters, str | None, int], SessionPage | BatchPage]
     ) -> web.Response:
         filters, faults = _filters(request)
-        faults += _almost(request, *LIST_FILTERS) + _unknown_names(request, LIST_FILTERS)
+        faults += wrong_names(request, *LIST_FILTERS)
         most = _number(request, "limit", PAGE, LARGEST_PAGE, faults, least=1)
         if faults:
             raise refused(400, *faults)
@@ -201,25 +202,6 @@ def _csv(page: RejectedPage | SessionRejectedPage) -> web.Response:
     if page.next is not None:
         headers["X-Next-Cursor"] = page.next
     return web.Response(text=rejected_csv(page.rejected), content_type="text/csv", charset="utf-8", headers=headers)
-
-
-def _unknown_names(request: web.Request, known: Sequence[str]) -> list[str]:
-    """Return a fault for each query name that is none and near none of these: a list would be of more than is meant."""
-    unknown = [name for name in request.query if name not in known and meant(name, known, with_slips=True) is None]
-    return [
-        f"{shown(name) or 'query'}: there is no such filter; there are {', '.join(known)}"
-        for name in dict.fromkeys(unknown)
-    ]
-
-
-def _almost(request: web.Request, *known: str) -> list[str]:
-    """Return a fault for each query name that is almost one of these, and for one that comes again."""
-    names = [name for name, _ in request.query.items()]
-    by_chance = {name for name, value in request.query.items() if is_mode_by_chance(name, value)}
-    almost = {name: meant(name, known, with_slips=True) for name in dict.fromkeys(names) if name not in known}
-    repeated = [f"{name}: send it once" for name in known if names.count(name) > 1]
-    meant_for = ((name, ours) for name, ours in almost.items() if ours and (ours != "mode" or name not in by_chance))
-    return repeated + [corrected(name, ours, "query") for name, ours in meant_for]
 
 
 def _json(body: object) -> web.Response:

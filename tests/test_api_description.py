@@ -85,6 +85,32 @@ async def test_what_is_described_is_what_the_server_routes(
     assert {(method, shape(path)) for path, item in DOCUMENT["paths"].items() for method in item} == routed
 
 
+PROBES = frozenset({"/healthz", "/readyz"})
+"""What load balancers ask in their own way: one that is refused takes a server out of service."""
+
+
+async def test_a_name_in_a_query_that_is_not_described_is_refused_with_those_that_are(
+    kafka: KafkaSettings, topic_prefix: str
+) -> None:
+    read = [one for one in OPERATIONS if one.method == "get"]
+    async with world(kafka, topic_prefix, providers=["facebook"], consuming=[]) as running:
+        for operation in read:
+            path = shape(operation.path).format("7")
+            async with running.session.get(f"{running.url}{path}?nonsense=1&ada%40example.com=1") as response:
+                if operation.path in PROBES:
+                    assert response.status == 200, operation.path
+                    continue
+                body = await response.json()
+            names = [one.name for one in operation.parameters if one.place == "query"]
+            assert response.status == 400, operation.path
+            check_body("get", operation.path, response.status, body)
+            there_are = f"there is no such filter; there are {', '.join(names) or 'none'}"
+            shown, hidden = sorted(body["errors"])
+            assert (shown, hidden.partition(": ")[0]) == (f"nonsense: {there_are}", "query"), operation.path
+        _, body, headers = await running.upload(make_users(1), "?nonsense=1")
+        assert (body, headers["X-Ignored-Count"]) == ({"success": True}, "1")
+
+
 def test_the_query_of_an_upload_is_described_whole() -> None:
     described = [parameter["name"] for parameter in DOCUMENT["paths"]["/audience"]["post"]["parameters"]]
     assert sorted(described) == sorted(QUERY)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from ledger.states.folding import StateFolder, StateRules
 from ledger.view_updater import Following
 from ledger.view_watchers import ViewWatchers
 from producer.events.broadcast import Broadcast
-from producer.events.change_log import ChangeLog
+from producer.events.change_log import Change, ChangeLog
 from producer.events.event_filter import read_filter
+from producer.events.heartbeats import MOMENTS, Heartbeats, Write
 from producer.events.listener import MOST_BACKLOG, Listener
 from producer.events.rendering import EventReader, with_ids
 from schemas.avro.framing import SINGLE_OBJECT
@@ -91,7 +92,68 @@ async def test_changes_of_a_session_within_a_moment_are_one_event_rendered_once_
         assert chunks[0].count(b"event: session\n") == 1
         assert b'"users":4' in chunks[0]
         assert chunks[0].startswith(b"id: log-2\n")
-        assert (other.backlog, other.position) == (0, 2)
+        assert (other.backlog, broadcast.position) == (0, 2)
+
+
+async def test_a_listener_is_not_even_looked_at_when_what_changes_is_none_of_what_it_asks_for(tmp_path: Path) -> None:
+    async with broadcasting(tmp_path) as broadcast, connected() as transport:
+        names = ({"session": "8"}, {"batch": TWO}, {"name": "another"}, {"session": "8", "kind": "batch"})
+        idle = [listener(transport, **query) for query in names]
+        wanted = [listener(transport, **query) for query in ({"session": "7"}, {"batch": ONE}, {"name": "VIP"}, {})]
+        for one in (*idle, *wanted):
+            broadcast.add(one)
+        broadcast.note(Change("account", "facebook"))
+        async with asyncio.timeout(30):
+            while broadcast.position < 1:
+                await asyncio.sleep(0.01)
+        assert {one.position for one in idle} == {1}  # all that have just come are
+        broadcast.following.changes.notify({ONE})
+        async with asyncio.timeout(30):
+            chunks = [await anext(one.chunks()) for one in wanted]
+        assert all(b"event: batch\n" in chunk for chunk in chunks)
+        assert (broadcast.position, {one.position for one in wanted}, {one.position for one in idle}) == (2, {2}, {1})
+        assert {one.backlog for one in idle} == {0}
+
+
+async def test_who_comes_with_an_older_id_is_told_what_others_know_and_then_goes_on_with_them(tmp_path: Path) -> None:
+    async with broadcasting(tmp_path) as broadcast, connected() as transport:
+        broadcast.add(first := listener(transport, kind="batch"))
+        broadcast.following.changes.notify({ONE})
+        async with asyncio.timeout(30):
+            assert (await anext(first.chunks())).count(b"event: batch\n") == 1
+            broadcast.add(later := listener(transport, kind="batch"))
+            assert (await anext(later.chunks())).count(b"event: batch\n") == 1
+            broadcast.following.changes.notify({TWO})
+            both = [await anext(one.chunks()) for one in (first, later)]
+        assert both[0] is both[1]
+        assert both[0].count(b"event: batch\n") == 1
+
+
+async def test_signs_of_life_come_to_all_in_turn_and_let_those_go_whose_connection_is_closed() -> None:
+    came: list[int] = []
+
+    def write(number: int) -> Write:
+        async def note(data: bytes) -> None:
+            assert data == b": ping\n\n"
+            came.append(number)
+
+        return note
+
+    heartbeats = Heartbeats(every=0.05)
+    async with connected() as transport, connected() as closed:
+        with ExitStack() as stack:
+            for number in range(3 * MOMENTS):
+                stack.enter_context(heartbeats.beating(listener(transport), write(number)))
+            stack.enter_context(heartbeats.beating(gone := listener(closed), write(-1)))
+            closed.abort()
+            running = asyncio.create_task(heartbeats.run())
+            async with asyncio.timeout(30):
+                while len(came) < 6 * MOMENTS:
+                    await asyncio.sleep(0.01)
+            running.cancel()
+        assert sorted(came[: 3 * MOMENTS]) == sorted(came[3 * MOMENTS : 6 * MOMENTS]) == list(range(3 * MOMENTS))
+        assert came[:3] == [0, MOMENTS, 2 * MOMENTS]  # those that came at once are sent it at different moments
+        assert gone.is_over
 
 
 async def test_who_is_told_nothing_for_long_gets_the_newest_id_and_can_go_on_from_it(tmp_path: Path) -> None:

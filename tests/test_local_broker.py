@@ -13,7 +13,7 @@ from world import make_users, world
 
 from streams.client.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
 from streams.client.settings import KafkaSettings
-from streams.cluster.groups import backlog, groups_with_members
+from streams.cluster.groups import backlog, committed_offsets, groups_with_members
 from streams.cluster.topics import TopicSpec, ensure_topics
 from streams.local import jars
 from streams.local.broker import LocalBroker
@@ -121,6 +121,63 @@ async def test_what_was_acknowledged_survives_a_kill_and_nobody_is_left_of_a_kaf
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_a_guard_that_does_not_end_with_its_kafka_is_killed_too(tmp_path: Path) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        pid, guard = broker.pid, broker.guard
+        assert guard is not None
+        os.kill(guard, signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            await broker.kill(0.1)
+        await gone([pid, guard])
+
+
+SIGNALLED_ANYWHERE = """
+import os, signal, sys, time
+from streams.processes import parent_guard
+
+def guard(at):
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        if event == "line" and callable(signal.getsignal(signal.SIGTERM)):
+            seen += 1
+            if seen == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    sys.argv = ["guard", "sleep", "60"]
+    sys.settrace(trace)
+    parent_guard.main()
+    os._exit(0)
+
+running = {}
+for at in range(1, 81):
+    pid = os.fork()
+    if not pid:
+        guard(at)
+    running[pid] = at
+until = time.monotonic() + 20
+while running and time.monotonic() < until:
+    for pid in [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]:
+        del running[pid]
+    time.sleep(0.02)
+for pid in running:
+    os.kill(pid, signal.SIGKILL)
+print(sorted(running.values()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its children are killed with it")
+def test_a_guard_ends_at_a_signal_wherever_it_interrupts_it() -> None:
+    """One that had an event for that waited for the event's lock, which it held itself, and Kafka's end never came."""
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_ANYWHERE], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 async def test_to_ask_who_is_in_a_group_of_a_kafka_that_dies_ends_no_process(tmp_path: Path) -> None:
     """librdkafka 2.16 aborts the process that describes groups by its newer call then."""
 
@@ -137,6 +194,24 @@ async def test_to_ask_who_is_in_a_group_of_a_kafka_that_dies_ends_no_process(tmp
             await broker.kill()
         with pytest.raises(KafkaUnreachableError):
             await groups_with_members(kafka, ["one"], 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_to_ask_what_groups_have_committed_of_a_kafka_that_stands_still_leaves_threads_to_others(
+    tmp_path: Path,
+) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka, pid = KafkaSettings(bootstrap_servers=broker.bootstrap_servers), broker.pid
+        os.kill(pid, signal.SIGSTOP)
+        asked = [asyncio.create_task(committed_offsets(kafka, f"group {number}", "topic", 1)) for number in range(40)]
+        try:
+            await asyncio.sleep(0)
+            other = asyncio.create_task(asyncio.to_thread(os.getpid))
+            done, _ = await asyncio.wait([*asked, other], return_when=asyncio.FIRST_COMPLETED)
+            assert done == {other}
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.gather(*asked, return_exceptions=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

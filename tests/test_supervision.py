@@ -20,12 +20,16 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from test_cli import audience, clean_environ
 
+from cli.local_stack.running import chosen_address
 from cli.local_stack.supervisor import LONGEST_WAIT, Part, PartFailedError, Supervisor, keep, until_ready
-from streams.client.errors import BrokerFailedError
+from cli.settings.environment import Environment
+from producer.settings import Address
+from streams.client.errors import BrokerFailedError, PortTakenError
 from streams.client.settings import KafkaSettings
 from streams.cluster.cluster_id import cluster_id
 from streams.local.broker import LocalBroker
 from streams.processes.lifeline import Lifeline
+from streams.processes.port_locks import PortLocks
 from streams.processes.ports import free_port, is_free, pick_port
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -154,6 +158,45 @@ def test_the_next_port_is_taken_where_one_is_not_free() -> None:
         port = taken.getsockname()[1]
         picked = pick_port("127.0.0.1", port)
     assert picked != port
+
+
+def test_two_that_look_at_the_same_moment_get_different_ports_and_who_ends_leaves_its_own(tmp_path: Path) -> None:
+    """Neither listens yet, so that both ports look free to both; a file of its own locks as that of a process does."""
+    usual = Address(host="127.0.0.1", port=free_port())
+    by_default, asked = Environment({}, {}), Environment({}, {"AUDIENCE_LISTEN": "the environment"})
+    with PortLocks(tmp_path) as second:
+        with PortLocks(tmp_path) as first:
+            mine = chosen_address(by_default, "AUDIENCE_LISTEN", usual, first)
+            other = chosen_address(by_default, "AUDIENCE_LISTEN", usual, second)
+            assert (mine, other.port > usual.port) == (usual, True)
+            assert chosen_address(by_default, "AUDIENCE_LISTEN", mine, first) == mine  # again, before it listens
+            with pytest.raises(PortTakenError, match=f"AUDIENCE_LISTEN: port {usual.port} is taken"):
+                chosen_address(asked, "AUDIENCE_LISTEN", usual, second)
+        assert chosen_address(asked, "AUDIENCE_LISTEN", usual, second) == usual
+
+
+def test_a_port_that_another_program_takes_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    with PortLocks(tmp_path) as ours, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        taken.close()
+        assert ours.pick("127.0.0.1", port) == port
+        with socket.create_server(("127.0.0.1", port)):
+            assert ours.pick("127.0.0.1", port) > port
+        with PortLocks(tmp_path) as others:
+            assert others.take("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("harm", ["a file", "a link"])
+def test_where_nothing_can_be_locked_a_free_port_is_had_all_the_same(tmp_path: Path, harm: str) -> None:
+    folder, port = tmp_path / "locks", free_port()
+    if harm == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        (folder / f"127.0.0.1-{port}.lock").symlink_to(tmp_path / "elsewhere")
+    with PortLocks(folder) as locks:
+        assert locks.take("127.0.0.1", port)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def sandbox_part(folder: Path, listen: str) -> Part:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.queries import Choice, Filters, Queries
 from ledger.view import EndRow, SessionKey, View
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser
+from schemas.target import Target
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 BATCH = "00000000-0000-0000-0000-000000000001"
@@ -196,6 +198,39 @@ def test_modes_are_sessions_of_their_own_and_a_record_knows_of_the_other_mode_be
     assert [batch.batch_id for batch in view.session_batches(KEY)] == ["batch 0", "batch 2"]
     assert [batch.other_mode_at for batch in view.session_batches(KEY)] == [None, START + timedelta(seconds=1)]
     assert [batch.other_mode_at for batch in view.session_batches(removal)] == [START]
+
+
+def test_as_many_statements_read_a_session_of_ten_batches_as_one_of_two_hundred_whose_audience_has_removals(
+    tmp_path: Path,
+) -> None:
+    statements: dict[int, int] = {}
+    for batches in (10, 200):
+        view = opened(tmp_path / f"{batches}.sqlite")
+        told = [
+            receipt(number, batch_id=f"batch {number}", sequence=number, total_batches=batches)
+            for number in range(1, batches + 1)
+        ]
+        removals = [receipt(number, mode="remove", batch_id=f"removal {number}") for number in (0, 1000)]
+        view.fold_receipts([(one, place(at)) for at, one in enumerate([*told, *removals])], {}, "t")
+        queries = Queries(
+            view=view,
+            targets=[Target("facebook")],
+            state_of=lambda _: None,
+            now=lambda: START,
+            window=timedelta(minutes=10),
+        )
+        seen: list[str] = []
+        view.reading().set_trace_callback(seen.append)
+        status = queries.session("7", Choice(mode="add"))
+        listed = queries.sessions(Filters(), None, 10)
+        view.reading().set_trace_callback(None)
+        assert status is not None
+        assert [run.batches[-1].batch_id for run in status.runs] == [f"batch {batches}"]
+        assert len(listed.sessions) == 2
+        assert {batch.other_mode_at for batch in view.session_batches(KEY)} == {START}
+        statements[batches] = len(seen)
+        view.close()
+    assert statements[10] == statements[200]
 
 
 def test_names_that_platforms_call_the_same_are_one_audience_and_what_is_invalid_is_of_none(view: View) -> None:

@@ -91,6 +91,7 @@ class Flood:
 
     def send_all(self, schema: BaseSchema, seed: int) -> None:
         """Send all of it."""
+        _ = schema.transport  # imported by several threads at once it may fail: Python 3.11 counts its compiler's depth
         with ExitStack() as stack:
             for _ in range(AT_ONCE):
                 self._idle.put(stack.enter_context(requests.Session()))

@@ -18,7 +18,8 @@ from streams.client.errors import PortTakenError
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import ensure_topics, layout
 from streams.local.broker import LocalBroker
-from streams.processes.ports import is_free, pick_port, unusable
+from streams.processes.port_locks import PortLocks
+from streams.processes.ports import unusable
 
 log = structlog.get_logger()
 
@@ -56,19 +57,21 @@ class Running:
         )
 
 
-def chosen_address(environment: Environment, variable: str, wanted: Address) -> Address:
+def chosen_address(environment: Environment, variable: str, wanted: Address, locks: PortLocks) -> Address:
     """Return where to listen: as asked, which must be free, or by default on the next port that is, which is told.
+
+    It is ours from then on: no other `up` of this user takes it before our part listens there.
 
     Raises ConfigError, PortTakenError.
     """
     if reason := unusable(wanted.host, wanted.port):
         raise ConfigError(f"{variable}: nobody can listen there on this machine ({reason}); name an address of its own")
     if environment.origins.get(variable) in (None, "audience up"):
-        chosen = Address(host=wanted.host, port=pick_port(wanted.host, wanted.port))
+        chosen = Address(host=wanted.host, port=locks.pick(wanted.host, wanted.port))
         if chosen != wanted:
             log.warning(f"Port {wanted.port} is taken: listening on {chosen.port}.", setting=variable)
         return chosen
-    if wanted.port and not is_free(wanted.host, wanted.port):
+    if wanted.port and not locks.take(wanted.host, wanted.port):
         raise PortTakenError(f"{variable}: port {wanted.port} is taken; free it, or choose another one")
     return wanted
 
@@ -78,9 +81,9 @@ async def running(environment: Environment, logs: Path | None = None) -> AsyncIt
     """Run everything while the block is entered. Raises ConfigError, StreamError, PartFailedError."""
     config = load(environment)
     targets = config.common.providers or SANDBOXED
-    with only_one("up", usable_folder(environment.data)):
+    with only_one("up", usable_folder(environment.data)), PortLocks() as locks:
         async with Supervisor(config.consumer.shutdown_timeout) as supervisor:
-            started = _Started(supervisor, environment, config, targets, logs)
+            started = _Started(supervisor, environment, config, targets, logs, locks)
             found, settings, sandboxed = await started.all()
             state = write_state(environment.data, shared(settings, targets), sandboxed)
             try:
@@ -98,6 +101,7 @@ class _Started:
     config: Config
     targets: tuple[Target, ...]
     logs: Path | None
+    locks: PortLocks
 
     async def all(self) -> tuple[Running, dict[str, str], list[str]]:
         """Start all; return where it is, the settings of the parts, and the platforms that the sandbox plays.
@@ -105,17 +109,17 @@ class _Started:
         1. Look at all settings. 2. Kafka and its topics. 3. The sandbox, whose address the others must know.
         4. Consumers, ledger and ingestion, at once.
         """
-        server = chosen_address(self.environment, "AUDIENCE_LISTEN", self.config.server.listen)
-        wanted = chosen_address(self.environment, "AUDIENCE_SANDBOX_LISTEN", self.config.sandbox.listen)
+        server = self._chosen("AUDIENCE_LISTEN", self.config.server.listen)
+        wanted = self._chosen("AUDIENCE_SANDBOX_LISTEN", self.config.sandbox.listen)
         sandboxed = sandboxed_providers(self.environment)
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, wanted)
         check_accounts(settings, self.config, self.targets)
         kafka = await self._kafka()
-        wanted = chosen_address(self.environment, "AUDIENCE_SANDBOX_LISTEN", wanted)  # it may have been taken meanwhile
+        wanted = self._chosen("AUDIENCE_SANDBOX_LISTEN", wanted)  # another program may have taken it meanwhile
         sandbox = await self._sandbox(settings, wanted) if sandboxed else None
         settings = part_settings(self.environment, self.config, self.targets, sandboxed, sandbox or wanted)
         settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
-        server = chosen_address(self.environment, "AUDIENCE_LISTEN", server)  # and so may this
+        server = self._chosen("AUDIENCE_LISTEN", server)  # and this
         metrics = await self._others(settings, server)
         server = metrics[INGESTION]
         settings["AUDIENCE_LISTEN"] = str(server)
@@ -130,6 +134,9 @@ class _Started:
             supervisor=self.supervisor,
         )
         return found, settings, sandboxed
+
+    def _chosen(self, variable: str, wanted: Address) -> Address:
+        return chosen_address(self.environment, variable, wanted, self.locks)
 
     async def _kafka(self) -> KafkaSettings:
         kafka = await _kafka(self.supervisor, self.environment, self.config)

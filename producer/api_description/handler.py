@@ -10,6 +10,7 @@ from producer.api_description.openapi import openapi
 from producer.api_description.page import STYLE, page, style
 from producer.api_description.table import OPERATIONS
 from producer.api_description.topic_channels import channels
+from producer.request.query_names import refuse_names
 from producer.settings import ServerSettings
 from streams.cluster.topics import TopicNames
 
@@ -44,13 +45,13 @@ class ApiDescription:
         ]
 
     async def openapi(self, request: web.Request) -> web.Response:
-        """Describe the HTTP API."""
-        del request
+        """Describe the HTTP API. Raises Refused."""
+        refuse_names(request)
         return web.Response(body=self.http, content_type="application/json")
 
     async def asyncapi(self, request: web.Request) -> web.Response:
-        """Describe the topics."""
-        del request
+        """Describe the topics. Raises Refused."""
+        refuse_names(request)
         return web.Response(body=self.topics, content_type="application/json")
 
     async def page(self, request: web.Request) -> web.Response:

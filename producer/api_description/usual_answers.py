@@ -38,6 +38,7 @@ WITHOUT_TOKEN: Mapping[int, Answer] = {
 
 USUAL: Mapping[int, Answer] = {
     **WITHOUT_TOKEN,
+    400: refusal("The request can't be read, a value of it is wrong, or its query has a name that is not described."),
     401: refusal("The server has tokens, and none of them was sent.", "WWW-Authenticate"),
 }
 """What an operation may answer besides its own that asks for a token."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -26,6 +26,11 @@ FIELDS: Mapping[Kind, frozenset[str]] = {
 }
 """By which filters a kind of event can be chosen."""
 
+Key = tuple[Literal["session", "batch", "name", "any"], str]
+"""What a filter and the changes that it may let through have in common."""
+
+ANY: Key = ("any", "")
+
 NAMES = ("kind", "session", "batch", "name", "type", "mode", "account")
 
 
@@ -39,6 +44,15 @@ class EventFilter(Struct, frozen=True, kw_only=True):
     type: str | None = None
     mode: str | None = None
     account: Target | None = None
+
+    @property
+    def key(self) -> Key:
+        """The narrowest of what it names that many may name each for themselves."""
+        if self.session is not None:
+            return "session", self.session
+        if self.batch is not None:
+            return "batch", self.batch
+        return ANY if self.name is None else ("name", self.name)
 
     @property
     def asks_for_batches(self) -> bool:

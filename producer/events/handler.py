@@ -15,6 +15,7 @@ from producer.answers import RETRY_AFTER, refused
 from producer.events.broadcast import Broadcast
 from producer.events.change_log import Reset
 from producer.events.event_filter import EventFilter, read_filter
+from producer.events.heartbeats import Heartbeats
 from producer.events.listener import Listener
 from producer.events.rendering import mark, reset_event
 from producer.settings import ServerSettings
@@ -22,6 +23,9 @@ from schemas.target import Target
 
 SEND_BUFFER = 32 * 1024
 """Bytes that the system keeps for a listener, who else could let it hold megabytes, of which we know nothing."""
+
+NEVER = float(2**31)
+"""Seconds between the signs of life of the library, which has a task for each listener: ours come from one timer."""
 
 COME_AGAIN = b"retry: 2000\n\n"
 """Milliseconds after which a client that is cut off comes again."""
@@ -48,7 +52,7 @@ class Events:
     broadcast: Broadcast
     targets: Sequence[Target]
     most: int
-    heartbeat: float
+    heartbeats: Heartbeats
 
     def routes(self) -> list[web.RouteDef]:
         """Return the path and its handler."""
@@ -65,14 +69,14 @@ class Events:
             raise refused(400, "events: the connection is closed")
         listener, first = self._begin(chosen, transport, request.headers.get("Last-Event-ID"))
         self.broadcast.add(listener)
-        response = EventSourceResponse(ping_interval=self.heartbeat, sep="\n")
+        response = EventSourceResponse(ping_interval=NEVER)
         response.headers.update(HEADERS)
         response.force_close()
         _keep_little(transport)
         try:
             with suppress(ConnectionError):
                 await response.prepare(request)
-                await _send(response, listener, first)
+                await self._send(response, listener, first)
         finally:
             self.broadcast.remove(listener)
         return response
@@ -89,30 +93,27 @@ class Events:
             first, start = reset_event(changes.id_of(changes.last), position), changes.last
         return Listener(chosen=chosen, transport=transport, position=start, marked=start), COME_AGAIN + first
 
+    async def _send(self, response: EventSourceResponse, listener: Listener, first: bytes) -> None:
+        """Send what is offered until the end, of the stream or of the connection. Raises ConnectionError."""
+        async with response:
+            await response.write(first)
+            with self.heartbeats.beating(listener, response.write):
+                async for chunk in listener.chunks():
+                    await response.write(chunk)
+
     def _check_room(self) -> None:
         if self.broadcast.is_ending:
             raise refused(503, "events: this server is ending; come again", headers=RETRY_AFTER)
         if self.following.absence is not None or not self.following.is_ready:
             why = self.following.absence or self.following.building
             raise refused(503, f"events: {why}; come again", headers=RETRY_AFTER)
-        if self.broadcast.count() >= self.most:
+        if self.broadcast.is_full(self.most):
             raise refused(
                 503,
                 f"events: {self.most} listen here, which is the most that this server takes; end one, come again "
                 "later, or set AUDIENCE_EVENT_LISTENERS and the number of open files higher on the server",
                 headers=RETRY_AFTER,
             )
-
-
-async def _send(response: EventSourceResponse, listener: Listener, first: bytes) -> None:
-    """Send what is offered until the end, of the stream or of the connection. Raises ConnectionError."""
-    async with response:
-        gone = asyncio.create_task(response.wait())
-        gone.add_done_callback(lambda _: listener.end())
-        await response.write(first)
-        async for chunk in listener.chunks():
-            await response.write(chunk)
-    await gone
 
 
 def _keep_little(transport: asyncio.WriteTransport) -> None:

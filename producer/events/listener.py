@@ -22,16 +22,12 @@ class Listener:
     chosen: EventFilter
     transport: asyncio.WriteTransport
     position: int
+    """Up to which change it was told when it came or was sent something last; who is told nothing is not touched."""
     marked: int
     """The position of the newest id that it was sent."""
     is_over: bool = False
-    key: str = field(init=False)
-    """The same for all listeners that ask for the same."""
     _waiting: deque[bytes] = field(default_factory=deque, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-
-    def __post_init__(self) -> None:
-        self.key = repr(self.chosen)
 
     @property
     def is_gone(self) -> bool:

@@ -1,6 +1,7 @@
 """Which of the things that changed a filter lets through."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,7 @@ from msgspec import Struct
 
 from ledger.view import RecordRow, SessionKey
 from producer.events.change_log import Change
-from producer.events.event_filter import EventFilter
+from producer.events.event_filter import ANY, EventFilter, Key
 
 MOST_AT_ONCE = 64
 """Events that a listener is sent in one go, and a few more where the last change is of two things."""
@@ -42,36 +43,34 @@ def subjects_of(change: Change, records: Mapping[str, RecordRow], chosen: EventF
 class Changes:
     """Changes in their order, one at least, and the first record of each batch among them that is known.
 
-    A thousand listeners may each ask for a session of their own: none of them is to go through all changes.
+    A thousand listeners may each ask for a session of their own: none of them is to go through all changes, and
+    nobody is to go through all of them for a change.
     """
 
     numbered: Sequence[Numbered]
     records: Mapping[str, RecordRow]
-    _by_session: dict[str, list[Numbered]] = field(default_factory=dict, init=False)
-    _by_name: dict[str, list[Numbered]] = field(default_factory=dict, init=False)
+    _by_key: dict[Key, Sequence[Numbered]] = field(init=False)
 
     def __post_init__(self) -> None:
+        by_key: defaultdict[Key, list[Numbered]] = defaultdict(list)
         for one in self.numbered:
             record = self.records.get(one[1].key)
             if record is not None:
-                self._by_session.setdefault(record.session_id or "", []).append(one)
-                self._by_name.setdefault(record.name, []).append(one)
+                by_key["session", record.session_id or ""].append(one)
+                by_key["batch", record.batch_id].append(one)
+                by_key["name", record.name].append(one)
+        self._by_key = {**by_key, ANY: self.numbered}
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """The keys of all filters that may let one of them through."""
+        return self._by_key.keys()
 
     def chosen(self, chosen: EventFilter) -> tuple[Sequence[Subject], int]:
         """Return what is told of the changes, each thing once and as much as goes at once, and up to which number."""
-        narrowed = self._narrowed(chosen)
-        if not narrowed:
-            return (), self.numbered[-1][0]
         found: dict[Subject, None] = {}
-        for number, change in narrowed:
+        for number, change in self._by_key.get(chosen.key, ()):
             found.update(dict.fromkeys(subjects_of(change, self.records, chosen)))
             if len(found) >= MOST_AT_ONCE:
                 return list(found), number
         return list(found), self.numbered[-1][0]
-
-    def _narrowed(self, chosen: EventFilter) -> Sequence[Numbered]:
-        if chosen.session is not None:
-            return self._by_session.get(chosen.session, ())
-        if chosen.name is not None:
-            return self._by_name.get(chosen.name, ())
-        return self.numbered

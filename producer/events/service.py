@@ -13,6 +13,7 @@ from producer.events.account_changes import AccountChanges
 from producer.events.broadcast import Broadcast
 from producer.events.change_log import KEPT, Change, ChangeLog
 from producer.events.handler import Events, most_listeners
+from producer.events.heartbeats import Heartbeats
 from producer.events.rendering import EventReader, loss_key
 from producer.settings import ServerSettings
 from schemas.target import Target
@@ -45,6 +46,7 @@ async def events_running(
     reader = EventReader(queries=queries, accounts=known, losses_of=states.losses_of)
     changes = ChangeLog(name=lambda: secrets.token_hex(6), most=KEPT)
     broadcast = Broadcast(following=following, reader=reader, changes=changes)
+    heartbeats = Heartbeats(every=settings.event_heartbeat)
     accounts = AccountChanges(
         read=read_accounts,
         is_wanted=broadcast.asks_for_accounts,
@@ -59,9 +61,9 @@ async def events_running(
         broadcast=broadcast,
         targets=targets,
         most=most_listeners(settings),
-        heartbeat=settings.event_heartbeat,
+        heartbeats=heartbeats,
     )
-    tasks = (asyncio.create_task(broadcast.run()), asyncio.create_task(accounts.run()))
+    tasks = (*map(asyncio.create_task, (broadcast.run(), accounts.run(), heartbeats.run())),)
     try:
         yield EventService(events=events, tasks=tasks)
     finally:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.processes.child_call import ChildEndedError, in_child
+from streams.processes.own_thread import on_own_thread
 from streams.read.commits import committed, place_in
 from streams.read.topic_offsets import offset_spans
 
@@ -107,10 +108,11 @@ async def committed_offsets(
 ) -> list[int]:
     """Return what a group has committed of the first partitions of a topic, negative where nothing.
 
-    What it committed of a topic with another id counts for nothing.
+    What it committed of a topic with another id counts for nothing. No thread that all share waits meanwhile: uploads
+    are answered by those, and a group's coordinator may be away for long.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    found = await asyncio.to_thread(_committed, kafka, group_id, topic, partitions)
+    found = await on_own_thread(lambda: _committed(kafka, group_id, topic, partitions), "kafka-committed")
     offsets = [place_in(one, topic_id) for one in found]
     return [OFFSET_INVALID if offset is None else offset[0] for offset in offsets]
 

@@ -27,6 +27,9 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 9092
 START_LIMIT = 90.0
 STOP_LIMIT = 20.0
+GUARD_LIMIT = 2.0
+"""Seconds for the guard of a Kafka that was killed to end, too."""
+
 
 FULL = 1024 * 1024
 """Bytes of free space below which a disk is full for Kafka."""
@@ -173,10 +176,10 @@ class LocalBroker:
         except (OSError, IndexError):
             raise ProcessLookupError("Kafka is not running.") from None
 
-    async def kill(self) -> None:
+    async def kill(self, limit: float = STOP_LIMIT) -> None:
         """End Kafka by SIGKILL and return when it is gone; Linux only. Raises ProcessLookupError where it is gone."""
         os.kill(self.pid, signal.SIGKILL)
-        await self.stop()
+        await self.stop(limit)
 
     async def stop(self, limit: float = STOP_LIMIT) -> None:
         """End Kafka and wait until it is gone, by force where it takes too long. Does nothing where it is not running.
@@ -186,16 +189,24 @@ class LocalBroker:
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()
-            try:
-                async with asyncio.timeout(limit):
-                    await self.wait()
-            except TimeoutError:
+            if not await self._has_ended(limit):
                 self._kill()
+            if not await self._has_ended(GUARD_LIMIT):
+                self._process.kill()
                 await self.wait()
             self._process = None
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
+
+    async def _has_ended(self, limit: float) -> bool:
+        """Return whether Kafka and its guard end within some seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                await self.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _kill(self) -> None:
         """Kill Kafka, upon which its guard ends; where its process id is not to be had, kill the guard."""

@@ -1,11 +1,12 @@
 """Run a command that knows no lifeline, and end it with our parent: `python -m … parent_guard COMMAND ...`."""
 
+import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
 
 from streams.processes import lifeline
 
@@ -18,11 +19,18 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Start the command, pass signals on, and return its exit code."""
     child = subprocess.Popen(sys.argv[1:], preexec_fn=_die_with_guard)  # noqa: S603, PLW1509 -- our command; no thread yet
-    stop = threading.Event()
+    asked, asking = os.pipe()
+    os.set_blocking(asking, False)
+
+    def ask(*_: object) -> None:
+        """Let the wait end. An event would not do: its lock may be held by what a signal interrupts, for ever then."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(asking, b"\0")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    lifeline.watch(stop.set)
-    while child.poll() is None and not stop.wait(0.2):
+        signal.signal(number, ask)
+    lifeline.watch(ask)
+    while child.poll() is None and not select.select([asked], [], [], 0.2)[0]:
         pass
     return _end(child)
 

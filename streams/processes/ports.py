@@ -44,5 +44,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 def pick_port(host: str, preferred: int) -> int:
     """Return the preferred port if it is free, else the next one that is, else any."""
-    near = range(preferred, min(preferred + NEAR, 65_536))
-    return next((port for port in near if is_free(host, port)), None) or free_port(host)
+    return next((port for port in near_ports(preferred) if is_free(host, port)), None) or free_port(host)
+
+
+def near_ports(preferred: int) -> range:
+    """Return the ports that are tried before any other."""
+    return range(preferred, min(preferred + NEAR, 65_536))
