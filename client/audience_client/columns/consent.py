@@ -46,7 +46,7 @@ _WAYS: Mapping[Way, Mapping[Channel, str]] = {"agreed": _AGREED, "refused": _REF
 """No column of the table tells when somebody agreed: such times stay where somebody refused later."""
 
 _STATED: Mapping[str, Way] = {"yes": "agreed", "yes-at": "agreed at", "no": "refused", "no-at": "refused at"}
-_TOLD: Mapping[Way, str] = {
+_LABELS: Mapping[Way, str] = {
     "agreed": "consent",
     "agreed at": "consent since",
     "refused": "refusal",
@@ -73,9 +73,9 @@ class Consent:
     way: Way
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What the column tells, in words."""
-        return _TOLD[self.way] if self.channel == "any" else f"{_TOLD[self.way]} ({self.channel})"
+        return _LABELS[self.way] if self.channel == "any" else f"{_LABELS[self.way]} ({self.channel})"
 
     def agrees(self, value: str) -> bool:
         """Tell whether a value says that somebody agreed; a word that is not known, or none, does not.

@@ -52,7 +52,7 @@ class ColumnMapping:
     def shown(self) -> list[ShownColumn]:
         """Return what there is to look over: each field, its columns and some of their values, masked; then consent."""
         fields = [(field, column) for field, columns in self.fields.items() for column in columns]
-        consents = [(consent.told, consent.column) for consent in self.consents]
+        consents = [(consent.label, consent.column) for consent in self.consents]
         return [
             ShownColumn(field=field, column=self.columns[column], values=_shown_values(self.samples, column))
             for field, column in (*fields, *consents)
