@@ -17,7 +17,7 @@ _NOTE = 3
 """Words that a note has at least; fewer may be the name of somebody, or an address with blanks in it."""
 
 _DIGITS_AT_LEAST = 5
-_LETTERS_AT_LEAST = 3
+_ALPHABETIC_AT_LEAST = 3
 _TIMES = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|\d{1,2}:\d{2}(:\d{2})?")
 _HASH = re.compile(r"[0-9A-Fa-f]{32,128}")
 
@@ -55,7 +55,7 @@ def _is_number(cell: str) -> bool:
     """Tell whether a cell may be a phone number or its hash; a day and a time within words are none."""
     if _HASH.fullmatch(cell.strip()):
         return True
-    text = _TIMES.sub("", cell) if sum(map(str.isalpha, cell)) >= _LETTERS_AT_LEAST else cell
+    text = _TIMES.sub("", cell) if sum(map(str.isalpha, cell)) >= _ALPHABETIC_AT_LEAST else cell
     return sum(map(str.isdigit, text)) >= _DIGITS_AT_LEAST
 
 
