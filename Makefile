@@ -20,6 +20,8 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 client/audience_client
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin client/audience_client
 	$(BIN)/lint-imports
 	$(BIN)/lint-imports --config client/pyproject.toml
 	$(MAKE) --no-print-directory quick

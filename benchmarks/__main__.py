@@ -32,7 +32,7 @@ from benchmarks.transform import measure_transform
 from benchmarks.whole import command as whole
 from streams.client.settings import KafkaSettings
 
-BY_THEMSELVES: Mapping[str, Callable[[], None]] = {
+BY_THEMSELVES: Mapping[str, Callable[[], bool | None]] = {
     "ingest": measure_ingest,
     "ingest_memory": measure_ingest_memory,
     "codec": measure_codec,
@@ -79,7 +79,8 @@ def main(arguments: Sequence[str]) -> None:
     except FileNotFoundError as error:
         parser.error(f"argument --before: {error}")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    run(chosen, options)
+    if not run(chosen, options):
+        sys.exit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,12 @@ class Options:
         return None
 
 
-def run(chosen: Collection[str], options: Options) -> None:
-    """Run what is chosen."""
+def run(chosen: Collection[str], options: Options) -> bool:
+    """Run what is chosen; return whether what is asked of it is met, where anything is."""
+    is_met = True
     for name, measure in BY_THEMSELVES.items():
-        if name in chosen:
-            measure()
+        if name in chosen and measure() is False:
+            is_met = False
     if set(chosen) & ON_KAFKA.keys():
         asyncio.run(_on_kafka(chosen))
     if SMALL in chosen:
@@ -112,6 +114,7 @@ def run(chosen: Collection[str], options: Options) -> None:
         asyncio.run(small.measure_small(options.small, trees, options.whole.pairs))
     if WHOLE in chosen:
         asyncio.run(whole.measure_whole(options.whole))
+    return is_met
 
 
 async def _on_kafka(chosen: Collection[str]) -> None:

@@ -24,9 +24,10 @@ def mapped(
     ignored: Sequence[str] = (),
     samples: Sequence[Sequence[str]] = (),
     only_consented: bool = False,
+    consents: Sequence[tuple[str, str]] = (),
 ) -> ColumnMapping:
     """Map columns of a file."""
-    options = MappingOptions(maps=maps, ignored=ignored, only_consented=only_consented)
+    options = MappingOptions(maps=maps, ignored=ignored, only_consented=only_consented, consents=consents)
     return map_columns("customers.csv", columns, samples, options)
 
 
@@ -47,6 +48,26 @@ def mapped(
         ("Mailing Zip/Postal Code", "postalCode"),
         ("edge_tag_id", "edgeTagId"),
         ("total7Days", "purchase.total7Days"),
+        ("Emails", "email"),
+        ("mail_addresses", "email"),
+        ("Telefonnummern", "phone"),
+        ("mobileNumbers", "phone"),
+        ("traits_email", "email"),
+        ("properties.email.value", "email"),
+        ("data.attributes.phone_number", "phone"),
+        ("attributes.location.zip", "postalCode"),
+        ("merge_fields.FNAME", "firstName"),
+        ("emails.value", "email"),
+        ("emailAddresses.address", "email"),
+        ("phoneNumbers.number", "phone"),
+        ("defaultEmailAddress.emailAddress", "email"),
+        ("billing_address.phone", "phone"),
+        ("addresses.countryCode", "country"),
+        ("name.given", "firstName"),
+        ("emails.type", None),
+        ("phones.carrier", None),
+        ("address.value", None),
+        ("owner.email", None),
         ("Customer ID", None),
         ("Email opened", None),
         ("CC", None),
@@ -242,6 +263,62 @@ def test_a_yes_leaves_in_of_refusals_a_no_and_of_their_times_nothing(
     (consent,) = mapped(["email", name], only_consented=True).consents
     assert [consent.agrees(value) for value in left_in] == [True] * len(left_in)
     assert [consent.agrees(value) for value in left_out] == [False] * len(left_out)
+
+
+def test_a_named_column_of_consent_is_looked_at_besides_those_that_are_known() -> None:
+    columns = ["email", "Opt-in E-Mail", "Werbesperre", "Bestätigt am", "Unsubscribed At"]
+    said = [("yes", "Opt-in E-Mail"), ("email-no", "Werbesperre"), ("yes-at", "#4")]
+    mapping = mapped(columns, consents=said, samples=[["ada@example.com", "ja", "nein", "2026-01-01", ""]])
+    assert mapping.only_consented
+    assert [(consent.column, consent.way, consent.channel) for consent in mapping.consents] == [
+        (1, "agreed", "any"),
+        (2, "refused", "email"),
+        (3, "agreed at", "any"),
+        (4, "refused at", "any"),
+    ]
+    assert [(line.field, line.column) for line in mapping.shown()[1:]] == [
+        ("consent", "Opt-in E-Mail"),
+        ("refusal (email)", "Werbesperre"),
+        ("consent since", "Bestätigt am"),
+        ("refusal since", "Unsubscribed At"),
+    ]
+    assert (mapping.notices, mapping.unmapped_personal) == ((), ())
+    (named,) = mapped(["email", "Newsletter"], consents=[("no", "Newsletter")]).consents
+    assert named.way == "refused"
+    (left,) = mapped(columns, consents=[("yes", "#2")], ignored=["Unsubscribed At"]).consents
+    assert left.column == 1
+
+
+def test_a_time_of_agreement_has_digits_that_are_not_zeros() -> None:
+    (consent,) = mapped(["email", "Confirmed"], consents=[("yes-at", "Confirmed")]).consents
+    values = ["2026-01-01", "1767225600", "", " ", "0000-00-00 00:00:00", "NULL", "no", "0"]
+    assert [consent.agrees(value) for value in values] == [True, True, *[False] * 6]
+
+
+@pytest.mark.parametrize(
+    ("consents", "ignored", "told"),
+    [
+        ([("yes", "Optim")], [], 'customers.csv: --consent: there is no column "Optim"; is "Opt-in" meant?'),
+        ([("yes", "Opt-in"), ("no", "#2")], [], 'the column "Opt-in" is of consent twice; name it once'),
+        ([("yes", "Opt-in")], ["Opt-in"], 'the column "Opt-in" is of consent and ignored'),
+        ([("perhaps", "Opt-in")], [], "there are yes, yes-at, no and no-at"),
+        ([("yes", "Note")], [], '2 columns are called "Note"; say #3 or #4 instead'),
+    ],
+)
+def test_a_column_of_consent_that_can_t_be_is_told(
+    consents: Sequence[tuple[str, str]], ignored: Sequence[str], told: str
+) -> None:
+    with pytest.raises(MappingError) as caught:
+        mapped(["email", "Opt-in", "Note", "Note"], consents=consents, ignored=ignored)
+    assert told in str(caught.value)
+
+
+def test_a_column_is_told_of_once() -> None:
+    columns = ["email", "Name", "Email Status", "Unsubscribed At", "Mail consent", "Signed up", "Left"]
+    row = ["ada@example.com", "Ada", "yes", "2026-01-01", "yes", "2026-01-01 10:00", "01/02/2026"]
+    mapping = mapped(columns, samples=[row])
+    assert mapping.unmapped_personal == ()
+    assert [sum(column in notice for notice in mapping.notices) for column in columns[1:4]] == [1, 1, 1]
 
 
 def test_further_items_of_an_order_are_of_its_customer_with_or_without_the_address() -> None:

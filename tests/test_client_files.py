@@ -280,6 +280,45 @@ def test_quotes_on_some_lines_of_many_are_read_as_the_parser_reads_them(
         assert rows_of(read_table(written(tmp_path, made.getvalue()))) == rows
 
 
+def test_times_with_a_zone_are_read_where_no_database_of_zones_is(tmp_path: Path) -> None:
+    """Windows has none, nor have slim images: pyarrow then has no Python value even of UTC."""
+    path = tmp_path / "customers.parquet"
+    hour = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    zones = {name: arrow.array([hour, None], arrow.timestamp("us", name)) for name in ("Europe/Berlin", "UTC")}
+    parquet.write_table(arrow.table({"email": ["ada@example.com"] * 2, **zones}), path)
+    code = f"""
+import sys, zoneinfo
+sys.modules["tzdata"] = sys.modules["pytz"] = None
+from audience_client import read_table
+with_times = read_table({str(path)!r})
+print(*[cell for row in with_times.samples for cell in row[1:]], sep="|")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONTZPATH": ""}, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "2026-01-01 10:00:00+00:00|2026-01-01 10:00:00+00:00||\n"
+
+
+def test_a_header_that_begins_as_other_files_do_is_a_header(tmp_path: Path) -> None:
+    for header in ("ID;Phone;Email", "ID;PLZ;Email", "Object;x;Email", "[ID];[Phone];[Email]"):
+        assert rows_of(read_table(written(tmp_path, f"{header}\n1;2;ada@example.com\n"))) == [
+            ["1", "2", "ada@example.com"]
+        ]
+
+
+def test_of_lists_of_objects_the_first_that_is_filled_is_taken(tmp_path: Path) -> None:
+    content = (
+        '{"emails":[{"value":"","type":"work"},{"value":"ada@example.com"}],"addresses":[{"zip":null},{"zip":"94107"}]}\n'
+        '{"emails":[{"value":"alan@example.com"},{"value":"x@example.com"}],"addresses":[]}\n'
+        '{"emails":[{"value":""}]}\n'
+    )
+    table = read_table(written(tmp_path, content))
+    email = table.columns.index("emails.value")
+    assert [row[email] for row in rows_of(table)] == ["ada@example.com", "alan@example.com", ""]
+    zips = table.columns.index("addresses.zip")
+    assert [row[zips] for row in rows_of(table)] == ["", "", ""], "an address is not put together of several"
+
+
 def test_excel_s_numbers_are_those_that_people_saw(tmp_path: Path) -> None:
     rows: list[list[object]] = [
         ["email", "phone", "zip", "value", "since", "is_vip", "gone"],

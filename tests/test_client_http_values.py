@@ -238,10 +238,9 @@ def test_plain_text_is_the_server_s_word_and_a_page_is_not_repeated() -> None:
 def test_an_unknown_id_is_told_from_a_page_that_is_not_the_server_s() -> None:
     with pytest.raises(NotKnownError, match="nothing is known of that id"):
         calls.session(5).read(refused(404, "path: nothing is known of that id, which may have left the log"))
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(UnexpectedAnswerError) as caught:
         calls.session(5).read(Answer(status=404, headers={"content-type": "text/plain"}, body=b"404 page not found"))
-    assert type(caught.value) is RefusedError
-    assert "this URL does not answer as an Audience API; check the URL" in str(caught.value)
+    assert "404, is of something else: there is no Audience API at this URL; check the URL" in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"sessionId":"1","runs":"ada@example.com"}', b"\xff"])

@@ -230,6 +230,19 @@ def test_a_changed_file_mapping_or_batch_size_is_named(prepared: Prepared, tmp_p
         assert not refused.value.can_resume
 
 
+def test_columns_of_consent_must_be_as_they_were(tmp_path: Path) -> None:
+    path, folder = tmp_path / "customers.csv", StateFolder(tmp_path / "states")
+    path.write_text("Email,Opt-in,Do not mail\na@example.com,yes,no\n")
+    options = UploadOptions(name="VIP")
+    with prepare(path, options, mapping=MappingOptions(consents=[("yes", "Opt-in")])) as first:
+        folder.save(new_state(first, SERVER))
+    again = MappingOptions(consents=[("email-yes", "Opt-in")])
+    with prepare(path, options, mapping=again) as other, pytest.raises(InputError, match="what tells of consent has"):
+        resumable(other, SERVER, folder, None)
+    with prepare(path, options, mapping=MappingOptions(consents=[("yes", "Opt-in")])) as same:
+        assert resumable(same, SERVER, folder, None).consents == same.mapping.consents
+
+
 def test_another_way_of_reading_is_named(prepared: Prepared, tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "states")
     for change in ({"reader": 0}, {"total_users": 11}):

@@ -26,6 +26,7 @@ def reader_of(
     content: str,
     *maps: tuple[str, str],
     only_consented: bool = False,
+    consents: Sequence[tuple[str, str]] = (),
     country: str | None = None,
     limit: int | None = None,
 ) -> UserReader:
@@ -33,7 +34,7 @@ def reader_of(
     path = folder / "customers.csv"
     path.write_text(content, encoding="utf-8", newline="")
     table = read_table(path)
-    options = MappingOptions(maps=maps, only_consented=only_consented)
+    options = MappingOptions(maps=maps, only_consented=only_consented, consents=consents)
     mapping = map_columns(table.name, table.columns, table.samples, options)
     return UserReader(table, mapping, country=country, limit=limit)
 
@@ -174,6 +175,59 @@ def test_words_of_consent_are_known_and_no_other_means_yes(
     reader = reader_of(tmp_path, f"email,phone,{header}\na@example.com,1,{word}\n", only_consented=True)
     assert reader.count() == Counted(int(is_taken), int(not is_taken))
     assert len(list(reader.batches(5))) == int(is_taken)
+
+
+def test_each_channel_goes_by_its_own_named_columns(tmp_path: Path) -> None:
+    content = (
+        "email,phone,Opt-in E-Mail,No calls\n"
+        "a@example.com,1,ja,nein\n"
+        "b@example.com,2,nein,nein\n"
+        "c@example.com,3,ja,ja\n"
+        "d@example.com,4,,ja\n"
+    )
+    said = [("email-yes", "Opt-in E-Mail"), ("phone-no", "No calls")]
+    reader = reader_of(tmp_path, content, consents=said)
+    assert sent(reader) == [
+        (2, {"email": "a@example.com", "phone": "1"}),
+        (3, {"phone": "2"}),
+        (4, {"email": "c@example.com"}),
+    ]
+    assert reader.count().not_consented == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "closing"),
+    [
+        ("email,orders,spent\na@example.com,1,5\nTotal,,15\n", (3,)),
+        ("firstname,email,spent\nAda,a@example.com,5\nTotal,,15\n", (3,)),
+        ("firstname,email,spent\nAda,a@example.com,5\n,,15\nGrand total,,15\n", (3, 4)),
+        ("email,zip\na@example.com,94107\nSumme:,2\n", (3,)),
+        ("phone,email\n+14155550100,\nExported by Tool on 2026-01-01 10:00,\n", (3,)),
+        ("phone,email\n+14155550100,\nGenerated 01/02/2026,\n\n", (3,)),
+        ("email,phone\na@example.com,\n(1 row affected),\n", (3,)),
+        ("email,phone\nTotal,2\na@example.com,\n", ()),
+        ("firstname,email\nAda,a@example.com\nGrace,\n", ()),
+        ("email,firstname\na@example.com,Ada\ngrace at example.com,Grace\n", ()),
+        ("email,phone\na@example.com,\nTotal,+14155550100\n", ()),
+        (f"email,phone\na@example.com,\n{'a' * 64},\n", ()),
+    ],
+)
+def test_totals_and_notes_at_the_end_of_a_file_are_no_users(
+    content: str, closing: tuple[int, ...], tmp_path: Path
+) -> None:
+    reader = reader_of(tmp_path, content)
+    assert reader.count().closing_rows == closing
+    assert not {number for number, _ in sent(reader)} & set(closing)
+
+
+def test_a_total_at_the_end_of_a_long_file_or_of_a_block_is_no_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audience_client.files.text.encodings.BLOCK", 64)
+    rows = "".join(f"p{number}@example.com,1\n" for number in range(300))
+    reader = reader_of(tmp_path, f"email,spent\n{rows}Total,300\n,\n")
+    assert (reader.count().users, reader.count().closing_rows) == (300, (302,))
+    assert len(sent(reader)) == 300
 
 
 def test_lines_of_one_customer_are_one_user_with_the_first_number(tmp_path: Path) -> None:

@@ -123,17 +123,77 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     ),
     "a pdf": (b"%PDF-1.7\n", "FILE: is a PDF"),
     "bzip2": (b"BZh91AY", "FILE: is compressed as bzip2"),
+    "zero bytes in a cell": (TWO + "x\0@example.com,1\n", "FILE, line 4: holds zero bytes, which are of no text"),
+    "zero bytes in json": ('[\n{"email":"a\0da@example.com"}]', "FILE, line 2: holds zero bytes"),
+    "zero bytes in json lines": ('{"email":"ada@example.com"}\n\0\n', "FILE, line 2: holds zero bytes"),
+    "UTF-32 without a mark": (TWO.encode("utf-32-le"), "FILE: is no text and of no kind that is read"),
+    "an unclosed quote in front of all others": (
+        TWO + '"x@example.com,1\n' + "y@example.com,2\n" * 3,
+        "FILE, row 4: a quote opens a cell and nothing closes it before the file ends",
+    ),
+    "joined files with marks": ("\ufeff" + TWO + "\ufeff" + TWO, "FILE, row 4: repeats the header"),
+    "a web page archive": ("MIME-Version: 1.0\nContent-Type: text/html\n", "FILE: is a web page archive"),
+    "visiting cards": ("BEGIN:VCARD\nFN:Ada\nEND:VCARD\n", "FILE: is of visiting cards (vCard)"),
+    "symbolic links": ('ID;PWXL;N;E\nC;Y1;X1;K"email"\n', "FILE: is a SYLK file (.slk)"),
+    "excel before 1997": (b"\x09\x08\x08\x00\x00\x05\x10\x00" + bytes(600), "FILE: is a binary Excel file (.xls)"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "FILE: is a picture"),
+    "a tar archive": (b"a.csv".ljust(257, b"\0") + b"ustar\0" + bytes(250), "FILE: is a tar archive"),
+    "a database of DuckDB": (bytes(8) + b"DUCK" + bytes(200), "FILE: is a database of DuckDB"),
+    "a stream of Arrow": (b"\xff\xff\xff\xff\x70" + bytes(200), "FILE: is a stream of Arrow"),
+    "an encrypted parquet": (b"PARE" + bytes(200), "FILE: is a Parquet file that is encrypted"),
     "zeros": (b"\x01\x00\x00\x02\x00\x00" * 50, "FILE: is no text"),
     "a cut gzip": (gzip.compress(TWO.encode() * 900)[:-12], "FILE: is cut off or damaged"),
     "gzip of nothing": (gzip.compress(b""), "FILE: is empty"),
     "compressed twice": (gzip.compress(gzip.compress(TWO.encode())), "FILE: is compressed twice"),
+    "a long gzip that is cut": (
+        gzip.compress(b"".join(b"p%d@example.com,1\n" % number for number in range(20_000)))[:-2000],
+        "to its end, only some ",
+    ),
     "a cut zip": (b"PK\x03\x04" + bytes(100), "FILE: is cut off or damaged"),
     "a long cell": (
         f"email,name\nada@example.com,x\n{'a' * 1025}@example.com,x\n",
         'FILE, row 3: the cell in "email" has more',
     ),
-    "json that ends": ('[{"email": "ada@example.com"}, ', "FILE: begins as a JSON array and is none"),
+    "json that ends": (
+        '[{"email": "ada@example.com"}, ',
+        "FILE, line 1: begins as a JSON array and is none (entry 2, at character 31 the text ends within it); get it",
+    ),
     "a comma behind the last entry": ('[\n{"email": "ada@example.com"},\n]', "FILE, line 3: begins as a JSON array"),
+    "an array that is cut in an entry": (
+        '[\n{"email": "ada@example.com"},\n{"email": "al',
+        "FILE, line 3: begins as a JSON array and is none (entry 2, at character 14 the text ends within it)",
+    ),
+    "an array that is cut behind an entry": (
+        '[\n{"email": "ada@example.com"}\n',
+        "(entry 1, at character 1 the file ends behind it, before the array does)",
+    ),
+    "text behind an array": (
+        '[\n{"email": "ada@example.com"}\n]\nalan',
+        "FILE, line 4: begins as a JSON array and is none (at character 1 more text stands behind its end)",
+    ),
+    "NaN in an array": (
+        '[\n{"email": "ada@example.com"},\n{"email": "alan@example.com", "total": [NaN]}]',
+        'FILE, line 3: begins as a JSON array and is none (entry 2, at character 41 NaN or Infinity stands in "total"',
+    ),
+    "half a letter in an array": (
+        '[{"email": "ada@example.com"},\n{"email": "\\ud83d"}]',
+        "FILE, line 2: begins as a JSON array and is none (entry 2, at character 12 an escape is half of a letter",
+    ),
+    "a comment in an array": ('[\n// ada\n{"email": "ada@example.com"}]', "FILE, line 2: begins as a JSON array"),
+    "an array in another encoding": (
+        '[{"email":"ada@example.com"},\n{"firstName":"Jörg"}]'.encode("cp1252"),
+        "FILE, line 2: is JSON and not UTF-8",
+    ),
+    "NaN on a line": (
+        '{"email":"ada@example.com"}\n{"email":"alan@example.com","spent":-Infinity}\n',
+        'FILE, line 2: is no JSON object on a line of its own (at character 37 NaN or Infinity stands in "spent"',
+    ),
+    "two objects on a line": (
+        '{"email":"ada@example.com"}{"email":"alan@example.com"}\n',
+        "FILE, line 1: is no JSON object on a line of its own (at character 28 more text stands behind its end)",
+    ),
+    "a tab in a text of json": ('{"email":"ada\t@example.com"}\n', "(at character 14 a text holds a line end or a tab"),
+    "a line as Python prints it": ("{'email': 'ada@example.com'}\n", "FILE, line 1: is no JSON object on a line"),
     "an array as Python prints it": ("[\n{'email': 'ada@example.com'}]", "FILE, line 2: begins as a JSON array"),
     "an object around a list": (
         '{"total": 2, "data": [{"email": "ada@example.com"}, {"email": "alan@example.com"}]}',
@@ -148,7 +208,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "an empty array": ("[]", "FILE: is a JSON array file without a customer"),
     "json in another encoding": (
         '{"email":"ada@example.com","firstName":"Jörg"}\n'.encode("cp1252"),
-        "FILE: is JSON and not UTF-8",
+        "FILE, line 1: is JSON and not UTF-8",
     ),
     "a cut parquet": (b"PAR1" + bytes(100), "FILE: is a Parquet file that is cut off"),
 }
@@ -158,6 +218,32 @@ CASES: dict[str, tuple[str | bytes, str]] = {
 def test_a_wrong_file_is_told_by_name_with_its_row_and_what_to_do(case: str, tmp_path: Path) -> None:
     content, expected = CASES[case]
     assert expected in problem_of(written(tmp_path, content))
+
+
+def test_a_part_of_a_document_that_is_damaged_is_told_with_the_last_row_that_was_read(tmp_path: Path) -> None:
+    table = arrow.table({"email": [f"p{number}@example.com" for number in range(20_000)]})
+    path = tmp_path / "customers.parquet"
+    parquet.write_table(table, path, row_group_size=10_000, compression="none", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    at = content.find(b"p10000@example.com", len(content) // 3)
+    content[at - 60 : at - 4] = bytes(56)
+    path.write_bytes(content)
+    assert "is a Parquet file that is cut off or damaged behind row 8,192" in problem_of(path)
+
+
+def test_a_page_of_parquet_that_differs_from_its_checksum_is_refused(tmp_path: Path) -> None:
+    """See findings/pyarrow-reads-past-the-checksums-of-pages.sh: one bit makes a number another person's."""
+    path = tmp_path / "customers.parquet"
+    numbers = arrow.table({"phone": ["+14155550100", "+14155550101"]})
+    parquet.write_table(numbers, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    read(path)
+    path.write_bytes(path.read_bytes().replace(b"+14155550100\x0c\0\0\0+1", b"+14155550107\x0c\0\0\0+1"))
+    assert "FILE: is a Parquet file that is cut off or damaged" in problem_of(path)
+
+
+def test_a_path_with_a_zero_byte_is_told() -> None:
+    with pytest.raises(FileError, match="is no path, as it holds a zero byte; name a file that you may read"):
+        read_table("customers\0.csv")
 
 
 def test_an_unclosed_quote_in_row_900_000_is_told_by_that_row(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What the upload command takes and shows: options, tables, progress and questions, without a server."""
 
 import argparse
+import errno
+import io
 from pathlib import Path
 
 import pytest
 
 from audience_client.columns.mapping import MappingOptions
 from audience_client.columns.resolving import map_columns
+from audience_client.command import run
 from audience_client.command.arguments import add_upload_arguments
 from audience_client.command.choices import check_together, mapping_options, read_options, upload_options
 from audience_client.command.mapping_shown import counted, mapping_lines, table_lines
@@ -35,6 +38,7 @@ def test_every_option_reaches_the_engine() -> None:
         "--disable-prefix", "--pull-date", "2026-11-28", "--batch-size", "20000", "--lanes", "8", "--limit", "10",
         "--country", "DE", "--encoding", "cp1250", "--separator", "tab", "--sheet", "Kunden",
         "--map", "email=E-Mail privat", "--map", "phone=#4", "--ignore-column", "Note", "--only-consented",
+        "--consent", "Opt-in E-Mail", "--consent", "phone-no-at=Do not call", "--consent", "a=b",
     )  # fmt: skip
     said = upload_options(options)
     assert (said.name, said.type, said.mode, said.channels) == ("VIP", "primary", "remove", ("facebook", "tiktok/eu"))
@@ -45,6 +49,19 @@ def test_every_option_reaches_the_engine() -> None:
     mapping = mapping_options(options)
     assert mapping.maps == (("email", "E-Mail privat"), ("phone", "#4"))
     assert (mapping.ignored, mapping.only_consented) == (("Note",), True)
+    assert mapping.consents == (("yes", "Opt-in E-Mail"), ("phone-no-at", "Do not call"), ("yes", "a=b"))
+
+
+def test_a_pipe_that_nobody_reads_is_the_same_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it is told as an argument that is not valid."""
+
+    class Unread(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("sys.stdout", Unread())
+    with pytest.raises(BrokenPipeError):
+        run._print("ada")
 
 
 def test_a_column_s_name_may_have_an_equals_sign() -> None:
@@ -66,6 +83,8 @@ def test_a_column_s_name_may_have_an_equals_sign() -> None:
         ("--map", "email"),
         ("--map", "=Mail"),
         ("--map", "email="),
+        ("--consent", "no="),
+        ("--consent", " "),
         ("--channels", "facebook,,tiktok"),
         ("--timeout", "soon"),
         ("--type", "other"),

@@ -13,11 +13,12 @@ from audience_client.http.async_client import AsyncServerClient
 from audience_client.http.batches import BatchToSend
 from audience_client.upload.options import LANES, UploadOptions
 from audience_client.upload.prepare import prepare
+from benchmarks.files.demands import Demand, memory, speed_of_command
 from benchmarks.files.processes import COMMAND, Cost, measured
 from benchmarks.product import local_kafka, product
 from benchmarks.whole.usage import parse_stat
 
-PAIRS = 3
+PAIRS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Taken:
     processor: float
 
 
-async def measure_uploading(folder: Path, rows: int, many: int) -> None:
+async def measure_uploading(folder: Path, rows: int, many: int) -> list[Demand]:
     """Upload a file by the command and its users as ready JSON, in turn, to one ingestion process; then a larger file.
 
     The files are those that reading was measured with.
@@ -43,9 +44,11 @@ async def measure_uploading(folder: Path, rows: int, many: int) -> None:
             posted.append(await _taken(url, ready))
             uploaded.append(await _upload(folder / "customers.csv", url, environment))
         ready.clear()
-        _print(rows, posted, uploaded)
+        ratio = _print(rows, posted, uploaded)
         peak = statistics.median(cost.peak for cost in uploaded)
-        _print_many(many, await _upload(folder / "many.csv", url, environment), peak)
+        larger = await _upload(folder / "many.csv", url, environment)
+    _print_many(many, larger, peak)
+    return [speed_of_command(ratio), *memory("command", peak, larger.peak)]
 
 
 def _ready(path: Path) -> list[bytes]:
@@ -94,19 +97,23 @@ async def _upload(path: Path, url: str, environment: Mapping[str, str]) -> Cost:
     return await asyncio.to_thread(measured, COMMAND, path, url, environment=environment)
 
 
-def _print(rows: int, posted: Sequence[Taken], uploaded: Sequence[Cost]) -> None:
-    """Print both by the clock, and by processor time, which is told apart from what else the machine does."""
+def _print(rows: int, posted: Sequence[Taken], uploaded: Sequence[Cost]) -> float:
+    """Print both by the clock, and by processor time, which is told apart from what else the machine does.
+
+    Return how many times as long the command takes by the clock, the median of the pairs.
+    """
     clock = [(took.elapsed, cost.elapsed) for took, cost in zip(posted, uploaded, strict=True)]
     cores = [(took.processor, cost.processor) for took, cost in zip(posted, uploaded, strict=True)]
     print(f"files, {rows:,} rows of csv to one ingestion process, median of {PAIRS} pairs")  # noqa: T201 -- the output
     for what, pairs in (("rows/s by the clock", clock), ("rows/s per core", cores)):
         ready, command = (statistics.median(took) for took in zip(*pairs, strict=True))
-        ratio = statistics.median(command / ready for ready, command in pairs)
+        ratios = [command / ready for ready, command in pairs]
         print(  # noqa: T201 -- the output
             f"  {what:20} ready JSON, as ingestion takes it {rows / ready:10,.0f}   {COMMAND} {rows / command:10,.0f}, "
-            f"takes x{ratio:.2f} of that"
+            f"takes x{statistics.median(ratios):.2f} of that (x{min(ratios):.2f} to x{max(ratios):.2f})"
         )
     print(f"  {COMMAND}: peak {statistics.median(cost.peak for cost in uploaded):.0f} MiB")  # noqa: T201 -- the output
+    return statistics.median(command / ready for ready, command in clock)
 
 
 def _print_many(many: int, cost: Cost, peak: float) -> None:

@@ -61,6 +61,9 @@ class Report:
     session_id: int
     users: int
     not_consented: int
+    closing_rows: tuple[int, ...]
+    """Numbers of the last rows, where they are totals or notes and so were left out."""
+
     batches: int
     outcome: Outcome | None = None
     rejected: RejectedRows | None = None
@@ -140,6 +143,7 @@ async def _report(prepared: Prepared, client: AsyncClient, how: How) -> Report:
         session_id=uploaded.session_id,
         users=uploaded.plan.total_users,
         not_consented=prepared.counted.not_consented,
+        closing_rows=prepared.counted.closing_rows,
         batches=uploaded.plan.total_batches,
         outcome=outcome,
         rejected=rejected,

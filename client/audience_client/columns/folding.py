@@ -12,6 +12,13 @@ def name_set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
+_WRAPPERS = name_set("""
+    attributes contactinfo customattributes customfields data fields mergefields node person personal profile properties
+    traits
+""")
+"""What programs write a customer within: `traits_email`, `data.attributes.email` and `properties.email.value`."""
+
+
 def fold(name: str) -> str:
     """Return a name's letters and digits, as `countryregion` for `Country / Region` and `prenom` for `Prénom`."""
     letters = unicodedata.normalize("NFKD", name.casefold())
@@ -29,3 +36,12 @@ def words(name: str) -> set[str]:
     plain = unicodedata.normalize("NFKD", name)
     bare = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return {word.lower() for word in _WORD.findall(bare)}
+
+
+def unwrapped(name: str) -> str:
+    """Return a name without what a customer is only written within."""
+    for separator in (".", "_", " "):
+        around, _, within = name.partition(separator)
+        if within and fold(around) in _WRAPPERS:
+            return unwrapped(within)
+    return name

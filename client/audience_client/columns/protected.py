@@ -51,7 +51,10 @@ _NOT_PERSONAL = name_set("""
     tag tags verified subscription subscriber suppressions opt optin optout newsletter sent template domain owner
 """)
 ADDRESS = re.compile(r"[^@\s]+@[\w.-]+\.\w+")
-PHONE = re.compile(r"'?(\+|00)[\d ()./-]{8,22}|\(?0?\d{2,5}[)/ -][\d /-]{5,14}")
+PHONE = re.compile(
+    r"(?!\d{4}-\d\d-\d\d|\d{1,2}[/-]\d{1,2}[/-]\d{2,4}\b)('?(\+|00)[\d ()./-]{8,22}|\(?0?\d{2,5}[)/ -][\d /-]{5,14})"
+)
+"""Days are no numbers."""
 
 
 def is_protected(column: str, samples: Iterable[str] = ()) -> bool:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import get_args
 
-from audience_client.columns.consent import Consent, consent_of
+from audience_client.columns.consent import STATED, Consent, consent_of, stated_consent
 from audience_client.columns.continuation import continuation_of
 from audience_client.columns.folding import fold, name_set, words
 from audience_client.columns.header_names import IDENTIFIERS, PARTNERED, SPENT, Field, is_known, ranked_field_of
@@ -27,12 +27,12 @@ def map_columns(
     """Map columns to fields. Raises MappingError where that can't be done, or is not certain enough."""
     resolver = _Resolver(file, columns, samples, options)
     fields = resolver.fields()
-    consents = resolver.consents() if options.only_consented else ()
+    consents = resolver.consents() if resolver.only_consented else ()
     return ColumnMapping(
         columns=tuple(columns),
         fields=fields,
         consents=consents,
-        only_consented=options.only_consented,
+        only_consented=resolver.only_consented,
         notices=tuple(resolver.notices(fields)),
         unmapped_personal=tuple(resolver.unmapped_personal(fields)),
         samples=tuple(samples),
@@ -49,9 +49,10 @@ class _Resolver:
         self.columns = columns
         self.samples = samples
         self.folded = [fold(name) for name in columns]
-        self.only_consented = options.only_consented
+        self.only_consented = options.only_consented or bool(options.consents)
         self.ignored = {place for name in options.ignored for place in self._columns_called("--ignore-column", name)}
         self.stated = self._stated(options.maps)
+        self.stated_consents = self._stated_consents(options.consents)
         self.protected = {place for place, name in enumerate(columns) if is_protected(name, self._values(place))}
 
     def fields(self) -> dict[Field, tuple[int, ...]]:
@@ -66,13 +67,21 @@ class _Resolver:
         return fields
 
     def consents(self) -> tuple[Consent, ...]:
-        """Return the columns of consent. Raises MappingError where there is none."""
-        found = tuple(consent for consent in map(consent_of, range(len(self.columns)), self.columns) if consent)
-        used = tuple(consent for consent in found if consent.column not in self.ignored)
-        if not used:
+        """Return the columns of consent, those that are known besides those that are named.
+
+        Raises MappingError where there is none.
+        """
+        stated = {consent.column for consent in self.stated_consents}
+        used = [
+            consent
+            for place, name in enumerate(self.columns)
+            if place not in self.ignored | stated and (consent := consent_of(place, name))
+        ]
+        if not used and not stated:
             problem = "no column of consent is known, such as Accepts Email Marketing or Newsletter"
-            raise MappingError(f"{self.file}: {problem}; rename one, or leave --only-consented out")
-        return used
+            way = f"name one: --consent {quoted('COLUMN')}, or leave --only-consented out"
+            raise MappingError(f"{self.file}: {problem}; {way}")
+        return tuple(sorted((*self.stated_consents, *used), key=lambda consent: consent.column))
 
     def notices(self, fields: dict[Field, tuple[int, ...]]) -> list[str]:
         """Say what there is in the file that somebody may want to be used."""
@@ -86,12 +95,14 @@ class _Resolver:
         ]
 
     def unmapped_personal(self, fields: dict[Field, tuple[int, ...]]) -> list[str]:
-        """Name the columns that look like personal data and are not uploaded."""
+        """Name the columns that look like personal data and are not uploaded, nor told of otherwise."""
         mapped = {column for columns in fields.values() for column in columns}
+        free = [place for place in range(len(self.columns)) if place not in mapped | self.ignored]
+        told = {*self.protected, *self._full_names(free, fields), *self._of_consents()}
         return [
-            name
-            for place, name in enumerate(self.columns)
-            if place not in mapped | self.ignored | self.protected and looks_personal(name, self._values(place))
+            self.columns[place]
+            for place in free
+            if place not in told and looks_personal(self.columns[place], self._values(place))
         ]
 
     def _stated(self, maps: Sequence[tuple[str, str]]) -> dict[Field, tuple[int, ...]]:
@@ -109,6 +120,22 @@ class _Resolver:
         if twice:
             raise MappingError(f"{self.file}: the column {quoted(self.columns[twice[0]])} is mapped twice; map it once")
         return stated
+
+    def _stated_consents(self, stated: Sequence[tuple[str, str]]) -> tuple[Consent, ...]:
+        found: dict[int, Consent] = {}
+        for kind, name in stated:
+            place = self._column_called("--consent", name)
+            consent = stated_consent(place, kind)
+            if consent is None:
+                raise MappingError(f"--consent: {quoted(kind)} is nothing that a column tells; there are {STATED}")
+            if place in self.ignored:
+                raise MappingError(f"{self.file}: the column {quoted(self.columns[place])} is of consent and ignored")
+            if place in found:
+                raise MappingError(
+                    f"{self.file}: the column {quoted(self.columns[place])} is of consent twice; name it once"
+                )
+            found[place] = consent
+        return tuple(found.values())
 
     def _field(self, name: str) -> Field:
         for field in FIELDS:
@@ -137,6 +164,7 @@ class _Resolver:
 
     def _by_name(self, field: Field) -> tuple[int, ...]:
         taken = self.ignored | self.protected | {place for columns in self.stated.values() for place in columns}
+        taken |= {consent.column for consent in self.stated_consents}
         ranked = []
         for place, name in enumerate(self.columns):
             found = self._ranked(place, name) if place not in taken else None
@@ -192,13 +220,21 @@ class _Resolver:
         return [row[place] for row in self.samples]
 
     def _of_full_names(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[str]:
+        names = [self.columns[place] for place in self._full_names(free, fields)]
+        return [f"{quoted(name)} holds full names, not split unless you say {option('name', name)}" for name in names]
+
+    def _full_names(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[int]:
+        """Return the first column of full names, if any, where it is of use."""
         if "lastName" in fields or continuation_of(self.columns) is not None:  # the name of an order is its number
             return []
         found = [
             place for place in free if (ranked := self._ranked(place, self.columns[place])) and ranked[0] == "name"
         ]
-        names = [self.columns[place] for place in found[:1]]
-        return [f"{quoted(name)} holds full names, not split unless you say {option('name', name)}" for name in names]
+        return found[:1]
+
+    def _of_consents(self) -> list[int]:
+        stated = [consent.column for consent in self.stated_consents]
+        return [*stated, *(place for place, name in enumerate(self.columns) if consent_of(place, name))]
 
     def _of_money(self, free: Collection[int], fields: dict[Field, tuple[int, ...]]) -> list[str]:
         if "purchase.profit" in fields:

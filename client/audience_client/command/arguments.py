@@ -56,6 +56,16 @@ def _add_columns(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--only-consented", action="store_true", help="leave out who did not agree, by the file's columns"
     )
+    group.add_argument(
+        "--consent",
+        action="append",
+        type=_consent,
+        default=[],
+        metavar="[KIND=]COLUMN",
+        help='use this column of consent too, such as "Opt-in E-Mail", and leave out who did not agree. KIND says what '
+        "it tells: yes (unless you say so), no (who refused), yes-at, no-at (when), each also of one channel, as "
+        "email-yes or phone-no; may be repeated",
+    )
     group.add_argument("--country", type=_text, help="country of users whose row says none, such as DE")
 
 
@@ -111,6 +121,15 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not field.strip() or not column.strip():
         raise argparse.ArgumentTypeError('write FIELD=COLUMN, such as email="E-Mail privat"')
     return field.strip(), column.strip()
+
+
+def _consent(text: str) -> tuple[str, str]:
+    kind, _, column = text.partition("=")
+    if not re.fullmatch(r"(email|phone)(-(yes|no)(-at)?)?|(yes|no)(-at)?", kind.strip()) or "=" not in text:
+        kind, column = "yes", text
+    if not column.strip():
+        raise argparse.ArgumentTypeError('write COLUMN or KIND=COLUMN, such as "Opt-in E-Mail" or no="Do not mail"')
+    return kind.strip(), column.strip()
 
 
 def _positive(text: str) -> int:

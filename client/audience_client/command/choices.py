@@ -36,7 +36,10 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
 def mapping_options(options: argparse.Namespace) -> MappingOptions:
     """Return what is said of columns."""
     return MappingOptions(
-        maps=tuple(options.map), ignored=tuple(options.ignore_column), only_consented=options.only_consented
+        maps=tuple(options.map),
+        ignored=tuple(options.ignore_column),
+        only_consented=options.only_consented,
+        consents=tuple(options.consent),
     )
 
 

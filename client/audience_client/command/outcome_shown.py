@@ -55,6 +55,7 @@ def outcome_object(uploaded: Uploaded, outcome: Outcome | None, rejected: Reject
         "users": plan.total_users,
         "batches": plan.total_batches,
         "notConsented": uploaded.prepared.counted.not_consented,
+        "closingRows": uploaded.prepared.counted.closing_rows,
         "state": outcome and outcome.state,
         "platforms": outcome and [_object(one) for one in outcome.platforms],
         "isOver": outcome and outcome.is_over,

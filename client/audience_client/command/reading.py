@@ -26,6 +26,11 @@ async def prepared_file(file: str, options: argparse.Namespace, terminal: Termin
             mapping = replace(mapping, maps=(*mapping.maps, (error.field, column)))
     for line in (*table_lines(found.table, with_examples=terminal.is_shown), *mapping_lines(found.mapping)):
         terminal.say(line)
+    if closing := found.counted.closing_rows:
+        numbers = " and ".join(f"{number:,}" for number in closing)
+        terminal.say(
+            f"  left out at the end, as nobody is in it, such as a total or a note: {found.table.unit} {numbers}"
+        )
     if left_out := found.counted.not_consented:
         terminal.say(f"  left out, as they did not agree: {counted(left_out, found.table.unit)}")
     return found

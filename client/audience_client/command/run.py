@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import difflib
+import errno
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -247,7 +248,12 @@ def _how_far(prepared: Prepared, last: Progress, *, can_resume: bool) -> str:
 
 
 def _print(line: str) -> None:
-    """Write a line to standard output; letters that it has no place for are escaped."""
+    """Write a line to standard output; letters that it has no place for are escaped. Raises BrokenPipeError."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a pipe that nobody reads any more, on Windows
+            raise BrokenPipeError from error
+        raise

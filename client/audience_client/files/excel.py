@@ -1,10 +1,10 @@
 """Excel workbooks (.xlsx): one sheet, its numbers as people saw them."""
 
 import contextlib
-import tempfile
 import warnings
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -16,9 +16,9 @@ from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
-from audience_client.files.private_file import not_kept
+from audience_client.files.private_file import not_kept, private_file
 from audience_client.files.source import Source, SourceBacked
-from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.table import SAMPLE_ROWS, TAIL_ROWS, Block, Notice, Row
 from audience_client.files.values import LostDigitsError, text_of
 
 _DAMAGES = (
@@ -67,17 +67,20 @@ class ExcelTable(SourceBacked):
         self.kind = "Excel"
         self.unit = "row"
         self._source = source
+        self._read = 0
         self.notices: tuple[Notice, ...] = ()
         self._has_formulas = self._check_parts()
         self._sheet = self._chosen_sheet(options.sheet)
-        self._kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- close() closes it
+        self._kept = private_file()
         self._problems: dict[int, tuple[int, str]] = {}
+        self._last = deque[tuple[int, Row]](maxlen=TAIL_ROWS)
         self.row_count = 0
         try:
             self.columns, self.samples, longest = self._scan()
         except BaseException:
             self._kept.close()
             raise
+        self.tail = Block([number for number, _ in self._last], [row for _, row in self._last])
         self.is_checked = longest <= MAX_TEXT and not self._problems
 
     def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:
@@ -117,6 +120,7 @@ class ExcelTable(SourceBacked):
         for number, texts in chain(begins[1:], rows):
             row = self._fitted(texts, len(header), number)
             self._keep(number, row)
+            self._last.append((number, row))
             longest = max(longest, *map(len, row))
             self.row_count += 1
             if len(samples) < SAMPLE_ROWS:
@@ -159,6 +163,7 @@ class ExcelTable(SourceBacked):
                 formulas[self._sheet].reset_dimensions()
                 others = formulas[self._sheet].iter_rows()
             for number, row in enumerate(sheet.iter_rows(), 1):
+                self._read = number
                 other = next(others, ())
                 if any(cell.value is not None for cell in other or row):
                     yield number, [(cell, other[place] if other else cell) for place, cell in enumerate(row)]
@@ -219,9 +224,9 @@ class ExcelTable(SourceBacked):
         try:
             yield
         except _DAMAGES as error:
-            raise FileError(
-                self.name, "is a workbook that is cut off or damaged; open it in Excel and save it again"
-            ) from error
+            where = f" behind row {self._read:,}" if self._read else ""
+            problem = f"is a workbook that is cut off or damaged{where}; open it in Excel and save it again"
+            raise FileError(self.name, problem) from error
 
     def _check_parts(self) -> bool:
         """Tell whether a sheet has formulas. Raises FileError where a part is too large."""

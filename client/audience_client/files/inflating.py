@@ -24,7 +24,14 @@ EMPTY_ZIP = b"PK\x05\x06"
 ENCRYPTED = 1
 """Bit of a zip's member."""
 
-OF_SPREADSHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml", "[Content_Types].xml", "Index/Document.iwa")
+OF_SPREADSHEETS = (
+    "xl/workbook.xml",
+    "xl/workbook.bin",
+    "content.xml",
+    "[Content_Types].xml",
+    "Index/Document.iwa",
+    "Index.zip",
+)
 """Members by which a zip is a document rather than an archive."""
 
 
@@ -125,11 +132,11 @@ class _Bounded:
         try:
             content = self._content.read(size)
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, struct.error) as error:
-            raise _damaged(self._name) from error
+            raise _damaged(self._name, self._inflated) from error
         except Exception as error:
             if type(error).__name__ != "ZstdError":
                 raise
-            raise _damaged(self._name) from error
+            raise _damaged(self._name, self._inflated) from error
         self._inflated += len(content)
         if self._inflated > self._most:
             raise FileError(
@@ -150,5 +157,6 @@ def _size(raw: BinaryIO) -> int:
     return size
 
 
-def _damaged(name: str) -> FileError:
-    return FileError(name, "is cut off or damaged, as it can't be unpacked to its end; get it once more")
+def _damaged(name: str, behind: int = 0) -> FileError:
+    where = f", only some {behind:,} bytes of what is in it" if behind else ""
+    return FileError(name, f"is cut off or damaged, as it can't be unpacked to its end{where}; get it once more")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from audience_client.errors import FileError, MissingExtraError, quoted
 from audience_client.files.source import Source, SourceBacked
-from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.table import MAX_COLUMNS, NO_TAIL, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import EXACT, LostDigitsError, text_of
 
 MAX_GROUP = 1 << 20
@@ -56,7 +56,9 @@ class ParquetTable(SourceBacked):
         self.kind = "Parquet"
         self.unit = "row"
         self.is_checked = False
+        self.tail = NO_TAIL
         self._source = source
+        self._read = 0
         self.notices: tuple[Notice, ...] = ()
         with self._opened() as file:
             self._leaves = list(_leaves(file.schema_arrow))
@@ -72,7 +74,7 @@ class ParquetTable(SourceBacked):
             if is_strict and not leaf.is_readable:
                 problem = f"the column {quoted(leaf.name)} is of a type that can't be sent; there are {READABLE}"
                 raise FileError(self.name, f"{problem}: leave it out by --ignore-column, or write it as text")
-        first = 1
+        first, self._read = 1, 0
         with self._opened() as file:
             if is_strict:
                 self._check_dictionaries(file.metadata, leaves)
@@ -81,6 +83,7 @@ class ParquetTable(SourceBacked):
                 rows: list[Row] = list(zip(*cells, strict=True)) if cells else [()] * batch.num_rows
                 yield Block(range(first, first + batch.num_rows), rows)
                 first += batch.num_rows
+                self._read = first - 1
         self._source.check_unchanged()
 
     @contextlib.contextmanager
@@ -88,10 +91,17 @@ class ParquetTable(SourceBacked):
         arrow, parquet = _pyarrow(self.name)
         content = self._source.open_seekable()
         try:
-            with content, parquet.ParquetFile(content, pre_buffer=False, buffer_size=1 << 18) as file:
+            with (
+                content,
+                parquet.ParquetFile(
+                    content, pre_buffer=False, buffer_size=1 << 18, page_checksum_verification=True
+                ) as file,
+            ):
                 yield file
         except (arrow.ArrowException, OSError) as error:
-            raise FileError(self.name, "is a Parquet file that is cut off or damaged; write it once more") from error
+            where = f" behind row {self._read:,}" if self._read else ""
+            problem = f"is a Parquet file that is cut off or damaged{where}; write it once more"
+            raise FileError(self.name, problem) from error
 
     def _check(self, file: Any) -> None:
         metadata = file.metadata
@@ -206,6 +216,8 @@ def _texts(given: Any) -> list[str]:
         return _without_nulls(array.cast("string"))
     if types.is_floating(kind) and _is_whole(array):
         return _without_nulls(array.cast("int64").cast("string"))
+    if types.is_timestamp(kind) and kind.tz is not None:
+        return [f"{text}+00:00" if " " in text else text for text in map(text_of, _in_utc(array).to_pylist())]
     if _is_uuid(kind):
         return ["" if value is None else str(UUID(bytes=value)) for value in array.storage.to_pylist()]
     return [text_of(value) for value in array.to_pylist()]
@@ -221,6 +233,12 @@ def _simpler(array: Any) -> Any:
     if types.is_timestamp(kind) and kind.unit == "ns":
         return array.cast(_pyarrow("")[0].timestamp("us", kind.tz), safe=False)
     return array
+
+
+def _in_utc(array: Any) -> Any:
+    """Return times that have a zone as those of UTC, without a database of zones, which slim images lack."""
+    arrow = _pyarrow("")[0]
+    return array.cast(arrow.timestamp("us", array.type.tz)).cast(arrow.int64()).cast(arrow.timestamp("us"))
 
 
 def _is_whole(array: Any) -> bool:

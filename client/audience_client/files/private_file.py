@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import tempfile
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from audience_client.errors import FileError
 from audience_client.files.inflating import Readable
@@ -13,9 +13,14 @@ BUFFER = 1 << 20
 """Bytes that are copied or read ahead at once."""
 
 
+def private_file() -> BinaryIO:
+    """Return an empty file that only we can open (0600, without a name where the system can) and that is deleted."""
+    return cast(BinaryIO, tempfile.TemporaryFile(prefix="audience-"))  # on Windows it is a wrapper of one
+
+
 def spool(name: str, content: Readable) -> BinaryIO:
-    """Copy content to a file that only we can open (0600, without a name where the system can) and that is deleted."""
-    kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- the source closes it
+    """Copy content to a private file. Raises FileError where there is no room."""
+    kept = private_file()
     try:
         shutil.copyfileobj(content, kept, BUFFER)
         kept.flush()

@@ -102,7 +102,7 @@ class SourceBacked:
 def open_source(path: str | Path) -> Source:
     """Return what a path names; `-` is standard input. Pipes go to a private file that is deleted. Raises FileError."""
     is_input = str(path) == "-"
-    name = "standard input" if is_input else str(path)
+    name = "standard input" if is_input else str(path) or '""'
     try:
         if is_input and sys.stdin is None:
             raise FileError(name, "is closed; pipe a file into the command, or name one")
@@ -115,6 +115,10 @@ def open_source(path: str | Path) -> Source:
                 spooled = spool(name, pipe)
     except OSError as error:
         raise _unreadable(name, error) from error
+    except ValueError as error:
+        raise FileError(
+            name.replace("\0", "�"), "is no path, as it holds a zero byte; name a file that you may read"
+        ) from error
     return spooled_source(name, spooled)
 
 

@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 MAX_COLUMNS = 256
 """Columns of a file: more is a report or a broken header, and a mapping that nobody can look over."""
 
+TAIL_ROWS = 5
+"""Rows at the end that may be no customers; a report closes with fewer."""
+
 SAMPLE_ROWS = 200
 """Rows at the beginning from which columns are judged and shown."""
 
@@ -18,6 +21,10 @@ class Block(NamedTuple):
 
     numbers: Sequence[int]
     rows: Sequence[Row]
+
+
+NO_TAIL = Block((), ())
+"""Of files of programs, which write no totals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,9 @@ class Table(Protocol):
     notices: tuple[Notice, ...]
     samples: tuple[Row, ...]
     """Up to `SAMPLE_ROWS` rows with a cell for each column."""
+
+    tail: Block
+    """Up to `TAIL_ROWS` rows from the end with a cell for each column; of what programs write, none."""
 
     is_checked: bool
     """Every cell was read and none is longer than a field may be, so no look at the cells of a mapping is needed."""

@@ -12,6 +12,9 @@ MAX_DEPTH = 16
 EXACT = 2**53
 """Whole numbers up to here are exact in a double."""
 
+_OF_LISTS = ("value", "address", "number")
+"""Members for which lists of e-mail addresses and phone numbers are written, the likeliest first."""
+
 _ZEROS = re.compile(r"\.0+$")
 
 
@@ -57,9 +60,15 @@ def flatten(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> 
 
 
 def _first_object(values: list[object]) -> object:
-    """Return the first object of a list of objects, and any other list as it is."""
-    first = next((value for value in values if value not in (None, "", {}, [])), None)
-    return first if isinstance(first, dict) else values
+    """Return the first object of a list of objects, and any other list as it is.
+
+    Where what such lists are of is empty in it, as in `[{"value": ""}, {"value": "…"}]`, the first where it is not.
+    """
+    filled = [value for value in values if value not in (None, "", {}, [])]
+    if not filled or not isinstance(filled[0], dict):
+        return values
+    named = next((name for name in _OF_LISTS if name in filled[0]), None)
+    return next((one for one in filled if isinstance(one, dict) and one.get(named)), filled[0]) if named else filled[0]
 
 
 def _datetime_text(value: datetime) -> str:

@@ -34,10 +34,7 @@ ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.GATEWAY_
 
 _NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
-NO_API = (
-    "this URL does not answer as an Audience API; check the URL of the server, with the path before /audience where it "
-    "has one, and what stands before it"
-)
+CHECK = "check the URL of the server, with the path before /audience where it has one, and what stands before it"
 
 
 class _Details(msgspec.Struct, rename="camel"):
@@ -105,10 +102,10 @@ def refusal(answer: Answer) -> RefusedError | UnexpectedAnswerError:
     if answer.status < HTTPStatus.BAD_REQUEST:
         return _unexpected(f"the answer is a redirection ({answer.status}), which is not followed")
     if answer.status in _NO_SUCH_PATH and not is_ours(answer):
-        return RefusedError(answer.status, NO_API)
+        return _unexpected(f"the answer, {answer.status}, is of something else: there is no Audience API at this URL")
     kind = _ERRORS.get(answer.status, RefusedError)
     return kind(answer.status, words_of(answer), batch_id=answer.headers.get("x-batch-id"))
 
 
 def _unexpected(what: str) -> UnexpectedAnswerError:
-    return UnexpectedAnswerError(f"{what}; check the URL of the server, and what stands before it")
+    return UnexpectedAnswerError(f"{what}; {CHECK}")

@@ -102,8 +102,8 @@ def _prepared(table: Table, options: UploadOptions, read: ReadOptions, maps: Map
 def _nobody_agreed(mapping: ColumnMapping, left_out: int, unit: str, columns: Sequence[str]) -> str:
     names = ", ".join(quoted(columns[consent.column]) for consent in mapping.consents)
     return (
-        f"nobody agreed by {names}: all {left_out:,} {unit}s were left out; look at what these columns hold, "
-        "or leave --only-consented out"
+        f"nobody agreed by {names}: all {left_out:,} {unit}s were left out; look at what these columns hold; "
+        "--ignore-column leaves one of them out"
     )
 
 

@@ -42,6 +42,9 @@ class _RejectedTable:
         self.row_count = table.row_count
         self.notices = (*table.notices, Notice(text="rejected rows of an upload: what was added to them is left out"))
         self.samples = tuple(_unguarded([row[place] for place in self._kept]) for row in table.samples)
+        self.tail = Block(
+            table.tail.numbers, [_unguarded([row[place] for place in self._kept]) for row in table.tail.rows]
+        )
         self.is_checked = table.is_checked
 
     def blocks(self, columns: Sequence[int], *, is_strict: bool = True) -> Iterator[Block]:

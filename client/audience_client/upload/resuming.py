@@ -115,6 +115,7 @@ _NAMED: Mapping[str, str] = {
     "--separator": "separator",
     "--sheet": "sheet",
     "--only-consented": "only_consented",
+    "what tells of consent": "consents",
     "the mapping": "fields",
 }
 """What messages call the members of a state."""
@@ -201,6 +202,7 @@ def _state(prepared: Prepared, server: str, session_id: int, begun: datetime, pl
         sheet=read.sheet,
         fields={field: tuple(columns) for field, columns in prepared.mapping.fields.items()},
         only_consented=prepared.mapping.only_consented,
+        consents=prepared.mapping.consents,
         content=prepared.content,
         path=prepared.path,
         reader=READER_VERSION,

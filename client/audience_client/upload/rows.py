@@ -1,6 +1,5 @@
 """Rows of a program, such as of a data frame or a cursor, as a file that only we can read."""
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import BinaryIO
@@ -9,7 +8,7 @@ import msgspec
 
 from audience_client.errors import FileError, InputError
 from audience_client.files.options import ReadOptions
-from audience_client.files.private_file import not_kept
+from audience_client.files.private_file import not_kept, private_file
 from audience_client.files.source import spooled_source
 from audience_client.files.table import Table
 from audience_client.files.text.json_objects import JsonLines, JsonTable
@@ -31,7 +30,7 @@ def read_rows(rows: Rows, read: ReadOptions) -> Table:
     """
     if read != ReadOptions():
         raise InputError("encoding, separator and sheet are of files, and these are rows; leave them out")
-    kept = tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- the source closes it
+    kept = private_file()
     try:
         _write(rows, kept)
     except OSError as error:

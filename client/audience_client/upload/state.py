@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import platformdirs
 
+from audience_client.columns.consent import Consent
 from audience_client.errors import AudienceError
 from audience_client.http.batches import AudienceType, Mode
 
@@ -46,6 +47,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     sheet: str | None
     fields: Mapping[str, tuple[int, ...]]
     only_consented: bool
+    consents: tuple[Consent, ...] = ()
     content: str
     path: str
     reader: int

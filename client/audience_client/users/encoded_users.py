@@ -1,10 +1,9 @@
 """The users of a batch as JSON: in memory while they are few, else in a private file."""
 
 import io
-import tempfile
 from typing import BinaryIO
 
-from audience_client.files.private_file import PrivateView, not_kept
+from audience_client.files.private_file import PrivateView, not_kept, private_file
 
 HELD = 1 << 20
 """Bytes of a batch that stay in memory, so that larger batches take no more of it than small ones."""
@@ -58,7 +57,7 @@ class EncodedUsers:
         self._kept.close()
 
     def _move_to_disk(self) -> None:
-        written, self._kept = self._kept, tempfile.TemporaryFile(prefix="audience-")  # noqa: SIM115 -- close() does
+        written, self._kept = self._kept, private_file()
         self._is_in_memory = False
         with written:
             written.seek(0)

@@ -15,6 +15,7 @@ from audience_client.columns.mapping import ColumnMapping
 from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.table import Block, Row, Table
+from audience_client.users.closing_rows import closing_rows
 from audience_client.users.encoded_users import EncodedUsers
 from audience_client.users.user_fields import AMOUNTS, PLAIN_NUMBER, User, UserMaker
 
@@ -37,10 +38,14 @@ class SpooledBatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Users that batches will have, and rows that were left out as nobody agreed in them."""
+    """Users that batches will have, and rows that were left out as nobody agreed in them.
+
+    `closing_rows` are the numbers of the last rows, which were left out as totals or notes; see there.
+    """
 
     users: int
     not_consented: int = 0
+    closing_rows: tuple[int, ...] = ()
 
 
 class UserReader:
@@ -53,6 +58,7 @@ class UserReader:
         self._mapping = mapping
         self._limit = limit
         self._continuation = continuation_of(table.columns)
+        self._closing = closing_rows(mapping, table.tail) if self._continuation is None else ()
         mapped = [column for columns in mapping.fields.values() for column in columns]
         consents = [consent.column for consent in mapping.consents]
         self._wanted = (
@@ -67,13 +73,13 @@ class UserReader:
         A file whose cells were all looked at before is not read again.
         """
         if not self._needs_look():
-            return Counted(self._within_limit(self._table.row_count))
+            return self._counted(self._table.row_count - len(self._closing))
         rows = users = 0
         for block, of_customers in self._blocks():
             self._check(block)
             rows += of_customers
             users += len(block.rows)
-        return Counted(self._within_limit(users), rows - users)
+        return self._counted(users, rows - users)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield users in the order of the file, so many at a time, the last batch aside."""
@@ -122,16 +128,23 @@ class UserReader:
         has_amounts = any(field in self._mapping.fields for field in AMOUNTS)
         return not self._table.is_checked or has_amounts or bool(self._filter or self._continuation)
 
-    def _within_limit(self, users: int) -> int:
-        return users if self._limit is None else min(users, self._limit)
+    def _counted(self, users: int, not_consented: int = 0) -> Counted:
+        return Counted(users if self._limit is None else min(users, self._limit), not_consented, self._closing)
 
     def _blocks(self) -> Iterator[tuple[Block, int]]:
         """Yield the rows of users, and how many customers there were before some were left out."""
         blocks = self._table.blocks(self._wanted)
         if self._continuation is not None:
             blocks = _customers(blocks, self._continuation)
-        for block in blocks:
+        for block in map(self._without_closing, blocks):
             yield self._filter.left(block) if self._filter else block, len(block.rows)
+
+    def _without_closing(self, block: Block) -> Block:
+        if not self._closing or not block.numbers or block.numbers[-1] < self._closing[0]:
+            return block
+        numbered = zip(block.numbers, block.rows, strict=True)
+        left = [(number, row) for number, row in numbered if number not in self._closing]
+        return Block([number for number, _ in left], [row for _, row in left])
 
     def _check(self, block: Block) -> None:
         if block.rows and max(map(len, chain.from_iterable(block.rows)), default=0) > MAX_TEXT:

@@ -1,6 +1,7 @@
 """CSV and its likes: cells with a separator between them, quoted where need be."""
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -11,7 +12,7 @@ from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.options import ReadOptions
 from audience_client.files.source import Source, SourceBacked
-from audience_client.files.table import SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.table import SAMPLE_ROWS, TAIL_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import (
     GUESS,
     Encoding,
@@ -25,6 +26,7 @@ from audience_client.files.text.separators import mixed, other_separator, separa
 
 _EXCELS_HINT = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?\r?\n', re.IGNORECASE)
 _HEAD = 1 << 16
+_MARK = "\ufeff"
 
 
 def read_delimited(source: Source, options: ReadOptions) -> "DelimitedTable":
@@ -75,15 +77,30 @@ class _Shape:
         self.short = _Short()
         self.is_regular = True
         self.has_long_cells = False
+        self._last = deque[Chunk](maxlen=TAIL_ROWS)
         self._rows_before = 1 if has_hint else 0
         self._first_rows: list[Row] | None = []
 
     def add(self, chunk: Chunk) -> None:
         """Take records in. Raises FileError where they can't be of a table."""
+        self._last.append(chunk)
         if len(self.samples) < SAMPLE_ROWS or not self._is_alike(chunk):
             self._add_rows(chunk.cells(), chunk.first)
         else:
             self.row_count += len(chunk)
+
+    def tail(self) -> Block:
+        """Return the last rows that hold something."""
+        rows = [
+            numbered
+            for chunk in self._last
+            for numbered in enumerate(chunk.cells()[-TAIL_ROWS:], _first_of_last(chunk))
+        ]
+        width = len(self.header)
+        found = [(number, _fitted(row, width)) for number, row in rows if number > self.header_row and any(row)][
+            -TAIL_ROWS:
+        ]
+        return Block([number for number, _ in found], [row for _, row in found])
 
     def finish(self) -> None:
         """Raise FileError where there is no header, or nothing below it."""
@@ -102,19 +119,20 @@ class _Shape:
             self.has_long_cells = self.has_long_cells or max(map(len, lines)) > MAX_TEXT
             if set(map(methodcaller("count", separator), lines)) != {width - 1}:
                 return False
-            if separator * (width - 1) in lines or separator.join(self.header) in lines:
+            header = separator.join(self.header)
+            if separator * (width - 1) in lines or header in lines or f"{_MARK}{header}" in lines:
                 return False
         if rows:
             self.has_long_cells = self.has_long_cells or max(map(len, map("".join, rows))) > MAX_TEXT
-            return set(map(len, rows)) == {width} and all(map(any, rows)) and self.header not in rows
+            return set(map(len, rows)) == {width} and all(map(any, rows)) and self._repeated(rows) is None
         return True
 
     def _add_rows(self, rows: list[Cells], first: int) -> None:
         skipped = 0 if self.header else self._find_header(rows, first)
         rows, first = rows[skipped:], first + skipped
-        if self.header in rows:
+        if (place := self._repeated(rows)) is not None:
             problem = "repeats the header, as where files were joined; delete it"
-            raise FileError(self.name, problem, row=first + rows.index(self.header))
+            raise FileError(self.name, problem, row=first + place)
         self.has_long_cells = self.has_long_cells or max(map(len, map("".join, rows)), default=0) > MAX_TEXT
         for number, row in enumerate(rows, first):
             if not any(row):
@@ -127,6 +145,11 @@ class _Shape:
             if len(self.samples) < SAMPLE_ROWS:
                 self.samples.append(_fitted(row, len(self.header)))
                 self._sample_numbers.append(number)
+
+    def _repeated(self, rows: list[Cells]) -> int | None:
+        """Return where among rows the header is, also behind the mark of a file that was joined to another."""
+        marked = [f"{_MARK}{self.header[0]}", *self.header[1:]] if self.header else []
+        return next((rows.index(header) for header in (self.header, marked) if header in rows), None)
 
     def _find_header(self, rows: list[Cells], first: int) -> int:
         """Take the first row that holds something as the header; return how many records that used up."""
@@ -168,6 +191,7 @@ class DelimitedTable(SourceBacked):
         self.row_count = shape.row_count
         self.samples = tuple(shape.samples)
         self.notices = (*encoding.notices(), *_notices(shape))
+        self.tail = shape.tail()
         self.is_checked = not shape.has_long_cells and not shape.short.count
         self._source = source
         self._header_row = shape.header_row
@@ -213,6 +237,10 @@ class _Wanted:
         self.take = _taker(columns)
         self.last = max(columns, default=-1)
         self.is_strict = is_strict
+
+
+def _first_of_last(chunk: Chunk) -> int:
+    return chunk.first + max(0, len(chunk) - TAIL_ROWS)
 
 
 def _notices(shape: _Shape) -> Iterator[Notice]:

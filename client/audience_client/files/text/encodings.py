@@ -52,6 +52,10 @@ class Encoding:
 class NotUtf8Error(Exception):
     """A text that says nothing of its encoding is not UTF-8, and nothing in it was that before."""
 
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+
 
 def stated_encoding(name: str) -> Encoding:
     """Return the encoding that a caller names. Raises InputError where there is none of that name."""
@@ -127,7 +131,7 @@ def _undecodable(name: str, encoding: Encoding, error: UnicodeError, lines: int,
         problem = f"is not {encoding.name}; say another --encoding, or save the file as UTF-8"
         return FileError(name, problem, row=line, unit="line")
     if is_ascii and before.isascii():
-        return NotUtf8Error()
+        return NotUtf8Error(line)
     problem = "is not UTF-8, though lines above it are; save the file as UTF-8 where it was made, or say --encoding"
     return FileError(name, problem, row=line, unit="line")
 

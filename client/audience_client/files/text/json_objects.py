@@ -1,7 +1,6 @@
 """JSON Lines and JSON arrays: one object for each customer."""
 
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -14,8 +13,9 @@ from audience_client.errors import FileError, quoted
 from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.options import ReadOptions
 from audience_client.files.source import Source, SourceBacked
-from audience_client.files.table import MAX_COLUMNS, SAMPLE_ROWS, Block, Notice, Row
+from audience_client.files.table import MAX_COLUMNS, NO_TAIL, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.text.encodings import Encoding, NotUtf8Error, first_encoding, stated_encoding, text_blocks
+from audience_client.files.text.json_faults import fault_of, fault_of_array
 from audience_client.files.values import TooDeepError, flatten, text_of
 
 MAX_ARRAY = 64 << 20
@@ -27,10 +27,9 @@ ENTRIES = 4096
 Members = dict[str, Any]
 Numbered = tuple[Sequence[int], list[Members]]
 
-_AT_BYTE = re.compile(r"\(byte (\d+)\)")
-
 _object = msgspec.json.Decoder(Members, float_hook=str)
 _objects = msgspec.json.Decoder(list[Members], float_hook=str)
+_raw = msgspec.json.Decoder(msgspec.Raw)
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -54,7 +53,7 @@ class JsonLines(SourceBacked):
                 yield self._of_block(text, line, count)
                 line += count
         except NotUtf8Error as error:
-            raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
+            raise _not_utf_8(self.name, error) from error
 
     def _of_block(self, text: str, line: int, count: int) -> Numbered:
         try:
@@ -70,8 +69,7 @@ class JsonLines(SourceBacked):
         try:
             return _object.decode(text)
         except (msgspec.MsgspecError, RecursionError) as error:
-            problem = "is no JSON object on a line of its own; write one object a line, or one array of objects"
-            raise FileError(self.name, problem, row=line, unit=self.unit) from error
+            raise FileError(self.name, _no_object(text), row=line, unit=self.unit) from error
 
 
 class JsonArray(SourceBacked):
@@ -112,19 +110,23 @@ class JsonArray(SourceBacked):
                 if size > MAX_ARRAY:
                     problem = f"is a JSON array of more than {MAX_ARRAY >> 20} MiB, and is read as a whole"
                     raise FileError(self.name, f"{problem}; write JSON Lines, such as by: jq -c '.[]'")
-            content = "".join(parts)
-            return _entries.decode(content)
         except NotUtf8Error as error:
-            raise FileError(self.name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding") from error
+            raise _not_utf_8(self.name, error) from error
+        content = "".join(parts)
+        try:
+            return _entries.decode(content)
         except (msgspec.MsgspecError, RecursionError) as error:
-            problem = "begins as a JSON array and is none; write it again by a program"
-            raise FileError(self.name, problem, row=_line_of(error, content), unit="line") from error
+            raise _no_array(self.name, content) from error
 
     def _decode(self, entry: msgspec.Raw, number: int) -> Members:
         try:
             return _object.decode(entry)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise FileError(self.name, "is no object; each customer is one", row=number, unit=self.unit) from error
+            fault = fault_of(bytes(entry).decode(errors="replace"))
+            why = f" that can be read (at character {fault.at + 1:,} {fault.what})" if fault else ""
+            raise FileError(
+                self.name, f"is no object{why}; each customer is one", row=number, unit=self.unit
+            ) from error
 
 
 class JsonTable:
@@ -136,6 +138,7 @@ class JsonTable:
         self.kind: str = objects.kind
         self.unit: str = objects.unit
         self.notices: tuple[Notice, ...] = ()
+        self.tail = NO_TAIL
         self.row_count = 0
         self._is_nested = False
         longest, first_rows = self._scan()
@@ -204,10 +207,36 @@ def _encoding_of(source: Source, options: ReadOptions) -> Encoding:
     return stated_encoding(options.encoding) if options.encoding else first_encoding(source.head())
 
 
-def _line_of(error: Exception, content: str) -> int | None:
-    """Return in which line a text is no JSON, None where it just ends."""
-    found = _AT_BYTE.search(str(error))
-    return found and content.encode()[: int(found[1])].count(b"\n") + 1
+def _not_utf_8(name: str, error: NotUtf8Error) -> FileError:
+    return FileError(name, "is JSON and not UTF-8; write it as UTF-8, or say --encoding", row=error.line, unit="line")
+
+
+def _no_object(text: str) -> str:
+    """Say what is wrong with a line."""
+    fault = fault_of(text)
+    why = f" (at character {fault.at + 1:,} {fault.what})" if fault else ""
+    return f"is no JSON object on a line of its own{why}; write one object a line, or one array of objects"
+
+
+def _no_array(name: str, content: str) -> FileError:
+    """Say what is wrong with an array, and in which entry and line."""
+    found = fault_of_array(content, _is_json)
+    problem = "begins as a JSON array and is none"
+    if found is None:
+        return FileError(name, f"{problem}; write it again by a program")
+    line = content.count("\n", 0, found.fault.at) + 1
+    character = found.fault.at - content.rfind("\n", 0, found.fault.at)
+    entry = f"entry {found.entry:,}, " if found.entry is not None else ""
+    why = f"{problem} ({entry}at character {character:,} {found.fault.what})"
+    return FileError(name, f"{why}; get it once more, or write it again by a program", row=line, unit="line")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _raw.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
 
 
 def _list_within(members: Members) -> str | None:

@@ -20,6 +20,7 @@ MANY_QUOTES = 2
 UNCLOSED = (
     f"a quote opens a cell and nothing closes it within {csv.field_size_limit():,} characters; close or remove it"
 )
+UNCLOSED_AT_END = "a quote opens a cell and nothing closes it before the file ends; close or remove it"
 BEHIND_QUOTE = "text stands behind a quote that closes a cell; double quotes that are within a cell"
 
 
@@ -152,10 +153,15 @@ def _parse(name: str, text: str, separator: str, number: int, *, is_last: bool) 
             done = reader.line_num
     except csv.Error as error:
         if "unexpected end" not in str(error) or is_last:
-            problem = BEHIND_QUOTE if "expected after" in str(error) else UNCLOSED
-            raise FileError(name, problem, row=number + len(rows)) from None
+            raise FileError(name, _problem(str(error)), row=number + len(rows)) from None
         rest = "".join(lines[done:])
     return Chunk(number, [], rows, range(len(rows)), separator), rest
+
+
+def _problem(error: str) -> str:
+    if "expected after" in error:
+        return BEHIND_QUOTE
+    return UNCLOSED_AT_END if "unexpected end" in error else UNCLOSED
 
 
 def sample_rows(text: str, separator: str, most: int) -> list[Cells]:
