@@ -2,10 +2,43 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from console.formats import number, path_part
 from ledger.resources import AccountPage, AccountStatus, SessionSummary
+from ledger.view import SessionKey
 from schemas.target import Target
+
+MOST_ALIKE = 3
+"""Sessions in one state that are told one by one."""
+
+
+class Found(Protocol):
+    """What was read of the view that may need a person."""
+
+    @property
+    def incomplete(self) -> Sequence[SessionSummary]:
+        """Sessions of which batches are missing."""
+
+    @property
+    def failed_sessions(self) -> Sequence[SessionKey]:
+        """Sessions of which an account gave up a part."""
+
+    @property
+    def for_nobody(self) -> Sequence[SessionKey]:
+        """Sessions that no account takes."""
+
+    @property
+    def failed(self) -> Mapping[str, int]:
+        """How many records each account gave up."""
+
+    @property
+    def invalid(self) -> int:
+        """Records that nobody can use."""
+
+    @property
+    def quarantined(self) -> int:
+        """Records that end the process that reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +57,22 @@ def name_of(account: AccountStatus) -> str:
     return str(Target(account.provider, account.account or ""))
 
 
-def session_link(session: SessionSummary) -> str:
+def session_link(session: SessionKey | SessionSummary) -> str:
     """Return the path of a session's page."""
     query = f"name={path_part(session.name)}&type={session.type}&mode={session.mode}"
     return f"/sessions/{path_part(session.session_id)}?{query}"
 
 
-def concerns(
-    page: AccountPage, sessions: Sequence[SessionSummary], failed: Mapping[str, int], invalid: int, quarantined: int
-) -> list[Concern]:
+def concerns(page: AccountPage, found: Found) -> list[Concern]:
     """Return what needs a person: accounts first, then what was lost or given up, then sessions."""
     return [
         *(concern for account in page.accounts for concern in _of_account(account)),
-        *_given_up(failed),
-        *_unusable(invalid, quarantined),
+        *_given_up(found.failed),
+        *_unusable(found.invalid, found.quarantined),
         *_of_page(page),
-        *_of_sessions(sessions),
+        *_few("incomplete", "miss batches", map(_incomplete, found.incomplete)),
+        *_few("failed", "failed", map(_failed, found.failed_sessions)),
+        *_few("nobody", "are for nobody", map(_for_nobody, found.for_nobody)),
     ]
 
 
@@ -119,26 +152,42 @@ def _of_page(page: AccountPage) -> Iterator[Concern]:
         )
 
 
-def _of_sessions(sessions: Iterable[SessionSummary]) -> Iterator[Concern]:
-    for session in sessions:
-        if session.state == "incomplete":
-            yield Concern(
-                state="incomplete",
-                title=f"Session {session.session_id} misses batches",
-                text=f"{number(len(session.missing))} of {number(session.total_batches)} have not come. Send them.",
-                link=session_link(session),
-            )
-        elif session.state == "failed":
-            yield Concern(
-                state="failed",
-                title=f"Session {session.session_id} failed",
-                text="An account gave up a part of it. The session's page says what to do.",
-                link=session_link(session),
-            )
-        elif session.state == "nobody":
-            yield Concern(
-                state="nobody",
-                title=f"Session {session.session_id} is for nobody",
-                text="No account that is configured here takes it.",
-                link=session_link(session),
-            )
+def _few(state: str, what: str, found: Iterable[Concern]) -> Iterator[Concern]:
+    """Yield the first of what is alike, and one that leads to the others."""
+    alike = list(found)
+    yield from alike[:MOST_ALIKE]
+    if len(alike) > MOST_ALIKE:
+        yield Concern(
+            state=state,
+            title=f"More sessions {what}",
+            text=f"The newest {MOST_ALIKE} are told above.",
+            link=f"/sessions?state={state}",
+        )
+
+
+def _incomplete(session: SessionSummary) -> Concern:
+    missing = f"{number(len(session.missing))} of {number(session.total_batches)}"
+    return Concern(
+        state="incomplete",
+        title=f"{session.name} misses batches",
+        text=f"{missing} of session {session.session_id} have not come. Send them.",
+        link=session_link(session),
+    )
+
+
+def _failed(session: SessionKey) -> Concern:
+    return Concern(
+        state="failed",
+        title=f"{session.name} failed",
+        text=f"An account gave up a part of session {session.session_id}. Its page says what to do.",
+        link=session_link(session),
+    )
+
+
+def _for_nobody(session: SessionKey) -> Concern:
+    return Concern(
+        state="nobody",
+        title=f"{session.name} is for nobody",
+        text=f"No account that is configured here takes session {session.session_id}.",
+        link=session_link(session),
+    )

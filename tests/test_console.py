@@ -4,16 +4,20 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from console_world import Reports, console_world, whole
+from markupsafe import escape
 from pydantic import SecretStr
 from world import World, make_batch, make_form, make_users
 from yarl import URL
 
+from console.attention import MOST_ALIKE
 from console.batch_grid import batch_grid
 from console.cookies import LASTS, NAME, is_signed_by, signed
 from console.formats import percent, span
+from console.readings import FOLLOWED
 from console.rendering import POLICY
 from console.sign_in import MOST_FAILED, WITHIN, FailedSignIns
 from console.throughput import STEPS, throughput
@@ -82,6 +86,24 @@ async def test_every_figure_of_a_session_s_page_is_the_api_s(open_world: World) 
     assert text.count("the platform does not say") == sum(
         target["users"]["matched"] is None for target in run["targets"]
     )
+
+
+async def test_what_the_overview_says_of_sessions_is_what_the_api_finds_by_their_state(open_world: World) -> None:
+    _, text, _ = await page(open_world, "/")
+    needs, under_way = (text.split(f'data-live="{name}"')[1].split("</section>")[0] for name in ("needs", "running"))
+    for state, verb in (("incomplete", "misses batches"), ("failed", "failed"), ("nobody", "is for nobody")):
+        names = [one["name"] for one in await sessions_of(open_world, state)]
+        assert re.findall(rf"<bdi>([^<]*) {verb}</bdi>", needs) == [str(escape(name)) for name in names[:MOST_ALIKE]]
+        assert needs.count(f"/sessions?state={state}") == (len(names) > MOST_ALIKE)
+    running = [one for state in ("in_progress", "blocked") for one in await sessions_of(open_world, state)]
+    links = re.findall(r'<h3><a href="/sessions/([^?"]*)', under_way)
+    assert [unquote(link) for link in links] == [one["sessionId"] for one in running][:FOLLOWED]
+
+
+async def sessions_of(found: World, state: str) -> list[dict[str, Any]]:
+    """Return the sessions that the API finds in a state."""
+    async with found.session.get(f"{found.url}/audience/sessions", params={"state": state}) as response:
+        return list((await response.json())["sessions"])
 
 
 async def test_every_rejected_user_that_the_api_lists_is_in_the_file_and_no_more(open_world: World) -> None:
