@@ -43,13 +43,14 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """Something that a person should look at: what, why, what to do, where to read on, and a command to run."""
+    """Something that a person should look at: what, why, what to do, where to read on, a command and what it is for."""
 
     state: str
     title: str
     text: str
     link: str
     command: str = ""
+    hint: str = ""
 
 
 def name_of(account: AccountStatus) -> str:
@@ -86,6 +87,7 @@ def _of_account(account: AccountStatus) -> Iterator[Concern]:
             title=f"{name} is blocked" + (f": {error.code}" if error else ""),
             text=f"{text} Nothing is lost: it goes on by itself then.",
             link="/accounts",
+            hint="To ask it now whether it lets you in:",
             command=f"audience check --provider {name}",
         )
     if account.has_consumer is False:
@@ -94,6 +96,7 @@ def _of_account(account: AccountStatus) -> Iterator[Concern]:
             title=f"Nobody delivers to {name}",
             text="No consumer of this account is running: what is uploaded waits in the log.",
             link="/accounts",
+            hint="To start one:",
             command=f"audience consume --provider {name}",
         )
     if lost := sum(loss.records for loss in account.lost):
@@ -113,6 +116,7 @@ def _given_up(failed: Mapping[str, int]) -> Iterator[Concern]:
                 title=f"{number(count)} dead letter{'' if count == 1 else 's'} of {target}",
                 text="These records were given up. See why, then send them again.",
                 link="/dead-letters",
+                hint="To list them:",
                 command=f"audience dead-letters list --provider {target}",
             )
 
@@ -131,6 +135,7 @@ def _unusable(invalid: int, quarantined: int) -> Iterator[Concern]:
             title=f"{number(invalid)} record{'' if invalid == 1 else 's'} of the log nobody can use",
             text="They break a rule or can't be decoded. Whoever published them should know.",
             link="/dead-letters#invalid",
+            hint="To list them:",
             command="audience dead-letters list --invalid",
         )
 
