@@ -174,7 +174,7 @@ def _incomplete(session: SessionSummary) -> Concern:
     missing = f"{number(len(session.missing))} of {number(session.total_batches)}"
     return Concern(
         state="incomplete",
-        title=f"{session.name} misses batches",
+        title=f"Batches of {session.name} are missing",
         text=f"{missing} of session {session.session_id} have not come. Send them.",
         link=session_link(session),
     )
@@ -183,8 +183,8 @@ def _incomplete(session: SessionSummary) -> Concern:
 def _failed(session: SessionKey) -> Concern:
     return Concern(
         state="failed",
-        title=f"{session.name} failed",
-        text=f"An account gave up a part of session {session.session_id}. Its page says what to do.",
+        title=f"A part of {session.name} failed",
+        text=f"An account gave it up. The page of session {session.session_id} says what to do.",
         link=session_link(session),
     )
 
@@ -192,7 +192,7 @@ def _failed(session: SessionKey) -> Concern:
 def _for_nobody(session: SessionKey) -> Concern:
     return Concern(
         state="nobody",
-        title=f"{session.name} is for nobody",
+        title=f"Nobody takes {session.name}",
         text=f"No account that is configured here takes session {session.session_id}.",
         link=session_link(session),
     )
