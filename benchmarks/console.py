@@ -27,11 +27,11 @@ EACH_PARTIAL, REJECTED = 10, 5
 
 SESSION = "41"
 PAGE, JSON = f"/sessions/{SESSION}", f"/audience/sessions/{SESSION}"
-PAIRS, LOOKS = 9, 10
+PAIRS, LOOKS = 9, 5
 MOST = 3.0
 """Times as much as its JSON that a page may cost."""
 
-UPLOADS = 600
+UPLOADS = 400
 LOOKED_AT = ("/", "/sessions")
 PAUSE, REST = 0.5, 3
 """As in `console/static/follow.js`: seconds, and times as long as the last look took, until the next one."""
