@@ -42,7 +42,7 @@ from schemas.target import Target
 from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
-MOST_STALE = 50
+MOST_STALE = 20
 """Sessions whose states are stale that are looked at for those in some states; more are folded within moments."""
 
 MOST_SCANNED = 1_000
