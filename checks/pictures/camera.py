@@ -10,7 +10,10 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
-WIDTH, HEIGHT, NARROW = 1280, 800, 360
+WIDTH, NARROW = 1280, 360
+HEIGHT, LOW = 800, 640
+"""Of a window, and of one that shows a table whose rows are alike."""
+
 MOST_OF_ONE, MOST_OF_ALL = 150_000, 1_200_000
 """Bytes of a picture, and of all of them."""
 
@@ -38,10 +41,12 @@ class Camera:
     folder: Path
 
     @asynccontextmanager
-    async def page(self, path: str, width: int = WIDTH, *, is_dark: bool = False) -> AsyncIterator[Page]:
+    async def page(
+        self, path: str, width: int = WIDTH, height: int = HEIGHT, *, is_dark: bool = False
+    ) -> AsyncIterator[Page]:
         """Open a page in a window of its own."""
         context = await self.browser.new_context(
-            viewport={"width": width, "height": HEIGHT},
+            viewport={"width": width, "height": height},
             color_scheme="dark" if is_dark else "light",
             reduced_motion="reduce",
             locale="en-GB",

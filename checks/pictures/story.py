@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from checks.pictures.camera import NARROW, Camera
+from checks.pictures.camera import LOW, NARROW, Camera
 from checks.pictures.stage import Batch, Stage, people, with_mistakes
 
 CATALOGUE, LOYALTY = 2611, 2607
@@ -90,20 +90,15 @@ async def _until_account(stage: Stage, provider: str, state: str) -> None:
         await asyncio.sleep(0.2)
 
 
-PAGES = {
-    "overview": "/",
-    "sessions": "/sessions",
-    "audiences": "/audiences",
-    "accounts": "/accounts",
-    "dead-letters": "/dead-letters",
-    "decisions": "/decisions",
-}
+TABLES = ("sessions", "audiences", "accounts", "dead-letters", "decisions")
 
 
 async def pictures(camera: Camera) -> None:
     """Take a picture of each page, of some in the dark or on a telephone."""
-    for name, path in PAGES.items():
-        async with camera.page(path) as page:
+    async with camera.page("/") as page:
+        await camera.take(page, "overview")
+    for name in TABLES:
+        async with camera.page(f"/{name}", height=LOW) as page:
             await camera.take(page, name)
     async with camera.page("/", is_dark=True) as page:
         await camera.take(page, "overview-dark")
