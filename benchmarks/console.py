@@ -42,7 +42,7 @@ GOAL = 0.97
 async def measure_console(kafka: KafkaSettings) -> None:
     """Ask for page and JSON in turn, upload beside a reader and beside none in turn, and exit where it costs more."""
     async with product(kafka, PROVIDERS) as found, serving(found) as ingestion:
-        await _told(found, ingestion)
+        await _publish_session(found, ingestion)
         looks = [await _pair(ingestion, is_page_first=number % 2 == 0) for number in range(PAIRS)]
         await ingestion.cost(UPLOADS)
         beside = [await _beside(ingestion, with_first=number % 2 == 0) for number in range(PAIRS)]
@@ -51,7 +51,7 @@ async def measure_console(kafka: KafkaSettings) -> None:
         sys.exit(f"console: the page costs more than x{MOST} of its JSON")
 
 
-async def _told(found: Product, ingestion: Ingestion) -> None:
+async def _publish_session(found: Product, ingestion: Ingestion) -> None:
     """Let a session be known whose batches all accounts are through with."""
     begun = datetime.now(UTC) - timedelta(hours=1)
     receipts = [_receipt(found, begun, number) for number in range(BATCHES)]

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from checks.pictures.camera import Camera, browser_open, faults_of
 from checks.pictures.stage import NotAsItShouldBeError, Stage
-from checks.pictures.story import pictures, told
+from checks.pictures.story import bring_about, pictures
 from checks.pictures.walk import walk
 from cli.demo.environment import demo_environment
 from cli.local_stack.running import running
@@ -83,7 +83,7 @@ async def _run(environment: Environment, folder: Path, say: Say) -> str | None:
             session=session,
         )
         await walk(stage, camera, say)
-        await told(stage)
+        await bring_about(stage)
         await pictures(camera)
     if faults := faults_of(camera.folder):
         return "; ".join(faults)

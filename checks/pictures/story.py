@@ -17,7 +17,7 @@ THROTTLED = 900
 """Seconds that a platform asks to wait."""
 
 
-async def told(stage: Stage) -> None:
+async def bring_about(stage: Stage) -> None:
     """Let all of it happen, and wait until the pages can tell it."""
     await _newsletter(stage)
     await _dead_letters(stage)
