@@ -1,11 +1,11 @@
-# Targets: demo, up, test, check, quick, wheels, chaos, hostile, described, records, equality, alerts, bench, docs, second-opinion. Each
-# installs what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
+# Targets: demo, up, test, check, quick, wheels, chaos, hostile, described, records, equality, alerts, pictures, bench, docs,
+# second-opinion. Each installs what it needs into VENV first; another Python has one of its own: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo up test check quick wheels chaos hostile described records equality alerts bench docs second-opinion install
+.PHONY: demo up test check quick wheels chaos hostile described records equality alerts pictures bench docs second-opinion install
 
 demo: $(VENV)/installed
 	$(BIN)/audience demo
@@ -49,6 +49,9 @@ equality: $(VENV)/installed
 
 alerts: $(VENV)/installed
 	@$(BIN)/python -m checks.alerts
+
+pictures: $(VENV)/installed-dev
+	@$(BIN)/python -m checks.pictures
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

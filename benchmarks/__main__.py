@@ -12,6 +12,7 @@ import structlog
 from benchmarks.bulkhead import measure_bulkhead
 from benchmarks.codec import measure_codec
 from benchmarks.concurrency import measure_concurrency
+from benchmarks.console import measure_console
 from benchmarks.events import measure_events
 from benchmarks.files.run import measure_files
 from benchmarks.ingest import measure_ingest
@@ -53,6 +54,7 @@ ON_KAFKA: Mapping[str, Callable[[KafkaSettings], Awaitable[None]]] = {
     "ledger": measure_ledger,
     "questions": measure_questions,
     "events": measure_events,
+    "console": measure_console,
 }
 
 

@@ -40,14 +40,14 @@ class Ingestion:
     address: Address
     pid: int
 
-    async def cost(self) -> Cost:
-        """Upload, so many at a time, and return what that took."""
-        began, used = time.perf_counter(), self._processor()
-        numbers = iter(range(UPLOADS))
+    async def cost(self, uploads: int = UPLOADS) -> Cost:
+        """Upload so often, some at a time, and return what that took."""
+        began, used = time.perf_counter(), self.processor()
+        numbers = iter(range(uploads))
         async with asyncio.TaskGroup() as clients:
             for _ in range(AT_ONCE):
                 clients.create_task(self._upload(numbers))
-        return Cost(time.perf_counter() - began, self._processor() - used)
+        return Cost(time.perf_counter() - began, self.processor() - used)
 
     async def _upload(self, numbers: Iterator[int]) -> None:
         for _ in numbers:
@@ -56,7 +56,8 @@ class Ingestion:
             ) as response:
                 response.raise_for_status()
 
-    def _processor(self) -> float:
+    def processor(self) -> float:
+        """Return the seconds of the processor that the server has used."""
         return parse_stat(Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")).seconds
 
     @asynccontextmanager
@@ -81,7 +82,7 @@ async def measure_events(kafka: KafkaSettings) -> None:
     """Upload beside a thousand idle listeners and beside none, in turn."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    async with product(kafka, ["facebook"]) as found, _serving(found) as ingestion:
+    async with product(kafka, ["facebook"]) as found, serving(found) as ingestion:
         await ingestion.cost()
         pairs = [await _pair(ingestion, with_first=number % 2 == 0) for number in range(PAIRS)]
     print("\n".join(report(pairs)))  # noqa: T201 -- the output
@@ -102,7 +103,8 @@ async def _beside(ingestion: Ingestion) -> Cost:
 
 
 @asynccontextmanager
-async def _serving(found: Product) -> AsyncIterator[Ingestion]:
+async def serving(found: Product) -> AsyncIterator[Ingestion]:
+    """Run a server while the block is entered."""
     address = Address(host="127.0.0.1", port=free_port())
     async with found.command("serve", AUDIENCE_LISTEN=str(address)) as process:
         async with asyncio.timeout(LIMIT):
@@ -127,10 +129,11 @@ def report(pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
     return [
         f"events, {UPLOADS} uploads of {len(USERS)} users beside {LISTENERS} idle listeners and beside none, "
         f"{len(pairs)} pairs in turn, {rate:.0f} uploads a second without",
-        f"  uploads a second        {_spread(throughput)} of those without; the goal is x{GOAL} at least",
-        f"  uploads a processor s   {_spread(processor)} of those without",
+        f"  uploads a second        {spread(throughput)} of those without; the goal is x{GOAL} at least",
+        f"  uploads a processor s   {spread(processor)} of those without",
     ]
 
 
-def _spread(ratios: Sequence[float]) -> str:
+def spread(ratios: Sequence[float]) -> str:
+    """Return the middle of ratios, and from where to where they go."""
     return f"x{statistics.median(ratios):.3f} (x{min(ratios):.3f} to x{max(ratios):.3f})"

@@ -2,21 +2,55 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from console.formats import number, path_part
 from ledger.resources import AccountPage, AccountStatus, SessionSummary
+from ledger.view import SessionKey
 from schemas.target import Target
+
+MOST_ALIKE = 3
+"""Sessions in one state that are told one by one."""
+
+
+class Found(Protocol):
+    """What was read of the view that may need a person."""
+
+    @property
+    def incomplete(self) -> Sequence[SessionSummary]:
+        """Sessions of which batches are missing."""
+
+    @property
+    def failed_sessions(self) -> Sequence[SessionKey]:
+        """Sessions of which an account gave up a part."""
+
+    @property
+    def for_nobody(self) -> Sequence[SessionKey]:
+        """Sessions that no account takes."""
+
+    @property
+    def failed(self) -> Mapping[str, int]:
+        """How many records each account gave up."""
+
+    @property
+    def invalid(self) -> int:
+        """Records that nobody can use."""
+
+    @property
+    def quarantined(self) -> int:
+        """Records that end the process that reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """Something that a person should look at: what, why, what to do, where to read on, and a command to run."""
+    """Something that a person should look at: what, why, what to do, where to read on, a command and what it is for."""
 
     state: str
     title: str
     text: str
     link: str
     command: str = ""
+    hint: str = ""
 
 
 def name_of(account: AccountStatus) -> str:
@@ -24,22 +58,22 @@ def name_of(account: AccountStatus) -> str:
     return str(Target(account.provider, account.account or ""))
 
 
-def session_link(session: SessionSummary) -> str:
+def session_link(session: SessionKey | SessionSummary) -> str:
     """Return the path of a session's page."""
     query = f"name={path_part(session.name)}&type={session.type}&mode={session.mode}"
     return f"/sessions/{path_part(session.session_id)}?{query}"
 
 
-def concerns(
-    page: AccountPage, sessions: Sequence[SessionSummary], failed: Mapping[str, int], invalid: int, quarantined: int
-) -> list[Concern]:
+def concerns(page: AccountPage, found: Found) -> list[Concern]:
     """Return what needs a person: accounts first, then what was lost or given up, then sessions."""
     return [
         *(concern for account in page.accounts for concern in _of_account(account)),
-        *_given_up(failed),
-        *_unusable(invalid, quarantined),
+        *_given_up(found.failed),
+        *_unusable(found.invalid, found.quarantined),
         *_of_page(page),
-        *_of_sessions(sessions),
+        *_few("incomplete", "miss batches", map(_incomplete, found.incomplete)),
+        *_few("failed", "failed", map(_failed, found.failed_sessions)),
+        *_few("nobody", "are for nobody", map(_for_nobody, found.for_nobody)),
     ]
 
 
@@ -53,6 +87,7 @@ def _of_account(account: AccountStatus) -> Iterator[Concern]:
             title=f"{name} is blocked" + (f": {error.code}" if error else ""),
             text=f"{text} Nothing is lost: it goes on by itself then.",
             link="/accounts",
+            hint="To ask it now whether it lets you in:",
             command=f"audience check --provider {name}",
         )
     if account.has_consumer is False:
@@ -61,6 +96,7 @@ def _of_account(account: AccountStatus) -> Iterator[Concern]:
             title=f"Nobody delivers to {name}",
             text="No consumer of this account is running: what is uploaded waits in the log.",
             link="/accounts",
+            hint="To start one:",
             command=f"audience consume --provider {name}",
         )
     if lost := sum(loss.records for loss in account.lost):
@@ -80,6 +116,7 @@ def _given_up(failed: Mapping[str, int]) -> Iterator[Concern]:
                 title=f"{number(count)} dead letter{'' if count == 1 else 's'} of {target}",
                 text="These records were given up. See why, then send them again.",
                 link="/dead-letters",
+                hint="To list them:",
                 command=f"audience dead-letters list --provider {target}",
             )
 
@@ -98,6 +135,7 @@ def _unusable(invalid: int, quarantined: int) -> Iterator[Concern]:
             title=f"{number(invalid)} record{'' if invalid == 1 else 's'} of the log nobody can use",
             text="They break a rule or can't be decoded. Whoever published them should know.",
             link="/dead-letters#invalid",
+            hint="To list them:",
             command="audience dead-letters list --invalid",
         )
 
@@ -119,26 +157,42 @@ def _of_page(page: AccountPage) -> Iterator[Concern]:
         )
 
 
-def _of_sessions(sessions: Iterable[SessionSummary]) -> Iterator[Concern]:
-    for session in sessions:
-        if session.state == "incomplete":
-            yield Concern(
-                state="incomplete",
-                title=f"Session {session.session_id} misses batches",
-                text=f"{number(len(session.missing))} of {number(session.total_batches)} have not come. Send them.",
-                link=session_link(session),
-            )
-        elif session.state == "failed":
-            yield Concern(
-                state="failed",
-                title=f"Session {session.session_id} failed",
-                text="An account gave up a part of it. The session's page says what to do.",
-                link=session_link(session),
-            )
-        elif session.state == "nobody":
-            yield Concern(
-                state="nobody",
-                title=f"Session {session.session_id} is for nobody",
-                text="No account that is configured here takes it.",
-                link=session_link(session),
-            )
+def _few(state: str, what: str, found: Iterable[Concern]) -> Iterator[Concern]:
+    """Yield the first of what is alike, and one that leads to the others."""
+    alike = list(found)
+    yield from alike[:MOST_ALIKE]
+    if len(alike) > MOST_ALIKE:
+        yield Concern(
+            state=state,
+            title=f"More sessions {what}",
+            text=f"The newest {MOST_ALIKE} are told above.",
+            link=f"/sessions?state={state}",
+        )
+
+
+def _incomplete(session: SessionSummary) -> Concern:
+    missing = f"{number(len(session.missing))} of {number(session.total_batches)}"
+    return Concern(
+        state="incomplete",
+        title=f"Batches of {session.name} are missing",
+        text=f"{missing} of session {session.session_id} have not come. Send them.",
+        link=session_link(session),
+    )
+
+
+def _failed(session: SessionKey) -> Concern:
+    return Concern(
+        state="failed",
+        title=f"A part of {session.name} failed",
+        text=f"An account gave it up. The page of session {session.session_id} says what to do.",
+        link=session_link(session),
+    )
+
+
+def _for_nobody(session: SessionKey) -> Concern:
+    return Concern(
+        state="nobody",
+        title=f"Nobody takes {session.name}",
+        text=f"No account that is configured here takes session {session.session_id}.",
+        link=session_link(session),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ledger.resources import TargetStatus
 from schemas.error_words import VOCABULARY
 from schemas.records import Mode
+from schemas.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,11 @@ def _through(status: TargetStatus) -> int:
     if status.state in ("delivered", "partial", "failed"):
         return status.users.in_log
     return status.users.accepted + status.users.rejected + superseded
+
+
+def blocked(statuses: Sequence[TargetStatus]) -> list[str]:
+    """Return the names of the accounts that wait for somebody."""
+    return [str(Target(one.provider, one.account or "")) for one in statuses if one.state == "blocked"]
 
 
 def seconds_to_go(statuses: Sequence[TargetStatus]) -> float | None:

@@ -107,7 +107,7 @@ class Pages:
             "overview.html",
             accounts=page.accounts,
             found=found,
-            concerns=concerns(page, found.sessions, found.failed, found.invalid, found.quarantined),
+            concerns=concerns(page, found),
             name_of=name_of,
             session_link=session_link,
             ladder=ladder,

@@ -2,16 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from console.throughput import STEP, Throughput, since, throughput
 from ledger import recent_ends
 from ledger.queries import Choice, Filters, Queries
 from ledger.recent_ends import AudienceRow, RecentEnd
 from ledger.resources import RunStatus, SessionRejectedPage, SessionStatus, SessionSummary
-from ledger.view import RecordRow
+from ledger.view import RecordRow, SessionKey
 
-NEWEST = 30
-"""Sessions that the overview looks at."""
+NEWEST = 10
+"""Sessions that the overview lists."""
+
+LATELY = timedelta(days=7)
+"""How long ago the last batch of a session came at most that needs somebody."""
+
+ARRIVING = timedelta(minutes=1)
+"""How long after its last batch a session counts as one whose next batch is on its way."""
+
+MOST_IN_STATE = 10
+"""Sessions of each state that are looked for: more than are shown."""
+
+RUNNING, TROUBLED = ("in_progress", "blocked"), ("incomplete", "failed", "nobody")
+"""States of sessions that the overview follows, and of those that need somebody."""
 
 FOLLOWED = 4
 """Sessions under way whose progress the overview shows."""
@@ -28,9 +41,9 @@ QUARANTINED = "quarantined"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """A session that is being delivered, and its newest run."""
+    """A session that arrives or is being delivered, and its newest run."""
 
-    session: SessionSummary
+    key: SessionKey
     run: RunStatus
 
 
@@ -40,6 +53,9 @@ class Overview:
 
     sessions: Sequence[SessionSummary]
     under_way: Sequence[UnderWay]
+    incomplete: Sequence[SessionSummary]
+    failed_sessions: Sequence[SessionKey]
+    for_nobody: Sequence[SessionKey]
     speeds: Mapping[str, Throughput]
     failed: Mapping[str, int]
     invalid: int
@@ -84,24 +100,31 @@ class Readings:
         return [str(target) for target in self.queries.targets]
 
     def overview(self) -> Overview:
-        """Return the newest sessions, those under way, how fast the accounts are, and what was given up."""
-        sessions = self.queries.sessions(Filters(), None, NEWEST).sessions
-        running = [session for session in sessions if session.state in ("in_progress", "blocked")]
+        """Return the newest sessions, those under way or in trouble, how fast accounts are, and what was given up."""
+        now = self.queries.now()
+        by_state = self.queries.newest_in(RUNNING + TROUBLED, now - LATELY, MOST_IN_STATE)
+        incomplete = [one for key in by_state["incomplete"] if (one := self.queries.summary(key))]
+        arriving = [
+            SessionKey(one.session_id, one.name, one.type, one.mode) for one in incomplete if _arrives(one, now)
+        ]
+        running = [*arriving, *(key for state in RUNNING for key in by_state[state])]
         invalid = self.queries.view.invalid_records(MOST_INVALID)
         quarantined = sum(is_quarantined(record) for record in invalid)
         return Overview(
-            sessions=sessions,
-            under_way=[found for session in running[:FOLLOWED] if (found := self._under_way(session))],
+            sessions=self.queries.sessions(Filters(), None, NEWEST).sessions,
+            under_way=[found for key in running[:FOLLOWED] if (found := self._under_way(key))],
+            incomplete=[one for one in incomplete if not _arrives(one, now)],
+            failed_sessions=by_state["failed"],
+            for_nobody=by_state["nobody"],
             speeds=self.speeds(),
             failed=self.failed(),
             invalid=len(invalid) - quarantined,
             quarantined=quarantined,
         )
 
-    def _under_way(self, session: SessionSummary) -> UnderWay | None:
-        chosen = Choice(name=session.name, type=session.type, mode=session.mode)
-        status = self.queries.session(session.session_id, chosen)
-        return UnderWay(session=session, run=status.runs[0]) if status else None
+    def _under_way(self, key: SessionKey) -> UnderWay | None:
+        status = self.queries.session(key.session_id, Choice(name=key.name, type=key.type, mode=key.mode))
+        return UnderWay(key=key, run=status.runs[0]) if status else None
 
     def speeds(self) -> Mapping[str, Throughput]:
         """Return how fast each account was lately."""
@@ -148,6 +171,11 @@ class Readings:
         reading = self.queries.view.reading()
         found = recent_ends.newest_ends(reading, self.targets, MOST_DECISIONS)
         return found + recent_ends.open_ends(reading, self.targets, MOST_DECISIONS)
+
+
+def _arrives(session: SessionSummary, now: datetime) -> bool:
+    """Tell whether a session lacks batches only as they are still being sent."""
+    return now - session.last_at < ARRIVING
 
 
 def is_quarantined(record: RecordRow) -> bool:

@@ -1,6 +1,6 @@
 """What is asked of the view: the status resources, read in one go each."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -42,6 +42,9 @@ from schemas.target import Target
 from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
+MOST_STALE = 20
+"""Sessions whose states are stale that are looked at for those in some states; more are folded within moments."""
+
 MOST_SCANNED = 1_000
 """Sessions or batches that one page is looked for among, where states are not folded yet."""
 
@@ -198,10 +201,32 @@ class Queries:
                 before, filters.name, filters.type, filters.since, most, wanted, filters.search
             )
             for last, key in rows:
-                yield (last, key.session_id, key.name, key.type, key.mode), self._summary(key)
+                yield _place((last, key)), self._summary(key)
 
         found, end = _page(read, before, most, filters.state)
         return SessionPage(sessions=found, next=write_cursor(end) if end else None)
+
+    def newest_in(self, states: Collection[str], since: datetime, most: int) -> dict[str, list[SessionKey]]:
+        """Return so many sessions in each of these states, the newest first, by the column.
+
+        Only those are looked at one by one whose state is stale, the newest MOST_STALE of them.
+        """
+        with self.view.snapshot():
+            return self._at_this_moment()._newest_in(states, since, most)  # noqa: SLF001 -- of our own kind
+
+    def _newest_in(self, states: Collection[str], since: datetime, most: int) -> dict[str, list[SessionKey]]:
+        stale = self.view.newest_sessions(None, None, None, since, MOST_STALE, StateFilter(state=None))
+        found: dict[str, list[tuple[int, SessionKey]]] = {state: [] for state in states}
+        for row in stale:
+            if (summary := self._summary(row[1])) is not None and summary.state in found:
+                found[summary.state].append(row)
+        for state in states:
+            wanted = replace(self._folded(state, "sessions") or StateFilter(state=state), with_stale=False)
+            if wanted.unfinished:
+                found[state] += self.view.newest_sessions(None, None, None, since, most, wanted)
+        return {
+            state: [key for _, key in sorted(rows, key=_place, reverse=True)[:most]] for state, rows in found.items()
+        }
 
     def batches(self, filters: Filters, cursor: str | None, most: int) -> BatchPage:
         """Return so many batches that no session tells, the newest first. Raises CursorError."""
@@ -311,6 +336,11 @@ class Queries:
             and not any(target.state in ("failed", "skipped") for target in status.targets)
             and not (status.mode == "remove" and any(with_identifier(target.reasons) for target in status.targets))
         )
+
+
+def _place(row: tuple[int, SessionKey]) -> "SessionPlace":
+    last, key = row
+    return last, key.session_id, key.name, key.type, key.mode
 
 
 SessionPlace = tuple[int, str, str, str, str]

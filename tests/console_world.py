@@ -226,6 +226,7 @@ def _hostile(into: Reports) -> None:
     for number, name in enumerate(HOSTILE):
         batch = into.batch(name, 3, 900 - number, session_id=name if number else "hostile & <i>", total_users=3)
         into.end(batch, "facebook")
+        into.end(batch, "tiktok", "failed", error_code="request_refused", platform_code="40002")
 
 
 def _broken(into: Reports) -> None:

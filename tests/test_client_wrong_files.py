@@ -146,7 +146,7 @@ CASES: dict[str, tuple[str | bytes, str]] = {
     "gzip of nothing": (gzip.compress(b""), "FILE: is empty"),
     "compressed twice": (gzip.compress(gzip.compress(TWO.encode())), "FILE: is compressed twice"),
     "a long gzip that is cut": (
-        gzip.compress(b"".join(b"p%d@example.com,1\n" % number for number in range(20_000)))[:-2000],
+        gzip.compress(b"email,number\n" + b"".join(b"p%d@example.com,1\n" % one for one in range(20_000)))[:-2000],
         "to its end, only some ",
     ),
     "a cut zip": (b"PK\x03\x04" + bytes(100), "FILE: is cut off or damaged"),

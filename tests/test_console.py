@@ -4,26 +4,44 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from console_world import Reports, console_world, whole
+from markupsafe import escape
 from pydantic import SecretStr
+from test_view import START, receipt, view
 from world import World, make_batch, make_form, make_users
 from yarl import URL
 
+from console.attention import MOST_ALIKE
 from console.batch_grid import batch_grid
 from console.cookies import LASTS, NAME, is_signed_by, signed
 from console.formats import percent, span
+from console.readings import ARRIVING, FOLLOWED, LATELY, Readings
 from console.rendering import POLICY
 from console.sign_in import MOST_FAILED, WITHIN, FailedSignIns
 from console.throughput import STEPS, throughput
+from ledger.queries import Queries
 from ledger.resources import BatchOfRun, RunStatus
+from ledger.session_runs import WINDOW
+from ledger.states.folding import StateFolder, StateRules
+from ledger.view import View
 from producer.settings import ServerSettings
+from schemas.target import Target
 from streams.client.settings import KafkaSettings
 
+__all__ = ["view"]
+
+FACEBOOK = Target("facebook")
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 TOKENS = {"AUDIENCE_API_TOKENS": "made-up,second", "AUDIENCE_READ_TOKENS": "only-look"}
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+TITLES = {
+    "incomplete": "Batches of ([^<]*) are missing",
+    "failed": "A part of ([^<]*) failed",
+    "nobody": "Nobody takes ([^<]*)",
+}
 PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions")
 
 
@@ -82,6 +100,24 @@ async def test_every_figure_of_a_session_s_page_is_the_api_s(open_world: World) 
     assert text.count("the platform does not say") == sum(
         target["users"]["matched"] is None for target in run["targets"]
     )
+
+
+async def test_what_the_overview_says_of_sessions_is_what_the_api_finds_by_their_state(open_world: World) -> None:
+    _, text, _ = await page(open_world, "/")
+    needs, under_way = (text.split(f'data-live="{name}"')[1].split("</section>")[0] for name in ("needs", "running"))
+    for state, title in TITLES.items():
+        names = [one["name"] for one in await sessions_of(open_world, state)]
+        assert re.findall(f"<bdi>{title}</bdi>", needs) == [str(escape(name)) for name in names[:MOST_ALIKE]]
+        assert needs.count(f"/sessions?state={state}") == (len(names) > MOST_ALIKE)
+    running = [one for state in ("in_progress", "blocked") for one in await sessions_of(open_world, state)]
+    links = re.findall(r'<h3><a href="/sessions/([^?"]*)', under_way)
+    assert [unquote(link) for link in links] == [one["sessionId"] for one in running][:FOLLOWED]
+
+
+async def sessions_of(found: World, state: str) -> list[dict[str, Any]]:
+    """Return the sessions that the API finds in a state."""
+    async with found.session.get(f"{found.url}/audience/sessions", params={"state": state}) as response:
+        return list((await response.json())["sessions"])
 
 
 async def test_every_rejected_user_that_the_api_lists_is_in_the_file_and_no_more(open_world: World) -> None:
@@ -266,6 +302,28 @@ def test_a_still_account_s_line_is_flat_and_a_fast_one_s_stays_inside() -> None:
     assert {point.partition(",")[2] for point in flat.points.split()} == {"27.0"}
     assert (fast.peak, fast.latest) == (60, 10)
     assert min(float(point.partition(",")[2]) for point in fast.points.split()) == 2
+
+
+@pytest.mark.parametrize("is_folded", [False, True], ids=["stale", "folded"])
+def test_a_session_still_being_sent_is_under_way_and_needs_somebody_once_its_sender_fell_silent(
+    view: View, is_folded: bool
+) -> None:
+    view.fold_receipts([(receipt(0), None)], {}, "")
+    if is_folded:
+        StateFolder(view=view, rules=StateRules(targets=[FACEBOOK])).fold_all()
+    told = {}
+    for after in (timedelta(seconds=5), ARRIVING, LATELY, LATELY + timedelta(seconds=1)):
+        queries = Queries(
+            view=view,
+            targets=[FACEBOOK],
+            state_of=lambda _: None,
+            now=lambda after=after: START + after,  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            window=WINDOW,
+        )
+        found = Readings(queries=queries).overview()
+        assert [one.session_id for one in found.sessions] == ["7"]
+        told[after] = (len(found.under_way), len(found.incomplete))
+    assert list(told.values()) == [(1, 0), (0, 1), (0, 1), (0, 0)]
 
 
 def test_missing_batches_stand_in_their_place_and_those_that_are_not_named_are_counted() -> None:

@@ -16,7 +16,7 @@ from ledger.queries import Filters, Queries
 from ledger.resources import State
 from ledger.states.column import FoldedState, StateFilter
 from ledger.states.folding import StateFolder, StateRules
-from ledger.view import View
+from ledger.view import SessionKey, View
 from schemas.records import AccountState, BatchCompletion, BatchReceipt, Counts
 from schemas.target import Target
 
@@ -55,6 +55,9 @@ class Asked:
             chosen = Filters(state=state)
             assert queries.sessions(chosen, None, 1_000).sessions == [one for one in sessions if one.state == state]
             assert queries.batches(chosen, None, 1_000).batches == [one for one in batches if one.state == state]
+        for state, keys in queries.newest_in(get_args(State), START - MINUTE, 1_000).items():
+            wanted = [one for one in sessions if one.state == state]
+            assert keys == [SessionKey(one.session_id, one.name, one.type, one.mode) for one in wanted]
 
     def check_folded(self) -> None:
         """Compare, where no row is stale, so that all comes by the column."""

@@ -1,8 +1,8 @@
 // Tell a page that something happened. One tab of a browser listens and tells the others; a hidden one does neither.
-const PAUSE = 500; // Milliseconds for which what happens is gathered before the page is asked for again.
+const PAUSE = 1000; // Milliseconds for which what happens is gathered before the page is asked for again.
 const REST = 3; // Times as long as the last look took until the next one at least: a large page is not asked for all the time.
 const STILL = 30_000; // Milliseconds between two looks while nothing happens: lines of speed and times to go move on.
-const KINDS = ["session", "batch", "account", "loss", "reset"];
+const KINDS = ["session", "account", "loss"]; // Of batches sessions tell: each kind is read for us by the server.
 const NAME = "audience-console-events";
 
 export function follow(refresh) {
@@ -60,8 +60,8 @@ export function follow(refresh) {
 // Returns when it is stopped. What an event says is not read: the page is asked for again, as it is for everybody.
 function stream(tell, signal) {
   return new Promise((resolve) => {
-    const events = new EventSource("/events");
-    for (const kind of KINDS) events.addEventListener(kind, tell);
+    const events = new EventSource(`/events?kind=${KINDS}`);
+    for (const kind of [...KINDS, "reset"]) events.addEventListener(kind, tell);
     const timer = setInterval(tell, STILL);
     signal.addEventListener("abort", () => {
       events.close();

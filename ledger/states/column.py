@@ -91,10 +91,11 @@ class FoldedState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateFilter:
-    """Which folded states are asked for."""
+    """Which folded states are asked for, none by None, and whether stale rows are, too."""
 
-    state: str
+    state: str | None
     unfinished: Sequence[str] = ("",)
+    with_stale: bool = True
 
 
 def mark(connection: sqlite3.Connection, records: str, values: Sequence[object], before: str = "") -> None:
@@ -180,7 +181,8 @@ def newest(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield so many rows by time and key, the newest first, those behind `before` only.
 
-    `filters` are values by the conditions with them. Where a state is wanted, those come that are in it or stale: each
+    `filters` are values by the conditions with them. Where a state is wanted, those come that are in it or, unless it
+    says otherwise, stale: each
     kind is read in the order of an index, and no more of it than the page may hold.
     """
     key, chosen = ("last", *KEYS[table]), {text: value for text, value in filters.items() if value is not None}
@@ -202,9 +204,12 @@ def _kinds(wanted: StateFilter | None, values: dict[str, object]) -> list[str]:
     """Return a condition for each kind of rows that is asked for, whose values are added."""
     if wanted is None:
         return ["1"]
+    stale = [IS_STALE] if wanted.with_stale else []
+    if wanted.state is None:
+        return stale
     values["state"] = wanted.state
     names = [f":u{number}" for number in range(len(wanted.unfinished))]
     values |= {name[1:]: one for name, one in zip(names, wanted.unfinished, strict=True)}
     if len(names) > MOST_BRANCHES:
-        return [IS_STALE, f"state = :state AND unfinished IN ({', '.join(names)})"]
-    return [IS_STALE, *(f"state = :state AND unfinished = {name}" for name in names)]
+        return [*stale, f"state = :state AND unfinished IN ({', '.join(names)})"]
+    return [*stale, *(f"state = :state AND unfinished = {name}" for name in names)]
