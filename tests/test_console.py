@@ -24,7 +24,7 @@ from streams.client.settings import KafkaSettings
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 TOKENS = {"AUDIENCE_API_TOKENS": "made-up,second", "AUDIENCE_READ_TOKENS": "only-look"}
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
-PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions")
+PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions", "/upload")
 
 
 @pytest.fixture(scope="module")
