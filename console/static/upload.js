@@ -152,6 +152,7 @@ function progress(text) {
   sending.hidden = false;
   bar.removeAttribute("value");
   howFar.textContent = text;
+  sending.scrollIntoView({ block: "nearest" });
   return {
     update(words, share) {
       howFar.textContent = words;
