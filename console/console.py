@@ -8,16 +8,19 @@ from console.readings import Readings
 from console.rendering import templates
 from console.sign_in import SignIn, to_sign_in
 from console.static_files import static_routes
+from console.upload.files import Files
+from console.upload.page import UploadPage
 from producer.additions import Addition, Opened
 
 EVENTS = "/events"
 """What happens, as the pages follow it: of all other paths the cookie opens this one alone."""
 
 
-def console(opened: Opened) -> Addition:
-    """Return the console's paths."""
+def console(opened: Opened, files: Files | None = None) -> Addition:
+    """Return the console's paths; `files` is who reads files that are uploaded, None where nobody can."""
     pages = Pages(opened=opened, readings=Readings(queries=opened.queries), templates=templates())
     routes = [*pages.routes(), *SignIn(pages=pages).routes(), *static_routes()]
+    routes += UploadPage(pages=pages, files=files).routes()
 
     def admits(request: web.Request) -> bool:
         """Let in who has signed in; without tokens the server's own rule holds, by which only this machine is."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,28 +15,45 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from world import ALL, World, world
 
+from cli.serve.uploaded_files import UploadedFiles
+from cli.settings.environment import Environment
 from console.console import console
+from console.upload.files import Files
 from schemas.avro.codec import (
     encode_account_loss,
     encode_account_state,
     encode_batch_completion,
     encode_batch_receipt,
 )
+from schemas.bounds import MAX_USERS
 from schemas.records import AccountLoss, AccountState, BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser
+from schemas.target import parse_target
 from streams.client.settings import KafkaSettings
 
 MARKUP = "<script>alert(1)</script><b onload=x>&amp;\"'"
 RIGHT_TO_LEFT = "عملاء مميزون \u202egnp.exe"
 LONGEST = "W" * 255
 HOSTILE = (MARKUP, RIGHT_TO_LEFT, LONGEST)
+FILES = UploadedFiles(Environment({}, {}), MAX_USERS, tuple(map(parse_target, ALL)), held=8 << 20)
 
 
 @asynccontextmanager
-async def console_world(kafka: KafkaSettings, *, settings: Mapping[str, object] | None = None) -> AsyncIterator[World]:
-    """Run a server with its console on topics of its own, which are deleted in the end; nobody delivers."""
+async def console_world(
+    kafka: KafkaSettings,
+    *,
+    settings: Mapping[str, object] | None = None,
+    consuming: Sequence[str] = (),
+    files: Files | None = FILES,
+) -> AsyncIterator[World]:
+    """Run a server with its console on topics of its own, which are deleted in the end; nobody delivers unless named.
+
+    Of the accounts it has no credentials, as an ingestion node has none.
+    """
     prefix = f"test-{secrets.token_hex(6)}"
     try:
-        async with world(kafka, prefix, consuming=(), settings=settings, add=console) as found:
+        async with world(
+            kafka, prefix, consuming=consuming, settings=settings, add=partial(console, files=files)
+        ) as found:
             await until_built(found)
             yield found
     finally:

@@ -26,9 +26,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from audience_client.errors import FileError
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
-from audience_client.files.reading import read_table
+from audience_client.files.reading import read_held, read_table
 from audience_client.files.table import Table
 from audience_client.files.text import encodings
 
@@ -128,7 +129,7 @@ def test_standard_input_is_kept_in_a_private_file_that_is_deleted(kind: str, tmp
     code = """
 import os, stat, sys, tempfile
 from pathlib import Path
-from audience_client.files.reading import read_table
+from audience_client.files.reading import read_held, read_table
 made = []
 real = tempfile.TemporaryFile
 def noted(*given, **named):
@@ -478,3 +479,31 @@ def test_a_file_of_mode_0600_is_enough(tmp_path: Path) -> None:
     path = written(tmp_path, CONTENT)
     path.chmod(stat.S_IRUSR)
     assert rows_of(read_table(path)) == ROWS
+
+
+def held_files() -> dict[str, bytes]:
+    """Return files that become some 100,000 bytes when they are unpacked, or more."""
+    csv = b"email\n" + b"ada@example.com\n" * 8_000
+    book, workbook, table = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+    for number in range(4_000):
+        book.active.append([f"person{number}@example.com"] if number else ["email"])
+    book.save(workbook)
+    addresses = [f"person{number}@example.com" for number in range(8_000)]
+    parquet.write_table(arrow.table({"email": addresses}), table)
+    return {
+        "gzip": gzip.compress(csv),
+        "Excel": workbook.getvalue(),
+        "Parquet": table.getvalue(),
+        "Parquet in gzip": gzip.compress(table.getvalue()),
+    }
+
+
+@pytest.mark.parametrize("kind", held_files())
+def test_what_is_held_in_memory_has_a_bound_and_is_on_no_disk(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = held_files()[kind]
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    with pytest.raises(FileError, match=r"customers: becomes more than 0 MiB when unpacked|MiB of texts"):
+        read_held("customers", io.BytesIO(content), 100_000)
+    table = read_held("customers", io.BytesIO(content), 10_000_000)
+    assert sum(len(block.rows) for block in table.blocks([0])) == table.row_count
+    table.close()

@@ -42,7 +42,7 @@ TITLES = {
     "failed": "A part of ([^<]*) failed",
     "nobody": "Nobody takes ([^<]*)",
 }
-PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions")
+PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions", "/upload")
 
 
 @pytest.fixture(scope="module")

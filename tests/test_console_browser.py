@@ -18,8 +18,8 @@ from streams.client.settings import KafkaSettings
 
 pytestmark = needs("chromium")
 
-PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions")
-EMPTY = tuple(path for path in PAGES if path != "/sessions/autumn-26")
+PAGES = ("/", "/sessions", "/sessions/autumn-26", "/accounts", "/audiences", "/dead-letters", "/decisions", "/upload")
+EMPTY = tuple(path for path in PAGES if path not in ("/sessions/autumn-26", "/upload"))
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WRONG = ("/sessions/none", "/sessions?cursor=none")
 """What is answered by 404 and by 400."""

@@ -1,19 +1,22 @@
 """`audience serve`: the HTTP endpoint."""
 
 import asyncio
+import importlib.util
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
 
 from cli.command import Command
-from cli.settings.config import load
+from cli.settings.config import Config, load
 from cli.settings.environment import Environment
 from cli.topics import prepare_topics
 from console.console import console
+from console.upload.files import Files
 from producer.server import serving
 from producer.settings import Address
 from streams.processes.announcement import announce
@@ -36,11 +39,20 @@ async def serve(options: Namespace, environment: Environment) -> None:
             config.framing,
             view,
             can_hash=can_hash,
-            add=console,
+            add=partial(console, files=_files(config, environment)),
         ) as server:
             log.info("Listening.", address=str(server.address), targets=[str(target) for target in config.targets])
             announce(str(server.address))
             await asyncio.gather(*server.following)
+
+
+def _files(config: Config, environment: Environment) -> Files | None:
+    """Return who reads files that are uploaded from the console; nobody, where the client is not installed."""
+    if importlib.util.find_spec("audience_client") is None:
+        return None
+    from cli.serve.uploaded_files import UploadedFiles  # noqa: PLC0415 -- it needs the client
+
+    return UploadedFiles(environment, config.server.max_users, config.targets)
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from rich.console import Console
 from audience_client.command.threads import in_thread
 from audience_client.upload.prepare import Prepared
 from cli.dry_run.requests import preview
+from cli.dry_run.usable_users import usable_users
 from cli.dry_run.verbs import VERBS, Verb
 from cli.errors import UsageError
 from cli.printing.tables import print_lines
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
 from cli.upload.printing import print_usable
-from cli.upload.usable_users import usable_users
 from consumer.account.runtime import Account
 from producer.request.users_json import parse_users
 from schemas.records import AudienceBatch
@@ -27,12 +27,17 @@ SHOWN_USERS = 3
 """Users at the beginning of a file of which the requests are shown."""
 
 
+AT_ONCE = 5_000
+"""Users of which it is looked at at once what is usable."""
+
+
 async def print_dry_run(prepared: Sequence[Prepared], *, options: argparse.Namespace, environment: Environment) -> None:
     """Print for each file what each account could use, and the first requests. Raises ConfigError, UsageError."""
     accounts = _accounts(options, environment)
     verb = VERBS[options.mode]
     for one in prepared:
-        print_usable(await in_thread(partial(usable_users, one, accounts, verb)), Console())
+        batches = (batch.users for batch in one.reader.batches(AT_ONCE))
+        print_usable(await in_thread(partial(usable_users, batches, accounts, verb)), Console())
         print_lines(["", f"The requests for the first {SHOWN_USERS} users would be:"])
         await _print_requests(one, accounts, verb, options)
     print_lines(["Nothing was sent."], sys.stderr)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 
+from cli.dry_run.usable_users import Usable
 from cli.printing.tables import print_lines, print_rows
-from cli.upload.usable_users import Usable
 from schemas.error_words import VOCABULARY
 
 COLUMNS = ("account", "users", "usable", "rejected")

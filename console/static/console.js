@@ -49,3 +49,4 @@ async function refresh() {
 showLocalTimes();
 offerCopies();
 if (document.querySelector("[data-live]")) follow(refresh);
+if (document.getElementById("upload")) import("./upload.js").then((uploads) => uploads.startUploads(offerCopies));

@@ -24,10 +24,11 @@ class FormError(Exception):
 class FormParser:
     """Parses a form that comes in chunks."""
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, max_parts: int = MAX_PARTS) -> None:
         self._boundary = boundary
+        self._max_parts = max_parts
         self._unpadding = Unpadding(boundary)
-        self._parser = _Parser(boundary, max_segment_count=MAX_PARTS, max_header_count=MAX_PART_HEADERS)
+        self._parser = _Parser(boundary, max_segment_count=max_parts, max_header_count=MAX_PART_HEADERS)
         self._head = b""
         self._parts = 0
 
@@ -58,8 +59,8 @@ class FormParser:
     def _wrong(self) -> str:
         if b"--" + self._boundary + b"\n" in self._head:
             return "its lines end with LF; end those of boundaries and headers with CRLF"
-        if self._parts >= MAX_PARTS:
-            return f"it has more than {MAX_PARTS} parts; send users as one part, and batch as one, both as JSON"
+        if self._parts >= self._max_parts:
+            return f"it has more than {self._max_parts} parts; send users as one part, and batch as one, both as JSON"
         return (
             "the parts can't be read: check the boundary, that lines end with CRLF, and that every part has "
             'Content-Disposition: form-data; name="..."'

@@ -1,11 +1,13 @@
 """The handler of `POST /audience`: the stages of an upload, and what is held during which."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from multidict import MultiMapping
 
-from producer.request.body import read_form
+from producer.request.body import Form, read_form
 from producer.settings import ServerSettings
 from producer.transport.body_budget import Budget
 from producer.transport.content_type import check_head
@@ -15,7 +17,7 @@ from producer.upload.checking import Checker
 from producer.upload.deduplication import Deduplicator, seen, session_of
 from producer.upload.encoding import encode
 from producer.upload.writes_in_flight import WritesInFlight
-from producer.upload.writing import BatchWriter
+from producer.upload.writing import BatchWriter, Written
 from schemas.avro.framing import Framing
 
 COPIES = 2
@@ -53,15 +55,25 @@ class Uploads:
         with self.budget.hold(request.content_length) as room:
             form = await read_form(request, room, self.settings)
             deadline = asyncio.get_running_loop().time() + self.settings.sync_timeout
-            async with self.decoding.turn(form.size):
-                checked = await self.checker.check(form, request.query)
-                del form
-                encoded = await encode(checked, self.framing)
-                del checked
-            room.settle(COPIES * encoded.size)
-            with self.writes.entered(session_of(encoded), seen(encoded)) as (mine, before):
-                placed = await self.deduplicator.place(encoded, mine.batch, before)
-                written = await self.batch_writer.write(placed, request)
-                mine.outcome.set_result(written.stands)
-        del encoded, placed, mine, before  # a sync client may wait for minutes
+            written = await self.take(form, request.query, request, room.settle)
         return await self.answerer.answer(written, request, deadline)
+
+    async def take(
+        self, form: Form, query: MultiMapping[str], request: web.Request, settle: Callable[[int], None]
+    ) -> Written:
+        """Take a form that was read through the stages until it is written, for whatever request it is.
+
+        What it held is let go of as soon as its users are encoded, and `settle` told how many bytes are held then.
+        Raises Refused.
+        """
+        async with self.decoding.turn(form.size):
+            checked = await self.checker.check(form, query)
+            form.parts.clear()
+            encoded = await encode(checked, self.framing)
+            del checked
+        settle(COPIES * encoded.size)
+        with self.writes.entered(session_of(encoded), seen(encoded)) as (mine, before):
+            placed = await self.deduplicator.place(encoded, mine.batch, before)
+            written = await self.batch_writer.write(placed, request)
+            mine.outcome.set_result(written.stands)
+        return written

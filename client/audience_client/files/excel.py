@@ -60,7 +60,7 @@ _kept_rows = msgspec.json.Decoder(tuple[int, list[str]])
 
 
 class ExcelTable(SourceBacked):
-    """A sheet of a workbook, which is gone through once: its texts are kept in a private file until it is closed."""
+    """A sheet of a workbook, which is gone through once: its texts are kept until it is closed."""
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self.name = source.name
@@ -71,7 +71,7 @@ class ExcelTable(SourceBacked):
         self.notices: tuple[Notice, ...] = ()
         self._has_formulas = self._check_parts()
         self._sheet = self._chosen_sheet(options.sheet)
-        self._kept = private_file()
+        self._kept = source.keep()
         self._problems: dict[int, tuple[int, str]] = {}
         self._last = deque[tuple[int, Row]](maxlen=TAIL_ROWS)
         self.row_count = 0
@@ -233,7 +233,7 @@ class ExcelTable(SourceBacked):
         with self._source.open_seekable() as content, self._translated(), zipfile.ZipFile(content) as parts:
             for part in parts.infolist():
                 is_sheet = part.filename.startswith("xl/worksheets/")
-                most = MAX_SHEET if is_sheet else MAX_SHARED
+                most = min(MAX_SHEET if is_sheet else MAX_SHARED, self._source.held or MAX_SHEET)
                 if part.filename.endswith(".xml") and part.file_size > most:
                     raise FileError(
                         self.name, f"has more than {most >> 20:,} MiB of texts in a workbook; save it as CSV (UTF-8)"

@@ -150,6 +150,32 @@ class _Bounded:
         self._raw.close()
 
 
+class Limited:
+    """Content of which no more than so many bytes are read."""
+
+    def __init__(self, name: str, content: Readable, most: int) -> None:
+        self._name = name
+        self._content = content
+        self._left = self._most = most
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most so many bytes. Raises FileError where there are more than may be read."""
+        content = self._content.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise too_much_unpacked(self._name, self._most)
+        return content
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._content.close()
+
+
+def too_much_unpacked(name: str, most: int) -> FileError:
+    """Say that a file becomes more than can be held."""
+    return FileError(name, f"becomes more than {most >> 20} MiB when unpacked, which is more than is held at once here")
+
+
 def _size(raw: BinaryIO) -> int:
     at = raw.tell()
     size = raw.seek(0, 2)

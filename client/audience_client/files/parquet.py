@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from audience_client.errors import FileError, MissingExtraError, quoted
+from audience_client.files.inflating import too_much_unpacked
 from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import MAX_COLUMNS, NO_TAIL, SAMPLE_ROWS, Block, Notice, Row
 from audience_client.files.values import EXACT, LostDigitsError, text_of
@@ -106,6 +107,9 @@ class ParquetTable(SourceBacked):
     def _check(self, file: Any) -> None:
         metadata = file.metadata
         largest = max((metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)), default=0)
+        size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        if self._source.held is not None and size > self._source.held:
+            raise too_much_unpacked(self.name, self._source.held)
         if not self.row_count:
             raise FileError(self.name, "is a Parquet file without a row; write it again, or name another one")
         if largest > MAX_GROUP:

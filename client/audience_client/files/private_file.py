@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from audience_client.errors import FileError
@@ -12,15 +13,18 @@ from audience_client.files.inflating import Readable
 BUFFER = 1 << 20
 """Bytes that are copied or read ahead at once."""
 
+Keep = Callable[[], BinaryIO]
+"""Opens a place for what must be read again."""
+
 
 def private_file() -> BinaryIO:
-    """Return an empty file that only we can open (0600, without a name where the system can) and that is deleted."""
+    """Open a file that only we can open (0600, without a name where the system can) and that is deleted."""
     return cast(BinaryIO, tempfile.TemporaryFile(prefix="audience-"))  # on Windows it is a wrapper of one
 
 
-def spool(name: str, content: Readable) -> BinaryIO:
-    """Copy content to a private file. Raises FileError where there is no room."""
-    kept = private_file()
+def spool(name: str, content: Readable, keep: Keep = private_file) -> BinaryIO:
+    """Copy content to a place of its own. Raises FileError where there is no room."""
+    kept = keep()
     try:
         shutil.copyfileobj(content, kept, BUFFER)
         kept.flush()

@@ -1,13 +1,14 @@
 """One way to read any file: tell what it is, read all of it once, hand on a table."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from audience_client.errors import InputError
 from audience_client.files.excel import ExcelTable
 from audience_client.files.kinds import Kind, kind_of
 from audience_client.files.options import ReadOptions
 from audience_client.files.parquet import ParquetTable
-from audience_client.files.source import Source, open_source
+from audience_client.files.source import Source, held_source, open_source
 from audience_client.files.table import Table
 from audience_client.files.text.delimited import read_delimited
 from audience_client.files.text.json_objects import JsonArray, JsonLines, JsonTable
@@ -19,6 +20,19 @@ def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:
     Raises FileError where it is not a table that can be read to its end, InputError where an option is wrong.
     """
     source = open_source(path)
+    try:
+        return _table(source, options or ReadOptions())
+    except BaseException:
+        source.close()
+        raise
+
+
+def read_held(name: str, content: BinaryIO, held: int, options: ReadOptions | None = None) -> Table:
+    """Read a file that is in memory, so that nothing of it reaches a disk; it may become so many bytes when unpacked.
+
+    The caller closes the table, and thereby the content. Raises what `read_table` raises.
+    """
+    source = held_source(name, content, held)
     try:
         return _table(source, options or ReadOptions())
     except BaseException:

@@ -10,18 +10,29 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audience_client.errors import FileError
-from audience_client.files.inflating import Inflate, Readable, inflater_of
-from audience_client.files.private_file import BUFFER, PrivateView, spool
+from audience_client.files.inflating import Inflate, Limited, Readable, inflater_of, too_much_unpacked
+from audience_client.files.private_file import BUFFER, PrivateView, private_file, spool
 
 HEAD = 65_536
 """Bytes from which is told what a file is."""
 
 
 class Source:
-    """A file's content, inflated; it must not change while it is used."""
+    """A file's content, inflated; it must not change while it is used.
 
-    def __init__(self, name: str, open_raw: Callable[[], BinaryIO], spooled: BinaryIO | None = None) -> None:
+    With `held`, nothing of it reaches a disk: what must be read again is kept in memory, up to so many bytes each time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_raw: Callable[[], BinaryIO],
+        spooled: BinaryIO | None = None,
+        *,
+        held: int | None = None,
+    ) -> None:
         self.name = name
+        self.held = held
         self._open_raw = open_raw
         self._spooled = [] if spooled is None else [spooled]
         self._inflated: BinaryIO | None = None
@@ -32,7 +43,14 @@ class Source:
     def open(self) -> Readable:
         """Return the content from its beginning. Raises FileError where the file has changed since the first look."""
         raw = self._open_unchanged()
-        return raw if self._inflate is None else self._inflate(self.name, raw)
+        if self._inflate is None:
+            return raw
+        content = self._inflate(self.name, raw)
+        return content if self.held is None else Limited(self.name, content, self.held)
+
+    def keep(self) -> BinaryIO:
+        """Open a place for what must be read again; whoever asks closes it."""
+        return private_file() if self.held is None else _Held(self.name, self.held)
 
     def open_seekable(self) -> BinaryIO:
         """Return the content as a file in which can be jumped; what is compressed is inflated into a private file."""
@@ -41,7 +59,7 @@ class Source:
         if self._inflated is None:
             content = self.open()
             try:
-                self._inflated = spool(self.name, content)
+                self._inflated = spool(self.name, content, self.keep)
             finally:
                 content.close()
             self._spooled.append(self._inflated)
@@ -79,6 +97,21 @@ class Source:
             raw.close()
             raise FileError(self.name, "changed while it was read; upload it when nothing writes to it")
         return raw
+
+
+class _Held(io.BytesIO):
+    """Memory up to a bound."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__()
+        self._name = name
+        self._most = most
+
+    def write(self, content: bytes, /) -> int:  # type: ignore[override] # nobody writes anything else
+        """Add content at the end. Raises FileError beyond the bound."""
+        if self.tell() + len(content) > self._most:
+            raise too_much_unpacked(self._name, self._most)
+        return super().write(content)
 
 
 class SourceBacked:
@@ -128,6 +161,15 @@ def spooled_source(name: str, spooled: BinaryIO) -> Source:
         return Source(name, lambda: io.BufferedReader(PrivateView(spooled), BUFFER), spooled)
     except BaseException:
         spooled.close()
+        raise
+
+
+def held_source(name: str, content: BinaryIO, held: int) -> Source:
+    """Return a file that is in memory and stays there, and closes it. Raises FileError."""
+    try:
+        return Source(name, lambda: io.BufferedReader(PrivateView(content), BUFFER), content, held=held)
+    except BaseException:
+        content.close()
         raise
 
 

@@ -14,8 +14,9 @@ READ_AHEAD = 1 << 16
 class EncodedUsers:
     """A JSON array that grows by what is added, and is read as often as needed. Close it in the end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, held: int | None = None) -> None:
         self._name = name
+        self._held = HELD if held is None else held
         self._kept: BinaryIO = io.BytesIO()
         self._size = self._kept.write(b"[")
         self._is_in_memory = True
@@ -23,7 +24,7 @@ class EncodedUsers:
     def add(self, members: bytes) -> None:
         """Add JSON objects with commas between them. Raises FileError where there is no room for a private file."""
         try:
-            if self._is_in_memory and self._size + len(members) > HELD:
+            if self._is_in_memory and self._size + len(members) > self._held:
                 self._move_to_disk()
             self._size += self._kept.write(members if self._size == 1 else b"," + members)
         except OSError as error:

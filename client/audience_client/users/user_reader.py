@@ -1,5 +1,6 @@
 """A table's users: first all are looked at and counted, then they are handed on in batches."""
 
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ class UserReader:
         return self._counted(users, rows - users)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield users in the order of the file, so many at a time, the last batch aside."""
-        for users, rows in self.spooled_batches(size):
+        """Yield users in the order of the file, so many at a time, the last batch aside; none reaches a disk."""
+        for users, rows in self._filled(size, sys.maxsize):
             yield Batch(bytes(users), rows)
             users.close()
 
@@ -92,7 +93,10 @@ class UserReader:
 
         Raises FileError where there is no room for a private file.
         """
-        filling = _Filling(self._table.name)
+        return self._filled(size, None)
+
+    def _filled(self, size: int, held: int | None) -> Iterator[SpooledBatch]:
+        filling = _Filling(self._table.name, held)
         left = self._limit
         for block, _ in self._blocks():
             users = self._maker.make(block.rows)
@@ -104,7 +108,7 @@ class UserReader:
                 at = end
                 if len(filling.rows) == size:
                     yield filling.batch()
-                    filling = _Filling(self._table.name)
+                    filling = _Filling(self._table.name, held)
             left = None if left is None else left - most
             if left == 0:
                 break
@@ -199,9 +203,9 @@ def _customers(blocks: Iterator[Block], continuation: Continuation) -> Iterator[
 class _Filling:
     """A batch that is not full yet."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, held: int | None) -> None:
         self.rows = array("q")
-        self._users = EncodedUsers(file)
+        self._users = EncodedUsers(file, held)
 
     def add(self, users: Sequence[User], numbers: Sequence[int]) -> None:
         self._users.add(_encoder.encode(users)[1:-1])

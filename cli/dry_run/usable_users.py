@@ -1,10 +1,9 @@
-"""What each account could use of the users of a file."""
+"""What each account could use of users."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audience_client.upload.prepare import Prepared
 from cli.dry_run.requests import made_up_provider
 from cli.dry_run.verbs import Verb
 from consumer.account.runtime import Account
@@ -15,12 +14,10 @@ from providers.kit.rows.rejection_reasons import reason_of
 from providers.kit.rows.users_to_rows import Rows
 from schemas.records import AudienceUser
 
-AT_ONCE = 5_000
-
 
 @dataclass(slots=True)
 class Usable:
-    """What one account could use of a file; `error` is a word of the vocabulary where it takes none of it at all."""
+    """What one account could use of users; `error` is a word of the vocabulary where it takes none of it at all."""
 
     users: int = 0
     usable: int = 0
@@ -28,12 +25,12 @@ class Usable:
     error: str | None = None
 
 
-def usable_users(prepared: Prepared, accounts: Sequence[Account], verb: Verb) -> Mapping[str, Usable]:
-    """Return what each account could use of all rows of a file."""
+def usable_users(batches: Iterable[bytes], accounts: Sequence[Account], verb: Verb) -> Mapping[str, Usable]:
+    """Return what each account could use of the users of some batches, each a JSON array."""
     providers = {str(one.target): made_up_provider(one) for one in accounts}
     found = {name: Usable() for name in providers}
-    for batch in prepared.reader.batches(AT_ONCE):
-        users = parse_users(batch.users).users
+    for batch in batches:
+        users = parse_users(batch).users
         for name, provider in providers.items():
             _count(provider, verb, users, found[name])
     return found
