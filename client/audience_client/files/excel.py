@@ -16,7 +16,7 @@ from audience_client.files.bounds import MAX_TEXT
 from audience_client.files.headers import LOOKED_AT, check_header
 from audience_client.files.number_formats import shown_number
 from audience_client.files.options import ReadOptions
-from audience_client.files.private_file import not_kept, private_file
+from audience_client.files.private_file import not_kept
 from audience_client.files.source import Source, SourceBacked
 from audience_client.files.table import SAMPLE_ROWS, TAIL_ROWS, Block, Notice, Row
 from audience_client.files.values import LostDigitsError, text_of
