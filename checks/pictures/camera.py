@@ -14,7 +14,7 @@ WIDTH, NARROW = 1280, 360
 HEIGHT, LOW = 800, 640
 """Of a window, and of one that shows a table whose rows are alike."""
 
-MOST_OF_ONE, MOST_OF_ALL = 150_000, 1_200_000
+MOST_OF_ONE, MOST_OF_ALL = 150_000, 1_400_000
 """Bytes of a picture, and of all of them."""
 
 SIGNATURE = 8
