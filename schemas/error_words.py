@@ -172,7 +172,7 @@ VOCABULARY: Mapping[str, Meaning] = {
         "The user has nothing that this platform can match.",
         "Add an e-mail address or a phone number: names and postal codes alone identify nobody.",
     ),
-    "not_an_email": Meaning("reject", "row", "The e-mail address is none.", "Correct it."),
+    "not_an_email": Meaning("reject", "row", "This is not an e-mail address.", "Correct it."),
     "not_a_phone": Meaning(
         "reject", "row", "The phone number can't be read.", "Write +, country code and number, or add the country."
     ),
