@@ -152,13 +152,14 @@ class Reports:
         )
 
     async def tell(self, found: World) -> None:
-        """Write all of it, and return when the server knows it."""
+        """Write all of it, and return when the server knows it: each topic is read in order, but none after another."""
         await asyncio.to_thread(_write, found, list(self._records(found)))
-        last = self.receipts[-1].batch_id if self.receipts else None
-        ended = [one for one in self.completions if one.batch_id == last]
+        told = (*self.receipts[-1:], *self.completions[-1:])
         async with asyncio.timeout(90):
-            while last and not await _knows(found, last, ended):
-                await asyncio.sleep(0.1)
+            for batch_id in {one.batch_id for one in told if one.batch_id}:
+                ended = [one for one in self.completions if one.batch_id == batch_id]
+                while not await _knows(found, batch_id, ended):
+                    await asyncio.sleep(0.1)
 
     def _records(self, found: World) -> Iterator[tuple[str, str, bytes]]:
         names = found.names
