@@ -154,9 +154,9 @@ class Reports:
     async def tell(self, found: World) -> None:
         """Write all of it, and return when the server knows it: each topic is read in order, but none after another."""
         await asyncio.to_thread(_write, found, list(self._records(found)))
-        told = (*self.receipts[-1:], *self.completions[-1:])
+        told = [one.batch_id for one in self.receipts[-1:]] + [one.batch_id for one in self.completions[-1:]]
         async with asyncio.timeout(90):
-            for batch_id in {one.batch_id for one in told if one.batch_id}:
+            for batch_id in {batch_id for batch_id in told if batch_id}:
                 ended = [one for one in self.completions if one.batch_id == batch_id]
                 while not await _knows(found, batch_id, ended):
                     await asyncio.sleep(0.1)
