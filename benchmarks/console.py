@@ -33,7 +33,7 @@ MOST = 3.0
 
 UPLOADS = 400
 LOOKED_AT = ("/", "/sessions")
-PAUSE, REST, KINDS = 1.0, 3, "session,account,loss"
+PAUSE, REST, KIND = 1.0, 3, "change"
 """As in `console/static/follow.js`: seconds, and times as long as the last look took, until the next; and events."""
 
 GOAL = 0.97
@@ -162,7 +162,7 @@ async def _looks(session: aiohttp.ClientSession, ingestion: Ingestion) -> None:
 
 
 async def _listens(session: aiohttp.ClientSession, ingestion: Ingestion) -> None:
-    async with session.get(f"http://{ingestion.address}/events", params={"kind": KINDS}) as response:
+    async with session.get(f"http://{ingestion.address}/events", params={"kind": KIND}) as response:
         response.raise_for_status()
         async for _ in response.content:
             pass

@@ -95,6 +95,22 @@ async def test_changes_of_a_session_within_a_moment_are_one_event_rendered_once_
         assert (other.backlog, broadcast.position) == (0, 2)
 
 
+async def test_who_asks_for_changes_alone_is_told_that_something_changed_of_batches_accounts_and_losses_alike(
+    tmp_path: Path,
+) -> None:
+    async with broadcasting(tmp_path) as broadcast, connected() as transport:
+        one = listener(transport, kind="change")
+        broadcast.add(one)
+        chunks = one.chunks()
+        told = []
+        for changes in ([Change("account", "facebook")], [Change("loss", "facebook 0@1"), Change("batch", ONE)]):
+            for change in changes:
+                broadcast.note(change)
+            async with asyncio.timeout(30):
+                told.append(await anext(chunks))
+        assert told == [b"id: log-1\nevent: change\ndata: {}\n\n", b"id: log-3\nevent: change\ndata: {}\n\n"]
+
+
 async def test_a_listener_is_not_even_looked_at_when_what_changes_is_none_of_what_it_asks_for(tmp_path: Path) -> None:
     async with broadcasting(tmp_path) as broadcast, connected() as transport:
         names = ({"session": "8"}, {"batch": TWO}, {"name": "another"}, {"session": "8", "kind": "batch"})

@@ -21,7 +21,7 @@ from world import World, make_users, world
 from producer.events import service
 from producer.events.change_log import Change, ChangeLog
 from producer.events.event_filter import FIELDS, read_filter
-from producer.events.selection import MOST_AT_ONCE, Changes
+from producer.events.selection import MOST_AT_ONCE, Changes, Subject
 from schemas.avro.framing import SINGLE_OBJECT
 from schemas.records import AccountLoss
 from schemas.target import Target
@@ -310,7 +310,8 @@ WRONG: Mapping[str, str] = {
     "kinds=session": "kinds: there is no such filter (did you mean kind?); there are kind, session, batch, name, type, "
     "mode, account",
     "ada%40example.com=1": "query: there is no such filter; there are kind, session, batch, name, type, mode, account",
-    "kind=sessions": "kind: send one or more of session, batch, account, loss, each once and with commas between",
+    "kind=sessions": "kind: send one or more of session, batch, account, loss, change, each once and with commas "
+    "between",
     "kind=session&kind=batch": "kind: send it once",
     "session=": "session: send a value, or leave it out",
     "type=vip": "type: send one of custom, primary",
@@ -334,7 +335,15 @@ def test_filters_alone_choose_the_kinds_that_have_them() -> None:
     assert chosen.batch == "a"
     chosen, _ = read_filter([], [])
     assert chosen is not None
-    assert chosen.kinds == FIELDS.keys()
+    assert chosen.kinds == FIELDS.keys() - {"change"}
+
+
+def test_of_many_changes_who_asks_for_no_more_is_told_once_that_something_did() -> None:
+    changes = [(number, Change("batch", str(number))) for number in range(1, 3 * MOST_AT_ONCE)]
+    chosen, _ = read_filter([("kind", "change")], [])
+    assert chosen is not None
+    assert (chosen.asks_for_batches, chosen.asks_for_accounts) == (False, True)  # no batch is read for it
+    assert Changes(changes, {}).chosen(chosen) == ([Subject("change", "")], len(changes))
 
 
 @given(keys=st.lists(st.integers(0, 12), max_size=60), most=st.integers(1, 8), known=st.integers(0, 60))

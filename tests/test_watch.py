@@ -96,6 +96,7 @@ def test_an_event_is_a_line_for_people() -> None:
     now = datetime(2030, 1, 31, 12, tzinfo=UTC)
     assert [event_line(event, now) for event in events] == [f"12:00:00  {line}" for line in LINES]
     assert "audience status" in event_line(Event(kind="reset", data='{"reason":"foreign"}'), now)
+    assert event_line(Event(kind="change", data="{}"), now) == "12:00:00  something changed"
     assert event_line(Event(kind="newer", data="{}"), now) == "12:00:00  newer {}"
 
 
@@ -103,4 +104,4 @@ def test_an_event_is_a_line_for_people() -> None:
 async def test_a_kind_that_there_is_none_of_is_told(tmp_path: Path, kinds: str) -> None:
     code, _, errors = await audience(tmp_path, "watch", "--kind", kinds)
     assert code == 2
-    assert "name one or more of session, batch, account, loss" in errors
+    assert "name one or more of session, batch, account, loss, change" in errors

@@ -11,6 +11,8 @@ from schemas.target import Target
 
 RESET = "Changes may be missing here: `audience status` shows how all stands now."
 
+_WITHOUT_DATA = {"reset": RESET, "change": "something changed"}
+
 
 def event_line(event: Event, now: datetime) -> str:
     """Return an event as a line; one of a kind that this version does not know as the server sent it.
@@ -31,10 +33,8 @@ def _text(event: Event) -> str:
             return _account(msgspec.json.decode(event.data, type=AccountEvent))
         case "loss":
             return _loss(msgspec.json.decode(event.data, type=LossEvent))
-        case "reset":
-            return RESET
         case _:
-            return f"{event.kind} {event.data}"
+            return _WITHOUT_DATA.get(event.kind, f"{event.kind} {event.data}")
 
 
 def _session(one: SessionEvent) -> str:

@@ -2,7 +2,7 @@
 const PAUSE = 1000; // Milliseconds for which what happens is gathered before the page is asked for again.
 const REST = 3; // Times as long as the last look took until the next one at least: a large page is not asked for all the time.
 const STILL = 30_000; // Milliseconds between two looks while nothing happens: lines of speed and times to go move on.
-const KINDS = ["session", "account", "loss"]; // Of batches sessions tell: each kind is read for us by the server.
+const KIND = "change"; // That anything did: what it is the page says, and the server need not read it twice.
 const NAME = "audience-console-events";
 
 export function follow(refresh) {
@@ -60,8 +60,8 @@ export function follow(refresh) {
 // Returns when it is stopped. What an event says is not read: the page is asked for again, as it is for everybody.
 function stream(tell, signal) {
   return new Promise((resolve) => {
-    const events = new EventSource(`/events?kind=${KINDS}`);
-    for (const kind of [...KINDS, "reset"]) events.addEventListener(kind, tell);
+    const events = new EventSource(`/events?kind=${KIND}`);
+    for (const kind of [KIND, "reset"]) events.addEventListener(kind, tell);
     const timer = setInterval(tell, STILL);
     signal.addEventListener("abort", () => {
       events.close();

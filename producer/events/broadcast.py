@@ -90,7 +90,7 @@ class Broadcast:
 
     def asks_for_accounts(self) -> bool:
         """Tell whether anybody wants to know how accounts stand."""
-        return any("account" in listener.chosen.kinds for listener in self.listeners)
+        return any(listener.chosen.asks_for_accounts for listener in self.listeners)
 
     def end(self) -> None:
         """End all streams, and let no new one begin."""

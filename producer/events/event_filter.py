@@ -23,8 +23,12 @@ FIELDS: Mapping[Kind, frozenset[str]] = {
     "batch": _OF_SESSION | {"batch"},
     "account": frozenset({"account"}),
     "loss": frozenset({"account"}),
+    "change": frozenset(),
 }
 """By which filters a kind of event can be chosen."""
+
+TELLING = frozenset(KINDS) - {"change"}
+"""Kinds that come without being asked for by name: they tell how a thing stands, and with it that it changed."""
 
 Key = tuple[Literal["session", "batch", "name", "any"], str]
 """What a filter and the changes that it may let through have in common."""
@@ -58,6 +62,11 @@ class EventFilter(Struct, frozen=True, kw_only=True):
     def asks_for_batches(self) -> bool:
         """Tell whether changes of batches matter to it."""
         return not self.kinds.isdisjoint(("session", "batch"))
+
+    @property
+    def asks_for_accounts(self) -> bool:
+        """Tell whether it matters how accounts stand."""
+        return not self.kinds.isdisjoint(("account", "change"))
 
     def has(self, record: RecordRow) -> bool:
         """Tell whether a batch is asked for, by one of its records."""
@@ -124,7 +133,7 @@ def _kinds(given: Mapping[str, str], faults: list[str]) -> Iterable[Kind]:
     """Return the kinds that are asked for, else those that have all of the filters' fields."""
     filters = [name for name in NAMES[1:] if name in given]
     if not given.get("kind"):
-        return [kind for kind in KINDS if FIELDS[kind].issuperset(filters)]
+        return [kind for kind in KINDS if kind in TELLING and FIELDS[kind].issuperset(filters)]
     named = given["kind"].split(",")
     found = [kind for kind in KINDS if kind in named]
     if len(found) != len(named):

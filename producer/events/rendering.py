@@ -10,7 +10,7 @@ from ledger.queries import Queries
 from ledger.resources import AccountStatus
 from ledger.view import RecordRow, SessionKey
 from producer.events.change_log import Change, Reset
-from producer.events.resources import AccountEvent, LossEvent, ResetEvent, batch_event
+from producer.events.resources import AccountEvent, ChangeEvent, LossEvent, ResetEvent, batch_event
 from producer.events.selection import Subject
 from schemas.records import AccountLoss
 from schemas.target import Target
@@ -65,6 +65,8 @@ class EventReader:
     def _resource(self, subject: Subject) -> Struct | None:
         if isinstance(subject.key, SessionKey):
             return self.queries.summary(subject.key)
+        if subject.kind == "change":
+            return ChangeEvent()
         if subject.kind == "batch":
             status = self.queries.batch_without_time(subject.key)
             return None if status is None else batch_event(status)

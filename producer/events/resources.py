@@ -9,7 +9,7 @@ from ledger.resources import BatchStatus, ErrorDetail, SessionSummary, State, Ta
 from producer.events.change_log import Reset
 from schemas.records import AudienceType, Mode
 
-Kind = Literal["session", "batch", "account", "loss"]
+Kind = Literal["session", "batch", "account", "loss", "change"]
 
 SessionEvent = SessionSummary
 """A session is told as the list of sessions has it, so that a row can be replaced by it."""
@@ -66,6 +66,10 @@ class LossEvent(Struct, frozen=True, kw_only=True, rename="camel"):
     end_offset: int
     records: int
     at: datetime
+
+
+class ChangeEvent(Struct, frozen=True):
+    """Something changed, whatever it is: for who asks for all it shows anew. Nothing is read to tell it."""
 
 
 class ResetEvent(Struct, frozen=True, kw_only=True, rename="camel"):

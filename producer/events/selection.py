@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from msgspec import Struct
 
 from ledger.view import RecordRow, SessionKey
 from producer.events.change_log import Change
 from producer.events.event_filter import ANY, EventFilter, Key
+from producer.events.resources import Kind
 
 MOST_AT_ONCE = 64
 """Events that a listener is sent in one go, and a few more where the last change is of two things."""
@@ -20,12 +20,14 @@ Numbered = tuple[int, Change]
 class Subject(Struct, frozen=True):
     """What an event is about."""
 
-    kind: Literal["session", "batch", "account", "loss"]
+    kind: Kind
     key: str | SessionKey
 
 
 def subjects_of(change: Change, records: Mapping[str, RecordRow], chosen: EventFilter) -> Iterator[Subject]:
     """Yield what is told of a change to who asks for this; of a batch that is not known any more nothing."""
+    if "change" in chosen.kinds:
+        yield Subject("change", "")
     if change.kind != "batch":
         if change.kind in chosen.kinds and chosen.has_account(change.key.partition(" ")[0]):
             yield Subject(change.kind, change.key)
