@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import aiohttp
 import msgspec
 
-import sandbox
+import sandbox.app
 from benchmarks.clean_users import clean_user
 from providers.installed import installed
 from providers.kit.http import Answer, Request
@@ -166,7 +166,7 @@ def _serve(pipe: Connection, in_bulk: bool) -> None:
 
 async def _serve_until_killed(pipe: Connection, *, in_bulk: bool) -> None:
     options = sandbox.SandboxOptions(limits=False, latency=0.001, job_seconds=0.05, in_bulk=in_bulk)
-    runner = await sandbox.serve("127.0.0.1", 0, options)
+    runner = await sandbox.app.serve("127.0.0.1", 0, options)
     asyncio.get_running_loop().add_reader(pipe.fileno(), _send_usage, pipe)
     pipe.send(f"http://127.0.0.1:{runner.addresses[0][1]}")
     await asyncio.Event().wait()

@@ -16,12 +16,12 @@ from cli.process import end_with_parent, run
 from cli.settings.config import load
 from cli.settings.environment import LISTENS
 from cli.settings.startup_check import checked_environment
-from consumer.removals.account_removals import HashKeysMissingError
-from producer.publisher import PublishError
+from producer.publish_errors import PublishError
 from producer.request.users_json import PayloadError
 from providers.installed import ProviderLoadError
 from schemas.avro.framing import RegistryUnavailableError
 from schemas.did_you_mean import did_you_mean
+from schemas.hash_keys import HashKeysMissingError
 from streams.client.errors import StreamError
 from streams.processes import lifeline
 

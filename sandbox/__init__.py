@@ -1,7 +1,9 @@
-"""Local stand-ins of the platforms' APIs: they answer as the real ones do, errors included."""
+"""Local stand-ins of the platforms' APIs: they answer as the real ones do, errors included.
 
-from sandbox.app import create_app, serve
+What serves them is in `sandbox.app`: commands that only need to know the credentials load no server.
+"""
+
 from sandbox.kit.credentials import CREDENTIALS
 from sandbox.kit.options import SandboxOptions
 
-__all__ = ["CREDENTIALS", "SandboxOptions", "create_app", "serve"]
+__all__ = ["CREDENTIALS", "SandboxOptions"]

@@ -18,6 +18,10 @@ _LONGEST = 64
 """Bytes of a key that the hash takes; a longer one goes in as its own hash."""
 
 
+class HashKeysMissingError(Exception):
+    """A key is not set by which it is remembered who was removed."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class HashKey:
     """A key, which is never shown, and what it is known by."""

@@ -14,7 +14,8 @@ from typing import Any
 from deadly import Deadly
 from world import KEYS, sandbox_account
 
-from consumer.account.runtime import Account, Deployment
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from consumer.replay.replayer import ReplayOrder, Wish, replay

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cli.dry_run.requests import preview
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from providers.installed import installed
 from sandbox import CREDENTIALS
 from schemas.records import AudienceBatch, AudienceUser, Purchase

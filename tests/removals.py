@@ -12,7 +12,8 @@ from world import KEYS, UNLIMITED, World, consuming_one, sandbox_account, world
 from cli.replay.log_scan import planned
 from cli.replay.saved_replays import Replay
 from cli.replay.selection import LONG_AGO, Choice
-from consumer.account.runtime import Account, Deployment, Serving, opened_runtime, pace_of
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment, Serving, opened_runtime, pace_of
 from consumer.account.settings import ConsumerSettings
 from consumer.delivery.outcome import Outcome
 from consumer.ordering.standing import Standing

@@ -22,7 +22,8 @@ from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames, ensure_topics, layout
 from streams.read.tail import read_to_end
 from streams.tables.audience_claims import Holding, fold
-from streams.tables.audience_directory import Owner, followed
+from streams.tables.audience_directory import followed
+from streams.tables.audience_owner import Owner
 from streams.write.writer import Writer
 
 OWNER = Owner(provider="made", host="127.0.0.1", platform_account_id="1")

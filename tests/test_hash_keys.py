@@ -10,10 +10,10 @@ from test_cli import audience
 from cli.local_stack.own_hash_key import FILE, own_hash_key
 from cli.settings.config import ConfigError, load
 from cli.settings.environment import Environment
-from consumer.removals.account_removals import HashKeysMissingError, check_hash_keys
+from consumer.removals.account_removals import check_hash_keys
 from schemas.avro.codec import encode_removed_audience
 from schemas.avro.framing import SINGLE_OBJECT
-from schemas.hash_keys import VARIABLE, HashKey, parse_hash_keys
+from schemas.hash_keys import VARIABLE, HashKey, HashKeysMissingError, parse_hash_keys
 from schemas.records import Origin, RemovedAudience
 from schemas.target import Target
 from streams.read.consumer_thread import Record

@@ -12,7 +12,7 @@ from removals import completions_of, done, end_of, people, person, phone, publis
 from test_unisolated import Naps, hashes
 from world import ALL, consuming_one, sandbox_account, world
 
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from consumer.retries.clock import Time
 from providers.installed import installed
 from sandbox import SandboxOptions

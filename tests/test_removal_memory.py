@@ -7,11 +7,11 @@ import pytest
 from removals import completions_of, done, end_of, late, people, person, phone, publish, remembering
 from world import ALL, KEYS, World, consuming_one, sandbox_account, world
 
-from consumer.account.runtime import Account
-from consumer.removals.account_removals import HashKeysMissingError
+from consumer.account.account import Account
 from consumer.retries.clock import REAL_TIME, Time
 from consumer.retries.retry_policy import RetryPolicy
 from schemas.avro.codec import decode_removed_audience
+from schemas.hash_keys import HashKeysMissingError
 from schemas.records import Origin, RemovedAudience
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings

@@ -4,7 +4,7 @@ import pytest
 from removals import done, people, person, phone, publish, remembering, replayed
 from world import ALL, World, sandbox_account, world
 
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from schemas.records import AudienceUser
 from schemas.target import parse_target
 from streams.client.settings import KafkaSettings

@@ -24,7 +24,8 @@ from test_pipeline import hashes, minimal_record, publish, single_object
 from test_refusals import fault
 from world import ALL, World, consuming_one, make_batch, make_users, sandbox_account, world
 
-from consumer.account.runtime import Account, Deployment
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment
 from consumer.account.settings import ConsumerSettings
 from consumer.replay.replayer import ReplayOrder, StaysParkedError, Wish
 from consumer.replay.replayer import replay as send_again

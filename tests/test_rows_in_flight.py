@@ -27,7 +27,8 @@ from schemas.avro.framing import Framing
 from schemas.records import AudienceBatch, AudienceType, AudienceUser
 from streams.client.settings import KafkaSettings
 from streams.tables.audience_claims import Holding
-from streams.tables.audience_directory import Directory, Owner
+from streams.tables.audience_directory import Directory
+from streams.tables.audience_owner import Owner
 from streams.write.writer import Writer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

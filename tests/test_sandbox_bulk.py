@@ -16,7 +16,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from clocks import Clock
 
-from sandbox import CREDENTIALS, SandboxOptions, create_app
+from sandbox import CREDENTIALS, SandboxOptions
+from sandbox.app import create_app
 from sandbox.facebook.bulk import sound_upload
 from sandbox.kit.bulk_checks import MD5, PART, SHA256, are_hashes
 from sandbox.klaviyo.bulk import sound_import

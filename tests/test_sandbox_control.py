@@ -14,7 +14,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import AppRunner
 
-from sandbox import CREDENTIALS, SandboxOptions, create_app, serve
+from sandbox import CREDENTIALS, SandboxOptions
+from sandbox.app import create_app, serve
 
 ADA = hashlib.sha256(b"ada@example.com").hexdigest()
 BEA = hashlib.sha256(b"bea@example.com").hexdigest()

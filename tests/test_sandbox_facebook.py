@@ -10,7 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from clocks import Clock
 
-from sandbox import CREDENTIALS, SandboxOptions, create_app
+from sandbox import CREDENTIALS, SandboxOptions
+from sandbox.app import create_app
 
 TOKEN = CREDENTIALS["facebook"]["FACEBOOK_ACCESS_TOKEN"]
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

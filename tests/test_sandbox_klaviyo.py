@@ -9,7 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from clocks import Clock
 
-from sandbox import CREDENTIALS, SandboxOptions, create_app
+from sandbox import CREDENTIALS, SandboxOptions
+from sandbox.app import create_app
 
 KIND = "application/vnd.api+json"
 KEY = {"Authorization": f"Klaviyo-API-Key {CREDENTIALS['klaviyo']['KLAVIYO_API_KEY']}"}

@@ -9,7 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from clocks import Clock
 
-from sandbox import CREDENTIALS, SandboxOptions, create_app
+from sandbox import CREDENTIALS, SandboxOptions
+from sandbox.app import create_app
 
 TOKEN = {"Access-Token": CREDENTIALS["tiktok"]["TIKTOK_ACCESS_TOKEN"]}
 ADVERTISER = CREDENTIALS["tiktok"]["TIKTOK_ADVERTISER_ID"]

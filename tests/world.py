@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-import sandbox
-from consumer.account.runtime import Account
+import sandbox.app
+from consumer.account.account import Account
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from consumer.retries.clock import REAL_TIME, Time
@@ -131,7 +131,7 @@ def sandbox_account(target: Target, sandbox_url: str, **settings: str) -> Accoun
 @asynccontextmanager
 async def sandbox_running(options: SandboxOptions = UNLIMITED) -> AsyncIterator[str]:
     """Run the sandbox; yields its URL."""
-    runner = await sandbox.serve("127.0.0.1", 0, options)
+    runner = await sandbox.app.serve("127.0.0.1", 0, options)
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:

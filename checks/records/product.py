@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import sandbox
+import sandbox.app
 from checks.records.verdict import Reported
-from consumer.account.runtime import Account, Deployment, running
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment, running
 from consumer.account.service import consume
 from consumer.account.settings import ConsumerSettings
 from ledger.receipts import keep_receipts
@@ -106,7 +107,7 @@ async def _receipts(tail: Tail, reported: Reported, framing: Framing) -> None:
 @asynccontextmanager
 async def _sandbox() -> AsyncIterator[str]:
     options = SandboxOptions(limits=False, latency=0.001, job_seconds=0.05)
-    runner = await sandbox.serve("127.0.0.1", 0, options)
+    runner = await sandbox.app.serve("127.0.0.1", 0, options)
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:

@@ -12,7 +12,7 @@ from checks.records.verdict import faults_of_replay
 from cli.replay.log_scan import planned
 from cli.replay.saved_replays import Replay, new_id
 from cli.replay.selection import Choice, Part
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from consumer.replay.replayer import ReplayOrder, replay
 from providers.kit.errors import PlatformError
 from schemas.records import BatchCompletion, Origin

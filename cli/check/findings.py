@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from providers.installed import open_account, open_session, rates_of
 from providers.kit.errors import PlatformError
 from providers.kit.rate_limiter import Pace

@@ -10,7 +10,7 @@ import msgspec
 from yarl import URL
 
 from cli.dry_run.verbs import VERBS, Verb
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from producer.request.unknown_names import Ignored
 from providers.kit.errors import RejectError
 from providers.kit.http import Answer, Request, Transport

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cli.dry_run.requests import made_up_provider
 from cli.dry_run.verbs import Verb
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from producer.request.users_json import parse_users
 from providers.kit.errors import RejectError
 from providers.kit.provider import AnyProvider

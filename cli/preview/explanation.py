@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cli.dry_run.requests import made_up_provider
 from cli.dry_run.verbs import VERBS, Verb
 from cli.printing.masking import DOTS, mask
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from producer.request.users_json import PayloadError
 from providers.kit.errors import RejectError
 from providers.kit.rows.rejection_reasons import reason_of

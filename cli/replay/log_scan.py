@@ -11,7 +11,8 @@ from cli.printing.tables import print_lines
 from cli.replay.saved_replays import Replay, ReplayError
 from cli.replay.selection import Chosen, Ends, Part, chosen_of, part_for, seconds_for
 from cli.undecodable import Undecodable
-from consumer.account.runtime import Account, Deployment
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment
 from providers.installed import rates_of
 from providers.kit.http import Answer, Request
 from schemas.avro.codec import decode_batch_completion, decode_batch_receipt

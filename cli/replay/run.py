@@ -13,7 +13,8 @@ from cli.replay.printing import Outcome, summary_lines
 from cli.replay.progress_bars import line_for, shown_progress
 from cli.replay.saved_replays import Replay, ReplayError, save
 from cli.replay.selection import Part
-from consumer.account.runtime import Account, Deployment
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment
 from consumer.account.settings import ConsumerSettings
 from consumer.replay.replayer import ReplayObserver, ReplayOrder, StaysParkedError, replay, replay_group
 from schemas.target import Target

@@ -5,7 +5,7 @@ from argparse import Namespace
 
 import structlog
 
-import sandbox
+import sandbox.app
 from cli.command import Command
 from cli.settings.config import load
 from cli.settings.environment import Environment
@@ -20,7 +20,7 @@ async def serve_sandbox(options: Namespace, environment: Environment) -> None:
     del options
     settings = load(environment).sandbox
     behaviour = sandbox.SandboxOptions(limits=settings.limits, latency=settings.latency)
-    runner = await sandbox.serve(settings.listen.host, settings.listen.port, behaviour)
+    runner = await sandbox.app.serve(settings.listen.host, settings.listen.port, behaviour)
     try:
         host, port = runner.addresses[0][:2]
         address = str(Address(host=host, port=port))

@@ -33,7 +33,7 @@ from console.upload.files import (
     UnusableFileError,
     UploadedFile,
 )
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from producer.request.users_json import parse_users
 from schemas.error_words import VOCABULARY
 from schemas.records import AudienceBatch

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from cli.errors import CommandError
 from cli.settings.environment import PROVIDERS, Environment
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from consumer.account.settings import ConsumerSettings
 from producer.settings import Address, ServerSettings, parse_address
 from providers.installed import installed

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from cli.settings.config import CommonSettings, ConfigError, account
 from cli.settings.environment import PROVIDERS, Environment
-from consumer.account.runtime import Account, owner_of
+from consumer.account.account import Account, owner_of
 from providers.kit.http import Answer, Request
 from providers.kit.provider import AnyProvider
 from schemas.target import Target
-from streams.tables.audience_directory import Owner
+from streams.tables.audience_owner import Owner
 
 
 class _Nowhere:

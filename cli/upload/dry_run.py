@@ -18,7 +18,7 @@ from cli.printing.tables import print_lines
 from cli.settings.config import SANDBOXED, account, load
 from cli.settings.environment import Environment
 from cli.upload.printing import print_usable
-from consumer.account.runtime import Account
+from consumer.account.account import Account
 from producer.request.users_json import parse_users
 from schemas.records import AudienceBatch
 from schemas.validity import trimmed

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
+from consumer.account.account import Account, owner_of
 from consumer.account.settings import ConsumerSettings
 from consumer.account.side_by_side import side_by_side
 from consumer.account.state_announcer import StateAnnouncer, announce_nothing, throttle_unless_blocked
@@ -30,11 +30,9 @@ from providers.installed import open_account, open_session, rates_of
 from providers.kit.provider import AnyProvider
 from providers.kit.rate_limiter import Pace
 from providers.kit.rows.users_to_rows import warm_up
-from providers.kit.settings import AccountSettings
 from schemas.avro.framing import Framing
 from schemas.hash_keys import HashKey
 from schemas.records import LIVE, BatchCompletion
-from schemas.target import Target
 from schemas.validity import misplaced
 from streams.client.settings import KafkaSettings
 from streams.cluster.topics import TopicNames
@@ -46,22 +44,13 @@ from streams.read.record_fetcher import RecordFetcher
 from streams.read.topic_offsets import ends_by
 from streams.read.ungrouped import UngroupedConsumer
 from streams.tables.account_states import States, followed_states
-from streams.tables.audience_directory import Owner, followed
+from streams.tables.audience_directory import followed
 from streams.write.writer import Writer
 
 
 def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A target, the provider that serves it, and its settings."""
-
-    target: Target
-    kind: type[AnyProvider]
-    settings: AccountSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,11 +258,3 @@ def _probe(provider: AnyProvider) -> Callable[[], Awaitable[object]]:
     """Return what asks the platform whether the account works: a look-up, which changes nothing."""
     name = provider.platform_name("probe", disable_prefix=False)
     return lambda: provider.find_audience(name)
-
-
-def owner_of(account: Account, provider: AnyProvider) -> Owner:
-    """Return whose audiences they are; of the base URL host, port and path, without credentials."""
-    parts = urlsplit(account.settings.base_url)
-    port = f":{parts.port}" if parts.port else ""
-    host = f"{parts.hostname}{port}{parts.path.rstrip('/')}"
-    return Owner(provider=provider.name, host=host, platform_account_id=provider.account_id)

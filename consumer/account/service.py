@@ -13,11 +13,12 @@ from contextlib import (
 )
 from dataclasses import dataclass
 
+from consumer.account.account import Account
 from consumer.account.health import serve_health
 from consumer.account.metrics import AccountBacklog, AccountCounters
 from consumer.account.pace_share import share_of
 from consumer.account.retention_losses import RetentionLosses
-from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, pace_of, running
+from consumer.account.runtime import Deployment, Serving, now, opened_runtime, pace_of, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.account.side_by_side import side_by_side

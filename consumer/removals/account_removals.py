@@ -15,7 +15,7 @@ from consumer.retries.clock import Time
 from consumer.retries.kafka_retries import keep_trying
 from providers.kit.provider import AnyProvider
 from schemas.avro.framing import Framing
-from schemas.hash_keys import VARIABLE, HashKeys
+from schemas.hash_keys import VARIABLE, HashKeys, HashKeysMissingError
 from schemas.records import AudienceBatch, Origin, PlatformJob, RemovedAudience, is_of_log
 from schemas.target import Target
 from streams.read.record_fetcher import RecordFetcher
@@ -26,10 +26,6 @@ from streams.write.writer import Writer
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-
-class HashKeysMissingError(Exception):
-    """A key is not set by which it is remembered who was removed."""
 
 
 def check_hash_keys(target: Target, tables: RemovalTables, keys: HashKeys | None) -> None:

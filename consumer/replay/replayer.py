@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from consumer.account.runtime import Account, Deployment, Serving, now, opened_runtime, pace_of, running
+from consumer.account.account import Account
+from consumer.account.runtime import Deployment, Serving, now, opened_runtime, pace_of, running
 from consumer.account.settings import ConsumerSettings
 from consumer.account.shutdown import tended
 from consumer.delivery.delivery import FRESH, Delivery

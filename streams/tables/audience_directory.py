@@ -16,30 +16,13 @@ from streams.client.waiting import keep_trying
 from streams.read.consumer_thread import Record
 from streams.read.tail import Tail
 from streams.tables.audience_claims import Holding, fold
+from streams.tables.audience_owner import Owner
 from streams.write.writer import Writer
 
 log = structlog.get_logger()
 
 HEADERS = {"content-type": b"application/vnd.audience.directory+avro"}
 CATCH_UP_LIMIT = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """Whose audiences they are: a platform's account at a base URL. Those of another one never meet."""
-
-    provider: str
-    host: str
-    platform_account_id: str
-
-    def key(self, platform_name: str) -> str:
-        """Return the key of the records about a name."""
-        return self.prefix + platform_name
-
-    @property
-    def prefix(self) -> str:
-        """How the keys of this account begin; a name may hold whatever it likes, as it comes last."""
-        return f"{self.provider}|{self.host}|{self.platform_account_id}|"
 
 
 @dataclass(slots=True, kw_only=True)
