@@ -33,7 +33,7 @@ MOST = 3.0
 
 UPLOADS = 400
 LOOKED_AT = ("/", "/sessions")
-PAUSE, REST, KIND = 1.0, 3, "change"
+PAUSE, REST, KIND = 2.0, 3, "change"
 """As in `console/static/follow.js`: seconds, and times as long as the last look took, until the next; and events."""
 
 GOAL = 0.97

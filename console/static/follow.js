@@ -1,5 +1,6 @@
 // Tell a page that something happened. One tab of a browser listens and tells the others; a hidden one does neither.
-const PAUSE = 1000; // Milliseconds for which what happens is gathered before the page is asked for again.
+const MOMENT = 300; // Milliseconds for which what happens after some rest is gathered before the page is asked for again.
+const PAUSE = 2000; // Milliseconds from one look to the next at least, while much happens: uploads need the server, too.
 const REST = 3; // Times as long as the last look took until the next one at least: a large page is not asked for all the time.
 const STILL = 30_000; // Milliseconds between two looks while nothing happens: lines of speed and times to go move on.
 const KIND = "change"; // That anything did: what it is the page says, and the server need not read it twice.
@@ -8,7 +9,7 @@ const NAME = "audience-console-events";
 export function follow(refresh) {
   const channel = new BroadcastChannel(NAME);
   let waiting = null;
-  let pause = PAUSE;
+  let earliest = 0; // When the next look may begin.
   let again = false; // Something happened while the page was being asked for.
 
   function changed() {
@@ -22,11 +23,12 @@ export function follow(refresh) {
       } catch {
         // The server is away: what happens next tries again.
       } finally {
-        pause = Math.max(PAUSE, REST * (performance.now() - begun));
+        const ended = performance.now();
+        earliest = ended + Math.max(PAUSE, REST * (ended - begun));
         waiting = null;
         if (again) changed();
       }
-    }, pause);
+    }, Math.max(MOMENT, earliest - performance.now()));
   }
 
   channel.onmessage = changed;
