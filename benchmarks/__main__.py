@@ -112,7 +112,7 @@ def run(chosen: Collection[str], options: Options) -> bool:
     if set(chosen) & ON_KAFKA.keys():
         asyncio.run(_on_kafka(chosen))
     if SMALL in chosen:
-        trees = whole.trees_of(options.whole)
+        trees = whole.trees_of(replace(options.whole, is_asked=False))
         asyncio.run(small.measure_small(options.small, trees, options.whole.pairs))
     if WHOLE in chosen:
         asyncio.run(whole.measure_whole(options.whole))

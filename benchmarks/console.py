@@ -12,6 +12,7 @@ from uuid import UUID
 
 import aiohttp
 
+from benchmarks.alongside import alongside
 from benchmarks.events import Cost, Ingestion, serving, spread
 from benchmarks.product import LIMIT, Product, product
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
@@ -137,18 +138,11 @@ async def _beside(ingestion: Ingestion, *, with_first: bool) -> tuple[Cost, Cost
 @asynccontextmanager
 async def _reader(ingestion: Ingestion) -> AsyncIterator[None]:
     """Keep somebody looking while the block is entered: a stream of events that is read, and pages that follow it."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-        looking = asyncio.create_task(_looks(session, ingestion))
-        listening = asyncio.create_task(_listens(session, ingestion))
-        try:
-            yield
-        finally:
-            for task in (looking, listening):
-                task.cancel()
-            ended = await asyncio.gather(looking, listening, return_exceptions=True)
-            for one in ended:
-                if not isinstance(one, asyncio.CancelledError | None):
-                    raise one
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+        alongside(_looks(session, ingestion), _listens(session, ingestion)),
+    ):
+        yield
 
 
 async def _looks(session: aiohttp.ClientSession, ingestion: Ingestion) -> None:

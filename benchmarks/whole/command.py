@@ -5,11 +5,12 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 
+from benchmarks.whole.asking import EVERY
 from benchmarks.whole.people import MOST
 from benchmarks.whole.report import flatness, report
 from benchmarks.whole.run import WARM_UP, Load, Measured, Surroundings, measure
@@ -27,9 +28,12 @@ class Options:
     before: Path | None = None
     pairs: int = 1
     watch: bool = False
+    is_asked: bool = False
 
 
 DEFAULTS = Options()
+
+ASKED = f"  now is asked meanwhile: metrics of each process every {EVERY:g} s, and all events by a listener"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +42,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--users", type=_numbers, default=DEFAULTS.users, help="users of a run; several by commas")
     group.add_argument("--untidy", action="store_true", help="as people write them, with national phone numbers")
     group.add_argument("--held", action="store_true", help="note how long event loops are held, which costs some CPU")
+    group.add_argument(
+        "--asked",
+        action="store_true",
+        help="scrape this checkout's metrics and follow its events meanwhile; without --before beside itself unasked",
+    )
     both = parser.add_argument_group("whole and small")
     both.add_argument("--before", type=Path, help="another checkout, with a .venv, to run beside this one")
     both.add_argument("--pairs", type=number_from_one, default=DEFAULTS.pairs, help="runs of each, in turn")
@@ -45,7 +54,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def options_of(given: argparse.Namespace) -> Options:
     """Return what was given."""
-    return Options(users=given.users, is_untidy=given.untidy, before=given.before, pairs=given.pairs, watch=given.held)
+    return Options(
+        users=given.users,
+        is_untidy=given.untidy,
+        before=given.before,
+        pairs=given.pairs,
+        watch=given.held,
+        is_asked=given.asked,
+    )
 
 
 def number_from_one(text: str) -> int:
@@ -68,7 +84,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def trees_of(options: Options) -> Sequence[Tree]:
     """Return this checkout and the other one, if any. Raises FileNotFoundError where that can't run."""
-    return [Tree.here(), *([Tree.before(options.before)] if options.before else [])]
+    here = replace(Tree.here(), is_asked=options.is_asked)
+    if options.before:
+        return [here, Tree.before(options.before)]
+    return [here, replace(here, label="before", is_asked=False)] if options.is_asked else [here]
 
 
 async def measure_whole(options: Options) -> None:
@@ -94,6 +113,8 @@ async def _loads(options: Options, trees: Sequence[Tree], around: Surroundings) 
         load = Load(users=users, is_untidy=options.is_untidy, watch=options.watch)
         runs = await _pairs(load, trees, options.pairs, around)
         print("\n".join(report(load, runs)), flush=True)  # noqa: T201 -- the output
+        if options.is_asked:
+            print(ASKED if options.before else f"{ASKED}, before is not")  # noqa: T201 -- the output
         by_users[users] = runs["now"]
         is_right &= all(measured.is_right for several in runs.values() for measured in several)
     if len(by_users) > 1:

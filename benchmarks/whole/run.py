@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from benchmarks.whole.asking import asked
 from benchmarks.whole.people import CONTENT_TYPE, upload, users_json
 from benchmarks.whole.reports import Reports, followed_reports
 from benchmarks.whole.sink import Counts
@@ -100,6 +101,8 @@ async def measure(tree: Tree, load: Load, around: Surroundings) -> Measured:
         running = await stack.enter_async_context(started(tree, values, folder, commands_of(), watch=load.watch))
         run = _Run(around, names, running, reports, load)
         await run.send(range(WARM_UP))
+        if tree.is_asked:
+            await stack.enter_async_context(asked(around.session, running))
         return await run.measured()
 
 

@@ -38,6 +38,8 @@ class Tree:
     label: str
     path: Path
     python: str
+    is_asked: bool = False
+    """Whether its metrics are scraped and its events listened to while it works."""
 
     @classmethod
     def here(cls) -> "Tree":
