@@ -6,7 +6,7 @@ from console.identity import OPEN, first_segment, identity_of, is_own
 from console.pages import Pages
 from console.readings import Readings
 from console.rendering import templates
-from console.sign_in import SignIn, to_sign_in
+from console.sign_in import SignIn, signed_out, to_sign_in
 from console.static_files import static_routes
 from console.upload.files import Files
 from console.upload.page import UploadPage
@@ -35,6 +35,8 @@ def console(opened: Opened, files: Files | None = None) -> Addition:
             return True
         if request.method == "GET":
             raise to_sign_in(request)
+        if first_segment(request.path) and "text/html" in request.headers.get("Accept", ""):
+            raise signed_out(pages, request)
         return False
 
     return Addition(routes=routes, admits=admits)

@@ -1,7 +1,7 @@
 """The handlers of the pages that only look."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args
 
@@ -82,10 +82,17 @@ class Pages:
         """Return a page that says what is wrong."""
         return await self.shown(request, "problem.html", status=status, title=title, text=text)
 
+    def problem_at_once(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
+        """Return the same where nobody can wait."""
+        return self._made(request, "problem.html", status, {"title": title, "text": text})
+
     async def shown(self, request: web.Request, template: str, status: int = 200, **values: object) -> web.Response:
         """Return a page made of a template, on another thread: a large session's takes some milliseconds."""
+        return await asyncio.to_thread(self._made, request, template, status, values)
+
+    def _made(self, request: web.Request, template: str, status: int, values: Mapping[str, object]) -> web.Response:
         known = {"path": request.path, "identity": self.identity(request), **values}
-        return html(await asyncio.to_thread(self.templates.get_template(template).render, known), status)
+        return html(self.templates.get_template(template).render(known), status)
 
     def identity(self, request: web.Request) -> Identity:
         """Return who looks."""

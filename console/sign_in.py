@@ -136,6 +136,12 @@ def to_sign_in(request: web.Request) -> Refused:
     return Refused(web.Response(status=303, headers={**HEADERS, "Location": str(where)}), "not signed in")
 
 
+def signed_out(pages: Pages, request: web.Request) -> Refused:
+    """Return what tells somebody whose form came too late: nobody is led on from it, as what it held would be lost."""
+    text = "You are signed out here, so nothing was sent. Sign in in another tab, then go back and do the same again."
+    return Refused(pages.problem_at_once(request, 401, "Nothing was done", text), "not signed in")
+
+
 def _following(request: web.Request) -> str:
     """Return which page of ours is to come; nobody is sent anywhere else."""
     text = request.query.get("next", "/")

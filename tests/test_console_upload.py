@@ -39,11 +39,14 @@ CSV = "\n".join(",".join(row) for row in (HEADER, *PEOPLE)).encode()
 OBJECTS = [dict(zip(("email", "phone", "firstName"), row, strict=True)) for row in PEOPLE]
 
 
-def of_excel() -> bytes:
-    """Return the people as a workbook."""
+def of_excel(*sheets: str) -> bytes:
+    """Return the people as a workbook, on each of several sheets where these are named."""
     book, made = openpyxl.Workbook(), io.BytesIO()
-    for row in (HEADER, *PEOPLE):
-        book.active.append(row)
+    for sheet in (book.active, *(book.create_sheet() for _ in sheets[1:])):
+        for row in (HEADER, *PEOPLE):
+            sheet.append(row)
+    for title, sheet in zip(sheets, book.worksheets, strict=False):
+        sheet.title = title
     book.save(made)
     return made.getvalue()
 
@@ -194,6 +197,20 @@ async def test_a_look_shows_the_requests_of_the_first_users_and_nothing_is_sent(
     async with found.session.get(f"{found.url}/audience/sessions") as response:
         assert "Only looked at" not in await response.text()
     assert len(await found.completions(0)) == before
+
+
+async def test_a_look_counts_the_values_that_usable_users_would_go_out_without(found: World) -> None:
+    content = b"Email,Mobil\nada@example.com,0170 1234567\nalan@example.com,0170 1234568\n"
+    seen = await look(found, content)
+    assert (seen.figure("facebook.usable"), seen.text.count("Usable, but without")) == (2, len(ALL))
+    assert "phone: not_a_phone" in seen.text
+    seen = await look(found, content, country="Germany")
+    assert "Usable, but without" not in seen.text
+
+
+async def test_a_sheet_that_has_to_be_named_is_asked_for_in_the_page_s_words(found: World) -> None:
+    seen = await look(found, of_excel("Summary", "Customers"), "people.xlsx")
+    assert seen.problem.endswith('"Summary", "Customers"; write which one where the page asks for the sheet')
 
 
 async def test_a_column_that_no_header_explains_is_asked_for_and_not_guessed(found: World) -> None:
@@ -393,6 +410,8 @@ async def test_no_other_page_uploads_anything(found: World, path: str) -> None:
 @pytest.mark.parametrize("path", ["look", "send"])
 async def test_with_tokens_only_who_signed_in_to_upload_does(closed: World, path: str) -> None:
     assert (await post(closed, path, CSV)).status == 401
+    shown = await post(closed, path, CSV, headers={"Accept": "text/html"})
+    assert (shown.status, "signed out here" in shown.text, shown.headers["Cache-Control"]) == (401, True, "no-store")
     looking, uploading = await cookie(closed, "only-look"), await cookie(closed, "made-up")
     refused = await post(closed, path, CSV, headers=looking)
     assert (refused.status, "may only look" in refused.text) == (403, True)
@@ -430,7 +449,9 @@ async def test_a_proxy_may_send_the_form_on_without_its_length(closed: World) ->
         assert response.status == 200
 
 
-@pytest.mark.parametrize("fields", [{"name": " "}, {"name": "x" * 256}, {"type": "other"}, {"mode": "replace"}])
+@pytest.mark.parametrize(
+    "fields", [{"name": " "}, {"name": "x" * 256}, {"type": "other"}, {"mode": "replace"}, {"country": "Deutschlnad"}]
+)
 async def test_what_can_t_be_asked_for_is_told(found: World, fields: dict[str, str]) -> None:
     seen = await look(found, CSV, **fields)
     assert (seen.status, bool(seen.problem), "seen" in seen.fields) == (400, True, False)

@@ -1,11 +1,13 @@
 """The console's page for uploads in a real browser: chosen or dropped, looked at, changed, sent, and followed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from console_world import LONGEST, MARKUP, console_world
 from playwright.async_api import Browser, Page
+from test_console import TOKENS
 from test_console_browser import Tab, browser, tab
 from tools import needs
 from world import World
@@ -146,6 +148,46 @@ async def test_where_the_server_goes_away_the_same_can_be_sent_again_and_counts_
         await page.locator(SEND).click()
         await page.wait_for_url("**/sessions/*")
         assert await page.locator("[data-figure='users']").text_content() == "2"
+
+
+async def test_a_file_that_is_saved_anew_is_asked_for_again_and_nothing_of_it_is_sent(
+    browser: Browser,
+    served: World,
+    customers: Path,
+) -> None:
+    async with tab(browser) as found:
+        page = found.page
+        await looked_at(page, served, customers, "Saved anew")
+        await asyncio.to_thread(customers.write_text, f"{CONTENT}alan@example.com,Alan,z\n", encoding="utf-8")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.method))
+        for button in (SEND, "#look button[value=look]"):
+            await page.locator(button).click()
+            await page.locator(".problem-text", has_text="choose it again").wait_for()
+        assert "POST" not in asked
+        await looked_at(page, served, customers, "Saved anew")
+        assert "3 rows" in await page.locator("#look").inner_text()
+
+
+async def test_who_was_signed_out_stays_on_the_page_and_goes_on_once_signed_in(
+    browser: Browser,
+    kafka: KafkaSettings,
+    customers: Path,
+) -> None:
+    async with console_world(kafka, settings=TOKENS) as world, tab(browser) as found:
+        page = found.page
+        await page.goto(f"{world.url}/sign-in")
+        await page.get_by_label("Token").fill("made-up")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{world.url}/")
+        cookies = await page.context.cookies()
+        await looked_at(page, world, customers, "Signed out")
+        await page.context.clear_cookies()
+        await page.locator(SEND).click()
+        assert "signed out" in await page.locator("#ended-early").inner_text()
+        await page.context.add_cookies([{**one} for one in cookies])  # type: ignore[typeddict-item] # as they came
+        await page.locator(SEND).click()
+        await page.wait_for_url("**/sessions/*")
 
 
 async def test_without_scripts_a_file_is_chosen_twice_and_uploaded(

@@ -249,14 +249,15 @@ async def test_the_client_alone_says_where_a_dry_run_is(tmp_path: Path) -> None:
 
 
 async def test_a_dry_run_tells_what_each_account_could_use_and_asks_no_server(tmp_path: Path) -> None:
-    file = file_of(tmp_path, "email,phone\nada@example.com,+14155550100\nnobody,\n,12\n")
+    file = file_of(tmp_path, "email,phone\nada@example.com,+14155550100\nnobody,\n,12\njo@example.com,0170 1234567\n")
     done = await upload(
         tmp_path, file, "--name", "VIP", "--dry-run", "--provider", "facebook", "--provider", "klaviyo", command=SERVER
     )
     assert done.code == 0, done.errors
-    assert ["facebook", "3", "1", "2"] in [line.split() for line in done.output.splitlines()]
+    assert ["facebook", "4", "2", "2"] in [line.split() for line in done.output.splitlines()]
     assert "facebook: rejected " in done.output
     assert "email: not_an_email (1)" in done.output
+    assert "facebook: usable without phone: not_a_phone (1)" in done.output
     requests = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
     assert {request["provider"] for request in requests} == {"facebook", "klaviyo"}
     assert last_line(done.errors) == "Nothing was sent."

@@ -17,11 +17,15 @@ from schemas.records import AudienceUser
 
 @dataclass(slots=True)
 class Usable:
-    """What one account could use of users; `error` is a word of the vocabulary where it takes none of it at all."""
+    """What one account could use of users; `error` is a word of the vocabulary where it takes none of it at all.
+
+    `dropped` counts values that usable users would go out without, by `field: reason`.
+    """
 
     users: int = 0
     usable: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     error: str | None = None
 
 
@@ -46,3 +50,4 @@ def _count(provider: AnyProvider, verb: Verb, users: Sequence[AudienceUser], int
     into.users += len(users)
     into.usable += len(made.rows)
     into.rejected.update(reason_of(rejection) for _, rejection in made.rejected)
+    into.dropped += made.dropped

@@ -25,15 +25,19 @@ _OPTIONS = {
     "--encoding": "the encoding",
     "--separator": "the separator",
     "--sheet": "the sheet",
+    "which is more than is held at once here": "more than this page holds: upload it by the command audience upload",
 }
 """What the page calls what are options of the command."""
+
+_SHEET = re.compile(r'say which: --sheet "[^"]*"')
 
 _MAP = re.compile(r'(?:say which (?:does|is meant): )?--map [\w.]+=("[^"]*"|#?\w+)')
 
 
 def in_words_of_the_page(message: str) -> str:
     """Return what the client says with the page's fields instead of the command's options."""
-    text = _MAP.sub("choose its field below", message)
+    text = _SHEET.sub("write which one where the page asks for the sheet", message)
+    text = _MAP.sub("choose its field below", text)
     for option, words in _OPTIONS.items():
         text = text.replace(option, words)
     return text

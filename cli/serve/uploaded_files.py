@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -159,15 +160,20 @@ class OutgoingFile:
 
 
 def _account_look(name: str, one: Usable) -> AccountLook:
-    rejected = one.rejected.most_common(MOST_REASONS)
     return AccountLook(
         account=name,
         users=one.users,
         usable=one.usable,
-        rejected=[Reason(code=reason, meaning=_meaning(reason), users=count) for reason, count in rejected],
+        rejected=_reasons(one.rejected),
+        dropped=_reasons(one.dropped),
         error=Reason(code=one.error, meaning=_meaning(one.error)) if one.error else None,
         requests=(),
     )
+
+
+def _reasons(counted: Counter[str]) -> list[Reason]:
+    most = counted.most_common(MOST_REASONS)
+    return [Reason(code=reason, meaning=_meaning(reason), users=count) for reason, count in most]
 
 
 def _meaning(reason: str) -> str:

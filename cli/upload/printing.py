@@ -22,6 +22,7 @@ def print_usable(found: Mapping[str, Usable], console: Console) -> None:
 def _reasons(name: str, one: Usable) -> Iterator[str]:
     if one.error:
         yield f"{name}: {one.error}: {VOCABULARY[one.error].meaning}"
-    if one.rejected:
-        listed = ", ".join(f"{reason} ({count:,})" for reason, count in one.rejected.most_common(MOST_REASONS))
-        yield f"{name}: rejected {listed}"
+    for words, counted in {"rejected": one.rejected, "usable without": one.dropped}.items():
+        if counted:
+            listed = ", ".join(f"{reason} ({count:,})" for reason, count in counted.most_common(MOST_REASONS))
+            yield f"{name}: {words} {listed}"

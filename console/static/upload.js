@@ -1,5 +1,7 @@
 // The page for uploads: a file is looked at, then sent again and followed. It stays in this tab, and nowhere else.
 const TRIES = 5; // Times that a server which has no room is asked, before the reader is told.
+const GONE = "The file was changed, moved or removed since it was chosen here, and a browser sends no such file. Nothing was sent: choose it again.";
+const SIGNED_OUT = "You are signed out here, so nothing was sent just now. Sign in in another tab, then do the same again on this page.";
 const form = document.getElementById("upload");
 const look = document.getElementById("look");
 const sending = document.getElementById("sending");
@@ -68,20 +70,23 @@ function takeDrops(input, place) {
 async function ask() {
   if (!isFilled()) return;
   if (isTooLarge()) return void show(document.getElementById("too-large").content.cloneNode(true));
+  if (!(await isThere())) return void tell(GONE);
   const shown = progress("Reading the file");
   const answer = await posted("/upload/look", "text/html", (sent, all) => {
     shown.update(sent < all ? "Sending the file to be read" : "Reading the file", sent < all ? sent / all : null);
   });
   if (answer === null) return void tell("The server did not answer. Try again.");
-  if (answer.status === 401) return void signIn();
+  if (answer.status === 401) return void tell(SIGNED_OUT);
   const found = new DOMParser().parseFromString(answer.text, "text/html").getElementById("look");
   if (!found) return void tell("The server gave no such answer as was expected. Load the page anew.");
+  if (found.querySelector(".concern")) form.querySelector("details").open = true; // what is asked for may be said there
   show(...found.childNodes);
 }
 
 // The second click: the same file and what was said of it; lines tell how far it is.
 async function send() {
   if (!form.reportValidity()) return;
+  if (!(await isThere())) return void tell(GONE);
   isSending = true;
   const shown = progress("Sending the file");
   document.getElementById("sending-title").focus();
@@ -97,7 +102,7 @@ async function send() {
   const answer = await posted("/upload/send", "application/x-ndjson", (sent, all) => {
     if (last === null) shown.update(sent < all ? "Sending the file" : "Reading the file", sent < all ? sent / all : null);
   }, read);
-  if (answer?.status === 401) return void signIn();
+  if (answer?.status === 401) return void tell(SIGNED_OUT);
   if (last?.done) {
     isSending = false;
     location.assign(last.done);
@@ -166,6 +171,16 @@ function isTooLarge() {
   return form.elements.file.files[0]?.size > Number(form.dataset.most);
 }
 
+// Whether the file still is what was chosen: one that was saved again is read and sent by no browser.
+async function isThere() {
+  try {
+    await form.elements.file.files[0].slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Whether there is what a look needs; to take people out is confirmed later.
 function isFilled() {
   const confirmed = form.elements.confirmed;
@@ -191,9 +206,4 @@ function tell(text) {
   place.setAttribute("aria-labelledby", "ended-title");
   look.append(place);
   place.querySelector("h2").focus();
-}
-
-function signIn() {
-  isSending = false;
-  location.assign("/sign-in?next=/upload");
 }

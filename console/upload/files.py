@@ -101,6 +101,8 @@ class AccountLook:
     users: int
     usable: int
     rejected: Sequence[Reason]
+    dropped: Sequence[Reason]
+    """Values that usable users would go out without."""
     error: Reason | None
     requests: Sequence[ShownRequest]
 

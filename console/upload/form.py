@@ -15,6 +15,7 @@ from producer.transport.body_budget import Room
 from producer.transport.content_type import FORM, boundary_of, media_type
 from producer.transport.form_parser import Event, FormError, FormParser
 from schemas.bounds import MAX_NAME
+from schemas.countries import alpha_2
 from schemas.records import AudienceType, Mode
 from schemas.validity import is_name, trimmed
 
@@ -93,8 +94,15 @@ class UploadForm:
             mode="remove" if mode == "remove" else "add",
             only_consented="consented" in self.fields,
             columns=self._columns(),
-            **{option: self._option(option) for option in ("country", "encoding", "separator", "sheet")},
+            country=self._country(),
+            **{option: self._option(option) for option in ("encoding", "separator", "sheet")},
         )
+
+    def _country(self) -> str | None:
+        country = self._option("country")
+        if country and alpha_2(country) is None:
+            raise ProblemError(400, "The country of who has none is no known country: write it as DE or Germany.")
+        return country
 
     def session(self) -> int:
         """Return the session that the look gave. Raises ProblemError."""

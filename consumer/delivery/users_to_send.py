@@ -47,8 +47,8 @@ class UsersToSend:
         indexes = iter(self.indexes)
         self.users.reverse()
         while self.users:
-            for user, index in zip(self.users.pop(), indexes, strict=False):
-                yield index, user
+            some = self.users.pop()
+            yield from zip(islice(indexes, len(some)), some, strict=True)
 
 
 def _cut(users: Iterable[AudienceUser]) -> list[tuple[AudienceUser, ...]]:
