@@ -161,10 +161,14 @@ class Queries:
         ]
 
     def _seconds_to_go(self, target: Target, at: datetime) -> float | None:
-        """Return an estimate by how fast the account was in the last minute; None where it did nothing."""
-        users = self.view.speed(str(target), self.now() - SPEED_WINDOW)
-        speed = users / SPEED_WINDOW.total_seconds()
-        return round(self.view.users_ahead(str(target), at) / speed, 1) if speed else None
+        """Return an estimate by how fast the account was in the last minute, or since it has something to do.
+
+        None where it has ended nothing in that time.
+        """
+        ahead, oldest = self.view.users_ahead(str(target), at)
+        begun = max(self.now() - SPEED_WINDOW, oldest)
+        users, seconds = self.view.speed(str(target), begun), (self.now() - begun).total_seconds()
+        return round(ahead * max(0.0, seconds) / users, 1) if users else None
 
     def session(self, session_id: str, chosen: Choice = ALL) -> SessionStatus | None:
         """Return all runs of the audiences under a session's id that are chosen, the newest first; None without any."""

@@ -233,6 +233,31 @@ def test_as_many_statements_read_a_session_of_ten_batches_as_one_of_two_hundred_
     assert statements[10] == statements[200]
 
 
+@pytest.mark.parametrize(("through", "expected"), [(0, None), (10, 4 * 9.0), (40, 9.0)])
+def test_how_long_an_account_takes_is_told_by_its_speed_since_it_has_something_to_do(
+    view: View, through: int, expected: float | None
+) -> None:
+    now = START + timedelta(seconds=100)
+    idle, begun, waiting = (receipt(at, batch_id=f"batch {at}", users=40) for at in (50, 91, 92))
+    ended = receipt(93, batch_id="batch 93", users=through)
+    view.fold_receipts([(one, place(at)) for at, one in enumerate((idle, begun, waiting, ended))], {}, "t")
+    counts = Counts(received=40, accepted=40, rejected=0)
+    ends = [completion(50, "delivered", 55, counts=counts)]
+    if through:
+        ends.append(completion(93, "delivered", 95, counts=Counts(received=through, accepted=through, rejected=0)))
+    view.fold_completions([(one, place(at)) for at, one in enumerate(ends)], {}, "t")
+    queries = Queries(
+        view=view,
+        targets=[Target("facebook")],
+        state_of=lambda _: None,
+        now=lambda: now,
+        window=timedelta(minutes=10),
+    )
+    status = queries.batch("batch 91")
+    assert status is not None
+    assert status.targets[0].seconds_to_go == expected
+
+
 def test_names_that_platforms_call_the_same_are_one_audience_and_what_is_invalid_is_of_none(view: View) -> None:
     names = {1: ("VIP customers", False), 2: ("VIP_customers", False), 3: ("blotout_VIP_customers", True)}
     for offset, (name, has_no_prefix) in names.items():
