@@ -287,6 +287,31 @@ def test_a_removal_means_all_identifiers_of_the_rows_that_have_one_that_it_names
     assert index.meant_by([OTHER_PHONE]) == [OTHER_PHONE, ADA]
 
 
+class Counted(bytes):
+    """An identifier of which it is counted how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return bytes.__eq__(self, other)
+
+    __hash__ = bytes.__hash__
+
+
+def test_a_number_that_all_customers_share_is_not_compared_with_all_of_them_for_each() -> None:
+    index, people = IdentifierIndex(), 2_000
+    index.note((Counted(b"%d" % number), PHONE) for number in range(people))
+    assert Counted.compared < 10 * people
+    assert len(index.meant_by([PHONE])) == 1 + people
+    assert list(index.beside(PHONE))[:2] == [b"0", b"1"]
+    assert (index.has_others([PHONE]), index.has_others([b"0", PHONE]), index.has_others([OTHER_PHONE])) == (
+        True,
+        True,
+        False,
+    )
+
+
 def test_whether_the_log_knows_a_row_of_somebody_is_told() -> None:
     index = IdentifierIndex()
     index.note([(ADA,)])

@@ -85,7 +85,7 @@ class AudienceMemory:
     def has_others(self, identifiers: Hashes) -> bool:
         """Tell whether somebody stood in a row with more identifiers than these."""
         with self._lock:
-            return len(self._index.meant_by(identifiers)) > len(identifiers)
+            return self._index.has_others(identifiers)
 
     def meant(self, place: LogPosition, identifiers: Hashes) -> list[bytes]:
         """Return all identifiers that a removal means which names these."""
