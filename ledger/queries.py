@@ -1,13 +1,14 @@
 """What is asked of the view: the status resources, read in one go each."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from msgspec import structs
 
 from ledger.arrivals import Verdict, judge_arrival
+from ledger.backlog import Backlog
 from ledger.cursors import read_cursor, write_cursor
 from ledger.rejections import rejections
 from ledger.resources import (
@@ -42,6 +43,9 @@ from schemas.target import Target
 from streams.cluster.open_transactions import OpenTransaction, holding_up
 
 SPEED_WINDOW = timedelta(seconds=60)
+MOMENT = timedelta(seconds=1)
+"""How old what an account has yet to do may be where it is told how long that takes."""
+
 MOST_STALE = 20
 """Sessions whose states are stale that are looked at for those in some states; more are folded within moments."""
 
@@ -91,6 +95,7 @@ class Queries:
     now: Callable[[], datetime]
     window: timedelta
     open_transactions: Callable[[], Sequence[OpenTransaction]] = tuple
+    _backlogs: dict[str, Backlog] = field(default_factory=dict, init=False)
 
     def batch(self, batch_id: str) -> BatchStatus | None:
         """Return how a batch stands, None where no record of it is known."""
@@ -163,12 +168,24 @@ class Queries:
     def _seconds_to_go(self, target: Target, at: datetime) -> float | None:
         """Return an estimate by how fast the account was in the last minute, or since it has something to do.
 
-        None where it has ended nothing in that time.
+        None where it has ended nothing in that time, and for records that more stand behind than are counted.
         """
-        ahead, oldest = self.view.users_ahead(str(target), at)
-        begun = max(self.now() - SPEED_WINDOW, oldest)
-        users, seconds = self.view.speed(str(target), begun), (self.now() - begun).total_seconds()
+        now = self.now()
+        if not self.view.speed(str(target), now - SPEED_WINDOW):
+            return None
+        backlog = self._backlog(str(target), now)
+        if not (ahead := backlog.until(at)):
+            return None
+        begun = max(now - SPEED_WINDOW, backlog.came[0])
+        users, seconds = self.view.speed(str(target), begun), (now - begun).total_seconds()
         return round(ahead * max(0.0, seconds) / users, 1) if users else None
+
+    def _backlog(self, target: str, now: datetime) -> Backlog:
+        """Return what an account has yet to do, as of a moment ago at most."""
+        known = self._backlogs.get(target)
+        if known is None or abs(now - known.read_at) > MOMENT:
+            known = self._backlogs[target] = Backlog.of(self.view.open_records(target), now)
+        return known
 
     def session(self, session_id: str, chosen: Choice = ALL) -> SessionStatus | None:
         """Return all runs of the audiences under a session's id that are chosen, the newest first; None without any."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -554,18 +554,17 @@ class View:
         query = "SELECT coalesce(sum(received), 0) FROM ends WHERE target = ? AND finished >= ? AND rank > 0"
         return int(self._connection().execute(query, (target, _millis(since))).fetchone()[0])
 
-    def users_ahead(self, target: str, until: datetime) -> tuple[int, datetime]:
-        """Return how many users an account is not through with, of the newest MOST_AHEAD records up to a time.
+    def open_records(self, target: str) -> list[tuple[int, int]]:
+        """Return which of the newest MOST_AHEAD records an account is not through with, the oldest first.
 
-        With when the oldest of these records came, the time itself where there is none.
+        Each by its time in milliseconds and its users. It takes some 50 ms where there are as many.
         """
         query = (
-            "SELECT coalesce(sum(users), 0), min(at) FROM (SELECT * FROM records WHERE at <= ? AND verdict = 'valid'"
-            " ORDER BY at DESC LIMIT ?) r WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.partition = r.partition"
-            " AND e.offset = r.offset AND e.target = ? AND e.delivery = 'live' AND e.rank > 0)"
+            "SELECT at, users FROM (SELECT * FROM records WHERE verdict = 'valid' ORDER BY at DESC LIMIT ?) r"
+            " WHERE NOT EXISTS (SELECT 1 FROM ends e WHERE e.partition = r.partition"
+            " AND e.offset = r.offset AND e.target = ? AND e.delivery = 'live' AND e.rank > 0) ORDER BY at"
         )
-        users, oldest = self._connection().execute(query, (_millis(until), MOST_AHEAD, target)).fetchone()
-        return users, until if oldest is None else datetime.fromtimestamp(oldest / 1000, UTC)
+        return self._connection().execute(query, (MOST_AHEAD, target)).fetchall()
 
     def reading(self) -> sqlite3.Connection:
         """Return this thread's connection, for what is read of several tables at once."""
