@@ -446,7 +446,8 @@ def test_a_replay_ends_each_valid_record_once_where_it_was_meant_for_and_nothing
 async def test_what_nobody_should_write_ends_each_for_one_reason_and_holds_up_no_good_record(
     kafka: KafkaSettings, topic_prefix: str, framing: Framing
 ) -> None:
-    report = await run(kafka, topic_prefix, SEED, RECORDS // 2, framing, lambda _: None)
+    report = Report()
+    await run(kafka, topic_prefix, SEED, range(RECORDS // 2), framing, report)
     assert not report.faults, f"SEED={SEED}: {[(fault, n, report.first[fault]) for fault, n in report.faults.items()]}"
     assert (report.sent, len(report.seconds)) == (RECORDS // 2, RECORDS // 2 // AT_ONCE + 1)
     broken = report.verdicts["undecodable: the bytes are no AudienceBatch"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.records.foreign_producer import ForeignProducer
@@ -26,23 +26,16 @@ LOOK = 0.05
 """Seconds between looks at what was reported."""
 
 
-async def run(
-    kafka: KafkaSettings, prefix: str, seed: int, records: int, framing: Framing, say: Callable[[str], None]
-) -> Report:
-    """Send so many records, a good one after each hundred, and judge what was reported of them; then replay all."""
-    report = Report()
+async def run(kafka: KafkaSettings, prefix: str, seed: int, numbers: range, framing: Framing, report: Report) -> None:
+    """Send these records of a seed, a good one after each hundred, and judge what was reported; then replay all."""
     async with product(kafka, prefix, framing) as found, ForeignProducer(kafka) as producer:
         flood = _Flood(found, producer, report, seed)
-        for first in range(0, records, AT_ONCE):
-            await flood.send(range(first, min(first + AT_ONCE, records)))
+        for first in range(numbers.start, numbers.stop, AT_ONCE):
+            await flood.send(range(first, min(first + AT_ONCE, numbers.stop)))
             if report.faults:
-                return report
-            if first % (AT_ONCE * 50) == 0:
-                say(f"{first + AT_ONCE} records")
-        say("all are sent; now all are replayed")
+                return
         await replay_all(found, report)
-        await flood.send(range(records, records))
-    return report
+        await flood.send(range(numbers.stop, numbers.stop))
 
 
 @dataclass(slots=True)
