@@ -76,6 +76,17 @@ def opened(path: Path, identity: str = "cluster/audience") -> View:
     return view
 
 
+def queries_of(view: View, now: datetime) -> Queries:
+    """Return what asks a view at a time, for one account."""
+    return Queries(
+        view=view,
+        targets=[Target("facebook")],
+        state_of=lambda _: None,
+        now=lambda: now,
+        window=timedelta(minutes=10),
+    )
+
+
 def test_a_record_is_known_from_our_own_word_and_the_receipt_says_the_same_again(view: View) -> None:
     view.fold_receipts([(receipt(5), None)], {}, "")
     mine = view.records_of(BATCH)
@@ -212,13 +223,7 @@ def test_as_many_statements_read_a_session_of_ten_batches_as_one_of_two_hundred_
         ]
         removals = [receipt(number, mode="remove", batch_id=f"removal {number}") for number in (0, 1000)]
         view.fold_receipts([(one, place(at)) for at, one in enumerate([*told, *removals])], {}, "t")
-        queries = Queries(
-            view=view,
-            targets=[Target("facebook")],
-            state_of=lambda _: None,
-            now=lambda: START,
-            window=timedelta(minutes=10),
-        )
+        queries = queries_of(view, START)
         seen: list[str] = []
         view.reading().set_trace_callback(seen.append)
         status = queries.session("7", Choice(mode="add"))
@@ -237,7 +242,6 @@ def test_as_many_statements_read_a_session_of_ten_batches_as_one_of_two_hundred_
 def test_how_long_an_account_takes_is_told_by_its_speed_since_it_has_something_to_do(
     view: View, through: int, expected: float | None
 ) -> None:
-    now = START + timedelta(seconds=100)
     idle, begun, waiting = (receipt(at, batch_id=f"batch {at}", users=40) for at in (50, 91, 92))
     ended = receipt(93, batch_id="batch 93", users=through)
     view.fold_receipts([(one, place(at)) for at, one in enumerate((idle, begun, waiting, ended))], {}, "t")
@@ -246,13 +250,7 @@ def test_how_long_an_account_takes_is_told_by_its_speed_since_it_has_something_t
     if through:
         ends.append(completion(93, "delivered", 95, counts=Counts(received=through, accepted=through, rejected=0)))
     view.fold_completions([(one, place(at)) for at, one in enumerate(ends)], {}, "t")
-    queries = Queries(
-        view=view,
-        targets=[Target("facebook")],
-        state_of=lambda _: None,
-        now=lambda: now,
-        window=timedelta(minutes=10),
-    )
+    queries = queries_of(view, START + timedelta(seconds=100))
     status = queries.batch("batch 91")
     assert status is not None
     assert status.targets[0].seconds_to_go == expected
