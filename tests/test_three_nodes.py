@@ -168,6 +168,7 @@ async def assert_durable(cluster: Cluster, found: World) -> None:
         assert await cluster.durability(spec.name) == ({3}, "2"), spec.name
 
 
+@pytest.mark.timeout(600)
 async def test_killed_nodes_lose_nothing_and_without_two_of_three_nothing_is_accepted(
     tmp_path: Path, topic_prefix: str
 ) -> None:
