@@ -1,10 +1,11 @@
 """`python -m benchmarks whole`: runs of this checkout, and of another one beside it."""
 
 import argparse
+import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,11 +30,14 @@ class Options:
     pairs: int = 1
     watch: bool = False
     is_asked: bool = False
+    are_together: bool = False
 
 
 DEFAULTS = Options()
 
 ASKED = f"  now is asked meanwhile: metrics of each process every {EVERY:g} s, and all events by a listener"
+
+TOGETHER = "  both of each pair ran at the same time, on half of the machine each; the uploader is one for both"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +54,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     both = parser.add_argument_group("whole and small")
     both.add_argument("--before", type=Path, help="another checkout, with a .venv, to run beside this one")
     both.add_argument("--pairs", type=number_from_one, default=DEFAULTS.pairs, help="runs of each, in turn")
+    group.add_argument(
+        "--together",
+        action="store_true",
+        help="run both of a pair at the same time, so that a machine whose speed changes slows both: compares CPU only",
+    )
 
 
 def options_of(given: argparse.Namespace) -> Options:
@@ -61,6 +70,7 @@ def options_of(given: argparse.Namespace) -> Options:
         pairs=given.pairs,
         watch=given.held,
         is_asked=given.asked,
+        are_together=given.together,
     )
 
 
@@ -91,9 +101,15 @@ def trees_of(options: Options) -> Sequence[Tree]:
 
 
 async def measure_whole(options: Options) -> None:
-    """Run all loads against one Kafka and one sink, and print what came of each; exit 1 where a row is missing."""
-    async with surroundings() as around:
-        await _loads(options, trees_of(options), around)
+    """Run all loads and print what came of each; exit 1 where a row is missing.
+
+    All run against one Kafka and one sink, or at once, each against its own.
+    """
+    trees = trees_of(options)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(surroundings())
+        others = [await stack.enter_async_context(surroundings()) for _ in trees[1:] if options.are_together]
+        await _loads(options, trees, [first, *others])
 
 
 @asynccontextmanager
@@ -106,13 +122,15 @@ async def surroundings() -> AsyncIterator[Surroundings]:
             yield Surroundings(kafka, broker.guard or 0, url, process, session)
 
 
-async def _loads(options: Options, trees: Sequence[Tree], around: Surroundings) -> None:
+async def _loads(options: Options, trees: Sequence[Tree], around: Sequence[Surroundings]) -> None:
     by_users: dict[int, Sequence[Measured]] = {}
     is_right = True
     for users in options.users:
         load = Load(users=users, is_untidy=options.is_untidy, watch=options.watch)
         runs = await _pairs(load, trees, options.pairs, around)
         print("\n".join(report(load, runs)), flush=True)  # noqa: T201 -- the output
+        if len(around) > 1:
+            print(TOGETHER)  # noqa: T201 -- the output
         if options.is_asked:
             print(ASKED if options.before else f"{ASKED}, before is not")  # noqa: T201 -- the output
         by_users[users] = runs["now"]
@@ -123,10 +141,26 @@ async def _loads(options: Options, trees: Sequence[Tree], around: Surroundings) 
         sys.exit("whole: what the sink counted is not what was uploaded")
 
 
-async def _pairs(load: Load, trees: Sequence[Tree], pairs: int, around: Surroundings) -> dict[str, list[Measured]]:
-    """Run the trees in turn, another one first each time, so that a change of the machine's speed meets each."""
+async def _pairs(
+    load: Load, trees: Sequence[Tree], pairs: int, around: Sequence[Surroundings]
+) -> dict[str, list[Measured]]:
+    """Run the trees in turn, another one first each time, so that a change of the machine's speed meets each.
+
+    Where each has surroundings of its own they run at once.
+    """
     runs: dict[str, list[Measured]] = {tree.label: [] for tree in trees}
+    placed = list(zip(trees, around, strict=True)) if len(around) > 1 else [(tree, around[0]) for tree in trees]
     for number in range(pairs):
-        for tree in trees if number % 2 == 0 else reversed(trees):
-            runs[tree.label].append(await measure(tree, load, around))
+        order = placed if number % 2 == 0 else placed[::-1]
+        for some in [order] if len(around) > 1 else [[one] for one in order]:
+            for (tree, _), measured in zip(some, await _at_once(load, some), strict=True):
+                runs[tree.label].append(measured)
     return runs
+
+
+async def _at_once(load: Load, placed: Sequence[tuple[Tree, Surroundings]]) -> list[Measured]:
+    """Run some trees at the same time."""
+    begin = asyncio.Barrier(len(placed))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(measure(tree, load, around, begin)) for tree, around in placed]
+    return [task.result() for task in tasks]

@@ -89,8 +89,8 @@ class Measured:
         return 1e6 * sum(self.ours.values()) / self.users
 
 
-async def measure(tree: Tree, load: Load, around: Surroundings) -> Measured:
-    """Run a tree's processes on topics of their own, warm them up, and measure a load."""
+async def measure(tree: Tree, load: Load, around: Surroundings, begin: asyncio.Barrier) -> Measured:
+    """Run a tree's processes on topics of their own, warm them up, and measure a load; all at `begin` begin at once."""
     names = TopicNames(f"whole-{secrets.token_hex(4)}")
     groups = [Target(provider).group_id(names.prefix) for provider in PROVIDERS]
     await ensure_topics(around.kafka, layout(names, groups))
@@ -103,6 +103,7 @@ async def measure(tree: Tree, load: Load, around: Surroundings) -> Measured:
         await run.send(range(WARM_UP))
         if tree.is_asked:
             await stack.enter_async_context(asked(around.session, running))
+        await begin.wait()
         return await run.measured()
 
 
