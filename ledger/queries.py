@@ -26,6 +26,7 @@ from ledger.resources import (
 from ledger.session_batch_query import MOST_BATCHES
 from ledger.session_runs import Run, SeenBatch, runs_of
 from ledger.states.column import StateFilter, Table
+from ledger.states.run_states import states_of_run
 from ledger.status import (
     StateOf,
     batch_status,
@@ -275,8 +276,7 @@ class Queries:
         """Return which folded states are those in which rows are in a state now; None for any."""
         if state not in ("blocked", "in_progress"):
             return None if state is None else StateFilter(state=state)
-        found = ((target, self.state_of(target)) for target in self.targets)
-        blocked = {str(target) for target, account in found if account is not None and account.state == "blocked"}
+        blocked = {str(target) for target in self.targets if self._is_blocked(target)}
         sets = self.view.unfinished_sets(table)
         chosen = [one for one in sets if (set(one.split()) <= blocked) == (state == "blocked")]
         return StateFilter(state="in_progress", unfinished=chosen)
@@ -285,22 +285,27 @@ class Queries:
         runs = runs_of(self.view.session_batches(key), self.window)
         if not runs:
             return None
-        status = run_status(runs[-1], key, self._statuses(self._records(runs[-1].batches, key)))
+        run = runs[-1]
+        states = states_of_run(self.view, key, run, self.targets, self._is_blocked)
         return SessionSummary(
             session_id=key.session_id,
             name=key.name,
             type=key.type,
             mode=key.mode,
-            state=status.state,
+            state=states.of_all,
             runs=len(runs),
-            started_at=status.started_at,
-            last_at=status.last_at,
-            total_batches=status.total_batches,
-            total_users=status.total_users,
-            users=status.users,
-            missing=status.missing,
-            targets={str(target_of(target)): target.state for target in status.targets},
+            started_at=run.batches[0].at,
+            last_at=run.batches[-1].at,
+            total_batches=run.total_batches,
+            total_users=run.total_users,
+            users=run.users,
+            missing=run.missing,
+            targets=dict(states.of_each),
         )
+
+    def _is_blocked(self, target: Target) -> bool:
+        state = self.state_of(target)
+        return state is not None and state.state == "blocked"
 
     def rejected(self, batch_id: str, cursor: str | None, most: int) -> RejectedPage | None:
         """Return so many rejected users of a batch; None where no record of it is known. Raises CursorError."""

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 from test_view import START, completion, opened, place, receipt, view
 
-from ledger.queries import Filters, Queries
-from ledger.resources import State
+from ledger.queries import Choice, Filters, Queries
+from ledger.resources import SessionSummary, State, TargetState
 from ledger.states.column import FoldedState, StateFilter
 from ledger.states.folding import StateFolder, StateRules
+from ledger.status import target_of
 from ledger.view import SessionKey, View
 from schemas.records import AccountState, BatchCompletion, BatchReceipt, Counts
 from schemas.target import Target
@@ -41,6 +42,13 @@ class Asked:
             view=self.view, targets=RULES.targets, state_of=self.state_of, now=lambda: START, window=RULES.window
         )
 
+    def states_of(self, session: SessionSummary) -> tuple[State, dict[str, TargetState]]:
+        """Return the state of a session's newest run and of its accounts, by all that is told of it."""
+        chosen = Choice(name=session.name, type=session.type, mode=session.mode)
+        status = self.queries().session(session.session_id, chosen)
+        assert status is not None
+        return status.runs[0].state, {str(target_of(target)): target.state for target in status.runs[0].targets}
+
     def state_of(self, target: Target) -> AccountState | None:
         if target not in self.blocked:
             return None
@@ -50,6 +58,8 @@ class Asked:
         """Compare each filter by state with the states that are computed of all."""
         queries = self.queries()
         sessions = queries.sessions(Filters(), None, 1_000).sessions
+        for one in sessions:
+            assert (one.state, one.targets) == self.states_of(one), "counted is other than read one by one"
         batches = queries.batches(Filters(), None, 1_000).batches
         for state in get_args(State):
             chosen = Filters(state=state)

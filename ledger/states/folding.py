@@ -8,18 +8,14 @@ from datetime import timedelta
 
 from ledger.final_outcomes import counted, last_words
 from ledger.resources import State, TargetState
-from ledger.session_runs import WINDOW, SeenBatch, runs_of
+from ledger.session_runs import WINDOW, runs_of
 from ledger.states.column import KEYS, UNKNOWN, FoldedState, RowKey, Table
 from ledger.states.rule import (
-    NONE,
     OPEN,
-    EndCounts,
-    state_of_run,
     state_of_states,
     target_state,
-    worst_of_each,
 )
-from ledger.states.run_counts import RunCounts
+from ledger.states.run_states import states_of_run
 from ledger.view import EndRow, RecordRow, SessionKey, View
 from schemas.target import Target
 
@@ -103,44 +99,8 @@ def folded_session(view: View, key: SessionKey, rules: StateRules) -> FoldedStat
     run = runs[-1]
     if not (run.is_whole or run.total_batches is None):
         return FoldedState(state="incomplete")
-    counts = view.run_counts(key, [batch.batch_id for batch in run.batches])
-    replayed = _read(view, key, counts)
-    states = {batch.batch_id: _states(batch, rules.targets, counts, replayed) for batch in run.batches}
-    worst = worst_of_each(states.values())
-    batches = (_state_of_batch(batch, states[batch.batch_id].values(), counts) for batch in run.batches)
-    return _folded(state_of_run(worst.values(), batches, is_whole=True), worst)
-
-
-def _states(
-    batch: SeenBatch, targets: Iterable[Target], counts: RunCounts, replayed: Mapping[tuple[str, str], EndCounts]
-) -> dict[str, TargetState]:
-    """Return the states of the accounts that a batch is meant for, by their names."""
-    records, ends = counts.records[batch.batch_id].records, counts.ends.get(batch.batch_id, {})
-    return {
-        (name := str(target)): target_state(
-            replayed.get((batch.batch_id, name)) or ends.get(name, NONE), records, is_blocked=False
-        )
-        for target in targets
-        if target.is_meant_by(batch.channels)
-    }
-
-
-def _state_of_batch(batch: SeenBatch, states: Iterable[TargetState], counts: RunCounts) -> State:
-    if counts.records[batch.batch_id].parts < batch.parts:
-        return "incomplete"
-    return state_of_states(list(states))
-
-
-def _read(view: View, key: SessionKey, counts: RunCounts) -> dict[tuple[str, str], EndCounts]:
-    """Return what accounts did with batches that were sent again, by batch and account: it takes reading their ends."""
-    if not counts.replayed:
-        return {}
-    records = [one for some in view.records_of_batches(counts.replayed).values() for one in some]
-    batch_of = {one.origin: one.batch_id for one in records if one.verdict == "valid" and one.is_of(key)}
-    ends: dict[tuple[str, str], list[EndRow]] = {}
-    for word in last_words(view.ends_of(batch_of)):
-        ends.setdefault((batch_of[word.end.origin], word.end.target), []).append(word.end)
-    return {place: counted(some) for place, some in ends.items()}
+    states = states_of_run(view, key, run, rules.targets)
+    return _folded(states.of_all, states.of_each)
 
 
 def folded_batch(view: View, batch_id: str, targets: Sequence[Target]) -> FoldedState:
