@@ -77,9 +77,11 @@ def main(arguments: Sequence[str]) -> None:
     if told := options.ignored(chosen):
         parser.error(told)
     try:
-        whole.trees_of(options.whole)
+        trees = whole.trees_of(options.whole)
     except FileNotFoundError as error:
         parser.error(f"argument --before: {error}")
+    if options.whole.are_together and len(trees) == 1:
+        parser.error("argument --together: there is nothing to run beside; give --before or --asked, too")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if not run(chosen, options):
         sys.exit(1)

@@ -35,7 +35,7 @@ ROUNDS = 7
 
 
 def measure_sessions() -> None:
-    """Ask for the session, for a page of its rejected users, and what a batch is that resumes it, in turn."""
+    """Ask for the session, whole and in short, for its rejected users, and what a batch is that resumes it, in turn."""
     with _view() as view:
         queries = Queries(view=view, targets=TARGETS, state_of=lambda _: None, now=lambda: START, window=WINDOW)
         whole, apart = _session(queries), _record_by_record(queries)
@@ -43,6 +43,7 @@ def measure_sessions() -> None:
             raise RuntimeError("the two ways tell different things")
         ways = {
             "status": lambda: _session(queries),
+            "in short": lambda: queries.summary(KEY),
             "record by record": lambda: _record_by_record(queries),
             "a page of rejected": lambda: queries.session_rejected(KEY.session_id, None, CHUNK),
             "a resumed batch": lambda: queries.judge(KEY, _resumed(), []),

@@ -244,7 +244,13 @@ def test_a_checkout_that_can_t_run_is_told_before_anything_is_measured(
     assert f"--before: {tmp_path}/.venv/bin/python is missing" in told.err
 
 
-@pytest.mark.parametrize("options", [["--untidy"], ["--users", "5"], ["--before", "there"]])
+def test_a_run_beside_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["whole", "--together"])
+    assert "argument --together: there is nothing to run beside" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--untidy"], ["--users", "5"], ["--before", "there"], ["--together"]])
 def test_options_of_the_whole_are_not_ignored_beside_other_names(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
