@@ -302,6 +302,8 @@ def test_a_time_of_agreement_has_digits_that_are_not_zeros() -> None:
         ([("yes", "Opt-in"), ("no", "#2")], [], 'the column "Opt-in" is of consent twice; name it once'),
         ([("yes", "Opt-in")], ["Opt-in"], 'the column "Opt-in" is of consent and ignored'),
         ([("perhaps", "Opt-in")], [], "there are yes, yes-at, no and no-at"),
+        ([("yes", "yes-when=opt in")], [], '"yes-when" is nothing that a column tells; there are yes, yes-at, no and'),
+        ([("yes", "no=Optim")], [], 'there is no column "no=Optim"'),
         ([("yes", "Note")], [], '2 columns are called "Note"; say #3 or #4 instead'),
     ],
 )

@@ -124,10 +124,10 @@ class _Resolver:
     def _stated_consents(self, stated: Sequence[tuple[str, str]]) -> tuple[Consent, ...]:
         found: dict[int, Consent] = {}
         for kind, name in stated:
-            place = self._column_called("--consent", name)
+            place = self._column_called("--consent", self._without_unknown_kind(name))
             consent = stated_consent(place, kind)
             if consent is None:
-                raise MappingError(f"--consent: {quoted(kind)} is nothing that a column tells; there are {STATED}")
+                raise _unknown_kind(kind)
             if place in self.ignored:
                 raise MappingError(f"{self.file}: the column {quoted(self.columns[place])} is of consent and ignored")
             if place in found:
@@ -136,6 +136,13 @@ class _Resolver:
                 )
             found[place] = consent
         return tuple(found.values())
+
+    def _without_unknown_kind(self, name: str) -> str:
+        """Return a column's name. Raises MappingError where it is one behind a kind of consent that there is not."""
+        kind, _, column = name.partition("=")
+        if not self._places_of(name) and self._places_of(column):
+            raise _unknown_kind(kind.strip())
+        return name
 
     def _field(self, name: str) -> Field:
         for field in FIELDS:
@@ -151,11 +158,15 @@ class _Resolver:
             raise MappingError(f"{self.file}: {len(columns)} columns are called {quoted(name)}; say {numbers} instead")
         return columns[0]
 
-    def _columns_called(self, option: str, name: str) -> list[int]:
+    def _places_of(self, name: str) -> list[int]:
+        """Return the columns of a name, or by their number."""
         if name.startswith("#") and name[1:].isdecimal() and 0 < int(name[1:]) <= len(self.columns):
             return [int(name[1:]) - 1]
         exact = [place for place, column in enumerate(self.columns) if column == name.strip()]
-        found = exact or [place for place, folded in enumerate(self.folded) if folded == fold(name) != ""]
+        return exact or [place for place, folded in enumerate(self.folded) if folded == fold(name) != ""]
+
+    def _columns_called(self, option: str, name: str) -> list[int]:
+        found = self._places_of(name)
         if not found:
             near = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.5)
             meant = f"; is {quoted(near[0])} meant?" if near else f"; there are {_listed(self.columns)}"
@@ -260,3 +271,7 @@ class _Resolver:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(quoted(name) for name in names[:12])
     return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown
+
+
+def _unknown_kind(kind: str) -> MappingError:
+    return MappingError(f"--consent: {quoted(kind)} is nothing that a column tells; there are {STATED}")
