@@ -1,7 +1,7 @@
 """How the accounts stand: what they say of themselves, and what Kafka knows of their groups."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from producer.request.query_names import refuse_names
 from schemas.target import Target
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
-from streams.cluster.groups import backlogs, groups_with_members
+from streams.cluster.groups import GroupLooks
 from streams.cluster.open_transactions import OpenTransaction
 from streams.cluster.topics import TopicNames
 from streams.tables.account_states import States
@@ -68,18 +68,19 @@ class Accounts:
     async def _keep(self) -> None:
         """Look at the groups again and again, without end, while somebody asks."""
         now = asyncio.get_running_loop().time
-        while True:
-            if not self._is_asked.is_set() or now() - self._asked_at > ASKED_WITHIN:
-                self._is_asked.clear()
-                self._is_fresh.clear()
-                await self._is_asked.wait()
-            self._known = await self._looked(now())
-            self._is_fresh.set()
-            await asyncio.sleep(REFRESH_EVERY)
-
-    async def _looked(self, at: float) -> Groups:
         groups = {str(target): target.group_id(self.names.prefix) for target in self.targets}
-        active, behind = await asyncio.gather(self._active(groups.values()), self._behind(groups.values()))
+        while True:
+            await self._is_asked.wait()
+            with GroupLooks(self.kafka, groups.values(), self.names.batches) as looks:
+                while now() - self._asked_at <= ASKED_WITHIN:
+                    self._known = await self._looked(looks, groups, now())
+                    self._is_fresh.set()
+                    await asyncio.sleep(REFRESH_EVERY)
+            self._is_asked.clear()
+            self._is_fresh.clear()
+
+    async def _looked(self, looks: GroupLooks, groups: Mapping[str, str], at: float) -> Groups:
+        active, behind = await asyncio.gather(self._active(looks), self._behind(looks))
         return Groups(at=at, behind={name: behind.get(group) for name, group in groups.items()}, active=active)
 
     async def accounts(self, request: web.Request) -> web.Response:
@@ -116,15 +117,15 @@ class Accounts:
         behind = known.behind.get(str(target))
         return account_status(target, state, losses, datetime.now(UTC), behind=behind, has_consumer=is_active)
 
-    async def _active(self, groups: Collection[str]) -> set[str] | None:
+    async def _active(self, looks: GroupLooks) -> set[str] | None:
         try:
-            return await groups_with_members(self.kafka, groups)
+            return await looks.with_members()
         except KafkaUnreachableError:
             return None
 
-    async def _behind(self, groups: Collection[str]) -> Mapping[str, int | None]:
+    async def _behind(self, looks: GroupLooks) -> Mapping[str, int | None]:
         try:
-            return await backlogs(self.kafka, groups, self.names.batches, self.following.log_id)
+            return await looks.backlogs(self.following.log_id)
         except KafkaUnreachableError:
             return {}
 

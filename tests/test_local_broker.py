@@ -13,7 +13,7 @@ from world import make_users, world
 
 from streams.client.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
 from streams.client.settings import KafkaSettings
-from streams.cluster.groups import backlog, committed_offsets, groups_with_members
+from streams.cluster.groups import GroupLooks, backlog, committed_offsets, groups_with_members
 from streams.cluster.topics import TopicSpec, ensure_topics
 from streams.local import jars
 from streams.local.broker import LocalBroker
@@ -245,6 +245,47 @@ async def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaSettin
             if left < 0:
                 break
     assert await backlog(kafka, topic_prefix, topic_prefix) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_groups_are_asked_about_by_kept_clients_also_after_kafka_was_away(tmp_path: Path) -> None:
+    async with LocalBroker(data=tmp_path, port=free_port()) as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        await ensure_topics(kafka, [TopicSpec("topic", 2)])
+        async with Writer(kafka) as writer:
+            for number in range(5):
+                await writer.send("topic", str(number), b"record")
+        async with GroupReader(kafka, group_id="joined", topic="topic", first_offset=lambda _: 0) as reader:
+            await anext(aiter(reader.batches()))
+            with GroupLooks(kafka, ["joined", "nobody"], "topic") as looks:
+                expected = ({"joined": 5, "nobody": 5}, {"joined"})
+                assert (await looks.backlogs(), await looks.with_members()) == expected
+                before = clients()
+                for _ in range(3):
+                    assert (await looks.backlogs(), await looks.with_members()) == expected
+                assert clients() <= before
+                await broker.kill()
+                with pytest.raises(KafkaUnreachableError):
+                    await looks.with_members()
+                with pytest.raises(KafkaUnreachableError):
+                    await looks.backlogs()
+                await broker.start()
+                async with asyncio.timeout(60):
+                    while await told(looks) != expected:
+                        await asyncio.sleep(0.2)
+
+
+def clients() -> set[str]:
+    """Return the threads of this process of which each client of Kafka has one, by their ids."""
+    return {task.name for task in Path("/proc/self/task").iterdir() if "rdk:main" in (task / "comm").read_text()}
+
+
+async def told(looks: GroupLooks) -> tuple[dict[str, int | None], set[str]] | None:
+    """Return how far groups are behind and which have members, None where Kafka does not say."""
+    try:
+        return await looks.backlogs(), await looks.with_members()
+    except KafkaUnreachableError:
+        return None
 
 
 async def test_two_that_start_at_the_same_moment_never_take_each_other_s_kafka_for_their_own(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 from confluent_kafka import OFFSET_INVALID, Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -11,12 +12,15 @@ from confluent_kafka.admin import AdminClient
 from streams.client.errors import KafkaUnreachableError
 from streams.client.settings import KafkaSettings
 from streams.processes.child_call import ChildEndedError, in_child
-from streams.processes.own_thread import on_own_thread
 from streams.read.commits import committed, place_in
-from streams.read.topic_offsets import offset_spans
+from streams.read.topic_offsets import offset_spans, spans_by
+from streams.read.ungrouped import UngroupedConsumer
 
 COMMITTED_LIMIT = 5.0
 """Seconds that a broker may take to say what a group has committed."""
+
+MEMBERS_LIMIT = 5.0
+"""Seconds that a broker may take to say which groups there are."""
 
 START_LIMIT = 20.0
 """Seconds that a child process may take besides, to start on a busy machine."""
@@ -28,13 +32,19 @@ _BECOMING_COORDINATOR = frozenset(
 _WITHOUT_MEMBERS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
 
-async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], timeout: float = 5.0) -> set[str]:
+async def groups_with_members(
+    kafka: KafkaSettings, group_ids: Collection[str], timeout: float = MEMBERS_LIMIT
+) -> set[str]:
     """Return those of the groups that have a member now; one that does not exist has none.
 
     Raises KafkaUnreachableError where Kafka does not say.
     """
+    return await _with_members(AdminClient(kafka.admin()), group_ids, timeout)
+
+
+async def _with_members(admin: AdminClient, group_ids: Collection[str], timeout: float) -> set[str]:
     wanted = set(group_ids)
-    found, problem = await _groups(kafka, timeout)
+    found, problem = await _groups(admin, timeout)
     active = {group for group, is_active in found.items() if is_active} & wanted
     if problem is not None and active != wanted:
         raise _unsaid(problem.name(), "who is in a group")
@@ -43,20 +53,19 @@ async def groups_with_members(kafka: KafkaSettings, group_ids: Collection[str], 
 
 async def group_ids(kafka: KafkaSettings, timeout: float = 5.0) -> list[str]:
     """Return all groups of the cluster. Raises KafkaUnreachableError where Kafka does not say."""
-    found, problem = await _groups(kafka, timeout)
+    found, problem = await _groups(AdminClient(kafka.admin()), timeout)
     if problem is not None:
         raise _unsaid(problem.name(), "which groups there are")
     return list(found)
 
 
-async def _groups(kafka: KafkaSettings, timeout: float) -> tuple[dict[str, bool], KafkaError | None]:
+async def _groups(admin: AdminClient, timeout: float) -> tuple[dict[str, bool], KafkaError | None]:
     """Return the groups, whether each has a member, and what a broker failed by.
 
     Asks all brokers which groups there are. To describe groups would ask their coordinators, which aborts the
     process where one is lost meanwhile (confluentinc/librdkafka#4605). No thread waits, as many may ask while
     brokers are away. Raises KafkaUnreachableError where Kafka does not say.
     """
-    admin = AdminClient(kafka.admin())
     asked = asyncio.wrap_future(admin.list_consumer_groups(request_timeout=timeout))
     try:
         async with asyncio.timeout(timeout + 1):
@@ -75,32 +84,60 @@ async def backlog(kafka: KafkaSettings, group_id: str, topic: str, topic_id: str
     Of what lies between an offset and the end, a transaction's control records count until they are passed.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    return await _backlog(kafka, group_id, topic, topic_id, await offset_spans(kafka, topic))
-
-
-async def backlogs(
-    kafka: KafkaSettings, group_ids: Collection[str], topic: str, topic_id: str | None = None
-) -> dict[str, int | None]:
-    """Return as `backlog` how much is left of a topic for each group, None where Kafka does not say that of a group.
-
-    Raises KafkaUnreachableError where it says nothing of the topic, which is asked for once.
-    """
     spans = await offset_spans(kafka, topic)
-
-    async def of(group_id: str) -> int | None:
-        try:
-            return await _backlog(kafka, group_id, topic, topic_id, spans)
-        except KafkaUnreachableError:
-            return None
-
-    return dict(zip(group_ids, await asyncio.gather(*map(of, group_ids)), strict=True))
+    return _behind(spans, await committed_offsets(kafka, group_id, topic, len(spans), topic_id))
 
 
-async def _backlog(
-    kafka: KafkaSettings, group_id: str, topic: str, topic_id: str | None, spans: Sequence[tuple[int, int]]
-) -> int:
-    offsets = await committed_offsets(kafka, group_id, topic, len(spans), topic_id)
+def _behind(spans: Sequence[tuple[int, int]], offsets: Sequence[int]) -> int:
     return sum(max(0, end - max(first, offset)) for (first, end), offset in zip(spans, offsets, strict=True))
+
+
+class GroupLooks:
+    """Asks again and again about groups of a topic, by clients that are kept: to make one takes most of an answer.
+
+    To be used in one event loop, as a context manager. Each group has a client of its own, so that one whose
+    coordinator is away keeps no other from being told.
+    """
+
+    def __init__(self, kafka: KafkaSettings, group_ids: Collection[str], topic: str) -> None:
+        self._kafka = kafka
+        self._admin: AdminClient | None = None
+        self._topic = UngroupedConsumer(kafka, topic)
+        self._groups = {group_id: UngroupedConsumer(kafka, topic, group_id=group_id) for group_id in group_ids}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in (self._topic, *self._groups.values()):
+            client.close()
+
+    async def with_members(self) -> set[str]:
+        """Return as `groups_with_members`. Raises KafkaUnreachableError."""
+        admin = AdminClient(self._kafka.admin()) if self._admin is None else self._admin  # it has a length, mostly 0
+        self._admin = None
+        found = await _with_members(admin, self._groups, MEMBERS_LIMIT)
+        self._admin = admin  # after an answer that failed, another one asks
+        return found
+
+    async def backlogs(self, topic_id: str | None = None) -> dict[str, int | None]:
+        """Return as `backlog` how much is left of the topic for each group, None where Kafka does not say that of it.
+
+        Raises KafkaUnreachableError where it says nothing of the topic, which is asked for once.
+        """
+        spans = await spans_by(self._topic)
+
+        async def of(client: UngroupedConsumer) -> int | None:
+            try:
+                found = await client.ask(lambda consumer: _committed(consumer, client.topic, len(spans)))
+            except KafkaUnreachableError:
+                return None
+            return _behind(spans, _offsets(found, topic_id))
+
+        behind = await asyncio.gather(*map(of, self._groups.values()))
+        return dict(zip(self._groups, behind, strict=True))
 
 
 async def committed_offsets(
@@ -112,7 +149,12 @@ async def committed_offsets(
     are answered by those, and a group's coordinator may be away for long.
     Raises KafkaUnreachableError where Kafka does not say.
     """
-    found = await on_own_thread(lambda: _committed(kafka, group_id, topic, partitions), "kafka-committed")
+    with UngroupedConsumer(kafka, topic, group_id=group_id) as client:
+        found = await client.ask(lambda consumer: _committed(consumer, topic, partitions))
+    return _offsets(found, topic_id)
+
+
+def _offsets(found: Iterable[TopicPartition], topic_id: str | None) -> list[int]:
     offsets = [place_in(one, topic_id) for one in found]
     return [OFFSET_INVALID if offset is None else offset[0] for offset in offsets]
 
@@ -141,14 +183,12 @@ def _deleted(config: dict[str, Any], group_id: str, timeout: float) -> str | Non
     return None
 
 
-def _committed(kafka: KafkaSettings, group_id: str, topic: str, partitions: int) -> list[TopicPartition]:
-    consumer = Consumer(kafka.client(**{"group.id": group_id, "enable.auto.commit": False}))
+def _committed(consumer: Consumer, topic: str, partitions: int) -> list[TopicPartition]:
+    """Return what a consumer's group has committed of partitions. Raises KafkaUnreachableError."""
     try:
         return _once_coordinated(consumer, [TopicPartition(topic, number) for number in range(partitions)])
     except KafkaException as error:
         raise _unsaid(error.args[0].name(), "what a group has committed") from error
-    finally:
-        consumer.close()
 
 
 def _once_coordinated(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:

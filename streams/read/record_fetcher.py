@@ -3,6 +3,7 @@
 import asyncio
 import time
 from functools import partial
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -46,7 +47,7 @@ class RecordFetcher:
                 await asyncio.sleep(min(LOOK_AGAIN, self._sure))
 
 
-async def fetch_record(kafka: KafkaSettings, origin: Origin, **config: object) -> Record | None:
+async def fetch_record(kafka: KafkaSettings, origin: Origin, **config: Any) -> Record | None:
     """Return one record as `RecordFetcher` does, by a consumer of its own."""
     with UngroupedConsumer(kafka, origin.topic, **config) as reader:
         return await RecordFetcher(reader).fetch(origin)

@@ -35,12 +35,14 @@ def ungrouped(topic: str) -> dict[str, Any]:
 class UngroupedConsumer:
     """A consumer of one topic without a group, kept between questions: one made for each takes several times as long.
 
-    Questions follow each other on a thread of its own. After one that failed, the next gets another consumer.
+    Questions follow each other on a thread of its own. After one that failed, the next gets another consumer. With a
+    `group_id` it may be asked what that group has committed; it does not join it.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str, **config: object) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, *, group_id: str | None = None, **config: object) -> None:
         self.topic = topic
-        required = kafka.client(**ungrouped(topic), **config, error_cb=kafka.on_error)
+        name = {"group.id": group_id} if group_id else {}
+        required = kafka.client(**ungrouped(topic) | name, **config, error_cb=kafka.on_error)
         self._config = DEFAULTS | {"fetch.wait.max.ms": SOON} | required
         self._thread = ThreadPoolExecutor(1, topic)
         self._consumer: Consumer | None = None
