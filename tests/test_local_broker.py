@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from kafka_clients import clients
 from world import make_users, world
 
 from streams.client.errors import BrokerFailedError, KafkaUnreachableError, PortTakenError
+from streams.client.rights import Rights
 from streams.client.settings import KafkaSettings
 from streams.cluster.groups import GroupLooks, backlog, committed_offsets, groups_with_members
 from streams.cluster.topics import TopicSpec, ensure_topics
@@ -248,6 +250,17 @@ async def test_a_group_is_behind_by_what_it_has_not_committed(kafka: KafkaSettin
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_rights_are_asked_for_by_one_client(kafka: KafkaSettings, topic_prefix: str) -> None:
+    await ensure_topics(kafka, [TopicSpec(topic_prefix, 1)])
+    rights = Rights(kafka)
+    assert await rights.may_write(topic_prefix)
+    before = clients()
+    for _ in range(3):
+        assert await rights.may_write(topic_prefix)
+    assert clients() <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 async def test_groups_are_asked_about_by_kept_clients_also_after_kafka_was_away(tmp_path: Path) -> None:
     async with LocalBroker(data=tmp_path, port=free_port()) as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
@@ -273,11 +286,6 @@ async def test_groups_are_asked_about_by_kept_clients_also_after_kafka_was_away(
                 async with asyncio.timeout(60):
                     while await told(looks) != expected:
                         await asyncio.sleep(0.2)
-
-
-def clients() -> set[str]:
-    """Return the threads of this process of which each client of Kafka has one, by their ids."""
-    return {task.name for task in Path("/proc/self/task").iterdir() if "rdk:main" in (task / "comm").read_text()}
 
 
 async def told(looks: GroupLooks) -> tuple[dict[str, int | None], set[str]] | None:

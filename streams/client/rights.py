@@ -46,7 +46,8 @@ class Rights:
         return AclOperation.READ in (found.authorized_operations or ())
 
     def _ask(self, topic: str) -> "Future[Any]":
-        self._admin = self._admin or AdminClient(self._kafka.admin())
+        if self._admin is None:  # which is not asked for its truth: it has a length, mostly 0
+            self._admin = AdminClient(self._kafka.admin())
         topics = TopicCollection([topic])
         return self._admin.describe_topics(topics, include_authorized_operations=True, request_timeout=LIMIT)[topic]
 

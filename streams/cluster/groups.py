@@ -116,7 +116,7 @@ class GroupLooks:
 
     async def with_members(self) -> set[str]:
         """Return as `groups_with_members`. Raises KafkaUnreachableError."""
-        admin = AdminClient(self._kafka.admin()) if self._admin is None else self._admin  # it has a length, mostly 0
+        admin = AdminClient(self._kafka.admin()) if self._admin is None else self._admin
         self._admin = None
         found = await _with_members(admin, self._groups, MEMBERS_LIMIT)
         self._admin = admin  # after an answer that failed, another one asks
