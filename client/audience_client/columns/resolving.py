@@ -140,7 +140,7 @@ class _Resolver:
     def _without_unknown_kind(self, name: str) -> str:
         """Return a column's name. Raises MappingError where it is one behind a kind of consent that there is not."""
         kind, _, column = name.partition("=")
-        if not self._places_of(name) and self._places_of(column):
+        if not self._matching_columns(name) and self._matching_columns(column):
             raise _unknown_kind(kind.strip())
         return name
 
@@ -158,7 +158,7 @@ class _Resolver:
             raise MappingError(f"{self.file}: {len(columns)} columns are called {quoted(name)}; say {numbers} instead")
         return columns[0]
 
-    def _places_of(self, name: str) -> list[int]:
+    def _matching_columns(self, name: str) -> list[int]:
         """Return the columns of a name, or by their number."""
         if name.startswith("#") and name[1:].isdecimal() and 0 < int(name[1:]) <= len(self.columns):
             return [int(name[1:]) - 1]
@@ -166,7 +166,7 @@ class _Resolver:
         return exact or [place for place, folded in enumerate(self.folded) if folded == fold(name) != ""]
 
     def _columns_called(self, option: str, name: str) -> list[int]:
-        found = self._places_of(name)
+        found = self._matching_columns(name)
         if not found:
             near = difflib.get_close_matches(name, self.columns, n=1, cutoff=0.5)
             meant = f"; is {quoted(near[0])} meant?" if near else f"; there are {_listed(self.columns)}"
