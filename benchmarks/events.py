@@ -1,19 +1,17 @@
-"""What listeners of `/events` cost uploads, told nothing or all: as many without any, in turn."""
+"""What listeners of `/events` that are told nothing cost uploads: as many without any, in turn."""
 
 import asyncio
 import resource
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from benchmarks.alongside import alongside
 from benchmarks.product import LIMIT, Product, make_form, product
-from benchmarks.whole.asking import EVERY, listen, scrape
 from benchmarks.whole.usage import parse_stat
 from producer.settings import Address
 from streams.client.settings import KafkaSettings
@@ -22,11 +20,8 @@ from streams.processes.ports import free_port
 PAIRS = 7
 LISTENERS = 1_000
 UPLOADS, AT_ONCE = 300, 4
-ASKED_UPLOADS = 3_000
-"""More of them, as events are told for some seconds behind what changed."""
 USERS = [{"email": f"person{number}@example.com"} for number in range(100)]
 GOAL = 0.97
-Beside = Callable[[], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +61,6 @@ class Ingestion:
         return parse_stat(Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")).seconds
 
     @asynccontextmanager
-    async def asked(self) -> AsyncIterator[None]:
-        """Follow all events and scrape the metrics while the block is entered."""
-        forever = aiohttp.ClientTimeout(total=None)
-        async with (
-            aiohttp.ClientSession(f"http://{self.address}", timeout=forever) as session,
-            alongside(listen(session), scrape(session)),
-        ):
-            yield
-
-    @asynccontextmanager
     async def listeners(self) -> AsyncIterator[None]:
         """Keep so many streams open while the block is entered, each of a session of its own that nobody uploads."""
         connector = aiohttp.TCPConnector(limit=0)
@@ -99,23 +84,22 @@ async def measure_events(kafka: KafkaSettings) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     async with product(kafka, ["facebook"]) as found, serving(found) as ingestion:
         await ingestion.cost()
-        for beside, name, uploads in (
-            (ingestion.listeners, f"{LISTENERS} idle listeners", UPLOADS),
-            (ingestion.asked, f"a listener of all events and a scrape each {EVERY:g} s", ASKED_UPLOADS),
-        ):
-            pairs = [await _pair(ingestion, beside, uploads, with_first=number % 2 == 0) for number in range(PAIRS)]
-            print("\n".join(report(pairs, name, uploads)))  # noqa: T201 -- the output
+        pairs = [await _pair(ingestion, with_first=number % 2 == 0) for number in range(PAIRS)]
+    print("\n".join(report(pairs)))  # noqa: T201 -- the output
 
 
-async def _pair(ingestion: Ingestion, beside: Beside, uploads: int, *, with_first: bool) -> tuple[Cost, Cost]:
-    """Return what uploads took beside something, and without."""
+async def _pair(ingestion: Ingestion, *, with_first: bool) -> tuple[Cost, Cost]:
+    """Return what uploads took with listeners, and without."""
     if with_first:
-        async with beside():
-            found = await ingestion.cost(uploads)
-        return found, await ingestion.cost(uploads)
-    alone = await ingestion.cost(uploads)
-    async with beside():
-        return await ingestion.cost(uploads), alone
+        beside = await _beside(ingestion)
+        return beside, await ingestion.cost()
+    alone = await ingestion.cost()
+    return await _beside(ingestion), alone
+
+
+async def _beside(ingestion: Ingestion) -> Cost:
+    async with ingestion.listeners():
+        return await ingestion.cost()
 
 
 @asynccontextmanager
@@ -137,13 +121,13 @@ async def _is_ready(session: aiohttp.ClientSession, address: Address) -> bool:
         return False
 
 
-def report(pairs: Sequence[tuple[Cost, Cost]], beside: str, uploads: int) -> list[str]:
-    """Return the lines that say how much of the uploads is left beside something."""
+def report(pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
+    """Return the lines that say how much of the uploads is left beside listeners."""
     throughput = [alone.seconds / beside.seconds for beside, alone in pairs]
     processor = [alone.processor / beside.processor for beside, alone in pairs]
-    rate = uploads / statistics.median(alone.seconds for _, alone in pairs)
+    rate = UPLOADS / statistics.median(alone.seconds for _, alone in pairs)
     return [
-        f"events, {uploads} uploads of {len(USERS)} users beside {beside} and beside nobody, "
+        f"events, {UPLOADS} uploads of {len(USERS)} users beside {LISTENERS} idle listeners and beside none, "
         f"{len(pairs)} pairs in turn, {rate:.0f} uploads a second without",
         f"  uploads a second        {spread(throughput)} of those without; the goal is x{GOAL} at least",
         f"  uploads a processor s   {spread(processor)} of those without",
