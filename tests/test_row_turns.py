@@ -7,6 +7,8 @@ from itertools import count, pairwise
 
 import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
 from checks.equality import rows
@@ -16,10 +18,10 @@ from providers.kit.phones.national_numbers import national
 from providers.kit.phones.numbering_plans import is_valid_phone
 from providers.kit.phones.plan_preparation import prepared
 from providers.kit.rows.normalisers import phone
-from providers.kit.rows.users_to_rows import make_rows, warm_up
+from providers.kit.rows.users_to_rows import FEW, FILLED, MANY, make_rows, next_count, warm_up
 from schemas.records import AudienceUser
 
-FEW = 4
+PIECES = 4
 """Patterns of one piece: three short ones, or one that is long."""
 
 
@@ -56,7 +58,7 @@ def test_all_that_numbers_of_a_country_need_is_compiled_before_them_and_in_piece
     users = [AudienceUser(phone=text, country=region) for region, text in numbers.items()]
     compiling.clear()
     for _ in prepared(users, None):
-        assert len(compiling) <= FEW
+        assert len(compiling) <= PIECES
         compiling.clear()
     compiling.clear()
     for region, text in numbers.items():
@@ -106,3 +108,19 @@ def test_others_get_a_turn_between_users_who_are_looked_at_one_by_one() -> None:
     ended = [0, *(len(made.indexes) for made in turns)]
     assert ended[-1] == len(users)
     assert max(later - before for before, later in pairwise(ended)) <= 3
+
+
+@given(st.floats(0.0001, 0.2))
+def test_rows_in_bulk_come_to_fill_a_slice_of_time_and_no_more(cost: float) -> None:
+    filled, counts = [], [FEW]
+    for _ in range(20):
+        filled.append(counts[-1] * cost)
+        counts.append(next_count(counts[-1], filled[-1]))
+    assert counts[-1] in (FEW, MANY) or filled[-1] > FILLED / 2
+    assert all(part < 1 for count, part in zip(counts, filled, strict=False) if count > FEW)
+
+
+def test_a_slice_that_waited_for_the_processor_halves_what_comes_next_at_most() -> None:
+    assert next_count(200, 50.0) == 100
+    assert next_count(FEW, 50.0) == FEW
+    assert next_count(100, 0.0) == 200

@@ -47,6 +47,7 @@ class RowsInFlight:
 
     async def _room_for(self, made: Rows) -> int:
         size = COPIES * sum(map(len, made.rows))
+        await asyncio.sleep(0)  # to go through all rows takes a millisecond or two, and they are gone through again
         await self._limiter.take(size)
         return size
 

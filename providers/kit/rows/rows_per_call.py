@@ -1,7 +1,9 @@
 """The rows of one call: a batch's rows cut to what a call may hold, and into halves."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import msgspec
 
@@ -35,12 +37,11 @@ class RowGroup:
 
 def group_rows(made: Rows, limits: Limits) -> Iterator[RowGroup]:
     """Cut rows into groups, in order, none empty, each within the limits of one call."""
-    start, size = 0, 0
-    for position, row in enumerate(made.rows):
-        cost = len(row) + 1
-        if position > start and (size + cost > limits.body or position - start == limits.rows):
-            yield RowGroup(made.rows[start:position], made.indexes[start:position])
-            start, size = position, 0
-        size += cost
-    if made.rows:
-        yield RowGroup(made.rows[start:], made.indexes[start:])
+    lengths = list(accumulate(map(len, made.rows), initial=0))
+    start, end = 0, len(made.rows)
+    while start < end:
+        room = lengths[start] + start + limits.body
+        fitting = bisect_right(range(end), room, start, key=lambda at: lengths[at + 1] + at + 1)
+        stop = max(start + 1, min(start + limits.rows, fitting))
+        yield RowGroup(made.rows[start:stop], made.indexes[start:stop])
+        start = stop

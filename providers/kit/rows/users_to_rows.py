@@ -36,7 +36,10 @@ NOBODY = AudienceUser(
     postal_code="0",
 )
 FEW, MANY = 25, 250
-"""Users whose rows are made in bulk: few at first and where that takes longer than a slice of time, else many."""
+"""Users whose rows are made in bulk: few at first, then as many as a slice of time has room for, within these."""
+
+FILLED = 0.7
+"""How much of a slice rows in bulk are to take: what is behind its end is made one by one, at many times the cost."""
 
 
 @dataclass(slots=True)
@@ -111,13 +114,22 @@ def _in_slices(
             yield making.made
             time_slice.begin()
         ordinary = making.make_many(alone, time_slice.is_over)
-        count = max(FEW, count // 2) if time_slice.is_over() else min(MANY, 2 * count)
+        count = next_count(count, time_slice.part_gone())
         for _ in making.add_all(some, ordinary, time_slice):
             yield making.made
         yield making.made
         time_slice.begin()
     for place, count in making.bugs.items():
         log.error("The row function failed.", provider=provider.name, at=place, users=count, action="reject")
+
+
+def next_count(count: int, part_gone: float) -> int:
+    """Return of how many users rows are made next, after those of so many took a part of a slice.
+
+    Half as many at least, twice as many at most: what once took longer may have waited for the processor.
+    """
+    fitting = min(2 * count, max(count / 2, count * FILLED / part_gone)) if part_gone else 2 * count
+    return max(FEW, min(MANY, round(fitting)))
 
 
 def warm_up(provider: AnyProvider, *, with_attributes: bool) -> None:

@@ -16,11 +16,15 @@ class TimeSlice:
 
     def begin(self) -> None:
         """Begin the next slice, after other tasks have run."""
-        self._until = self._clock() + SECONDS
+        self._begun = self._clock()
 
     def is_over(self) -> bool:
         """Tell whether other tasks are to run."""
-        return self._clock() >= self._until
+        return self.part_gone() >= 1
+
+    def part_gone(self) -> float:
+        """Return how much of the slice is gone, more than 1 where it is over."""
+        return (self._clock() - self._begun) / SECONDS
 
 
 def never_over() -> bool:
