@@ -13,7 +13,7 @@ from uuid import UUID
 import aiohttp
 
 from benchmarks.alongside import alongside
-from benchmarks.events import Cost, Ingestion, serving, spread
+from benchmarks.events import Cost, Ingestion, Uploads, serving, spread
 from benchmarks.product import LIMIT, Product, product
 from schemas.avro.codec import encode_batch_completion, encode_batch_receipt
 from schemas.records import BatchCompletion, BatchReceipt, Counts, Origin, RejectedUser
@@ -32,7 +32,7 @@ PAIRS, LOOKS = 9, 5
 MOST = 3.0
 """Times as much as its JSON that a page may cost."""
 
-UPLOADS = 400
+UPLOADS = Uploads(400, 100)
 LOOKED_AT = ("/", "/sessions")
 PAUSE, REST, KIND = 2.0, 3, "change"
 """As in `console/static/follow.js`: seconds, and times as long as the last look took, until the next; and events."""
@@ -184,9 +184,9 @@ def report_of_page(pairs: Sequence[tuple[float, float]]) -> list[str]:
 
 def report_of_uploads(pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
     """Return the lines that say how much of the uploads is left beside a reader."""
-    rate = UPLOADS / statistics.median(alone.seconds for _, alone in pairs)
+    rate = UPLOADS.count / statistics.median(alone.seconds for _, alone in pairs)
     return [
-        f"console, {UPLOADS} uploads beside somebody who follows {' and '.join(LOOKED_AT)} and beside nobody, "
+        f"console, {UPLOADS.count} uploads beside somebody who follows {' and '.join(LOOKED_AT)} and beside nobody, "
         f"{len(pairs)} pairs in turn, {rate:.0f} uploads a second without",
         f"  uploads a second        {spread([alone.seconds / beside.seconds for beside, alone in pairs])} of those "
         f"without; the goal is x{GOAL} at least",

@@ -1,17 +1,19 @@
-"""What listeners of `/events` that are told nothing cost uploads: as many without any, in turn."""
+"""What listeners of `/events` cost uploads, told nothing or all: another server takes as many meanwhile, without."""
 
 import asyncio
 import resource
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
+from benchmarks.alongside import alongside
 from benchmarks.product import LIMIT, Product, make_form, product
+from benchmarks.whole.asking import EVERY, listen, scrape
 from benchmarks.whole.usage import parse_stat
 from producer.settings import Address
 from streams.client.settings import KafkaSettings
@@ -19,9 +21,23 @@ from streams.processes.ports import free_port
 
 PAIRS = 7
 LISTENERS = 1_000
-UPLOADS, AT_ONCE = 300, 4
-USERS = [{"email": f"person{number}@example.com"} for number in range(100)]
+AT_ONCE = 4
 GOAL = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """So many uploads of so many users."""
+
+    count: int
+    users: int
+
+    def made_up(self) -> Sequence[Mapping[str, object]]:
+        """Return the users of one, the same each time."""
+        return [{"email": f"person{number}@example.com"} for number in range(self.users)]
+
+
+FEW, SMALL, LARGE = Uploads(300, 100), Uploads(1_000, 100), Uploads(100, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +56,32 @@ class Ingestion:
     address: Address
     pid: int
 
-    async def cost(self, uploads: int = UPLOADS) -> Cost:
+    async def cost(self, uploads: Uploads) -> Cost:
         """Upload so often, some at a time, and return what that took."""
+        users, numbers = uploads.made_up(), iter(range(uploads.count))
         began, used = time.perf_counter(), self.processor()
-        numbers = iter(range(uploads))
         async with asyncio.TaskGroup() as clients:
             for _ in range(AT_ONCE):
-                clients.create_task(self._upload(numbers))
+                clients.create_task(self._upload(users, numbers))
         return Cost(time.perf_counter() - began, self.processor() - used)
 
-    async def _upload(self, numbers: Iterator[int]) -> None:
+    async def _upload(self, users: Sequence[Mapping[str, object]], numbers: Iterator[int]) -> None:
         for _ in numbers:
             async with self.found.session.post(
-                f"http://{self.address}/audience", data=make_form("VIP", USERS)
+                f"http://{self.address}/audience", data=make_form("VIP", users)
             ) as response:
                 response.raise_for_status()
 
     def processor(self) -> float:
         """Return the seconds of the processor that the server has used."""
         return parse_stat(Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")).seconds
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[None]:
+        """Follow all events and scrape the metrics while the block is entered."""
+        url = f"http://{self.address}"
+        async with aiohttp.ClientSession() as session, alongside(listen(session, url), scrape(session, url)):
+            yield
 
     @asynccontextmanager
     async def listeners(self) -> AsyncIterator[None]:
@@ -79,27 +102,38 @@ class Ingestion:
 
 
 async def measure_events(kafka: KafkaSettings) -> None:
-    """Upload beside a thousand idle listeners and beside none, in turn."""
+    """Upload to a server that a thousand idle listeners, or who asks for all that is told, are at, and to another.
+
+    Both are measured at the same time, so that a change of the machine's speed meets both, and they take turns.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    async with product(kafka, ["facebook"]) as found, serving(found) as ingestion:
-        await ingestion.cost()
-        pairs = [await _pair(ingestion, with_first=number % 2 == 0) for number in range(PAIRS)]
-    print("\n".join(report(pairs)))  # noqa: T201 -- the output
+    async with _deployment(kafka) as one, _deployment(kafka) as other:
+        await asyncio.gather(one.cost(FEW), other.cost(FEW))
+        for ask, who, uploads in (
+            (Ingestion.listeners, f"{LISTENERS} idle listeners", FEW),
+            (Ingestion.asked, f"a listener of all events and a scrape each {EVERY:g} s", SMALL),
+            (Ingestion.asked, f"a listener of all events and a scrape each {EVERY:g} s", LARGE),
+        ):
+            servers = [(one, other) if number % 2 == 0 else (other, one) for number in range(PAIRS)]
+            pairs = [await _pair(ask(asked), asked, alone, uploads) for asked, alone in servers]
+            print("\n".join(report(pairs, who, uploads)), flush=True)  # noqa: T201 -- the output
 
 
-async def _pair(ingestion: Ingestion, *, with_first: bool) -> tuple[Cost, Cost]:
-    """Return what uploads took with listeners, and without."""
-    if with_first:
-        beside = await _beside(ingestion)
-        return beside, await ingestion.cost()
-    alone = await ingestion.cost()
-    return await _beside(ingestion), alone
+async def _pair(
+    asking: AbstractAsyncContextManager[None], asked: Ingestion, alone: Ingestion, uploads: Uploads
+) -> tuple[Cost, Cost]:
+    """Return what uploads took that somebody asks about, and those that nobody does."""
+    async with asking:
+        found, other = await asyncio.gather(asked.cost(uploads), alone.cost(uploads))
+    return found, other
 
 
-async def _beside(ingestion: Ingestion) -> Cost:
-    async with ingestion.listeners():
-        return await ingestion.cost()
+@asynccontextmanager
+async def _deployment(kafka: KafkaSettings) -> AsyncIterator[Ingestion]:
+    """Run a server with topics of its own, and the ledger for them, while the block is entered."""
+    async with product(kafka, ["facebook"]) as found, found.command("consume", "--ledger"), serving(found) as ingestion:
+        yield ingestion
 
 
 @asynccontextmanager
@@ -121,14 +155,14 @@ async def _is_ready(session: aiohttp.ClientSession, address: Address) -> bool:
         return False
 
 
-def report(pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
-    """Return the lines that say how much of the uploads is left beside listeners."""
+def report(pairs: Sequence[tuple[Cost, Cost]], who: str, uploads: Uploads) -> list[str]:
+    """Return the lines that say how much of the uploads is left beside somebody."""
     throughput = [alone.seconds / beside.seconds for beside, alone in pairs]
     processor = [alone.processor / beside.processor for beside, alone in pairs]
-    rate = UPLOADS / statistics.median(alone.seconds for _, alone in pairs)
+    rate = uploads.count / statistics.median(alone.seconds for _, alone in pairs)
     return [
-        f"events, {UPLOADS} uploads of {len(USERS)} users beside {LISTENERS} idle listeners and beside none, "
-        f"{len(pairs)} pairs in turn, {rate:.0f} uploads a second without",
+        f"events, {uploads.count:,} uploads of {uploads.users:,} users beside {who} and beside nobody, "
+        f"{len(pairs)} pairs at once, {rate:.0f} uploads a second without",
         f"  uploads a second        {spread(throughput)} of those without; the goal is x{GOAL} at least",
         f"  uploads a processor s   {spread(processor)} of those without",
     ]

@@ -43,7 +43,7 @@ def measure_sessions() -> None:
             raise RuntimeError("the two ways tell different things")
         ways = {
             "status": lambda: _session(queries),
-            "in short": lambda: queries.summary(KEY),
+            "in short": lambda: queries.summaries([KEY]),
             "record by record": lambda: _record_by_record(queries),
             "a page of rejected": lambda: queries.session_rejected(KEY.session_id, None, CHUNK),
             "a resumed batch": lambda: queries.judge(KEY, _resumed(), []),

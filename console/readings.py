@@ -103,7 +103,7 @@ class Readings:
         """Return the newest sessions, those under way or in trouble, how fast accounts are, and what was given up."""
         now = self.queries.now()
         by_state = self.queries.newest_in(RUNNING + TROUBLED, now - LATELY, MOST_IN_STATE)
-        incomplete = [one for key in by_state["incomplete"] if (one := self.queries.summary(key))]
+        incomplete = list(self.queries.summaries(by_state["incomplete"]).values())
         arriving = [
             SessionKey(one.session_id, one.name, one.type, one.mode) for one in incomplete if _arrives(one, now)
         ]

@@ -1,6 +1,5 @@
 """The last word on a record: what all deliveries of it to one account, live and replayed, amount to."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +18,17 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MOST_WORDS = 8
 """Different reasons that are looked at in all combinations."""
 
-Standing = Mapping[str, Counter[str]]
+Standing = Mapping[str, Mapping[str, int]]
 """Of each delivery the reasons for which users that it rejected are rejected still, and how many."""
+
+
+def added_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sums of counts by their names."""
+    total: dict[str, int] = {}
+    for some in counts:
+        for name, count in some.items():
+            total[name] = total.get(name, 0) + count
+    return {name: count for name, count in total.items() if count > 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def last_word(ends: Sequence[EndRow]) -> LastWord:
     else the last failure.
     """
     first, *again = _that_count(ends)
-    word = LastWord(first, {first.delivery: Counter(first.reasons)})
+    word = LastWord(first, {first.delivery: first.reasons})
     for end in again:
         word = _added(word, end)
     return word
@@ -90,7 +98,7 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
     """Return the word with what came of some of its rejected users when they were sent again."""
     before = word.end
     left = {} if again.received >= before.rejected else _without(word.standing, again.received)
-    standing = {**left, again.delivery: Counter(again.reasons)}
+    standing = {**left, again.delivery: again.reasons}
     rejected = max(0, before.rejected - again.received) + again.rejected
     ends = (before, again)
     matched = [end.matched for end in ends if end.matched is not None]
@@ -101,9 +109,9 @@ def _added(word: LastWord, again: EndRow) -> LastWord:
         accepted=before.accepted + again.accepted,
         rejected=rejected,
         matched=sum(matched) if matched else None,
-        reasons=_added_up(standing.values()),
-        repaired=_added_up([before.repaired, again.repaired]),
-        dropped=_added_up([before.dropped, again.dropped]),
+        reasons=added_up(standing.values()),
+        repaired=added_up([before.repaired, again.repaired]),
+        dropped=added_up([before.dropped, again.dropped]),
         removed=sum(removed) if (removed := [end.removed for end in ends if end.removed is not None]) else None,
         superseded=sum(end.superseded for end in ends),
         other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends),
@@ -118,22 +126,18 @@ def _without(standing: Standing, users: int) -> Standing:
 
     For which only the count tells; where it fits several choices of them, nobody is taken for sent again.
     """
-    reasons_of_all = _added_up(standing.values())
-    words = _added_up({_word(reason): count} for reason, count in reasons_of_all.items())
+    reasons_of_all = added_up(standing.values())
+    words = added_up({_word(reason): count} for reason, count in reasons_of_all.items())
     sizes = range(1, len(words) + 1) if len(words) <= MOST_WORDS else range(1, 2)
     choices = chain.from_iterable(combinations(words, size) for size in sizes)
     found = [set(choice) for choice in choices if sum(words[word] for word in choice) == users]
     if len(found) != 1:
         return standing
     return {
-        delivery: Counter({reason: count for reason, count in reasons.items() if _word(reason) not in found[0]})
+        delivery: {reason: count for reason, count in reasons.items() if _word(reason) not in found[0]}
         for delivery, reasons in standing.items()
     }
 
 
 def _word(reason: str) -> str:
     return reason.rpartition(": ")[2]
-
-
-def _added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    return sum(map(Counter, counts), Counter[str]())

@@ -110,15 +110,17 @@ class Queries:
         """Return the first record of each of these batches that is known: whose they are, and for which accounts."""
         return {batch: records[0] for batch, records in self.view.records_of_batches(batch_ids).items()}
 
-    def batch_without_time(self, batch_id: str) -> BatchStatus | None:
-        """Return how a batch stands, but not how long it may take, which is looked for among many records."""
-        records = self.view.records_of(batch_id)
-        return self._status(records) if records else None
+    def batches_without_time(self, batch_ids: Iterable[str]) -> dict[str, BatchStatus]:
+        """Return how those of these batches stand that are known, but not how long they may take.
 
-    def summary(self, key: SessionKey) -> SessionSummary | None:
-        """Return a session's newest run in short, None where no batch of it is known."""
+        They are read in one go; how long one takes is looked for among many records.
+        """
+        return self._statuses(self.view.records_of_batches(batch_ids))
+
+    def summaries(self, keys: Iterable[SessionKey]) -> dict[SessionKey, SessionSummary]:
+        """Return the newest runs of those of these sessions in short of which a batch is known."""
         with self.view.snapshot():
-            return self._summary(key)
+            return {key: summary for key in keys if (summary := self._summary(key)) is not None}
 
     def _status(self, records: Sequence[RecordRow]) -> BatchStatus:
         """Return how a batch stands, without how long it may take: that is looked for once for many."""
@@ -260,7 +262,7 @@ class Queries:
 
         def read(before: BatchPlace | None) -> Iterator[tuple[BatchPlace, BatchSummary | None]]:
             rows = self.view.newest_batches(before, filters.name, filters.type, filters.since, most, wanted)
-            statuses = self._statuses(self.view.records_of_batches(batch_id for _, batch_id in rows))
+            statuses = self.batches_without_time(batch_id for _, batch_id in rows)
             for last, batch_id in rows:
                 yield (last, batch_id), batch_summary(statuses[batch_id]) if batch_id in statuses else None
 

@@ -1,13 +1,12 @@
 """What became of batches and sessions, as the status endpoints tell it: pure functions over the view's rows."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from shlex import quote
 
 from msgspec import UNSET, UnsetType, structs
 
-from ledger.final_outcomes import LONG_AGO, counted, last_words
+from ledger.final_outcomes import LONG_AGO, added_up, counted, last_words
 from ledger.resources import (
     AccountStatus,
     BatchOfRun,
@@ -82,14 +81,15 @@ def target_status(
     account = state_of(target)
     block = account if account is not None and account.state == "blocked" else None
     state = target_state(counted(final), len(records), is_blocked=block is not None)
+    reasons = added_up(end.reasons for end in final)
     return TargetStatus(
         provider=target.provider,
         account=target.account or None,
         state=state,
-        users=_counts(records, final),
-        reasons=dict(_reasons(final)),
-        repaired=dict(added_up(end.repaired for end in final)),
-        dropped=dict(added_up(end.dropped for end in final)),
+        users=_counts(records, final, reasons),
+        reasons=reasons,
+        repaired=added_up(end.repaired for end in final),
+        dropped=added_up(end.dropped for end in final),
         attempts=max((end.attempts for end in final), default=0),
         error=_error_of(state, final, block, records[0].batch_id, target),
         finished_at=_finished(final, len(records)),
@@ -141,9 +141,9 @@ def _may_be_sent_again(code: str) -> bool:
     return word is None or word.action != "reject" or word.scope == "audience" or code == "bug"
 
 
-def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
+def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow], reasons: Mapping[str, int]) -> UserCounts:
     accepted = sum(end.accepted for end in ends)
-    by_platform = sum(count for reason, count in _reasons(ends).items() if reason.rpartition(": ")[2] in BY_PLATFORM)
+    by_platform = sum(count for reason, count in reasons.items() if reason.rpartition(": ")[2] in BY_PLATFORM)
     matched = [end.matched for end in ends if end.matched is not None]
     is_open = sum(end.open for end in ends)
     removes, superseded = any(record.mode == "remove" for record in records), sum(end.superseded for end in ends)
@@ -160,19 +160,6 @@ def _counts(records: Sequence[RecordRow], ends: Sequence[EndRow]) -> UserCounts:
         other_identifiers_unknown=sum(end.other_identifiers_unknown for end in ends) if removes else UNSET,
         shared_unplaced=shared_unplaced(ends) or UNSET,
     )
-
-
-def _reasons(ends: Iterable[EndRow]) -> Counter[str]:
-    return added_up(end.reasons for end in ends)
-
-
-def added_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    """Return the sums of counts by their names."""
-    total = Counter[str]()
-    for some in counts:
-        for name, count in some.items():
-            total[name] += count
-    return +total
 
 
 def with_identifier(reasons: Mapping[str, int]) -> int:
@@ -245,7 +232,11 @@ def _replays(records: Sequence[RecordRow], ends: Iterable[EndRow]) -> list[Repla
         ReplayStatus(
             replay_id=replay_id,
             state=target_state(counted(some), len(some), is_blocked=False),
-            users=_counts([origins[end.origin] for end in some if end.origin in origins], some),
+            users=_counts(
+                [origins[end.origin] for end in some if end.origin in origins],
+                some,
+                added_up(end.reasons for end in some),
+            ),
         )
         for replay_id, some in by_id.items()
     ]
@@ -392,9 +383,9 @@ def _sum(some: Sequence[TargetStatus]) -> TargetStatus:
             other_identifiers_unknown=_count(status.users.other_identifiers_unknown for status in some),
             shared_unplaced=_count(status.users.shared_unplaced for status in some),
         ),
-        reasons=dict(added_up(status.reasons for status in some)),
-        repaired=dict(added_up(status.repaired for status in some)),
-        dropped=dict(added_up(status.dropped for status in some)),
+        reasons=added_up(status.reasons for status in some),
+        repaired=added_up(status.repaired for status in some),
+        dropped=added_up(status.dropped for status in some),
         attempts=max(status.attempts for status in some),
         error=worst.error,
         finished_at=max(finished) if len(finished) == len(some) else None,

@@ -17,19 +17,21 @@ FOREVER = aiohttp.ClientTimeout(total=None)
 
 def asked(session: aiohttp.ClientSession, running: Sequence[Process]) -> AbstractAsyncContextManager[None]:
     """Ask while the block is entered; ingestion is first. Raises aiohttp.ClientError where one does not answer."""
-    return alongside(_listen(session, running[0]), *(_scrape(session, process) for process in running))
+    return alongside(listen(session, running[0].url), *(scrape(session, process.url) for process in running))
 
 
-async def _scrape(session: aiohttp.ClientSession, process: Process) -> None:
+async def scrape(session: aiohttp.ClientSession, url: str) -> None:
+    """Ask for the metrics of a process again and again. Raises aiohttp.ClientError."""
     while True:
-        async with session.get(f"{process.url}/metrics") as response:
+        async with session.get(f"{url}/metrics") as response:
             response.raise_for_status()
             await response.read()
         await asyncio.sleep(EVERY)
 
 
-async def _listen(session: aiohttp.ClientSession, ingestion: Process) -> None:
-    async with session.get(f"{ingestion.url}/events", timeout=FOREVER) as response:
+async def listen(session: aiohttp.ClientSession, url: str) -> None:
+    """Follow all events of ingestion. Raises aiohttp.ClientError."""
+    async with session.get(f"{url}/events", timeout=FOREVER) as response:
         response.raise_for_status()
         async for _ in response.content:
             pass

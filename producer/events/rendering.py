@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger.queries import Queries
-from ledger.resources import AccountStatus
+from ledger.resources import AccountStatus, BatchStatus, SessionSummary
 from ledger.view import RecordRow, SessionKey
 from producer.events.change_log import Change, Reset
 from producer.events.resources import AccountEvent, ChangeEvent, LossEvent, ResetEvent, batch_event
@@ -47,7 +47,7 @@ def mark(event_id: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventReader:
-    """Reads how things stand. Takes some milliseconds for each."""
+    """Reads how things stand. Takes a fraction of a millisecond for each."""
 
     queries: Queries
     accounts: Mapping[Target, AccountStatus]
@@ -58,18 +58,27 @@ class EventReader:
         return self.queries.first_records(change.key for change in changes if change.kind == "batch")
 
     def events(self, subjects: Iterable[Subject]) -> dict[Subject, bytes]:
-        """Return an event of each thing that is known. Raises sqlite3.Error."""
-        found = ((subject, self._resource(subject)) for subject in subjects)
+        """Return an event of each thing that is known, all batches and all sessions read together.
+
+        Raises sqlite3.Error.
+        """
+        some = list(subjects)
+        sessions = self.queries.summaries(key for one in some if isinstance(key := one.key, SessionKey))
+        batches = self.queries.batches_without_time(
+            key for one in some if one.kind == "batch" and isinstance(key := one.key, str)
+        )
+        found = ((one, self._resource(one, sessions, batches)) for one in some)
         return {subject: event(subject.kind, resource) for subject, resource in found if resource is not None}
 
-    def _resource(self, subject: Subject) -> Struct | None:
+    def _resource(
+        self, subject: Subject, sessions: Mapping[SessionKey, SessionSummary], batches: Mapping[str, BatchStatus]
+    ) -> Struct | None:
         if isinstance(subject.key, SessionKey):
-            return self.queries.summary(subject.key)
+            return sessions.get(subject.key)
         if subject.kind == "change":
             return ChangeEvent()
         if subject.kind == "batch":
-            status = self.queries.batch_without_time(subject.key)
-            return None if status is None else batch_event(status)
+            return batch_event(batches[subject.key]) if subject.key in batches else None
         return self._account(subject.key) if subject.kind == "account" else self._loss(subject.key)
 
     def _account(self, name: str) -> AccountEvent | None:

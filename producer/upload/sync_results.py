@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import itemgetter
 
-from ledger.final_outcomes import last_words
-from ledger.status import StateOf, added_up, shared_calls, shared_unplaced, with_identifier
+from ledger.final_outcomes import added_up, last_words
+from ledger.status import StateOf, shared_calls, shared_unplaced, with_identifier
 from ledger.view import EndRow
 from ledger.view_updater import Following
 from schemas.error_words import VOCABULARY
@@ -83,7 +84,7 @@ class Result:
         return next((part for part in self.parts if part.status not in SUCCESSES and not _is_searched(part)), None)
 
     @property
-    def reasons(self) -> Counter[str]:
+    def reasons(self) -> dict[str, int]:
         """How many users were rejected for which reason."""
         return added_up(part.reasons for part in self.parts)
 
@@ -108,7 +109,9 @@ class Result:
             return f"blocked: {self.blocked.error_code}{_facts(self.blocked)}"
         if self.open:
             return f"{SEARCHED}: {self.open} of {self.received}, tried again"
-        listed = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common(5))
+        listed = ", ".join(
+            f"{reason}: {count}" for reason, count in nlargest(5, self.reasons.items(), key=itemgetter(1))
+        )
         if self.not_removed:
             return f"{self.not_removed} of {self.received} users were not removed ({listed})"
         return f"no user was removed ({listed}){self._remedy}" if self.removes else f"no user was accepted ({listed})"
@@ -129,9 +132,9 @@ class Result:
             "accepted": self.accepted,
             "rejected": sum(part.rejected for part in self.parts),
             "open": self.open,
-            "reasons": dict(self.reasons),
-            "repaired": dict(added_up(part.repaired for part in self.parts)),
-            "dropped": dict(added_up(part.dropped for part in self.parts)),
+            "reasons": self.reasons,
+            "repaired": added_up(part.repaired for part in self.parts),
+            "dropped": added_up(part.dropped for part in self.parts),
             "error": failed.error_code if failed else None,
             "platformCode": failed.platform_code if failed else None,
             "requestId": failed.request_id if failed else None,
