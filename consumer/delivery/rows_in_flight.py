@@ -47,7 +47,8 @@ class RowsInFlight:
 
     async def _room_for(self, made: Rows) -> int:
         size = COPIES * sum(map(len, made.rows))
-        await asyncio.sleep(0)  # to go through all rows takes a millisecond or two, and they are gone through again
+        if len(made.rows) > MANY:  # to go through them took a millisecond or two, and they are gone through again
+            await asyncio.sleep(0)
         await self._limiter.take(size)
         return size
 
