@@ -99,8 +99,11 @@ async def test_a_restart_keeps_what_was_written(tmp_path: Path) -> None:
                 await writer.send("topic", "key", str(start).encode())
             assert [record.value for record in await read_to_end(kafka, "topic")] == [b"0", b"1"][: start + 1]
             if start == 0:
+                kept = (tmp_path / "server.properties").read_bytes()
                 with pytest.raises(BrokerFailedError, match="another Kafka uses"):
                     await LocalBroker(data=tmp_path, port=free_port()).start()
+                assert (tmp_path / "server.properties").read_bytes() == kept
+                assert not (tmp_path / "broker-before.log").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

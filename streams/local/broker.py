@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.client.errors import BrokerFailedError, PortTakenError
 from streams.local.jars import Report, class_path, find_java, java_environ
+from streams.processes.file_locks import lock_file
 from streams.processes.lifeline import Lifeline
 from streams.processes.ports import free_port, is_free, pick_port
 
@@ -218,6 +219,31 @@ class LocalBroker:
 
     def _launch(self) -> None:
         java, path = find_java(self.environ), class_path(self.environ, self.report)
+        self.data.mkdir(parents=True, exist_ok=True)
+        with self._locked() as lock:
+            self._launch_alone(java, path, lock)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[list[int]]:
+        """Lock the data folder while the block is entered, and as long as who inherits the descriptor runs.
+
+        Kafka locks it, too, but only after it has read the log of its metadata, which another may be writing. Where
+        there can be no lock, there is only that. Raises BrokerFailedError.
+        """
+        held: list[int] = []
+        try:
+            held.append(lock_file(self.data / "in-use.lock"))
+        except BlockingIOError:
+            raise BrokerFailedError(self._in_use("Kafka could not be started")) from None
+        except OSError:
+            pass
+        try:
+            yield held
+        finally:
+            for lock in held:
+                os.close(lock)
+
+    def _launch_alone(self, java: str, path: str, lock: list[int]) -> None:
         properties = self._configure()
         if self.log.exists():
             self.log.replace(self.log.with_name("broker-before.log"))
@@ -233,12 +259,11 @@ class LocalBroker:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=[self._lifeline.fd],
+                pass_fds=[self._lifeline.fd, *lock],
                 env=java_environ(self.environ) | self._lifeline.environ(),
             )
 
     def _configure(self) -> Path:
-        self.data.mkdir(parents=True, exist_ok=True)
         properties = self.data / "server.properties"
         values = {"host": HOST, "port": self.port, "controller": free_port(HOST), "log": self.data / "log"}
         ours = "".join(f"{name}={value}\n" for name, value in self.properties.items())  # of two, the last one counts
@@ -282,9 +307,12 @@ class LocalBroker:
             )
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         if "Failed to acquire lock" in text:
-            return f"{what}: another Kafka uses {self.data}. End it, or set AUDIENCE_DATA to another folder."
+            return self._in_use(what)
         last = "\n".join(text.splitlines()[-5:])
         return f"{what}. The end of {self.log}:\n{last}" if last else f"{what}."
+
+    def _in_use(self, what: str) -> str:
+        return f"{what}: another Kafka uses {self.data}. End it, or set AUDIENCE_DATA to another folder."
 
     def _is_disk_full(self) -> bool:
         try:

@@ -1,7 +1,6 @@
 """Which process of this user is to have a port: what was found free can be taken before somebody listens there."""
 
 import errno
-import fcntl
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from streams.processes.file_locks import lock_file
 from streams.processes.ports import free_port, is_free, near_ports
 
 
@@ -59,20 +59,16 @@ class PortLocks:
         if (host, port) in self._held:
             return True
         try:
-            lock = self._opened(f"{host.replace(':', '_').replace('/', '_')}-{port}.lock")
+            self._held[host, port] = self._lock(f"{host.replace(':', '_').replace('/', '_')}-{port}.lock")
+        except BlockingIOError:
+            return False
         except OSError:
             return True
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-        self._held[host, port] = lock
         return True
 
-    def _opened(self, name: str) -> int:
-        """Open a file in the folder, which is made where it is missing. Raises OSError, also where it is not ours."""
+    def _lock(self, name: str) -> int:
+        """Lock a file in the folder, which is made where it is missing. Raises OSError, also where it is not ours."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.lstat().st_uid != os.getuid():
             raise PermissionError(errno.EPERM, "somebody else's folder")
-        return os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        return lock_file(self.folder / name)
