@@ -110,10 +110,11 @@ async def measure_events(kafka: KafkaSettings) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     async with _deployment(kafka) as one, _deployment(kafka) as other:
         await asyncio.gather(one.cost(FEW), other.cost(FEW))
+        who_asks = f"a listener of all events and a scrape each {EVERY:g} s"
         for ask, who, uploads in (
             (Ingestion.listeners, f"{LISTENERS} idle listeners", FEW),
-            (Ingestion.asked, f"a listener of all events and a scrape each {EVERY:g} s", SMALL),
-            (Ingestion.asked, f"a listener of all events and a scrape each {EVERY:g} s", LARGE),
+            (Ingestion.asked, who_asks, SMALL),
+            (Ingestion.asked, who_asks, LARGE),
         ):
             servers = [(one, other) if number % 2 == 0 else (other, one) for number in range(PAIRS)]
             pairs = [await _pair(ask(asked), asked, alone, uploads) for asked, alone in servers]
